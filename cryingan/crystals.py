@@ -1,0 +1,87 @@
+"""Many structures of one cell and one species order, the form in which structures travel through the project."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+
+@dataclass(frozen=True, eq=False)
+class Crystals:
+    """Structures that share a cell and a species order.
+
+    Attributes:
+        fractional: fractional coordinates in [0, 1), float64, shape (structures, atoms, 3).
+        cell: lattice vectors in rows, Angstrom, float64, shape (3, 3).
+        species: chemical symbol of every atom, length atoms.
+    """
+
+    fractional: np.ndarray
+    cell: np.ndarray
+    species: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        fractional = np.asarray(self.fractional, dtype=np.float64)
+        cell = np.asarray(self.cell, dtype=np.float64)
+        if fractional.ndim != 3 or fractional.shape[1:] != (len(self.species), 3):
+            raise ValueError(
+                f"fractional has shape {fractional.shape}; with {len(self.species)} species it must be "
+                f"(structures, {len(self.species)}, 3)"
+            )
+        if cell.shape != (3, 3):
+            raise ValueError(f"cell has shape {cell.shape}; it must be (3, 3)")
+        # Rounding can carry a tiny negative coordinate to exactly 1.0, so the remainder is taken twice.
+        object.__setattr__(self, "fractional", (fractional % 1.0) % 1.0)
+        object.__setattr__(self, "cell", cell)
+        object.__setattr__(self, "species", tuple(self.species))
+
+    def __len__(self) -> int:
+        return len(self.fractional)
+
+    def __getitem__(self, index: slice | np.ndarray | list[int]) -> Crystals:
+        """The structures that a slice, an integer array or a boolean mask selects."""
+        return Crystals(self.fractional[index], self.cell, self.species)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Atoms per species, in order of first appearance."""
+        return dict(Counter(self.species))
+
+    @property
+    def grouping(self) -> np.ndarray:
+        """Permutation that makes every species contiguous and keeps the order inside it, shape (atoms,)."""
+        first = {symbol: rank for rank, symbol in enumerate(self.counts)}
+        return np.argsort([first[symbol] for symbol in self.species], kind="stable")
+
+    def reordered(self, permutation: np.ndarray) -> Crystals:
+        """The same structures with atom `permutation[i]` at place i."""
+        species = tuple(self.species[i] for i in permutation)
+        return Crystals(self.fractional[:, permutation], self.cell, species)
+
+    def to_ase(self) -> list[Atoms]:
+        """One `ase.Atoms` per structure, periodic in all directions."""
+        from ase import Atoms
+
+        return [
+            Atoms(self.species, scaled_positions=fractional, cell=self.cell, pbc=True) for fractional in self.fractional
+        ]
+
+    def to_pymatgen(self) -> list[Structure]:
+        """One `pymatgen.core.Structure` per structure."""
+        from pymatgen.core import Lattice, Structure
+
+        lattice = Lattice(self.cell)
+        return [Structure(lattice, self.species, fractional) for fractional in self.fractional]
+
+    @classmethod
+    def from_ase(cls, frames: list[Atoms]) -> Crystals:
+        """Structures from frames that share cell and species order (unchecked here; `files` checks what users give)."""
+        fractional = np.stack([frame.cell.scaled_positions(frame.positions) for frame in frames])
+        return cls(fractional, np.asarray(frames[0].cell), tuple(frames[0].get_chemical_symbols()))

@@ -1,0 +1,9 @@
+"""The errors that a user can cause: one line each, without a traceback from the entry scripts."""
+
+
+class CryinGANError(Exception):
+    """What the user gave cannot be used; the message is one line that says what would be right."""
+
+
+class TrainingDiverged(CryinGANError):
+    """A loss or a gradient is not finite; the message names it, the epoch and the batch."""
