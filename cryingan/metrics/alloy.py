@@ -1,0 +1,197 @@
+"""Fe-Cr-Ni alloy on the fcc lattice: lattice mapping, cluster counts, formation energy and short-range order.
+
+A structure is an occupation of the sites: for every site an index into `SPECIES`, or `VACANCY`. All functions take many
+structures at once. Sources are sections of the Dismai-Bench specification (SI S21 of the Dismai-Bench paper).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import combinations_with_replacement, permutations, product
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from cryingan.errors import CryinGANError
+
+SPECIES = ("Cr", "Fe", "Ni")
+VACANCY = -1
+LATTICE_CONSTANT = 3.6
+"""Edge of the conventional cell, Angstrom."""
+ORIGIN = 0.25
+"""Where the data sets put the lattice, in conventional cells along each axis: 0.9 Angstrom, so that no site lies on the
+cell's boundary, where a fractional coordinate jumps from 1 to 0."""
+
+# One vector of each shell in half lattice constants; the others follow by permutation and sign.
+SHELLS = ((1, 1, 0), (2, 0, 0), (2, 1, 1), (2, 2, 0), (3, 1, 0), (2, 2, 2), (3, 2, 1))
+PAIRS = tuple(combinations_with_replacement(range(len(SPECIES)), 2))
+PAIR_NAMES = tuple(f"{SPECIES[a]}-{SPECIES[b]}" for a, b in PAIRS)
+CLUSTER_NAMES = tuple(f"0NN_{s}" for s in SPECIES) + tuple(
+    f"{shell}NN_{pair}" for shell in range(1, len(SHELLS) + 1) for pair in PAIR_NAMES
+)
+SRO_NAMES = tuple(f"{shell}NN_{pair}" for shell in (1, 2) for pair in PAIR_NAMES)
+
+# Effective cluster interactions of Su et al., Acta Mater. 276, 120088 (2024), eV; columns as PAIR_NAMES.
+ECI_CONSTANT = -0.00932958469464057
+ECI = np.array(
+    [
+        [0.0003376140261270978, -0.006093130106866821, -0.017503750379865866, 0, 0, 0.0022227714241077777],
+        [-0.03477817417403486, 0, 0.005939741713420254, -0.0006455514901675906, 0.016358092689283846, 0],
+        [0.0015984460745564193, -0.005292076441853677, -0.003021082122451338, 0, 0, 0],
+        [0, 0.0018668024945124595, -0.0038807821841662124, 0, -0.0036085744161752594, 0.0012250045279512465],
+        [
+            -0.0007252972937068049,
+            0.0005925701791865664,
+            0.0028510208730949406,
+            -0.0005707393430416303,
+            0.0018947957869953978,
+            -0.001669283899958865,
+        ],
+        [0, -0.005562649078917254, 0.00172340842194012, 0, 0.00015073769660058886, -0.003134770684447135],
+        [
+            0.001983244154690138,
+            -0.0018490697130025958,
+            -0.002680779582402635,
+            0.0003351340012252481,
+            -0.0021377444095509075,
+            0.0010601861757962314,
+        ],
+    ]
+)
+
+
+def _half_cells(repeats: int) -> np.ndarray:
+    """Integer site coordinates in half lattice constants, the last one running fastest, shape (sites, 3)."""
+    grid = np.indices((2 * repeats,) * 3).reshape(3, -1).T
+    return grid[grid.sum(axis=1) % 2 == 0]
+
+
+def fcc_sites(repeats: int = 4, offset: float = ORIGIN) -> np.ndarray:
+    """Sites of an fcc lattice of repeats x repeats x repeats conventional cells, sorted by x, then y, then z.
+
+    Args:
+        repeats: conventional cells along each axis.
+        offset: shift of the first site along each axis, in conventional cells.
+
+    Returns:
+        Fractional coordinates of the whole cell, shape (4 repeats^3, 3).
+    """
+    return (_half_cells(repeats) / 2 + offset) / repeats % 1.0
+
+
+@cache
+def neighbor_table(repeats: int = 4) -> tuple[np.ndarray, ...]:
+    """Neighbours of every site in each of the seven shells, in the order of `fcc_sites` (specification D.2).
+
+    In cells of fewer than four repeats several neighbours are images of one site, which is then listed as often.
+
+    Returns:
+        For each shell the site indices, shape (sites, neighbours): 12, 6, 24, 12, 24, 8 and 48 neighbours. Read-only.
+    """
+    coordinates = _half_cells(repeats)
+    index = np.full((2 * repeats,) * 3, -1)
+    index[tuple(coordinates.T)] = np.arange(len(coordinates))
+    tables = []
+    for shell in SHELLS:
+        signed = {tuple(np.multiply(p, s)) for p in permutations(shell) for s in product((1, -1), repeat=3)}
+        target = (coordinates[:, None] + np.array(sorted(signed))) % (2 * repeats)
+        tables.append(index[tuple(np.moveaxis(target, -1, 0))])
+        tables[-1].setflags(write=False)
+    return tuple(tables)
+
+
+def occupation(
+    fractional: np.ndarray, species: Sequence[str], cell: np.ndarray, sites: np.ndarray, margin: float = 0.8
+) -> np.ndarray:
+    """Map structures on lattice sites: a site holds the nearest atom within the margin, else it is vacant (D.1).
+
+    Atoms within the margin of no site, or not the nearest to theirs, are dropped.
+
+    Args:
+        fractional: coordinates of the atoms, shape (structures, atoms, 3); any periodic image.
+        species: chemical symbol of every atom, length atoms.
+        cell: lattice vectors in rows, Angstrom, shape (3, 3); its faces are more than the margin apart.
+        sites: fractional coordinates, shape (sites, 3), more than two margins apart.
+        margin: largest distance of an atom from its site, Angstrom.
+
+    Returns:
+        Index into `SPECIES` or `VACANCY` for every site, int8, shape (structures, sites).
+
+    Raises:
+        CryinGANError: a species is none of `SPECIES`.
+        ValueError: a coordinate is not finite.
+    """
+    unknown = sorted(set(species) - set(SPECIES))
+    if unknown:
+        raise CryinGANError(f"species {', '.join(unknown)} in an alloy of {', '.join(SPECIES)}")
+    structures, atoms = fractional.shape[:2]
+    result = np.full((structures, len(sites)), VACANCY, dtype=np.int8)
+    if result.size == 0 or atoms == 0:
+        return result
+    images = np.array(list(product((0, 1, -1), repeat=3)))
+    tree = cKDTree(((sites % 1.0) + images[:, None]).reshape(-1, 3) @ cell)
+    # float32 coordinates are widened first, so that the remainder of a tiny negative number is not exactly 1.
+    points = np.asarray(fractional, dtype=np.float64).reshape(-1, 3) % 1.0 @ cell
+    distance, image = tree.query(points, distance_upper_bound=margin)
+    near = np.flatnonzero(np.isfinite(distance))
+    near = near[np.argsort(-distance[near], kind="stable")]
+    kinds = np.array([SPECIES.index(symbol) for symbol in species], dtype=np.int8)
+    # Written from the farthest to the nearest atom: the nearest stays.
+    result[near // atoms, image[near] % len(sites)] = kinds[near % atoms]
+    return result
+
+
+def cluster_counts(occupation: np.ndarray) -> np.ndarray:
+    """Point and pair clusters per atom of structures on the lattice of `fcc_sites` (D.2, D.3), not rounded.
+
+    A pair is counted once; a pair with a vacancy is none. Vacancies are no atoms.
+
+    Args:
+        occupation: index into `SPECIES` or `VACANCY`, shape (structures, sites) with sites = 4 repeats^3.
+
+    Returns:
+        Counts per atom, columns as `CLUSTER_NAMES`, shape (structures, 45). NaN for a structure without atoms.
+    """
+    sites = occupation.shape[1]
+    repeats = round((sites / 4) ** (1 / 3))
+    if 4 * repeats**3 != sites:
+        raise ValueError(f"{sites} sites are no fcc lattice of n x n x n conventional cells")
+    # float32 holds these integers exactly and lets the pair sums run as matrix products.
+    present = (occupation[:, None] == np.arange(len(SPECIES))[:, None]).astype(np.float32)
+    columns = [present.sum(axis=2)]
+    for table in neighbor_table(repeats):
+        adjacency = np.zeros((sites, sites), dtype=np.float32)
+        np.add.at(adjacency, (table, np.arange(sites)[:, None]), 1)
+        ordered = present @ adjacency @ present.swapaxes(1, 2)
+        columns.append(np.stack([ordered[:, a, b] / (2 if a == b else 1) for a, b in PAIRS], axis=1))
+    atoms = columns[0].sum(axis=1, dtype=np.float64)[:, None]
+    return np.concatenate(columns, axis=1) / np.where(atoms > 0, atoms, np.nan)
+
+
+def formation_energy(counts: np.ndarray) -> np.ndarray:
+    """Formation energy by the cluster expansion (D.4), eV/atom, shape (structures,), from `cluster_counts`."""
+    return ECI_CONSTANT + counts[:, len(SPECIES) :] @ ECI.ravel()
+
+
+def short_range_order(counts: np.ndarray) -> np.ndarray:
+    """Warren-Cowley parameters of the first two shells (D.5): 0 when random, negative when a pair is favoured.
+
+    Args:
+        counts: from `cluster_counts`, shape (structures, 45).
+
+    Returns:
+        Columns as `SRO_NAMES`, shape (structures, 12); NaN where an element is missing or has no neighbour.
+    """
+    composition = counts[:, : len(SPECIES)]
+    shells = counts[:, len(SPECIES) :].reshape(len(counts), len(SHELLS), len(PAIRS))
+    columns = []
+    for shell in (0, 1):
+        ordered = np.zeros((len(counts), len(SPECIES), len(SPECIES)))
+        for column, (a, b) in enumerate(PAIRS):
+            ordered[:, a, b] += shells[:, shell, column]
+            ordered[:, b, a] += shells[:, shell, column]
+        expected = ordered.sum(axis=2)[:, :, None] * composition[:, None]
+        ratio = ordered / np.where(expected > 0, expected, np.nan)
+        columns += [1 - (ratio[:, a, b] + ratio[:, b, a]) / 2 for a, b in PAIRS]
+    return np.stack(columns, axis=1)
