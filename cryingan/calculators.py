@@ -1,0 +1,134 @@
+"""Potentials that need no weights of ours: an analytic pair potential, any ASE calculator, CHGNet."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.files import file_hash
+from cryingan.potentials import SAME_POINT, Potential, PotentialCard, neighbors, parse_references
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+class PairPotential(Potential):
+    """Morse bonds of all periodic pairs within a cut-off, damped so that energy and forces vanish smoothly there.
+
+    E = sum over pairs of depth * (x^2 - 2 x) * (1 - (r / cutoff)^2)^3 with x = exp(-stiffness * (r - r0)) and
+    r0 = radius_i + radius_j. Made for tests: float64, exact forces, loaded in no time.
+
+    Args:
+        path: ignored; it has no weights.
+        device: ignored; it computes on the CPU.
+        depth: eV.
+        stiffness: 1/Angstrom.
+        cutoff: Angstrom.
+        radii: Angstrom per chemical symbol; without it every element is known and has radius 1.25 Angstrom.
+        atoms_per_batch: see `Potential`.
+        references: see `load_potential`.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        device: str = "cpu",
+        depth: float = 0.5,
+        stiffness: float = 1.5,
+        cutoff: float = 5.0,
+        radii: Mapping[str, float] | None = None,
+        atoms_per_batch: int = 8192,
+        references: Sequence[Mapping] = (),
+    ) -> None:
+        from ase.data import chemical_symbols
+
+        radii = dict.fromkeys(chemical_symbols[1:], 1.25) if radii is None else dict(radii)
+        settings = {"depth": depth, "stiffness": stiffness, "cutoff": cutoff, "radii": radii}
+        card = PotentialCard("pair", _settings_hash(settings), tuple(radii), parse_references(references))
+        super().__init__(card, "cpu", atoms_per_batch)
+        self.depth, self.stiffness, self.cutoff, self.radii = depth, stiffness, cutoff, radii
+
+    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
+        results = [self._evaluate_one(frame) for frame in frames]
+        return [energy for energy, _ in results], [forces for _, forces in results]
+
+    def _evaluate_one(self, frame: Atoms) -> tuple[float, np.ndarray]:
+        positions, cell = frame.get_positions(wrap=True), np.asarray(frame.cell)
+        source, target, image = neighbors(positions, cell, self.cutoff)
+        vector = positions[target] - positions[source] + image @ cell
+        distance = np.linalg.norm(vector, axis=1)
+        radius = np.array([self.radii[symbol] for symbol in frame.get_chemical_symbols()])
+
+        x = np.exp(-self.stiffness * (distance - radius[source] - radius[target]))
+        inside = np.maximum(1 - (distance / self.cutoff) ** 2, 0)
+        morse, damping = self.depth * (x**2 - 2 * x), inside**3
+        slope = -2 * self.stiffness * self.depth * (x**2 - x) * damping
+        slope -= morse * 6 * inside**2 * distance / self.cutoff**2
+        pull = vector * (slope / np.maximum(distance, SAME_POINT))[:, None]
+        forces = np.stack([np.bincount(source, pull[:, axis], len(frame)) for axis in range(3)], axis=1)
+        return 0.5 * float(morse @ damping), forces
+
+
+class AsePotential(Potential):
+    """Any ASE calculator, one structure at a time.
+
+    Args:
+        path: ignored; what the calculator needs goes into `arguments`.
+        device: ignored, for the same reason.
+        calculator: import path of the calculator's class, such as `ase.calculators.emt.EMT`.
+        arguments: keyword arguments of the class.
+        elements: chemical symbols that it knows; without it the calculator has to refuse by itself.
+        atoms_per_batch: see `Potential`.
+        references: see `load_potential`.
+
+    Raises:
+        CryinGANError: the calculator cannot be imported or made.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        device: str = "cpu",
+        calculator: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        elements: Sequence[str] = (),
+        atoms_per_batch: int = 8192,
+        references: Sequence[Mapping] = (),
+    ) -> None:
+        arguments = dict(arguments or {})
+        module, _, name = calculator.rpartition(".")
+        try:
+            self.calculator = getattr(importlib.import_module(module), name)(**arguments)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise CryinGANError(f"ASE calculator {calculator!r} cannot be made: {error}") from error
+        files = {key: file_hash(value) for key, value in arguments.items() if _is_file(value)}
+        settings = {"calculator": calculator, "arguments": {**arguments, **files}}
+        card = PotentialCard(name, _settings_hash(settings), tuple(elements), parse_references(references))
+        super().__init__(card, device, atoms_per_batch)
+
+    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
+        energies, forces = [], []
+        for frame in frames:
+            frame = frame.copy()
+            frame.calc = self.calculator
+            try:
+                energies.append(frame.get_potential_energy())
+            except NotImplementedError as error:  # what ASE's own calculators raise for an element
+                raise CryinGANError(f"{self.card.name}: {error}") from error
+            forces.append(np.array(frame.get_forces(), dtype=np.float64))
+        return energies, forces
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and Path(value).is_file()
+
+
+def _settings_hash(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
