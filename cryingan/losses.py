@@ -1,0 +1,46 @@
+"""The terms of the Wasserstein GAN with gradient penalty (paper, Supplementary Information)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def wasserstein(real_outputs: Tensor, fake_outputs: Tensor) -> Tensor:
+    """The critic's estimate of the Wasserstein distance: mean score of real minus mean score of fake structures.
+
+    The discriminator maximises it, the generator minimises it by raising the mean of `fake_outputs`.
+
+    Args:
+        real_outputs: discriminator outputs, shape (structures, outputs).
+        fake_outputs: the same for generated structures; their number may differ.
+
+    Returns:
+        A scalar; means run over structures and outputs.
+    """
+    return real_outputs.mean() - fake_outputs.mean()
+
+
+def gradient_penalty(
+    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor, weight: float = 10.0
+) -> Tensor:
+    """Mean over structures of weight * (|gradient| - 1)^2, taken between real and generated structures.
+
+    The gradient is that of the sum of the outputs: their sum, not their mean, is drawn to slope 1.
+
+    Args:
+        discriminator: maps features (structures, atoms, features) to outputs (structures, outputs).
+        real: features of real structures, shape (structures, atoms, features).
+        fake: features of as many generated ones, same shape; no gradient reaches them.
+        alpha: share of the real structure in each interpolated one, shape (structures,).
+        weight: factor of the penalty.
+
+    Returns:
+        A scalar that can be differentiated by the discriminator's parameters.
+    """
+    share = alpha.view(-1, *[1] * (real.dim() - 1))
+    between = (share * real + (1 - share) * fake).detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+    return weight * (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square().mean()
