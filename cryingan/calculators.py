@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.files import file_hash
-from cryingan.potentials import SAME_POINT, Potential, PotentialCard, neighbors, parse_references
+from cryingan.potentials import SAME_POINT, Potential, PotentialCard, neighbors, parse_references, resolve_device
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -44,7 +45,7 @@ class PairPotential(Potential):
         stiffness: float = 1.5,
         cutoff: float = 5.0,
         radii: Mapping[str, float] | None = None,
-        atoms_per_batch: int = 8192,
+        atoms_per_batch: int | None = None,
         references: Sequence[Mapping] = (),
     ) -> None:
         from ase.data import chemical_symbols
@@ -99,7 +100,7 @@ class AsePotential(Potential):
         calculator: str = "",
         arguments: Mapping[str, Any] | None = None,
         elements: Sequence[str] = (),
-        atoms_per_batch: int = 8192,
+        atoms_per_batch: int | None = None,
         references: Sequence[Mapping] = (),
     ) -> None:
         arguments = dict(arguments or {})
@@ -124,6 +125,65 @@ class AsePotential(Potential):
                 raise CryinGANError(f"{self.card.name}: {error}") from error
             forces.append(np.array(frame.get_forces(), dtype=np.float64))
         return energies, forces
+
+
+class CHGNetPotential(Potential):
+    """A CHGNet of its own package, which is the extra `chgnet`.
+
+    Args:
+        path: version that comes with the package (`0.3.0` without it, `0.2.0`, `r2scan`), or a checkpoint file.
+        device: torch device, or `auto`.
+        atoms_per_batch: see `Potential`.
+        references: see `load_potential`.
+
+    Raises:
+        CryinGANError: the package is not installed, the version or file does not exist or holds something else.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        device: str = "cpu",
+        atoms_per_batch: int | None = None,
+        references: Sequence[Mapping] = (),
+    ) -> None:
+        import torch
+        from ase.data import chemical_symbols
+
+        try:
+            import chgnet
+            from chgnet.model import CHGNet
+        except ImportError as error:
+            raise CryinGANError(f"potential chgnet needs its package: pip install chgnet ({error})") from error
+        version = path or "0.3.0"
+        packaged = sorted((Path(chgnet.__file__).parent / "pretrained" / version).glob("*.pth.tar"))
+        file = packaged[0] if packaged else Path(version)
+        weights = file_hash(file)
+        try:
+            # The package's own loader would unpickle anything.
+            state = torch.load(file, map_location="cpu", weights_only=True)["model"]
+            with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
+                # Up to 0.2.0 the last layer had a bias that its settings do not mention.
+                self.model = CHGNet.from_dict(state, mlp_out_bias=version == "0.2.0", version=version)
+                self.model.to(resolve_device(device)).eval().requires_grad_(False)
+        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+            raise CryinGANError(f"{file} cannot be loaded as a CHGNet: {str(error).splitlines()[0]}") from error
+        name = f"CHGNet-{version}" if packaged else file.name
+        self.model.graph_converter.set_isolated_atom_response("ignore")
+        known = parse_references(references)
+        card = PotentialCard(name, weights, tuple(chemical_symbols[1:95]), known)
+        super().__init__(card, resolve_device(device), atoms_per_batch)
+
+    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
+        import torch
+        from pymatgen.io.ase import AseAtomsAdaptor
+
+        with torch.inference_mode(False), torch.enable_grad():
+            structures = [AseAtomsAdaptor.get_structure(frame) for frame in frames]
+            results = self.model.predict_structure(structures, task="ef", batch_size=len(frames))
+        results = results if isinstance(results, list) else [results]
+        energies = [float(result["e"]) * len(frame) for frame, result in zip(frames, results, strict=True)]
+        return energies, [result["f"].astype(np.float64) for result in results]
 
 
 def _is_file(value: Any) -> bool:

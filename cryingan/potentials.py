@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryingan.cards import PotentialCard, Reference, parse_references
 from cryingan.errors import CryinGANError
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+__all__ = [
+    "Potential",
+    "PotentialCard",
+    "Reference",
+    "load_potential",
+    "neighbors",
+    "parse_references",
+    "resolve_device",
+]
 
 log = logging.getLogger(__name__)
 
@@ -24,47 +35,9 @@ KINDS = {  # imported when asked for: matgl alone takes seconds
     "pair": ("cryingan.calculators", "PairPotential"),
 }
 MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
+ATOMS_ON_CPU = 1024  # M3GNet takes about 1 MB an atom; a full machine kills the process instead of raising
+ATOMS_ON_GPU = 32768
 SAME_POINT = 1e-8  # Angstrom; an atom is no neighbour of itself
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A structure whose energy tells whether a potential was loaded right.
-
-    Attributes:
-        structure: mapping with `symbols` (atoms,), `fractional` (atoms, 3) and `cell` (3, 3) in Angstrom.
-        energy: total energy, eV.
-        tolerance: largest deviation from `energy` that is accepted, eV.
-    """
-
-    structure: Mapping[str, Any]
-    energy: float
-    tolerance: float
-
-    @property
-    def atoms(self) -> Atoms:
-        """The structure as a periodic `ase.Atoms`."""
-        from ase import Atoms
-
-        structure = self.structure
-        return Atoms(structure["symbols"], scaled_positions=structure["fractional"], cell=structure["cell"], pbc=True)
-
-
-@dataclass(frozen=True)
-class PotentialCard:
-    """What identifies a potential; energies and thresholds carry its name and hash.
-
-    Attributes:
-        name: name of the potential.
-        hash: SHA-256 of its weights, or of its settings when it has no weights.
-        elements: chemical symbols that it knows; empty when only the potential itself can tell.
-        references: energies that it must reproduce when loaded.
-    """
-
-    name: str
-    hash: str
-    elements: tuple[str, ...]
-    references: tuple[Reference, ...] = ()
 
 
 class Potential:
@@ -76,13 +49,14 @@ class Potential:
         card: name, hash, elements and references.
         device: where it computes.
         spec: the plain arguments of `load_potential` that make it again.
-        atoms_per_batch: most atoms evaluated at once; halves itself when the memory does not suffice.
+        atoms_per_batch: most atoms evaluated at once, by default 1024 on a CPU and 32768 on a GPU; halves itself when
+            the memory does not suffice.
     """
 
-    def __init__(self, card: PotentialCard, device: str = "cpu", atoms_per_batch: int = 8192) -> None:
+    def __init__(self, card: PotentialCard, device: str = "cpu", atoms_per_batch: int | None = None) -> None:
         self.card = card
         self.device = device
-        self.atoms_per_batch = atoms_per_batch
+        self.atoms_per_batch = atoms_per_batch or (ATOMS_ON_CPU if device == "cpu" else ATOMS_ON_GPU)
         self.spec: dict[str, Any] = {}
 
     def __reduce__(self) -> tuple:
@@ -196,6 +170,8 @@ def load_potential(kind: str, path: str | None = None, device: str = "cpu", **op
     """
     if kind not in KINDS:
         raise CryinGANError(f"unknown kind of potential {kind!r}: use {', '.join(KINDS)}")
+    if path is not None and Path(path).exists():
+        path = str(Path(path).resolve())  # a worker may stand in another folder
     module, name = KINDS[kind]
     make = getattr(importlib.import_module(module), name)
     try:
@@ -229,6 +205,23 @@ def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[n
     return source[other], target[other], image[other]
 
 
+def resolve_device(device: str) -> str:
+    """The torch device that is meant, `auto` being the GPU where there is one.
+
+    Raises:
+        CryinGANError: this machine does not have it.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise CryinGANError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
+
+
 def _load_from_spec(spec: dict[str, Any]) -> Potential:
     return load_potential(**spec)
 
@@ -236,24 +229,3 @@ def _load_from_spec(spec: dict[str, Any]) -> Potential:
 def _is_out_of_memory(error: Exception) -> bool:
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(message in text for message in MEMORY_MESSAGES)
-
-
-def parse_references(references: Sequence[Mapping]) -> tuple[Reference, ...]:
-    """References from plain mappings with `symbols`, `fractional`, `cell`, `energy` and `tolerance`.
-
-    Raises:
-        CryinGANError: a key is missing or a number is none.
-    """
-    try:
-        return tuple(
-            Reference(
-                {key: entry[key] for key in ("symbols", "fractional", "cell")},
-                float(entry["energy"]),
-                float(entry["tolerance"]),
-            )
-            for entry in references
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CryinGANError(
-            f"a reference needs symbols, fractional, cell, energy (eV) and tolerance (eV): {error!r}"
-        ) from error
