@@ -1,0 +1,159 @@
+"""What cannot be right in a frame, and how a frame is matched to the first one of its file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+CELL_TOLERANCE = 1e-4  # Angstrom; cells that differ by more are different cells
+CLOSEST = 0.1  # Angstrom; atoms nearer than this are one atom written twice
+THINNEST = 0.25  # Angstrom, above 2 CLOSEST; a cell whose opposite faces are nearer has lost a direction
+FARTHEST = 1e6  # Angstrom; beyond this a position or a cell vector has lost the digits that matter
+
+
+class Frame(NamedTuple):
+    """One frame that can be right by itself.
+
+    Attributes:
+        numbers: atomic numbers, shape (atoms,).
+        cell: lattice vectors in rows, Angstrom, shape (3, 3).
+        fractional: fractional coordinates in [0, 1), shape (atoms, 3).
+    """
+
+    numbers: np.ndarray
+    cell: np.ndarray
+    fractional: np.ndarray
+
+
+def checked(atoms: Atoms, where: str) -> Frame:
+    """A frame as arrays, when its species, cell, boundaries and positions can be right.
+
+    Args:
+        atoms: the frame as ASE read it.
+        where: file and frame, for messages.
+
+    Raises:
+        CryinGANError: names `where`, the atoms (from 1) and what is wrong.
+    """
+    if len(atoms) == 0:
+        raise CryinGANError(f"{where} has no atoms")
+    check_species(atoms, where)
+    cell = np.array(atoms.cell)
+    check_cell(cell, where)
+    if not atoms.pbc.all():
+        given = " ".join("FT"[int(periodic)] for periodic in atoms.pbc)
+        raise CryinGANError(f'{where}: pbc is "{given}"; crystals are periodic in all directions, pbc="T T T"')
+    beyond = ~(np.abs(atoms.positions) <= FARTHEST).all(axis=1)
+    if beyond.any():
+        first = int(beyond.argmax())
+        x, y, z = atoms.positions[first]
+        raise CryinGANError(
+            f"{where}, atom {first + 1}: position ({x:g}, {y:g}, {z:g}) is not finite or beyond {FARTHEST:g} Angstrom"
+        )
+    fractional = (np.linalg.solve(cell.T, atoms.positions.T).T % 1.0) % 1.0
+    check_distances(fractional, cell, where)
+    return Frame(atoms.numbers, cell, fractional)
+
+
+def check_species(atoms: Atoms, where: str) -> None:
+    """Refuse sites that are no element, or not one element alone."""
+    from ase.data import chemical_symbols
+
+    unknown = (atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols))
+    if unknown.any():
+        first = int(unknown.argmax())
+        raise CryinGANError(f"{where}, atom {first + 1}: unknown element (atomic number {atoms.numbers[first]})")
+    for site, occupancy in (atoms.info.get("occupancy") or {}).items():
+        if len(occupancy) > 1 or min(occupancy.values()) < 1:
+            raise CryinGANError(f"{where}, site {site}: partly occupied by {', '.join(occupancy)}; atoms must be whole")
+
+
+def check_cell(cell: np.ndarray, where: str) -> None:
+    """Refuse cells that are missing, not finite or flat; left-handed ones are fine."""
+    if not cell.any():
+        raise CryinGANError(f"{where} has no cell: a crystal needs three lattice vectors (Lattice in extended XYZ)")
+    if not (np.abs(cell) <= FARTHEST).all():
+        raise CryinGANError(f"{where}: the cell is not finite or beyond {FARTHEST:g} Angstrom")
+    areas = np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
+    height = abs(np.linalg.det(cell)) / areas.max() if areas.all() else 0.0
+    if height < THINNEST:
+        raise CryinGANError(
+            f"{where}: the cell is flat: two opposite faces are {height:.2g} Angstrom apart, at least {THINNEST} needed"
+        )
+
+
+def check_distances(fractional: np.ndarray, cell: np.ndarray, where: str) -> None:
+    """Refuse two atoms nearer than CLOSEST to each other, in any cell and across its faces."""
+    from scipy.spatial import cKDTree
+
+    # Two points nearer than d differ by at most d / height in each fractional coordinate, height being the distance
+    # between the faces; that is below a half here, so that the nearest image is the one that rounding gives.
+    reach = CLOSEST * np.linalg.norm(np.linalg.inv(cell), axis=0).max() * (1 + 1e-9)
+    pairs = cKDTree(fractional, boxsize=1.0).query_pairs(reach, p=np.inf, output_type="ndarray")
+    difference = fractional[pairs[:, 0]] - fractional[pairs[:, 1]]
+    distances = np.linalg.norm((difference - np.round(difference)) @ cell, axis=1)
+    if (distances < CLOSEST).any():
+        closest = int(distances.argmin())
+        i, j = sorted(pairs[closest] + 1)
+        raise CryinGANError(
+            f"{where}: atoms {i} and {j} are {distances[closest]:.3f} Angstrom apart; at least {CLOSEST} is needed"
+        )
+
+
+def matched(frame: Frame, first: Frame, where: str, *, sort_species: bool) -> np.ndarray:
+    """Fractional coordinates of a frame in the species order of the first frame, shape (atoms, 3).
+
+    Args:
+        frame: any frame of the file.
+        first: the first frame of the file.
+        where: file and frame, for messages.
+        sort_species: whether another order of the same species is brought into the first frame's order; atoms of one
+            species keep their order.
+
+    Raises:
+        CryinGANError: another cell, number of atoms or composition than the first frame's, or another order.
+    """
+    if len(frame.numbers) != len(first.numbers):
+        raise CryinGANError(f"{where} has {len(frame.numbers)} atoms, but frame 1 has {len(first.numbers)}")
+    deviation = np.abs(frame.cell - first.cell).max()
+    if deviation > CELL_TOLERANCE:
+        raise CryinGANError(
+            f"{where}: the cell differs from frame 1's by {deviation:.2g} Angstrom; all cells must be equal within "
+            f"{CELL_TOLERANCE:g} Angstrom"
+        )
+    different = frame.numbers != first.numbers
+    if not different.any():
+        return frame.fractional
+    if Counter(frame.numbers.tolist()) != Counter(first.numbers.tolist()):
+        raise CryinGANError(f"{where} is {formula(frame)}, but frame 1 is {formula(first)}: compositions must be equal")
+    if not sort_species:
+        atom = int(different.argmax())
+        raise CryinGANError(
+            f"{where}, atom {atom + 1} is {symbol(frame, atom)}, but {symbol(first, atom)} in frame 1; "
+            "sort_species=true matches frames by species"
+        )
+    sorted_fractional = np.empty_like(frame.fractional)
+    order = np.argsort(first.numbers, kind="stable")
+    sorted_fractional[order] = frame.fractional[np.argsort(frame.numbers, kind="stable")]
+    return sorted_fractional
+
+
+def symbol(frame: Frame, atom: int) -> str:
+    """Chemical symbol of an atom."""
+    from ase.data import chemical_symbols
+
+    return chemical_symbols[frame.numbers[atom]]
+
+
+def formula(frame: Frame) -> str:
+    """Composition such as Li4O2, in order of first appearance."""
+    from ase.data import chemical_symbols
+
+    return "".join(f"{chemical_symbols[number]}{count}" for number, count in Counter(frame.numbers.tolist()).items())
