@@ -1,0 +1,94 @@
+"""metrics.csv: every logged value, one row per epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from cryingan.files import replace_file
+
+
+class MetricsCSV(Logger):
+    """A Lightning logger that gathers the values of an epoch in one row of metrics.csv.
+
+    A row is on the disk as soon as its values are logged, so a checkpoint is never ahead of it; when a run goes on from
+    a checkpoint, the rows of the epochs that it repeats are dropped first. Keys under `time/` differ between two runs
+    of the same seed and are left to the other loggers.
+
+    Args:
+        folder: the run folder.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+        self.rows: dict[int, dict[str, str]] | None = None
+        self.columns = ["epoch"]
+        self._last_row = 0  # where the newest row starts in the file
+
+    @property
+    def name(self) -> str:
+        """Name of the logger."""
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        """There is one file per run folder."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The settings are in config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Add values to the row of `metrics["epoch"]`."""
+        values = {name: repr(float(value)) for name, value in metrics.items() if not name.startswith("time/")}
+        epoch = int(metrics["epoch"])
+        values["epoch"] = str(epoch)
+        if self.rows is None:
+            self.rows = {number: row for number, row in self._read().items() if number < epoch}
+            self._rewrite()
+        newest = max(self.rows, default=-1)
+        self.rows.setdefault(epoch, {}).update(values)
+        if epoch < newest or not set(values) <= set(self.columns):
+            self._rewrite()
+        else:
+            self._write_last(epoch, appended=epoch > newest)
+
+    def _read(self) -> dict[int, dict[str, str]]:
+        """The rows on the disk; a row cut short by a kill is not one."""
+        if not self.path.exists():
+            return {}
+        text = self.path.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        rows = csv.DictReader(io.StringIO(whole))
+        return {int(row["epoch"]): {name: value for name, value in row.items() if value} for row in rows}
+
+    def _rewrite(self) -> None:
+        names = sorted({name for row in self.rows.values() for name in row} - {"epoch"})
+        self.columns = ["epoch", *names]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [",".join(self.columns) + "\n"] + [self._line(self.rows[epoch]) for epoch in sorted(self.rows)]
+        with replace_file(self.path) as file:
+            file.write("".join(lines).encode())
+        self._last_row = sum(map(len, lines)) - (len(lines[-1]) if self.rows else 0)
+
+    def _write_last(self, epoch: int, appended: bool) -> None:
+        with self.path.open("r+b") as file:
+            if appended:
+                self._last_row = file.seek(0, io.SEEK_END)
+            file.seek(self._last_row)
+            file.write(self._line(self.rows[epoch]).encode())
+            file.truncate()
+
+    def _line(self, row: dict[str, str]) -> str:
+        return ",".join(row.get(name, "") for name in self.columns) + "\n"
+
+    def close(self) -> None:
+        """Nothing is open between two rows."""

@@ -1,0 +1,88 @@
+"""How far the training is, and when it will be done."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+
+
+class Progress(Callback):
+    """A bar over the epochs in a terminal; elsewhere one plain line per `every_n_epochs` epochs.
+
+    Both show the epoch, the Wasserstein distance, steps per second and the time left. Logs `time/steps_per_second`,
+    discriminator steps per second of the epoch without validation.
+
+    Args:
+        every_n_epochs: epochs per plain line.
+    """
+
+    def __init__(self, every_n_epochs: int = 1) -> None:
+        self.every_n_epochs = every_n_epochs
+        self.bar: Bar | None = None
+        self.finished: int | None = None  # the epoch that waits to be reported
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say where the run starts."""
+        self.first_epoch, self.started = trainer.current_epoch, time.monotonic()
+        if not trainer.is_global_zero:
+            return
+        if trainer.global_step:
+            print(f"resuming at epoch {self.first_epoch}, step {trainer.global_step}", flush=True)
+        if sys.stdout.isatty():
+            self.bar = Bar(TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[state]}"))
+            self.task = self.bar.add_task("", total=trainer.max_epochs, completed=self.first_epoch, state="")
+            self.bar.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report the epoch before, whose values are all logged by now, and start the clock."""
+        self._report(trainer)
+        self.epoch_started, self.steps, self.elapsed = time.monotonic(), 0, 0.0
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Count the step."""
+        if not hasattr(self, "epoch_started"):  # a run that goes on inside an epoch
+            self.epoch_started, self.steps = time.monotonic(), 0
+        self.steps += 1
+        self.elapsed = time.monotonic() - self.epoch_started
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the speed of the epoch."""
+        self.finished = trainer.current_epoch
+        self.speed = self.steps / max(self.elapsed, 1e-9)
+        for logger in trainer.loggers:
+            values = {"time/steps_per_second": self.speed, "epoch": trainer.current_epoch}
+            logger.log_metrics(values, step=trainer.global_step)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report the last epoch."""
+        self._report(trainer, last=True)
+        self._stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the terminal back."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def _report(self, trainer: Trainer, last: bool = False) -> None:
+        if self.finished is None or not trainer.is_global_zero:
+            return
+        done, self.finished = self.finished + 1, None
+        distance = float(trainer.callback_metrics.get("train/wasserstein", float("nan")))
+        per_epoch = (time.monotonic() - self.started) / max(done - self.first_epoch, 1)
+        left = timedelta(seconds=round(per_epoch * max(trainer.max_epochs - done, 0)))
+        state = f"Wasserstein distance {distance:.4g}, {self.speed:.3g} steps/s, {left} left"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, state=state)
+        elif last or done % self.every_n_epochs == 0:
+            print(f"epoch {done}/{trainer.max_epochs}: {state}", flush=True)

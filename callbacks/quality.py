@@ -1,0 +1,66 @@
+"""How good the samples are, measured while training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from callbacks.timing import due
+from cryingan.crystals import Crystals
+from cryingan.metrics.alloy_reference import AlloyReference
+from cryingan.metrics.close_pairs import close_pairs
+
+
+class SampleQuality(Callback):
+    """Measures `n` samples before training, every `every_n_epochs` epochs and after the last.
+
+    Logs `samples/close_pairs`, unique pairs within 1.5 Angstrom per structure. Where the training structures lie on the
+    alloy's fcc lattice, also `alloy/vacancies` (share of lattice sites without an atom within 0.8 Angstrom),
+    `alloy/formation_energy` and `alloy/formation_energy_error` (eV/atom; mean of the samples and its distance from the
+    training mean), `alloy/sro_1_Cr-Fe` ... (first-shell Warren-Cowley parameters) and `alloy/sro_error` (mean distance
+    of the six from the training means). The samples come from a seed stream of their own.
+
+    Args:
+        every_n_epochs: epochs between measurements.
+        n: number of samples.
+    """
+
+    def __init__(self, every_n_epochs: int = 10, n: int = 100) -> None:
+        self.every_n_epochs = every_n_epochs
+        self.n = n
+        self.before: dict[str, float] = {}
+        self.after: dict[str, float] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Compare with the training structures where they are an alloy's."""
+        self.reference = AlloyReference.of(trainer.datamodule.training)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure the untrained generator once per run."""
+        if trainer.is_global_zero and not self.before:
+            self.before = self.measure(pl_module.sample(self.n, pl_module.hparams.seed))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure and log."""
+        if trainer.is_global_zero and due(trainer, self.every_n_epochs):
+            self.after = self.measure(pl_module.sample(self.n, pl_module.hparams.seed))
+            pl_module.log_epoch(self.after)
+
+    def measure(self, samples: Crystals) -> dict[str, float]:
+        """The logged values of any structures of this data set."""
+        fractional, cell = torch.from_numpy(samples.fractional), torch.from_numpy(samples.cell)
+        values = {"samples/close_pairs": close_pairs(fractional, cell).double().mean().item()}
+        if self.reference is not None:
+            values |= {f"alloy/{name}": value for name, value in self.reference.compare(samples).items()}
+        return values
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured first and last, so that a resumed run can still tell what was learnt."""
+        return {"before": self.before, "after": self.after}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The measurements of the run so far."""
+        self.before, self.after = state_dict["before"], state_dict["after"]

@@ -1,0 +1,68 @@
+"""What a run has learnt, in a table, a file and a figure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.table import Table
+
+from callbacks.quality import SampleQuality
+from cryingan.files import replace_file
+from cryingan.plots import save_figure, training_figure
+
+ROWS = {
+    "samples/close_pairs": "close pairs (< 1.5 Å) per structure",
+    "alloy/vacancies": "lattice sites left empty",
+    "alloy/formation_energy_error": "formation-energy error (eV/atom)",
+    "alloy/sro_error": "short-range-order error",
+}
+
+
+class Summary(Callback):
+    """At the end of training prints the sample quality before and after it, and where everything lies.
+
+    Writes summary.json (both sets of numbers) and training.png (curves) into the run folder. Logs nothing.
+
+    Args:
+        run_dir: the run folder.
+    """
+
+    def __init__(self, run_dir: str) -> None:
+        self.run_dir = Path(run_dir)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print and write."""
+        quality = next((callback for callback in trainer.callbacks if isinstance(callback, SampleQuality)), None)
+        if not trainer.is_global_zero or quality is None or not quality.after:
+            return
+        before, after = quality.before, quality.after
+        with replace_file(self.run_dir / "summary.json") as file:
+            file.write(
+                json.dumps({"epochs": trainer.current_epoch, "before": before, "after": after}, indent=2).encode()
+            )
+        save_figure(training_figure(self.run_dir / "metrics.csv", before), self.run_dir / "training.png")
+        self._print(trainer.current_epoch, quality.n, before, after)
+
+    def _print(self, epochs: int, n: int, before: dict[str, float], after: dict[str, float]) -> None:
+        table = Table(title=f"{n} samples", title_justify="left")
+        for heading in ("", "untrained", f"after {epochs} epochs"):
+            table.add_column(heading, justify="right" if heading else "left")
+        for key, name in ROWS.items():
+            if key in after:
+                table.add_row(name, f"{before[key]:.4g}", f"{after[key]:.4g}")
+        console = Console(width=None if Console().is_terminal else 100)
+        console.print(table)
+        for what, path in self._files():
+            console.print(f"{what:<11} {path}", soft_wrap=True, highlight=False)
+
+    def _files(self) -> list[tuple[str, Path]]:
+        samples = sorted((self.run_dir / "samples").glob("*.extxyz"))
+        wandb_runs = sorted((self.run_dir / "wandb").glob("offline-run-*"))
+        found = [("run folder", self.run_dir), ("figure", self.run_dir / "training.png")]
+        found += [("samples", samples[-1])] if samples else []
+        found += [("W&B offline", wandb_runs[-1])] if wandb_runs else []
+        return [*found, ("checkpoint", self.run_dir / "checkpoints" / "last.ckpt")]

@@ -1,0 +1,115 @@
+"""From a command line to a composed config: what train.py, sample.py and evaluate.py share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from cryingan.errors import CryinGANError
+
+CONFIGS = Path(__file__).parent
+
+
+def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None:
+    """Compose configs/NAME.yaml with the command line and call `job` with the config.
+
+    What the user got wrong ends in one line on stderr and exit code 1.
+
+    Args:
+        name: name of the config and of the script.
+        schema: gives the typed keys, stored for the config's defaults list as NAME_schema.
+        job: called with the config, once or, in a sweep (`-m`), once per combination.
+    """
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(help_text(name))
+        return
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own report
+    register(name, schema())
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(job))()
+    except (CryinGANError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"{name}.py: {one_line(error)}")
+
+
+def register(name: str, schema: Any) -> None:
+    """Make the schema and the resolvers known that configs/NAME.yaml uses.
+
+    `${repository:PATH}` is a path inside the repository, `${stem:PATH}` a file's name without folder and endings.
+    """
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+    OmegaConf.register_new_resolver("repository", lambda path: str(CONFIGS.parent / path), replace=True)
+    OmegaConf.register_new_resolver("stem", lambda path: Path(path).name.split(".")[0], replace=True)
+
+
+def _reporting(job: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """In a single run an error of ours ends at once; in a sweep Hydra goes on with the other jobs first."""
+
+    def task(config: Any) -> Any:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        try:
+            return job(config)
+        except CryinGANError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            sys.exit(f"{HydraConfig.get().job.name}.py: {one_line(error)}")
+
+    return task
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, on one line, with the nearest known key where a key is unknown."""
+    messages = [str(error)] + [str(cause) for cause in _causes(error)]
+    lines = [line.strip() for message in messages for line in message.splitlines()]
+    noise = ("full_key:", "object_type=", "reference_type=", "To append to your config")
+    kept = dict.fromkeys(line for line in lines if line and not line.startswith(noise))
+    return " ".join(kept) + _suggestion(error)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while (error := error.__cause__) is not None:
+        yield error
+
+
+def _suggestion(error: BaseException) -> str:
+    chain = [error, *_causes(error)]
+    unknown = next((str(e.key) for e in chain if "is not in struct" in str(e) and getattr(e, "key", None)), None)
+    near = get_close_matches(unknown, known_keys()) if unknown else []
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def known_keys() -> list[str]:
+    """The last part of every key in the configs."""
+    lines = (line for path in CONFIGS.rglob("*.yaml") for line in path.read_text().splitlines())
+    return [line.split(":")[0].strip() for line in lines if ":" in line and not line.lstrip().startswith(("#", "-"))]
+
+
+def help_text(name: str) -> str:
+    """Every key of a script with its meaning, from the comments in configs/."""
+    import yaml
+
+    top = (CONFIGS / f"{name}.yaml").read_text()
+    parts = [f"python {name}.py KEY=VALUE ...    every key, its default and its meaning", "", top.rstrip()]
+    for entry in yaml.safe_load(top).get("defaults", []):
+        if not isinstance(entry, dict) or "hydra" in entry:
+            continue
+        (group, chosen), *_ = entry.items()
+        options = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+        parts += ["", f"{group}={'|'.join(options)}    (now {chosen}; keys are {group}.KEY)"]
+        if chosen:
+            text = (CONFIGS / group / f"{chosen}.yaml").read_text().rstrip()
+            parts += ["    " + line for line in text.splitlines()]
+    parts += ["", f"Several runs, one for each combination: python {name}.py -m KEY=A,B KEY=C,D"]
+    return "\n".join(parts)

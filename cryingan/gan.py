@@ -1,0 +1,258 @@
+"""CryinGAN: a generator, a discriminator on fractional coordinates and one on neighbour distances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import StepLR
+
+from cryingan.crystals import Crystals
+from cryingan.distances import neighbor_distances
+from cryingan.errors import TrainingDiverged
+from cryingan.losses import gradient_penalty, wasserstein
+from cryingan.means import EpochMeans
+from cryingan.networks import Discriminator, Generator, initialize
+from cryingan.randomness import generator
+
+CHECKPOINT_FORMAT = 1
+NOISE_CHUNK = 1024
+
+
+class CryinGAN(lightning.LightningModule):
+    """The WGAN-GP of the Dismai-Bench paper (Yong, Su, Ertekin, Digital Discovery 2024, Supplementary Information).
+
+    A batch has shape (structures, atoms, 3 + k): fractional coordinates and, where `distance_weight` is not 0, the
+    distances to the k nearest neighbours in Angstrom; atoms are grouped by species. Every batch is one step of the
+    discriminators; batches 0, 5, 10, ... of an epoch (`generator_interval`) are followed by a step of the generator.
+
+    Logged once per epoch, means over its batches weighted by their size: `train/wasserstein` (without penalty),
+    `train/critic_loss`, `train/generator_loss`, `train/real_<d>`, `train/fake_<d>` (mean outputs), `train/penalty_<d>`,
+    `train/gradient_norm_<network>` and `train/learning_rate_<network>` for d in coordinates and distances; for the
+    held-out structures `val/wasserstein`.
+
+    Args:
+        cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
+        species: chemical symbol of every atom, in the order of the user's file.
+        distance_weight: lambda, the weight of the distance discriminator; with 0 it is not built.
+        pooling: avg, max or mix; for the distance discriminator; with `distance_weight` 0 for the coordinate one.
+        coordinate_pooling: pooling of the coordinate discriminator, where it shall not follow from `pooling`.
+        distance_pooling: the same for the distance discriminator.
+        n_neighbors: k, neighbours per atom.
+        latent_dim: length of the noise vector.
+        channels: channels per atom of the generator's first layer.
+        generator_widths: channels of its following layers.
+        discriminator_widths: channels of the layers before pooling.
+        head_widths: widths of the layers after pooling.
+        outputs: length of a discriminator's output.
+        generator_learning_rate: Adam's learning rate; likewise `coordinate_learning_rate`, `distance_learning_rate`.
+        betas: Adam's decay rates.
+        schedule_epochs: epochs after which the learning rates are multiplied by `schedule_factor`.
+        penalty_weight: weight of the gradient penalty.
+        generator_interval: discriminator steps per generator step.
+        seed: every random number follows from it.
+    """
+
+    def __init__(
+        self,
+        cell: list[list[float]],
+        species: list[str],
+        distance_weight: float = 0.05,
+        pooling: str = "avg",
+        coordinate_pooling: str | None = None,
+        distance_pooling: str | None = None,
+        n_neighbors: int = 6,
+        latent_dim: int = 64,
+        channels: int = 128,
+        generator_widths: list[int] = (256, 512, 256),
+        discriminator_widths: list[int] = (512, 512, 256),
+        head_widths: list[int] = (1000, 200),
+        outputs: int = 10,
+        generator_learning_rate: float = 5e-5,
+        coordinate_learning_rate: float = 5e-5,
+        distance_learning_rate: float = 5e-5,
+        betas: list[float] = (0.5, 0.999),
+        schedule_epochs: int = 100_000,
+        schedule_factor: float = 0.95,
+        penalty_weight: float = 10.0,
+        generator_interval: int = 5,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.register_buffer("cell", torch.tensor(cell, dtype=torch.float64), persistent=False)
+        template = Crystals(np.empty((0, len(species), 3)), cell, species)
+        self.grouping = template.grouping
+        counts = list(template.counts.values())
+        body = {"counts": counts, "widths": discriminator_widths, "head": head_widths, "outputs": outputs}
+        paired = distance_weight > 0
+
+        self.generator = Generator(len(species), latent_dim, channels, generator_widths)
+        self.weights = {"coordinates": 1.0}
+        poolings = {"coordinates": coordinate_pooling or ("avg" if paired else pooling)}
+        self.discriminators = nn.ModuleDict({"coordinates": Discriminator(3, pooling=poolings["coordinates"], **body)})
+        if paired:
+            self.weights["distances"] = distance_weight
+            self.discriminators["distances"] = Discriminator(n_neighbors, pooling=distance_pooling or pooling, **body)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Initial weights and the quantities that are averaged over an epoch."""
+        for name, network in self.networks.items():
+            initialize(network, generator(self.hparams.seed, f"initial weights of {name}"))
+        per_discriminator = [f"{kind}_{name}" for name in self.weights for kind in ("real", "fake", "penalty")]
+        norms = [f"gradient_norm_{name}" for name in self.weights]
+        self.critic_means = EpochMeans(["wasserstein", "critic_loss", *per_discriminator, *norms])
+        self.generator_means = EpochMeans(["generator_loss", "gradient_norm_generator"])
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """Generator and discriminators by name, in the order of their optimisers."""
+        return {"generator": self.generator, **self.discriminators}
+
+    def configure_optimizers(self) -> tuple[list, list]:
+        """One Adam and one step schedule per network (SI; the schedule counts epochs)."""
+        settings = self.hparams
+        rates = {
+            "generator": settings.generator_learning_rate,
+            "coordinates": settings.coordinate_learning_rate,
+            "distances": settings.distance_learning_rate,
+        }
+        optimizers = [
+            torch.optim.Adam(network.parameters(), lr=rates[name], betas=tuple(settings.betas))
+            for name, network in self.networks.items()
+        ]
+        return optimizers, [StepLR(o, settings.schedule_epochs, settings.schedule_factor) for o in optimizers]
+
+    def features(self, fractional: Tensor) -> dict[str, Tensor]:
+        """What each discriminator sees of structures with fractional coordinates (structures, atoms, 3)."""
+        seen = {"coordinates": fractional}
+        if "distances" in self.discriminators:
+            seen["distances"] = neighbor_distances(fractional, self.cell, self.hparams.n_neighbors)
+        return seen
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """One step of the discriminators and, on every `generator_interval`-th batch, one of the generator."""
+        optimizers = dict(zip(self.networks, self.optimizers(), strict=True))
+        self._discriminator_step(batch, batch_idx, optimizers)
+        if batch_idx % self.hparams.generator_interval == 0:
+            self._generator_step(len(batch), batch_idx, optimizers["generator"])
+
+    def _discriminator_step(self, batch: Tensor, batch_idx: int, optimizers: dict) -> None:
+        real = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
+        with torch.no_grad():
+            fake = self.features(self.generator(self._normal(len(batch), "critic noise", batch_idx)))
+        loss, distance, parts = 0.0, 0.0, {}
+        for name, discriminator in self.discriminators.items():
+            real_outputs, fake_outputs = discriminator(real[name]), discriminator(fake[name])
+            mix = self._uniform(len(batch), f"interpolation of {name}", batch_idx)
+            penalty = gradient_penalty(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
+            gap = wasserstein(real_outputs, fake_outputs)
+            loss = loss + self.weights[name] * (penalty - gap)
+            distance = distance + self.weights[name] * gap
+            parts |= {f"real_{name}": real_outputs.mean(), f"fake_{name}": fake_outputs.mean()}
+            parts[f"penalty_{name}"] = penalty
+        values = {"wasserstein": distance, "critic_loss": loss, **parts}
+        trained = {name: optimizers[name] for name in self.discriminators}
+        values |= self._descend(loss, trained, values, batch_idx)
+        self.critic_means.update(torch.stack(list(values.values())), len(batch))
+
+    def _generator_step(self, size: int, batch_idx: int, optimizer: Any) -> None:
+        self.discriminators.requires_grad_(False)
+        fake = self.features(self.generator(self._normal(size, "generator noise", batch_idx)))
+        loss = -sum(self.weights[name] * d(fake[name]).mean() for name, d in self.discriminators.items())
+        values = {"generator_loss": loss}
+        values |= self._descend(loss, {"generator": optimizer}, values, batch_idx)
+        self.discriminators.requires_grad_(True)
+        self.generator_means.update(torch.stack(list(values.values())), size)
+
+    def _descend(self, loss: Tensor, trained: dict, values: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Step the optimisers of the networks named in `trained`; their gradient norms come back by name."""
+        for optimizer in trained.values():
+            optimizer.zero_grad()
+        self.manual_backward(loss)
+        norms = {}
+        for name in trained:
+            gradients = [p.grad for p in self.networks[name].parameters() if p.grad is not None]
+            norms[f"gradient_norm_{name}"] = nn.utils.get_total_norm(gradients)
+        self._require_finite({**values, **norms}, batch_idx)
+        for optimizer in trained.values():
+            optimizer.step()
+        return norms
+
+    def _require_finite(self, values: dict[str, Tensor], batch_idx: int) -> None:
+        finite = torch.stack(list(values.values())).isfinite()
+        if not finite.all():
+            names = [name for name, good in zip(values, finite.tolist(), strict=True) if not good]
+            raise TrainingDiverged(
+                f"{', '.join(names)} not finite in epoch {self.current_epoch}, batch {batch_idx}: nothing of this step "
+                "was applied; go on from the last checkpoint with a smaller learning rate or other data"
+            )
+
+    def on_train_epoch_end(self) -> None:
+        """Log the means of the epoch and step the schedules, before the epoch's checkpoint is written."""
+        rates = {
+            f"learning_rate_{n}": o.param_groups[0]["lr"] for n, o in zip(self.networks, self.optimizers(), strict=True)
+        }
+        values = {**self.critic_means.compute(), **self.generator_means.compute(), **rates}
+        self.critic_means.reset()
+        self.generator_means.reset()
+        self.log_epoch({f"train/{name}": value for name, value in values.items()})
+        for scheduler in self.lr_schedulers():
+            scheduler.step()
+
+    def log_epoch(self, values: dict[str, float]) -> None:
+        """Send values of the current epoch to every logger at once, so that no checkpoint is ahead of the log."""
+        self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
+        for logger in self.loggers:
+            logger.log_metrics({**values, "epoch": self.current_epoch}, step=self.global_step)
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Wasserstein distance between held-out structures and as many generated ones (always from the same noise)."""
+        noise = self._normal(len(batch), "validation noise", batch_idx, epoch=0)
+        fake = self.features(self.generator(noise))
+        real = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
+        gaps = [self.weights[n] * wasserstein(d(real[n]), d(fake[n])) for n, d in self.discriminators.items()]
+        self.log("val/wasserstein", sum(gaps), batch_size=len(batch), sync_dist=True)
+
+    @torch.inference_mode()
+    def sample(self, n: int, seed: int, batch_size: int = 256) -> Crystals:
+        """Exactly `n` structures in the atom order of the user's file, from the generator in evaluation mode.
+
+        The noise depends on `seed` alone, neither on `batch_size` nor on the state of training: the first structures
+        of a larger `n` are those of a smaller one.
+        """
+        was_training = self.generator.training
+        self.generator.eval()
+        chunks = range(-(-n // NOISE_CHUNK))
+        noise = torch.cat(
+            [
+                torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=generator(seed, "sample", chunk))
+                for chunk in chunks
+            ]
+        )[:n]
+        batches = [self.generator(part.to(self.device)).cpu() for part in noise.split(batch_size)]
+        self.generator.train(was_training)
+        fractional = torch.cat(batches).double().numpy()
+        species = [self.hparams.species[i] for i in self.grouping]
+        grouped = Crystals(fractional, np.array(self.hparams.cell), tuple(species))
+        return grouped.reordered(np.argsort(self.grouping))
+
+    def _normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
+        source = self._source(purpose, batch_idx, epoch)
+        return torch.randn(size, self.hparams.latent_dim, generator=source, device=self.device, dtype=self.dtype)
+
+    def _uniform(self, size: int, purpose: str, batch_idx: int) -> Tensor:
+        return torch.rand(size, generator=self._source(purpose, batch_idx), device=self.device, dtype=self.dtype)
+
+    def _source(self, purpose: str, batch_idx: int, epoch: int | None = None) -> torch.Generator:
+        step = (self.current_epoch if epoch is None else epoch, batch_idx, self.global_rank)
+        return generator(self.hparams.seed, purpose, *step, device=self.device)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Mark the layout of the file, so that later versions know what they read."""
+        checkpoint["cryingan_format"] = CHECKPOINT_FORMAT

@@ -1,0 +1,34 @@
+"""Means of several quantities over an epoch, kept on the device and saved with the run."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class EpochMeans(Metric):
+    """Weighted means of named quantities, summed in float64 and fetched once.
+
+    The sums travel in checkpoints, so that an epoch interrupted half-way ends with the same means.
+
+    Args:
+        names: the quantities, in the order in which `update` gets them.
+    """
+
+    full_state_update = False
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
+        self.add_state("total", torch.zeros(len(names), dtype=torch.float64), dist_reduce_fx="sum", persistent=True)
+        self.add_state("weight", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum", persistent=True)
+
+    def update(self, values: Tensor, weight: int) -> None:
+        """Add one batch: its means, shape (names,), and the number of structures that they are means over."""
+        self.total += values.detach().double() * weight
+        self.weight += weight
+
+    def compute(self) -> dict[str, float]:
+        """The mean of every quantity; none before the first update."""
+        if self.weight == 0:
+            return {}
+        return dict(zip(self.names, (self.total / self.weight).tolist(), strict=True))

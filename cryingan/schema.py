@@ -1,0 +1,115 @@
+"""The types of the keys in configs/: a misspelt key or a value of another type is refused before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, EnumNode, FloatNode, IntegerNode, OmegaConf, StringNode
+
+
+class Pooling(Enum):
+    """The names of `cryingan.networks.Pooling`, here without importing torch."""
+
+    avg = "avg"
+    max = "max"
+    mix = "mix"
+
+
+class Format(Enum):
+    """The formats that `cryingan.files.write_structures` knows."""
+
+    extxyz = "extxyz"
+    cif = "cif"
+    poscar = "poscar"
+
+
+@dataclass
+class DataKeys:
+    """Group data: `data.module.StructureData`."""
+
+    path: str = MISSING
+    width: str = "wide"
+    sort_species: bool = False
+    validation: float = 0.2
+    split_seed: int = 0
+    batch_size: int = 32
+
+
+@dataclass
+class ModelKeys:
+    """Group model: `cryingan.gan.CryinGAN`."""
+
+    coordinate_pooling: Pooling | None = None
+    distance_pooling: Pooling | None = None
+    n_neighbors: int = 6
+    latent_dim: int = 64
+    channels: int = 128
+    generator_widths: list[int] = field(default_factory=lambda: [256, 512, 256])
+    discriminator_widths: list[int] = field(default_factory=lambda: [512, 512, 256])
+    head_widths: list[int] = field(default_factory=lambda: [1000, 200])
+    outputs: int = 10
+    generator_learning_rate: float = 5e-5
+    coordinate_learning_rate: float = 5e-5
+    distance_learning_rate: float = 5e-5
+    betas: list[float] = field(default_factory=lambda: [0.5, 0.999])
+    schedule_epochs: int = 100_000
+    schedule_factor: float = 0.95
+    penalty_weight: float = 10.0
+    generator_interval: int = 5
+
+
+@dataclass
+class TrainerKeys:
+    """Group trainer: `lightning.Trainer`."""
+
+    max_epochs: int = MISSING
+    max_time: str | None = None
+    accelerator: str = MISSING
+    devices: Any = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+    check_val_every_n_epoch: int = 1
+    limit_train_batches: Any = None
+
+
+def train_schema() -> DictConfig:
+    """Types of configs/train.yaml; `lambda` is a Python keyword, so no dataclass can hold it."""
+    return DictConfig(
+        {
+            "lambda": FloatNode(0.05, is_optional=False),
+            "pooling": EnumNode(Pooling, Pooling.avg, is_optional=False),
+            "seed": IntegerNode(1, is_optional=False),
+            "run_dir": StringNode(MISSING, is_optional=False),
+            "resume": StringNode("auto", is_optional=False),
+            "data": OmegaConf.structured(DataKeys),
+            "model": OmegaConf.structured(ModelKeys),
+            "trainer": OmegaConf.structured(TrainerKeys),
+            "callbacks": {},
+            "logger": {},
+        }
+    )
+
+
+def sample_schema() -> DictConfig:
+    """Types of configs/sample.yaml."""
+    return DictConfig(
+        {
+            "checkpoint": StringNode(None),
+            "upstream": StringNode(None),
+            "reference": StringNode(None),
+            "n": IntegerNode(1000, is_optional=False),
+            "seed": IntegerNode(1, is_optional=False),
+            "format": EnumNode(Format, Format.extxyz, is_optional=False),
+            "output": StringNode("samples", is_optional=False),
+            "device": StringNode("auto", is_optional=False),
+            "batch_size": IntegerNode(256, is_optional=False),
+        }
+    )
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A config as plain Python values, with enums as their names: what checkpoints and loggers may hold."""
+    return OmegaConf.to_container(config, resolve=True, enum_to_str=True, throw_on_missing=True)

@@ -1,0 +1,79 @@
+"""Batches of a set that sits in memory as one tensor: no workers, no copies, and a position that can be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from cryingan.randomness import generator
+
+
+class TensorLoader:
+    """Slices a tensor into batches; when shuffled, the order is a function of (seed, epoch).
+
+    Lightning calls `set_epoch` and saves the position with `state_dict`, so a run goes
+    on in the middle of an epoch with the batches that were still to come.
+
+    Args:
+        tensor: the whole set, shape (structures, ...), on the device where the batches are wanted.
+        batch_size: structures per batch; the last batch of an epoch may be smaller.
+        seed: seed of the order.
+        shuffle: a new permutation every epoch; otherwise the order of the tensor.
+        rank: this process among `world_size`; every process gets the same number of structures, and the first ones of
+            the permutation come twice where the division leaves a rest.
+        world_size: number of processes that train together.
+    """
+
+    def __init__(
+        self, tensor: Tensor, batch_size: int, seed: int, shuffle: bool = True, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.tensor = tensor
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.position = 0
+        self.resume_at = 0
+        self.sampler, self.batch_sampler = self, None  # where Lightning looks for set_epoch
+
+    def __len__(self) -> int:
+        return -(-self._share // self.batch_size)
+
+    @property
+    def _share(self) -> int:
+        return -(-len(self.tensor) // self.world_size)
+
+    def order(self) -> Tensor:
+        """Indices of this process's structures in this epoch, shape (structures of this process,)."""
+        n = len(self.tensor)
+        if not self.shuffle:
+            indices = torch.arange(n)
+        else:
+            indices = torch.randperm(n, generator=generator(self.seed, "batch order", self.epoch))
+        return indices[torch.arange(self._share * self.world_size) % n][self.rank :: self.world_size]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = self.order().to(self.tensor.device)
+        self.position, self.resume_at = self.resume_at, 0
+        while self.position < len(self):
+            start = self.position * self.batch_size
+            self.position += 1
+            yield self.tensor[order[start : start + self.batch_size]]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the permutation of the next pass; a pass that was interrupted goes on only in its own epoch."""
+        if epoch != self.epoch:
+            self.epoch, self.resume_at = epoch, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Epoch and number of batches already handed out in it."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the last batch that was handed out."""
+        self.epoch = state["epoch"]
+        self.resume_at = self.position = state["position"] % len(self)

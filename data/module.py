@@ -1,0 +1,139 @@
+"""The training and validation structures of a file, in memory on the training device."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+
+from cryingan.crystals import Crystals
+from cryingan.distances import neighbor_distances
+from cryingan.errors import CryinGANError
+from cryingan.files import file_hash, read_structures
+from cryingan.randomness import generator
+from data.loader import TensorLoader
+
+STRUCTURES_PER_CHUNK = 256
+
+
+class StructureData(LightningDataModule):
+    """Structures of one file, split in two, each part one float32 tensor of shape (structures, atoms, 3 + k).
+
+    The first three columns are fractional coordinates, the others the distances to the `n_neighbors` nearest
+    neighbours in Angstrom. Atoms are grouped by species (`Crystals.grouping`), whatever their order in the file.
+
+    Args:
+        path: structures of one cell and one composition, in any format that ASE reads.
+        sort_species: match frames whose atoms come in another order by species, instead of refusing them.
+        validation: fraction of the structures that is held out, in [0, 1).
+        split_seed: seed of the split; it is not the seed of the run, so that all seeds train on the same structures.
+        batch_size: structures per batch and process.
+        n_neighbors: neighbours per atom; 0 where no distances are wanted.
+        seed: seed of the order of the batches.
+
+    Raises:
+        CryinGANError: the file is refused, or the split leaves nothing to train on.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        sort_species: bool = False,
+        validation: float = 0.2,
+        split_seed: int = 0,
+        batch_size: int = 32,
+        n_neighbors: int = 0,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise CryinGANError(f"data.batch_size={batch_size}: it must be at least 1")
+        if not 0 <= validation < 1:
+            raise CryinGANError(f"data.validation={validation}: it must be at least 0 and less than 1")
+        self.path = Path(path)
+        self.sort_species = sort_species
+        self.validation = validation
+        self.split_seed = split_seed
+        self.batch_size = batch_size
+        self.n_neighbors = n_neighbors
+        self.seed = seed
+        self.tensors: dict[str, Tensor] = {}
+
+    @cached_property
+    def crystals(self) -> Crystals:
+        """All structures of the file, in the file's atom order."""
+        return read_structures(self.path, sort_species=self.sort_species)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the file."""
+        return file_hash(self.path)
+
+    def split(self) -> tuple[np.ndarray, np.ndarray]:
+        """Indices of the training and of the validation structures, each ascending."""
+        n = len(self.crystals)
+        held_out = round(n * self.validation)
+        if held_out == n:
+            raise CryinGANError(f"data.validation={self.validation} of {n} structures leaves none to train on")
+        order = torch.randperm(n, generator=generator(self.split_seed, "split")).numpy()
+        return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+    @property
+    def training(self) -> Crystals:
+        """The structures that are trained on, in the file's atom order."""
+        return self.crystals[self.split()[0]]
+
+    def setup(self, stage: str) -> None:
+        """Put both parts on the device of the trainer, with their neighbour distances."""
+        if self.tensors:
+            return
+        device = self.trainer.strategy.root_device
+        grouped = self.crystals.reordered(self.crystals.grouping)
+        cell = torch.tensor(grouped.cell, device=device)
+        for name, indices in zip(("training", "validation"), self.split(), strict=True):
+            fractional = torch.tensor(grouped.fractional[indices], dtype=torch.float32, device=device)
+            self.tensors[name] = self._with_distances(fractional, cell)
+
+    def _with_distances(self, fractional: Tensor, cell: Tensor) -> Tensor:
+        if self.n_neighbors == 0:
+            return fractional
+        chunks = fractional.split(STRUCTURES_PER_CHUNK)
+        distances = [neighbor_distances(chunk, cell, self.n_neighbors) for chunk in chunks]
+        return torch.cat(
+            [
+                fractional,
+                torch.cat(distances) if distances else fractional.new_zeros((0, fractional.shape[1], self.n_neighbors)),
+            ],
+            dim=-1,
+        )
+
+    def train_dataloader(self) -> TensorLoader:
+        """Shuffled batches of the training structures."""
+        return self._loader("training", shuffle=True)
+
+    def val_dataloader(self) -> TensorLoader | list:
+        """Batches of the held-out structures, always in the same order; none when nothing is held out."""
+        return self._loader("validation", shuffle=False) if len(self.tensors["validation"]) else []
+
+    def _loader(self, name: str, shuffle: bool) -> TensorLoader:
+        return TensorLoader(
+            self.tensors[name],
+            self.batch_size,
+            seed=self.seed,
+            shuffle=shuffle,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+
+    def state_dict(self) -> dict[str, str]:
+        """The hash of the file, so that a run does not go on with other structures unnoticed."""
+        return {"hash": self.hash}
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        """Refuse to go on with another file."""
+        if state["hash"] != self.hash:
+            raise CryinGANError(f"{self.path} is not the file that this run was trained on; start it in a new run_dir")

@@ -1,0 +1,85 @@
+"""Write samples of a trained generator: `python sample.py checkpoint=PATH n=1000`; `--help` lists every key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.entry import run
+from cryingan.errors import CryinGANError
+from cryingan.schema import plain, sample_schema
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from cryingan.gan import CryinGAN
+
+
+def sample(config: DictConfig) -> Path:
+    """Write exactly `n` structures and a manifest that says where they come from; the structures' path comes back.
+
+    Raises:
+        CryinGANError: a setting or a file cannot be used.
+    """
+    from cryingan import __version__
+    from cryingan.files import file_hash, replace_file, write_structures
+
+    settings = plain(config)
+    if settings["n"] < 1 or settings["batch_size"] < 1:
+        raise CryinGANError(f"n={settings['n']} and batch_size={settings['batch_size']} must be at least 1")
+    model, source = load(settings)
+    crystals = model.to(device(settings["device"])).sample(settings["n"], settings["seed"], settings["batch_size"])
+    folder = Path(settings["output"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CryinGANError(f"output={folder} cannot be made: {error.strerror}") from error
+    form = settings["format"]
+    path = folder / (f"samples.{form}" if form == "extxyz" else form)
+    write_structures(crystals, path, form)
+    manifest = {
+        "structures": path.name,
+        "n": len(crystals),
+        "seed": settings["seed"],
+        "format": form,
+        "source": source.name,
+        "source_sha256": file_hash(source),
+        "cryingan": __version__,
+        "settings": dict(model.hparams),
+    }
+    with replace_file(folder / "manifest.json") as file:
+        file.write(json.dumps(manifest, indent=2).encode())
+    print(f"{len(crystals)} structures in {path}")
+    return path
+
+
+def load(settings: dict[str, Any]) -> tuple[CryinGAN, Path]:
+    """The model and the file that it comes from: a checkpoint of ours, or upstream's generator and a reference."""
+    from cryingan.checkpoints import load_model, upstream_model
+    from cryingan.files import read_structures
+
+    checkpoint, upstream, reference = (settings[key] for key in ("checkpoint", "upstream", "reference"))
+    if (checkpoint is None) == (upstream is None):
+        raise CryinGANError("give either checkpoint=PATH or upstream=PATH reference=FILE")
+    if checkpoint is not None:
+        return load_model(checkpoint), Path(checkpoint)
+    if reference is None:
+        raise CryinGANError("upstream=PATH needs reference=FILE, whose first frame gives cell and species")
+    return upstream_model(upstream, read_structures(reference)), Path(upstream)
+
+
+def device(name: str) -> str:
+    """The device that `auto` stands for, or the name itself where it can be used."""
+    import torch
+
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if available else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not available):
+        raise CryinGANError(f"device={name}: {'auto, cpu and cuda are known' if available else 'only cpu is here'}")
+    return name
+
+
+if __name__ == "__main__":
+    run("sample", sample_schema, sample)

@@ -1,0 +1,73 @@
+import os
+
+os.environ.setdefault("WANDB_MODE", "offline")
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from configs.entry import CONFIGS, register
+from cryingan.crystals import Crystals
+from cryingan.files import write_structures
+from cryingan.schema import train_schema
+
+torch.set_num_threads(1)  # the number of threads is part of what bitwise equality needs
+
+TINY = (
+    "model.latent_dim=4",
+    "model.channels=4",
+    "model.generator_widths=[6,6,6]",
+    "model.discriminator_widths=[8,8,8]",
+    "model.head_widths=[12,8]",
+    "data.batch_size=4",
+    "data.validation=0.25",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=4",
+    "trainer.check_val_every_n_epoch=1",
+    "callbacks.quality.every_n_epochs=1",
+    "callbacks.quality.n=4",
+    "callbacks.structures.every_n_epochs=2",
+    "callbacks.structures.n=2",
+    "callbacks.structures.pictures=0",
+    "~callbacks.summary",
+)
+
+
+def random_crystals(structures: int, species: tuple[str, ...], cell: np.ndarray, seed: int = 0) -> Crystals:
+    """Rattled grid points, so that no two atoms come near each other."""
+    rng = np.random.default_rng(seed)
+    side = int(np.ceil(len(species) ** (1 / 3)))
+    grid = np.indices((side,) * 3).reshape(3, -1).T[: len(species)]
+    fractional = (grid + 0.5 + rng.uniform(-0.2, 0.2, (structures, len(species), 3))) / side
+    return Crystals(fractional, cell, species)
+
+
+@pytest.fixture(scope="session")
+def structures_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 structures of 10 atoms in a triclinic cell; the species are not contiguous."""
+    cell = np.array([[6.0, 0.0, 0.0], [1.0, 7.0, 0.0], [0.5, -0.8, 8.0]])
+    path = tmp_path_factory.mktemp("structures") / "tiny.extxyz"
+    write_structures(random_crystals(24, ("Li", "O", "Li", "Cl", "O", "O", "Li", "Cl", "Li", "O"), cell), path)
+    return path
+
+
+def compose(*overrides: str) -> DictConfig:
+    """The config that `python train.py OVERRIDES` composes."""
+    import hydra
+
+    register("train", train_schema())
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return hydra.compose("train", overrides=list(overrides))
+
+
+@pytest.fixture
+def tiny(structures_file: Path, tmp_path: Path):
+    """A function from overrides to the config of a run that takes a second."""
+
+    def config(*overrides: str) -> DictConfig:
+        return compose(f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}", "logger=csv", *TINY, *overrides)
+
+    return config

@@ -1,0 +1,43 @@
+"""Callbacks that hurt a run, for the tests."""
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+
+class InterruptedRun(Exception):  # noqa: N818
+    pass
+
+
+class StopAt(Callback):
+    """Writes a checkpoint after one batch of one epoch and ends the run with an error."""
+
+    def __init__(self, epoch, batch, run_dir):
+        self.epoch, self.batch, self.path = epoch, batch, f"{run_dir}/checkpoints/last.ckpt"
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == (self.epoch, self.batch):
+            trainer.save_checkpoint(self.path)
+            raise InterruptedRun
+
+
+class StopAfter(Callback):
+    """Ends the run with an error when an epoch begins: the checkpoint of the one before is the last."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == self.epoch + 1:
+            raise InterruptedRun
+
+
+class Poison(Callback):
+    """Makes one weight of a network not finite."""
+
+    def __init__(self, epoch, network, value):
+        self.epoch, self.network, self.value = epoch, network, value
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == self.epoch:
+            with torch.no_grad():
+                next(module.networks[self.network].parameters()).view(-1)[0] = self.value
