@@ -1,0 +1,97 @@
+"""The card of a data set: what its energies are measured against.
+
+It is the file `NAME.card.yaml` beside a data file `NAME.extxyz` or `NAME.extxyz.gz`:
+
+    name: Li2O-LiCl interface   # free text
+    kind: interface             # interface: J/m^2 of its area | bulk (alloy, amorphous solid): eV/atom
+    area_axis: c                # interface: the lattice vector that does not lie in its plane, a | b | c
+    cutoffs:                    # energies that count as zero, each for one potential
+      - potential: my-m3gnet
+        hash: 0123456789ab...   # all 64 digits, as the potential's card gives it
+        energy_per_atom: -3.95  # eV/atom
+    rule: maximum               # zero for any other potential: maximum | mean | percentile of the training energies
+    percentile: 95.0            # for rule: percentile
+
+Every key has a default. The rule is by default `maximum` for an interface, where the training set holds the structures
+below the cut-off, and `mean` for bulk. Data without a card are bulk.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.cards import PotentialCard
+from cryingan.errors import CryinGANError
+
+RULES = {"interface": "maximum", "bulk": "mean"}  # what each kind takes unless the card says otherwise
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What a data set's energies are measured against; its keys are those of the file."""
+
+    kind: str = "bulk"
+    name: str = ""
+    area_axis: str = "c"
+    cutoffs: tuple[Mapping[str, Any], ...] = ()
+    rule: str = ""
+    percentile: float = 95.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in RULES:
+            raise CryinGANError(f"kind: {self.kind!r} must be one of {', '.join(RULES)}")
+        object.__setattr__(self, "rule", self.rule or RULES[self.kind])
+        if self.rule not in ("maximum", "mean", "percentile"):
+            raise CryinGANError(f"rule: {self.rule!r} must be one of maximum, mean, percentile")
+        if self.area_axis not in ("a", "b", "c"):
+            raise CryinGANError(f"area_axis: {self.area_axis!r} must be one of a, b, c")
+        for cutoff in self.cutoffs:
+            _check_cutoff(cutoff)
+
+    def cutoff(self, potential: PotentialCard) -> float | None:
+        """The energy that counts as zero for a potential of this name and hash, eV/atom; None when it is not listed."""
+        for cutoff in self.cutoffs:
+            if (cutoff["potential"], cutoff["hash"]) == (potential.name, potential.hash):
+                return float(cutoff["energy_per_atom"])
+        return None
+
+    def cutoff_by_rule(self, energies: np.ndarray) -> float:
+        """The energy that counts as zero, eV/atom, from the training energies (structures,) in eV/atom."""
+        if self.rule == "maximum":
+            return float(energies.max())
+        return float(energies.mean() if self.rule == "mean" else np.percentile(energies, self.percentile))
+
+
+def read_data_card(data_path: str | Path) -> DataCard:
+    """The card beside a data file, or that of bulk data when there is none.
+
+    Raises:
+        CryinGANError: the card cannot be read, or has an unknown key or value.
+    """
+    import yaml
+
+    data_path = Path(data_path)
+    stem = re.sub(r"(\.[^.]+)?(\.(gz|bz2|xz))?$", "", data_path.name)
+    path = data_path.with_name(f"{stem}.card.yaml")
+    if not path.exists():
+        return DataCard()
+    try:
+        content = yaml.safe_load(path.read_text())
+        return DataCard(**{**content, "cutoffs": tuple(content.get("cutoffs") or ())})
+    except (OSError, TypeError, AttributeError, ValueError, yaml.YAMLError, CryinGANError) as error:
+        raise CryinGANError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _check_cutoff(cutoff: Any) -> None:
+    if not isinstance(cutoff, Mapping) or set(cutoff) != {"potential", "hash", "energy_per_atom"}:
+        raise CryinGANError("cutoffs: each needs potential, hash and energy_per_atom, and nothing else")
+    if not re.fullmatch("[0-9a-f]{64}", str(cutoff["hash"])):
+        raise CryinGANError(f"cutoffs: hash {cutoff['hash']!r} must be 64 hexadecimal digits")
+    if not isinstance(cutoff["energy_per_atom"], int | float):
+        raise CryinGANError(f"cutoffs: energy_per_atom {cutoff['energy_per_atom']!r} must be a number of eV")

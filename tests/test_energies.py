@@ -1,0 +1,183 @@
+"""Energy scales against the paper's constants and hand calculations."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from cryingan import energies as module
+from cryingan.cards import PotentialCard
+from cryingan.crystals import Crystals
+from cryingan.data_cards import DataCard, read_data_card
+from cryingan.energies import (
+    Energies,
+    EnergyScale,
+    energy_scale,
+    fractions_below,
+    interface_area,
+    interface_factor,
+    require_same_potential,
+    training_energies,
+)
+from cryingan.errors import CryinGANError
+from cryingan.potentials import load_potential
+
+PAPER = PotentialCard("paper", "0" * 64, ("Li",))
+GAMMA = math.radians(75.6674)
+PAPER_CELL = np.array(
+    [[12.46997, 0, 0], [17.19967 * math.cos(GAMMA), 17.19967 * math.sin(GAMMA), 0], [1.0, -2.0, 30.0]]
+)
+
+
+@pytest.fixture
+def training() -> Crystals:
+    fractional = np.random.default_rng(0).uniform(size=(6, 4, 3))
+    return Crystals(fractional, np.diag([5.0, 6.0, 7.0]), ("Cu", "Cu", "O", "O"))
+
+
+@pytest.mark.parametrize(("energy", "expected"), [(-4.80, -0.40709055503263), (-4.78, 0.0), (-4.77, 0.20354527751633)])
+def test_paper_constants(energy, expected):
+    factor = interface_factor(264, interface_area(PAPER_CELL))
+    scale = EnergyScale(-4.78, factor, "J/m^2", PAPER)
+    assert scale.normalise(np.array([energy]), PAPER).values[0] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("axis", "area"), [("a", 20 * 30), ("b", 10 * 30), ("c", 10 * 20)])
+def test_area_lies_between_the_two_other_vectors(axis, area):
+    assert interface_area(np.diag([10.0, -20.0, 30.0]), axis) == area
+
+
+def test_scale_takes_area_atoms_and_cutoff_from_the_data(training, tmp_path):
+    potential = load_potential("pair")
+    listed = {"potential": "pair", "hash": potential.card.hash, "energy_per_atom": -1.5}
+    other = {**listed, "hash": "1" * 64, "energy_per_atom": 99.0}
+    card = DataCard(kind="interface", area_axis="b", cutoffs=(other, listed))
+    scale = energy_scale(card, training, potential, tmp_path)
+    assert (scale.zero, scale.unit, scale.potential) == (-1.5, "J/m^2", potential.card)
+    assert scale.factor == pytest.approx(1.602176634e-19 * 4 / (35.0 * 1e-20), rel=1e-14)
+    assert not list(tmp_path.iterdir()), "a listed cut-off needs no training energies"
+
+
+@pytest.mark.parametrize(
+    ("card", "zero"),
+    [
+        (DataCard(kind="interface"), np.max),
+        (DataCard(kind="interface", rule="percentile", percentile=50.0), np.median),
+        (DataCard(), np.mean),
+    ],
+)
+def test_cutoff_by_the_rule_of_the_card(card, zero, training, tmp_path):
+    potential = load_potential("pair")
+    energies = potential.evaluate(training.to_ase())[0] / 4
+    scale = energy_scale(card, training, potential, tmp_path / "cache")
+    assert scale.zero == pytest.approx(zero(energies), rel=1e-14)
+    if card.kind == "bulk":
+        assert scale.unit == "eV/atom"
+        assert scale.normalise(energies, potential.card).values.mean() == pytest.approx(0, abs=1e-14)
+
+
+def test_training_energies_are_cached_per_data_and_potential(training, tmp_path, monkeypatch):
+    potential, other = load_potential("pair"), load_potential("pair", depth=0.6)
+    first = training_energies(training, potential, tmp_path)
+    monkeypatch.setattr(potential, "evaluate", None)
+    np.testing.assert_array_equal(training_energies(training, potential, tmp_path), first)
+    assert np.abs(training_energies(training, other, tmp_path) - first).min() > 0
+    with pytest.raises(TypeError):
+        training_energies(training[:5], potential, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+    def killed(file, *_, **__):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.np, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        training_energies(training[:4], other, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    blocked = tmp_path / "file"
+    blocked.touch()
+    with pytest.raises(CryinGANError, match="cannot be written"):
+        training_energies(training, other, blocked)
+
+
+def test_training_structure_without_energy_is_named(training, tmp_path):
+    training.fractional[3, 1, 2] = np.nan
+    with pytest.raises(CryinGANError, match="training structure 3"):
+        training_energies(training, load_potential("pair"), tmp_path)
+
+
+def test_potentials_are_never_mixed():
+    scale = EnergyScale(0.0, 1.0, "eV/atom", PAPER)
+    for other in (PotentialCard("paper", "1" * 64, ()), PotentialCard("other", PAPER.hash, ())):
+        with pytest.raises(CryinGANError, match=r"cannot be mixed: paper \(0{12}\) and"):
+            scale.normalise(np.zeros(2), other)
+        with pytest.raises(CryinGANError, match="cannot be mixed"):
+            require_same_potential(Energies(np.zeros(2), "eV/atom", PAPER), Energies(np.zeros(2), "eV/atom", other))
+    with pytest.raises(CryinGANError, match=r"eV/atom and in J/m\^2"):
+        require_same_potential(scale, Energies(np.zeros(2), "J/m^2", PAPER))
+
+
+def test_fractions_are_of_generated_structures():
+    scale = EnergyScale(-5.0, 10.0, "J/m^2", PAPER)
+    relaxed = scale.normalise(np.array([-5.1, -5.0, -5.03, -9.0, -4.9]), PAPER, np.array([1, 1, 1, 0, 1], dtype=bool))
+    fractions = fractions_below(relaxed, 10, thresholds=(0, -0.2))
+    assert fractions[0].value == 0.3  # at 0 counts; unconverged and missing ones do not
+    assert fractions[-0.2].value == 0.2
+    assert fractions == fractions_below(relaxed, 10, thresholds=(0, -0.2))
+    nothing = fractions_below(Energies(np.array([]), "J/m^2", PAPER), 3)
+    assert [nothing[threshold].value for threshold in (0.0, -0.2)] == [0.0, 0.0]
+    for wrong in (0, 4):
+        with pytest.raises(CryinGANError, match="n_generated"):
+            fractions_below(relaxed, wrong)
+
+
+@pytest.mark.parametrize("below", [0, 5, 30, 100])
+def test_bootstrap_interval_is_the_binomial_one(below):
+    energies = Energies(np.repeat([-1.0, 1.0], [below, 100 - below]), "J/m^2", PAPER)
+    fraction = fractions_below(energies, 100)[0.0]
+    expected = binom.ppf([0.025, 0.975], 100, below / 100) / 100
+    np.testing.assert_allclose([fraction.low, fraction.high], expected, atol=0.0101)  # one structure
+
+
+@pytest.mark.parametrize("name", ["set.extxyz", "set.extxyz.gz", "set", "set.v2.extxyz"])
+def test_data_card_belongs_to_its_file(name, tmp_path):
+    (tmp_path / "set.card.yaml").write_text("name: set")
+    (tmp_path / "set.v2.card.yaml").write_text("name: set.v2")
+    assert read_data_card(tmp_path / name).name == ("set.v2" if "v2" in name else "set")
+
+
+def test_data_card_file(tmp_path):
+    data = tmp_path / "set.extxyz.gz"
+    assert read_data_card(data) == DataCard(kind="bulk", rule="mean")
+    (tmp_path / "set.card.yaml").write_text(
+        "name: x\nkind: interface\narea_axis: a\n"
+        f"cutoffs:\n- {{potential: p, hash: '{'a' * 64}', energy_per_atom: -4.78}}"
+    )
+    card = read_data_card(data)
+    assert (card.kind, card.area_axis, card.rule) == ("interface", "a", "maximum")
+    assert card.cutoff(PotentialCard("p", "a" * 64, ())) == -4.78
+    assert card.cutoff(PotentialCard("p", "b" * 64, ())) is None
+    assert card.cutoff(PotentialCard("q", "a" * 64, ())) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: slab", "must be one of interface, bulk"),
+        ("kind: bulk\nrule: median", "maximum, mean, percentile"),
+        ("kind: interface\narea_axis: z", "must be one of a, b, c"),
+        ("kind: interface\nareaaxis: c", "areaaxis"),
+        ("cutoffs: [{potential: p, energy_per_atom: -4.78}]", "potential, hash and energy_per_atom"),
+        ("cutoffs: [{potential: p, hash: 12ab, energy_per_atom: -4.78}]", "64 hexadecimal"),
+        (f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: low}}]", "must be a number"),
+        ("just text", "card.yaml"),
+        ("kind: [", "card.yaml"),
+    ],
+)
+def test_wrong_data_card_is_one_line_that_names_it(text, message, tmp_path):
+    (tmp_path / "set.card.yaml").write_text(text)
+    with pytest.raises(CryinGANError, match=message) as caught:
+        read_data_card(tmp_path / "set.extxyz")
+    assert str(caught.value).startswith(str(tmp_path / "set.card.yaml"))
+    assert "\n" not in str(caught.value)
