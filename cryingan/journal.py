@@ -1,0 +1,159 @@
+"""Relaxations on disk as they end, so that a killed run loses none and goes on with the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from cryingan.crystals import Crystals
+from cryingan.errors import CryinGANError
+from cryingan.files import replace_file
+from cryingan.potentials import PotentialCard
+from cryingan.relaxation import REASONS, Relaxed, Settings
+
+MANIFEST, ROWS, FRAMES = "relax.json", "relax.csv", "relaxed.extxyz"
+COLUMNS = ("sample", "energy_initial", "energy_final", "steps", "evaluations", "fmax", "converged", "reason")
+HEADER = ",".join((*COLUMNS, "potential")).encode() + b"\n"
+SAMPLE = re.compile(rb"\bsample=(\d+)\b")
+
+
+class Journal:
+    """The folder of a set of relaxations: `relax.json` (of what), `relax.csv` (rows), `relaxed.extxyz` (frames).
+
+    A sample is finished when both its frame and its row are whole. The frame is written first and a row is one line, so
+    that a kill at any moment leaves at most a torn end, which opening the folder again removes. Rows that ended for
+    lack of time are removed too: they are unfinished.
+
+    Args:
+        folder: made when missing.
+        crystals: the structures before relaxation.
+        numbers: their sample numbers, shape (structures,).
+        card: the potential.
+        settings: how they are relaxed.
+
+    Attributes:
+        finished: sample numbers that need no more work.
+
+    Raises:
+        CryinGANError: the folder holds relaxations of another input, potential or settings, or cannot be written.
+    """
+
+    def __init__(
+        self, folder: str | Path, crystals: Crystals, numbers: np.ndarray, card: PotentialCard, settings: Settings
+    ) -> None:
+        self.folder = Path(folder)
+        self.cell, self.species = crystals.cell, crystals.species
+        self.potential = f"{card.name}:{card.hash[:12]}".replace(",", ";")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._claim(_manifest(crystals, numbers, card, settings))
+            rows, frames = self._read()
+            unfinished = {sample for sample, row in rows.items() if row.split(b",")[7] == b"time"}
+            self._write(sorted((rows.keys() & frames.keys()) - unfinished), rows, frames)
+        except OSError as error:
+            raise CryinGANError(f"{folder} cannot hold results: {error.strerror or error}") from error
+        self.finished = (rows.keys() & frames.keys()) - unfinished
+
+    def append(self, relaxed: Relaxed) -> None:
+        """Add one result."""
+        try:
+            for name, entry in ((FRAMES, self._frame(relaxed)), (ROWS, self._row(relaxed))):
+                with (self.folder / name).open("ab") as file:
+                    file.write(entry)
+        except OSError as error:
+            raise CryinGANError(f"{self.folder / name} cannot be written: {error.strerror or error}") from error
+
+    def finish(self) -> list[Relaxed]:
+        """Sort the files by sample number and read them back."""
+        from ase.io import read
+
+        rows, frames = self._read()
+        samples = sorted(rows.keys() & frames.keys())
+        self._write(samples, rows, frames)
+        atoms = read(self.folder / FRAMES, index=":", format="extxyz") if samples else []
+        return [_parse(rows[sample], frame.positions) for sample, frame in zip(samples, atoms, strict=True)]
+
+    def _claim(self, manifest: dict) -> None:
+        path = self.folder / MANIFEST
+        if path.exists():
+            found = json.loads(path.read_bytes())
+            other = [part for part in manifest if found.get(part) != manifest[part]]
+            if other:
+                raise CryinGANError(f"{self.folder} holds relaxations with other {other[0]}: give an empty folder")
+        elif (self.folder / ROWS).exists():
+            raise CryinGANError(f"{self.folder} holds {ROWS} but no {MANIFEST}: give an empty folder")
+        else:
+            with replace_file(path) as file:
+                file.write(json.dumps(manifest, indent=1).encode() + b"\n")
+
+    def _read(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
+        """Whole rows and whole frames, by sample number."""
+        contents = [(self.folder / name) for name in (ROWS, FRAMES)]
+        rows, frames = (path.read_bytes() if path.exists() else b"" for path in contents)
+        return _whole_rows(rows), _whole_frames(frames, len(self.species))
+
+    def _write(self, samples: Iterable[int], rows: dict[int, bytes], frames: dict[int, bytes]) -> None:
+        with replace_file(self.folder / FRAMES) as file:
+            file.writelines(frames[sample] for sample in samples)
+        with replace_file(self.folder / ROWS) as file:
+            file.writelines([HEADER, *(rows[sample] for sample in samples)])
+
+    def _row(self, relaxed: Relaxed) -> bytes:
+        values = [getattr(relaxed, name) for name in COLUMNS]
+        return ",".join([*map(str, values), self.potential]).encode() + b"\n"
+
+    def _frame(self, relaxed: Relaxed) -> bytes:
+        from ase import Atoms
+        from ase.calculators.singlepoint import SinglePointCalculator
+        from ase.io import write
+
+        atoms = Atoms(self.species, positions=relaxed.positions, cell=self.cell, pbc=True)
+        [atoms] = Crystals.from_ase([atoms]).to_ase()
+        kept = ("sample", "steps", "fmax", "converged", "reason")
+        atoms.info = {**{name: getattr(relaxed, name) for name in kept}, "potential": self.potential}
+        if np.isfinite(relaxed.energy_final):
+            atoms.calc = SinglePointCalculator(atoms, energy=relaxed.energy_final)
+        text = io.StringIO()
+        write(text, atoms, format="extxyz")
+        return text.getvalue().encode()
+
+
+def _manifest(crystals: Crystals, numbers: np.ndarray, card: PotentialCard, settings: Settings) -> dict:
+    content = hashlib.sha256(json.dumps([crystals.species, numbers.tolist()]).encode())
+    content.update(crystals.cell.tobytes() + crystals.fractional.tobytes())
+    return {
+        "structures": content.hexdigest(),
+        "potential": {"name": card.name, "hash": card.hash},
+        "settings": asdict(settings),
+    }
+
+
+def _whole_rows(data: bytes) -> dict[int, bytes]:
+    rows = {}
+    for line in data.splitlines(keepends=True)[1:]:
+        fields = line.split(b",")
+        if line.endswith(b"\n") and len(fields) == len(COLUMNS) + 1 and fields[7].decode() in REASONS:
+            rows[int(fields[0])] = line
+    return rows
+
+
+def _whole_frames(data: bytes, atoms: int) -> dict[int, bytes]:
+    frames, lines = {}, data.splitlines(keepends=True)
+    for first in range(0, len(lines), atoms + 2):
+        frame = lines[first : first + atoms + 2]
+        if len(frame) == atoms + 2 and frame[-1].endswith(b"\n"):
+            frames[int(SAMPLE.search(frame[1])[1])] = b"".join(frame)
+    return frames
+
+
+def _parse(row: bytes, positions: np.ndarray) -> Relaxed:
+    sample, initial, final, steps, evaluations, fmax, _, reason, _ = row.decode().strip().split(",")
+    counts = (int(steps), int(evaluations))
+    return Relaxed(int(sample), positions, float(initial), float(final), *counts, float(fmax), reason)

@@ -1,0 +1,178 @@
+"""Relax many structures at fixed cell: in batches, by processes or on a cluster, with results that survive a kill."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.crystals import Crystals
+from cryingan.errors import CryinGANError
+from cryingan.journal import Journal
+from cryingan.optimizers import OPTIMIZERS, Fire
+from cryingan.potentials import Potential, PotentialCard
+from cryingan.relaxation import Relaxed, Settings
+from cryingan.workers import CONNECT, Task, relax_here, relax_in_workers
+
+BACKENDS = ("serial", *CONNECT)
+SECONDS_BETWEEN_LINES = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class RelaxationResults:
+    """How the relaxations ended, sorted by sample number; all arrays have shape (structures,).
+
+    Attributes:
+        samples: sample numbers.
+        energy_initial: total energy before, eV; NaN where it was never computed.
+        energy_final: total energy after, eV; NaN where it was never finite.
+        steps: steps of the optimizer.
+        evaluations: evaluations of energy and forces.
+        fmax: largest force on an atom at the end, eV/Angstrom.
+        converged: whether `fmax` fell below the target; only these have a relaxed energy.
+        reason: `converged`, `max_steps`, `stalled` (cg: the line search found nothing lower), `exploded`, `not_finite`,
+            `too_close` or `time`.
+        crystals: the structures at the end, with the last coordinates that had finite energy and forces.
+        potential: card of the potential that the energies belong to.
+    """
+
+    samples: np.ndarray
+    energy_initial: np.ndarray
+    energy_final: np.ndarray
+    steps: np.ndarray
+    evaluations: np.ndarray
+    fmax: np.ndarray
+    converged: np.ndarray
+    reason: np.ndarray
+    crystals: Crystals
+    potential: PotentialCard
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def failed(self) -> np.ndarray:
+        """Structures that cannot be relaxed, shape (structures,): exploded, not_finite or too_close."""
+        return np.isin(self.reason, ("exploded", "not_finite", "too_close"))
+
+
+def relax(
+    crystals: Crystals,
+    potential: Potential,
+    *,
+    output: str | Path | None = None,
+    numbers: Sequence[int] | None = None,
+    backend: str = "loky",
+    processes: int | None = None,
+    address: str | None = None,
+    time_budget: float | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> RelaxationResults:
+    """Relax all structures at fixed cell; what happens to one does not touch another.
+
+    In one process structures advance in batches of `potential.atoms_per_batch` atoms, which is what a GPU needs.
+    Several processes take one structure at a time, each with one thread and its own copy of the potential.
+
+    Args:
+        crystals: the structures.
+        potential: from `load_potential`.
+        output: folder for relax.csv (a row per structure) and relaxed.extxyz (a frame per structure), written as
+            structures end. The same call on the same folder goes on with the unfinished structures.
+        numbers: sample number of each structure; 0, 1, 2 ... when not given.
+        backend: `loky` for the processors of this machine, `dask` or `ray` for a cluster, `serial` for this process.
+            A potential on a GPU always works in this process.
+        processes: how many processes for `loky`; all processors when not given. Clusters use what they have.
+        address: of the Dask scheduler or Ray cluster; not needed when this process is connected to it already.
+        time_budget: seconds for this call; structures that it leaves unfinished end with reason `time` and are started
+            anew by the next call on the same folder.
+        progress: report on stderr how many have ended and how long the rest will take.
+        **settings: fields of `cryingan.relaxation.Settings`: optimizer, fmax, max_steps, min_distance, max_force,
+            max_energy, max_displacement, fire.
+
+    Returns:
+        One entry per structure, sorted by sample number.
+
+    Raises:
+        CryinGANError: unknown settings, backend not installed or not reachable, a worker that died, or an output folder
+            that belongs to another input, potential or settings.
+    """
+    deadline = np.inf if time_budget is None else time.time() + time_budget
+    settings = _checked(settings)
+    samples = np.arange(len(crystals)) if numbers is None else np.asarray(numbers, dtype=int)
+    if len(samples) != len(crystals) or len(np.unique(samples)) != len(samples):
+        raise CryinGANError(f"numbers: {len(crystals)} structures need as many different sample numbers")
+    if backend not in BACKENDS:
+        raise CryinGANError(f"unknown backend {backend!r}: use {', '.join(BACKENDS)}")
+
+    journal = Journal(output, crystals, samples, potential.card, settings) if output is not None else None
+    finished = journal.finished if journal else set()
+    waiting = [(int(sample), crystals.fractional[i]) for i, sample in enumerate(samples) if sample not in finished]
+    task = Task(json.dumps(potential.spec), crystals.cell, crystals.species, settings, deadline)
+    if backend == "serial" or not str(potential.device).startswith("cpu") or (backend, processes) == ("loky", 1):
+        ending = relax_here(task, waiting, potential)
+    else:
+        ending = relax_in_workers(task, waiting, backend, processes, address)
+
+    ended = []
+    with closing(ending):
+        for relaxed in _reported(ending, len(waiting)) if progress else ending:
+            if journal:
+                journal.append(relaxed)
+            else:
+                ended.append(relaxed)
+    return _results(journal.finish() if journal else sorted(ended), crystals, potential.card)
+
+
+def _checked(settings: dict[str, Any]) -> Settings:
+    try:
+        checked = Settings(**settings)
+        Fire(**checked.fire)
+    except TypeError as error:
+        raise CryinGANError(f"relax: {str(error).replace('.__init__()', '')}") from error
+    if checked.optimizer not in OPTIMIZERS:
+        raise CryinGANError(f"unknown optimizer {checked.optimizer!r}: use {' or '.join(OPTIMIZERS)}")
+    if not checked.fmax > 0 or checked.max_steps < 0:
+        raise CryinGANError(f"fmax={checked.fmax}, max_steps={checked.max_steps}: they must be positive")
+    return checked
+
+
+def _results(ended: list[Relaxed], crystals: Crystals, card: PotentialCard) -> RelaxationResults:
+    columns = {
+        "samples": np.array([relaxed.sample for relaxed in ended], dtype=int),
+        "reason": np.array([relaxed.reason for relaxed in ended], dtype="U10"),
+        "converged": np.array([relaxed.converged for relaxed in ended], dtype=bool),
+    }
+    for name in ("energy_initial", "energy_final", "fmax"):
+        columns[name] = np.array([getattr(relaxed, name) for relaxed in ended], dtype=float)
+    for name in ("steps", "evaluations"):
+        columns[name] = np.array([getattr(relaxed, name) for relaxed in ended], dtype=int)
+    positions = np.array([relaxed.positions for relaxed in ended]).reshape(-1, len(crystals.species), 3)
+    final = Crystals(positions @ np.linalg.inv(crystals.cell), crystals.cell, crystals.species)
+    return RelaxationResults(**columns, crystals=final, potential=card)
+
+
+def _reported(ending: Iterator[Relaxed], total: int) -> Iterator[Relaxed]:
+    """Pass results through; a bar with the time left on a terminal, otherwise a line now and then."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        yield from track(ending, "relaxing", total=total, console=console)
+        return
+    start = last = time.monotonic()
+    for done, relaxed in enumerate(ending, 1):
+        yield relaxed
+        now = time.monotonic()
+        if done == total or now - last >= SECONDS_BETWEEN_LINES:
+            left = (now - start) / done * (total - done)
+            print(f"relaxed {done} of {total}, {left:.0f} s left", file=sys.stderr, flush=True)
+            last = now
