@@ -285,12 +285,22 @@ def test_m3gnet_batch_equals_singles_and_matgl(m3gnet):
 
 
 @needs_weights
-def test_m3gnet_convention_comes_from_the_references(caplog, tmp_path):
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_m3gnet_on_a_gpu_equals_the_cpu(m3gnet):
+    frames = [rattled(MOS.repeat((2, 2, 1)), seed) for seed in range(3)]
+    expected = m3gnet.evaluate(frames)
+    energies, forces = load_potential("m3gnet", str(WEIGHTS), device="cuda").evaluate(frames)
+    np.testing.assert_allclose(energies, expected[0], atol=1e-3)
+    np.testing.assert_allclose(forces, expected[1], atol=1e-4)
+
+
+@needs_weights
+def test_m3gnet_convention_comes_from_the_references(caplog):
     as_loaded = -7.45390  # what matgl >= 3 gives for the published weights
     caplog.set_level("INFO")
-    assert load_potential("m3gnet", str(WEIGHTS), references=[as_reference(MOS, as_loaded)]).evaluate([MOS])[0][
-        0
-    ] == pytest.approx(as_loaded, abs=REFERENCE_TOLERANCE)
+    potential = load_potential("m3gnet", str(WEIGHTS), references=[as_reference(MOS, as_loaded)])
+    assert potential.evaluate([MOS])[0][0] == pytest.approx(as_loaded, abs=REFERENCE_TOLERANCE)
     assert "source atom" in caplog.text
     with pytest.raises(CryinGANError, match=r"neither .*source: MoS -7\.4539.*destination: MoS -10\.8243"):
         load_potential("m3gnet", str(WEIGHTS), references=[as_reference(MOS, -9.0)])
