@@ -40,7 +40,7 @@ def neighbor_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:
         k: number of neighbours, at least 1; may exceed the number of atoms.
 
     Returns:
-        Distances in Angstrom, ascending, dtype and device of `fractional`, shape (structures, atoms, k).
+        Distances in Angstrom, ascending up to rounding, dtype and device of `fractional`, shape (structures, atoms, k).
 
     Raises:
         CryinGANError: the cell is flat or not finite.
@@ -55,8 +55,7 @@ def neighbor_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:
     difference = reduced.reshape(-1, 3)[neighbors + start] - reduced[:, :, None]
     difference = difference + (images - difference.detach().round())
     vectors = torch.stack(_cartesian(difference.unbind(-1), lattice), dim=-1)
-    # Rounding can swap equal distances; sorting keeps the promised order.
-    return torch.linalg.vector_norm(vectors, dim=-1).sort(dim=-1).values
+    return torch.linalg.vector_norm(vectors, dim=-1)
 
 
 def pair_distances(fractional: Tensor, cell: Tensor, cutoff: float = math.inf) -> Tensor:
@@ -75,16 +74,20 @@ def pair_distances(fractional: Tensor, cell: Tensor, cutoff: float = math.inf) -
     """
     values = _values(cell)
     lattice = reduced_lattice(values)
+    shifts = shortening_translations(values, cutoff)
     with torch.no_grad():
         reduced = _transform(fractional, lattice)
         structures, atoms, _ = reduced.shape
-        shortest = reduced.new_full((structures, atoms, atoms), math.inf)
+        distances = reduced.new_empty((structures, atoms, atoms))
         for chunk in _chunks(structures, atoms**2, reduced.device):
             vectors = _wrapped(reduced[chunk], reduced[chunk], lattice)
-            for shift in shortening_translations(values, cutoff):
-                shortest[chunk] = torch.minimum(shortest[chunk], _squared(vectors, shift))
-        shortest.sqrt_().diagonal(dim1=1, dim2=2).fill_(math.inf)
-        return shortest.masked_fill_(shortest > cutoff, math.inf)
+            squared = _squared(vectors)
+            for shift in shifts:
+                squared = torch.minimum(squared, _squared(vectors, shift))
+            shortest = squared.sqrt_()
+            shortest.diagonal(dim1=1, dim2=2).fill_(math.inf)
+            distances[chunk] = shortest.masked_fill_(shortest > cutoff, math.inf)
+        return distances
 
 
 def _select(reduced: Tensor, cell: CellValues, k: int) -> tuple[Tensor, Tensor]:
@@ -100,7 +103,7 @@ def _select(reduced: Tensor, cell: CellValues, k: int) -> tuple[Tensor, Tensor]:
             squared.diagonal(dim1=1, dim2=2).fill_(math.inf)
             nearest, neighbors[chunk] = squared.topk(k, largest=False)
             farthest[chunk] = nearest[..., -1].sqrt()
-    unsure = (~(farthest <= lattice.heights.min() / 2)).nonzero()
+    unsure = (farthest > lattice.heights.min() / 2).nonzero()
     if len(unsure):
         own = own_images(cell, k)
         integers, bounds = translations_within(cell, own if atoms <= k else min(own, lattice.radius))

@@ -13,7 +13,8 @@ neighbour lies within the k-th shortest lattice vector (own images) and, if ther
 wrapped one; translations with a greater bound bring nothing nearer, and by 1 those within it are finitely many.
 
 3. T shortens some wrapped difference if and only if |T R|^2 < max_d -2 d R . T R = sum_m |R_m . T R|. So the shortest
-   image of every pair is among these T, which have |T R| < sum_m |R_m|: in an orthogonal cell T = 0 alone.
+   image of every pair is the wrapped one or through one of these T, which have |T R| < sum_m |R_m|; an orthogonal cell
+   has none.
 """
 
 from __future__ import annotations
@@ -95,14 +96,14 @@ def translations_within(cell: CellValues, limit: float) -> tuple[np.ndarray, lis
 
 @lru_cache(maxsize=256)
 def shortening_translations(cell: CellValues, cutoff: float) -> list[list[float]]:
-    """The zero vector and those that bring some pair nearer than wrapping does and within `cutoff`, Angstrom."""
+    """Vectors that bring some pair nearer than wrapping does, and within `cutoff`; both in Angstrom."""
     lattice = reduced_lattice(cell)
     rows = np.array(lattice.rows)
     integers = _grid(np.linalg.norm(rows, axis=1).sum() / lattice.heights)
     vectors = integers @ rows
     shortens = (vectors**2).sum(axis=1) * (1 + ROUNDING) < np.abs(vectors @ rows.T).sum(axis=1)
     shortens &= _bounds(integers, lattice) <= cutoff * (1 + SLACK)
-    return [[0.0, 0.0, 0.0], *vectors[shortens].tolist()]
+    return vectors[shortens].tolist()
 
 
 def _bounds(integers: np.ndarray, lattice: Lattice) -> np.ndarray:

@@ -12,7 +12,7 @@ from cryingan.errors import CryinGANError
 CUTOFF = 1.5
 # A pair at the cutoff counts, whatever rounding does to it: pymatgen's neighbour lists have the same margin, Angstrom.
 MARGIN = 1e-8
-STRUCTURES_AT_ONCE = 128
+STRUCTURES_AT_ONCE = 16
 
 
 def close_pairs(fractional: Tensor, cell: Tensor, cutoff: float = CUTOFF) -> Tensor:
