@@ -22,6 +22,8 @@ def test_counts_and_grouping_follow_first_appearance_and_keep_the_order_inside_a
     grouped = crystals.reordered(crystals.grouping)
     assert grouped.species == ("O", "O", "Li", "Li", "Zr")
     np.testing.assert_array_equal(grouped.fractional[:, 1], crystals.fractional[:, 2])
+    many = Crystals(np.zeros((1, 60, 3)), TRICLINIC, ("O", "Li", "Zr") * 20)
+    assert many.grouping.tolist() == sorted(range(60), key=lambda atom: atom % 3)
     restored = grouped.reordered(np.argsort(crystals.grouping))
     assert restored.species == SPECIES
     np.testing.assert_array_equal(restored.fractional, crystals.fractional)

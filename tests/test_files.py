@@ -1,16 +1,18 @@
 """Structure files: what is refused and how, what is accepted, round trips through ASE and pymatgen, the cache."""
 
 import bz2
+import errno
 import gzip
 import io
 import logging
 import lzma
 import pickle
 import resource
-import time
 import warnings
 import zipfile
+from pathlib import Path
 
+import ase.build
 import ase.io
 import numpy as np
 import pytest
@@ -76,6 +78,7 @@ REFUSED = {
         "frame 2, atom 3 (line 11): could not convert string to float: 'x'",
     ),
     "too few columns": (text(changed(FRAME, 3, "Li 0.1 0.2")), "frame 1, atom 1 (line 3): too few columns"),
+    "after blank lines": ("\n \n" + text(changed(FRAME, 3, "Li 0.1")), "frame 1, atom 1 (line 5): too few columns"),
     "blank atom": (text(changed(FRAME, 6, "")), "frame 1, atom 4 (line 6): too few columns"),
     "unknown element": (text(FRAME, changed(MOVED, 4, "Zz 2 0 0")), "frame 2, atom 2 (line 10): unknown element 'Zz'"),
     "placeholder element": (text(changed(FRAME, 4, "X 2 0 0")), "frame 1, atom 2: unknown element"),
@@ -133,8 +136,6 @@ def test_folders_and_missing_files_and_unknown_formats_are_refused(tmp_path):
     [
         ("broken.cif", b"data_x\n_cell_length_a 4\nloop_\n_atom_site_label\n"),
         ("POSCAR", b"x\n1.0\n4 0 0\n0 4 0\n0 0 4\nSi\n2\nDirect\n0 0 0\n"),
-        ("POSCAR", b"x\n1.0\n4 0 0\n0 4 0\n0 0 4\nSi\n1000000000000\nDirect\n0 0 0\n"),
-        ("POSCAR", b"x\n1.0\n4 0 0\n0 4 0\n0 0 4\nSi\n300000000\nDirect\n0 0 0\n"),
         ("set.traj", b"- of Ulm" + bytes(100)),
         ("set.json", b"[1, 2"),
         ("set.extxyz.gz", b"no gzip"),
@@ -143,11 +144,16 @@ def test_folders_and_missing_files_and_unknown_formats_are_refused(tmp_path):
         ("set.extxyz.xz", b"no xz"),
     ],
 )
-def test_broken_files_of_other_formats_are_refused_fast(tmp_path, name, content):
+def test_broken_files_of_other_formats_are_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    start = time.monotonic()
     refusal(tmp_path / name)
-    assert time.monotonic() - start < 30  # not the minutes that a hostile count takes
+
+
+@pytest.mark.parametrize("count", ["1000000000000", "300000000"])
+@pytest.mark.parametrize("name", ["POSCAR", "XDATCAR", "hostile.vasp"])
+def test_hostile_counts_in_vasp_files_are_refused_before_memory_is_reserved(tmp_path, name, count):
+    (tmp_path / name).write_text(f"x\n1.0\n4 0 0\n0 4 0\n0 0 4\nSi\n{count}\nDirect\n0 0 0\n")
+    assert f"line 7: '{count}' atoms are more than 1,000,000" in refusal(tmp_path / name)
 
 
 def test_a_partly_occupied_site_is_refused(tmp_path):
@@ -208,7 +214,7 @@ def test_compressed_files_are_read(tmp_path, suffix, compress):
     assert len(read_structures(tmp_path / f"set@1.extxyz.{suffix}")) == 2
 
 
-@pytest.mark.parametrize("name", ["set.traj", "set.json", "set.xsf", "XDATCAR"])
+@pytest.mark.parametrize("name", ["set@0.traj", "set.json", "set.xsf", "XDATCAR"])
 def test_other_formats_of_many_frames_are_read(tmp_path, name):
     crystals = random_crystals(TRICLINIC, ("Li", "Li", "O"))
     ase.io.write(tmp_path / name, crystals.to_ase(), format="vasp-xdatcar" if name == "XDATCAR" else None)
@@ -224,6 +230,12 @@ def test_frames_are_matched_to_the_first_by_species_when_asked(tmp_path):
     crystals = read_structures(path, sort_species=True)
     assert crystals.species == ("Li", "O", "Li", "O")
     np.testing.assert_array_equal(crystals.fractional[0], crystals.fractional[1])
+    grid = ase.build.bulk("Li", "sc", a=3.0).repeat((3, 3, 4))
+    grid.symbols = ["Li", "O", "Zr"] * 12
+    grouped = grid[sorted(range(36), key=lambda atom: grid.symbols[atom])]
+    ase.io.write(path, [grid, grouped])
+    many = read_structures(path, sort_species=True)
+    np.testing.assert_allclose(many.fractional[1], many.fractional[0], atol=1e-12)
     path.write_text(text(FRAME, changed(MOVED, 3, "O 0 0 0")))
     assert "compositions must be equal" in refusal(path, sort_species=True)
 
@@ -234,7 +246,8 @@ def test_close_pairs_are_found_across_faces_of_skewed_cells(tmp_path, seed, apar
     rng = np.random.default_rng(seed)
     cell = np.array([[5.0, 0.0, 0.0], [rng.uniform(-9, 9), 4.0, 0.0], [*rng.uniform(-9, 9, 2), 3.0]])
     cell = cell[rng.permutation(3)] @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    direction = rng.normal(size=3)
+    normals = np.linalg.inv(cell).T  # along the thinnest direction a pair is furthest apart in fractional coordinates
+    direction = max(normals, key=np.linalg.norm) if seed % 2 else rng.normal(size=3)
     near_a_face = rng.uniform(-0.02, 0.02, 3)
     second = near_a_face @ cell + apart * direction / np.linalg.norm(direction) + rng.integers(-2, 3, 3) @ cell
     atoms = ase.Atoms("LiO", positions=[near_a_face @ cell, second], cell=cell, pbc=True)
@@ -423,6 +436,33 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path):
         write_structures(crystals, tmp_path / "samples", "pdb")
 
 
+def test_of_a_linked_folder_the_content_is_replaced(tmp_path):
+    crystals = random_crystals(TRICLINIC, ("Li", "O"))
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "samples").symlink_to(tmp_path / "scratch")
+    write_structures(crystals, tmp_path / "samples", "cif")
+    assert (tmp_path / "samples").is_symlink()
+    assert len(contents(tmp_path / "scratch")) == 3
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    crystals = random_crystals(TRICLINIC, ("Li", "O"))
+    write_structures(crystals[:1], tmp_path / "samples", "cif")
+    before, rename = contents(tmp_path / "samples"), Path.rename
+
+    def refuse_new(path, target):
+        if path.suffix == ".part":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_new)
+    with pytest.raises(CryinGANError, match=r"samples cannot be written: Input/output error"):
+        write_structures(crystals, tmp_path / "samples", "cif")
+    assert contents(tmp_path / "samples") == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_replace_file_is_whole_or_not_at_all(tmp_path):
     path = tmp_path / "last.ckpt"
     with replace_file(path) as file:
@@ -476,6 +516,20 @@ def test_the_cache_is_used_until_the_file_or_the_question_changes(slow_file, mon
     np.testing.assert_array_equal(edited.fractional, first.fractional[::-1])
     assert_equal(read_structures(path), edited)
     assert len(calls) == 3
+
+
+def test_a_file_that_changes_while_it_is_read_leaves_no_cache(slow_file, monkeypatch):
+    path, cache = slow_file
+    parse = files.parse
+
+    def parse_and_change(*arguments):
+        crystals = parse(*arguments)
+        path.write_text(text(MOVED))
+        return crystals
+
+    monkeypatch.setattr(files, "parse", parse_and_change)
+    assert len(read_structures(path)) == 2
+    assert not cache.exists()
 
 
 class Canary:
