@@ -23,18 +23,14 @@ def sample(config: DictConfig) -> Path:
         CryinGANError: a setting or a file cannot be used.
     """
     from cryingan import __version__
-    from cryingan.files import file_hash, replace_file, write_structures
+    from cryingan.files import file_hash, make_folder, replace_file, write_structures
 
     settings = plain(config)
     if settings["n"] < 1 or settings["batch_size"] < 1:
         raise CryinGANError(f"n={settings['n']} and batch_size={settings['batch_size']} must be at least 1")
     model, source = load(settings)
     crystals = model.to(device(settings["device"])).sample(settings["n"], settings["seed"], settings["batch_size"])
-    folder = Path(settings["output"])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CryinGANError(f"output={folder} cannot be made: {error.strerror}") from error
+    folder = make_folder(settings["output"])
     form = settings["format"]
     path = folder / (f"samples.{form}" if form == "extxyz" else form)
     write_structures(crystals, path, form)

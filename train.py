@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,9 @@ def train(config: DictConfig) -> dict[str, float]:
     from omegaconf import OmegaConf
 
     from cryingan.checkpoints import require_same_settings
-    from cryingan.files import replace_file
+    from cryingan.replace import make_folder, replace_file
 
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
     settings = plain(config)
     run_dir = Path(settings["run_dir"])
     checkpoint = starting_point(settings["resume"], run_dir)
@@ -35,8 +37,7 @@ def train(config: DictConfig) -> dict[str, float]:
         require_same_settings(checkpoint, dict(model.hparams))
     trainer = build_trainer(config, run_dir, checkpoint)
     if trainer.is_global_zero:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        with replace_file(run_dir / "config.yaml") as file:
+        with replace_file(make_folder(run_dir) / "config.yaml") as file:
             file.write(OmegaConf.to_yaml(OmegaConf.create(settings)).encode())
     try:
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
@@ -103,6 +104,7 @@ def build_trainer(config: DictConfig, run_dir: Path, checkpoint: Path | None) ->
         callbacks=[WandbRun(plain(config)), *callbacks],
         plugins=[AtomicCheckpointIO()],
         num_sanity_val_steps=0,
+        log_every_n_steps=1,
         use_distributed_sampler=False,
         enable_model_summary=False,
         enable_progress_bar=False,

@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from cryingan.files import replace_file
+from cryingan.replace import make_folder, replace_file
 
 
 class MetricsCSV(Logger):
@@ -73,7 +73,7 @@ class MetricsCSV(Logger):
     def _rewrite(self) -> None:
         names = sorted({name for row in self.rows.values() for name in row} - {"epoch"})
         self.columns = ["epoch", *names]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         lines = [",".join(self.columns) + "\n"] + [self._line(self.rows[epoch]) for epoch in sorted(self.rows)]
         with replace_file(self.path) as file:
             file.write("".join(lines).encode())

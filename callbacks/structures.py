@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 
 from callbacks.timing import due
-from cryingan.files import write_structures
+from cryingan.files import make_folder, write_structures
 from cryingan.plots import save_figure, structure_figure
 
 
@@ -37,7 +37,7 @@ class SaveStructures(Callback):
             return
         samples = pl_module.sample(self.n, pl_module.hparams.seed)
         stem = Path(trainer.default_root_dir) / "samples" / f"epoch_{trainer.current_epoch + 1:06d}"
-        stem.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(stem.parent)
         write_structures(samples, stem.with_suffix(".extxyz"))
         if self.pictures:
             save_figure(structure_figure(samples[: self.pictures]), stem.with_suffix(".png"))

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 
 from cryingan.checkpoints import read_checkpoint
+from cryingan.files import make_folder
 
 RUN_ID = "wandb_run_id"
 
@@ -62,7 +63,7 @@ def wandb_logger(save_dir: str, mode: str | None = None, **settings: Any) -> Clo
         mode: online or offline; None: what WANDB_MODE says, otherwise online when the user is logged in.
         settings: project, name, group, tags and id of the run.
     """
-    Path(save_dir).mkdir(parents=True, exist_ok=True)
+    make_folder(save_dir)
     mode = mode or os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
     return ClosingWandbLogger(save_dir=save_dir, mode=mode, **settings)
 

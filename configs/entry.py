@@ -34,7 +34,7 @@ def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own report
     register(name, schema())
     try:
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(job))()
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(name, job))()
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"{name}.py: {one_line(error)}")
 
@@ -52,7 +52,7 @@ def register(name: str, schema: Any) -> None:
     OmegaConf.register_new_resolver("stem", lambda path: Path(path).name.split(".")[0], replace=True)
 
 
-def _reporting(job: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """In a single run an error of ours ends at once; in a sweep Hydra goes on with the other jobs first."""
 
     def task(config: Any) -> Any:
@@ -64,16 +64,18 @@ def _reporting(job: Callable[[Any], Any]) -> Callable[[Any], Any]:
         except CryinGANError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
-            sys.exit(f"{HydraConfig.get().job.name}.py: {one_line(error)}")
+            sys.exit(f"{name}.py: {error}")
 
     return task
 
 
 def one_line(error: BaseException) -> str:
     """What went wrong, on one line, with the nearest known key where a key is unknown."""
+    if isinstance(error, CryinGANError):
+        return str(error)
     messages = [str(error)] + [str(cause) for cause in _causes(error)]
     lines = [line.strip() for message in messages for line in message.splitlines()]
-    noise = ("full_key:", "object_type=", "reference_type=", "To append to your config")
+    noise = ("full_key:", "object_type=", "reference_type=", "To append to your config", "Key '")
     kept = dict.fromkeys(line for line in lines if line and not line.startswith(noise))
     return " ".join(kept) + _suggestion(error)
 
@@ -84,9 +86,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _suggestion(error: BaseException) -> str:
-    chain = [error, *_causes(error)]
-    unknown = next((str(e.key) for e in chain if "is not in struct" in str(e) and getattr(e, "key", None)), None)
-    near = get_close_matches(unknown, known_keys()) if unknown else []
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    missing = [e for e in (error, *_causes(error)) if isinstance(e, ConfigAttributeError | ConfigKeyError)]
+    near = get_close_matches(str(missing[-1].key), known_keys()) if missing else []
     return f" Did you mean {near[0]}?" if near else ""
 
 

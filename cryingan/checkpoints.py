@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
-from cryingan.files import replace_file
+from cryingan.replace import make_folder, replace_file
 from cryingan.networks import Generator
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        path = Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CryinGANError(f"{path} cannot be written: {error.strerror or error}") from error
+        make_folder(Path(path).parent)
         with replace_file(path) as file:
             file.write(buffer.getbuffer())
 
@@ -57,12 +53,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         CryinGANError: there is no such file, it is cut short, or it holds anything but plain data.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        stored = io.BytesIO(Path(path).read_bytes())
     except OSError as error:
         raise CryinGANError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        content = torch.load(stored, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CryinGANError(f"{path} holds more than tensors and plain values and is not opened") from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CryinGANError(f"{path} is not a whole checkpoint") from error
     if not isinstance(content, dict):
         raise CryinGANError(f"{path} is not a checkpoint: it holds a {type(content).__name__}")

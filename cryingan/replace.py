@@ -106,3 +106,16 @@ def file_hash(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CryinGANError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        CryinGANError: it cannot be made; names `path` and the reason.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CryinGANError(f"{path} cannot be made: {error.strerror or error}") from error
+    return Path(path)

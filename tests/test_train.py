@@ -29,6 +29,7 @@ def test_a_run_folder_holds_everything(tiny, tmp_path, structures_file, capsys):
         "summary.json",
         "training.png",
         "checkpoints/last.ckpt",
+        "checkpoints/epoch_000004.ckpt",
         *(f"samples/epoch_00000{epoch}.{end}" for epoch in (2, 4) for end in ("extxyz", "png")),
     }
     table = rows(run / "metrics.csv")

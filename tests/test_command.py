@@ -1,0 +1,113 @@
+"""The command line as users type it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from configs.entry import CONFIGS, help_text
+from cryingan.networks import Pooling
+from cryingan.schema import Pooling as PoolingKey
+from tests.conftest import TINY
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def call(script, *arguments, **settings):
+    command = [sys.executable, str(ROOT / script), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, **settings)
+
+
+@pytest.mark.parametrize(
+    ("script", "argument", "said"),
+    [
+        ("train.py", "lambda=abc", "'abc'"),
+        ("train.py", "lambda=", "lambda"),
+        ("train.py", "lambda=-0.1", "0 or more"),
+        ("train.py", "pooling=min", "[avg, max, mix]"),
+        ("train.py", "lamda=1", "Did you mean lambda?"),
+        ("train.py", "trainer.max_epocs=1", "Did you mean max_epochs?"),
+        ("train.py", "model.channels=many", "'many'"),
+        ("train.py", "data=missing", "alloy_300K"),
+        ("train.py", "data.path=no/such.extxyz", "no/such.extxyz"),
+        ("train.py", "resume=no/such.ckpt", "no/such.ckpt"),
+        ("sample.py", "n=3", "checkpoint=PATH"),
+        ("sample.py", "checkpoint=no/such.ckpt", "no/such.ckpt"),
+        ("sample.py", "format=xyz", "[extxyz, cif, poscar]"),
+    ],
+)
+def test_a_mistake_ends_in_one_line(script, argument, said):
+    result = call(script, argument)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def leaves(node, path=()):
+    if isinstance(node, dict):
+        return [leaf for key, value in node.items() if key != "defaults" for leaf in leaves(value, (*path, key))]
+    return [path]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIGS)))
+def test_every_key_is_explained_where_it_stands(path):
+    text = path.read_text()
+    assert text.startswith("#")
+    inherited = yaml.safe_load(text) or {}
+    if path.parent.name in ("hydra", "sweep"):
+        return
+    lines = text.splitlines()
+    for leaf in leaves(inherited):
+        key = re.compile(rf"\s*(# )?{re.escape(str(leaf[-1]))}:")
+        (place,) = [place for place, line in enumerate(lines) if key.match(line)][:1]
+        assert "#" in lines[place] or lines[place - 1].lstrip().startswith("#"), leaf
+
+
+@pytest.mark.parametrize("name", ["train", "sample"])
+def test_help_shows_every_key_of_the_default_config(name):
+    result = call(f"{name}.py", "--help")
+    assert result.returncode == 0
+    assert result.stdout.strip() == help_text(name).strip()
+    top = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    chosen = [entry for entry in top["defaults"] if isinstance(entry, dict) and "hydra" not in entry]
+    files = [CONFIGS / group / f"{option}.yaml" for entry in chosen for group, option in entry.items() if option]
+    for path in [CONFIGS / f"{name}.yaml", *files]:
+        for leaf in leaves(yaml.safe_load(path.read_text())):
+            assert re.search(rf"\b{leaf[-1]}:.*#", result.stdout), leaf
+
+
+def test_poolings_of_schema_and_networks_are_the_same():
+    assert [key.name for key in PoolingKey] == [pooling.value for pooling in Pooling]
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_runs_a_step(path, tmp_path):
+    shorter = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks.quality.n=2", "logger=csv"]
+    result = call("train.py", f"experiment={path.stem}", f"run_dir={tmp_path}", "trainer.accelerator=cpu", *shorter)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "checkpoints/last.ckpt").exists()
+
+
+def test_a_sweep_gives_every_combination_its_own_run_and_outlives_a_failing_one(tmp_path, structures_file):
+    arguments = ["-m", f"data.path={structures_file}", f"run_dir={tmp_path}/l${{lambda}}s${{seed}}", *TINY]
+    result = call("train.py", *arguments, "lambda=0,-1,0.05", "seed=1,2", "trainer.max_epochs=1")
+    assert result.returncode == 1
+    done = {path.parts[-3] for path in tmp_path.glob("*/checkpoints/last.ckpt")}
+    assert done == {"l0.0s1", "l0.0s2", "l0.05s1", "l0.05s2"}
+    runs = {path.name.rsplit("-", 1)[1] for path in tmp_path.glob("*/wandb/offline-run-*")}
+    assert len(runs) == 4
+
+
+def test_the_command_of_the_sweep_file_trains(tmp_path, structures_file):
+    sweep = yaml.safe_load((CONFIGS / "sweep/lambda.yaml").read_text())
+    chosen = [f"{name}={parameter['values'][-1]}" for name, parameter in sweep["parameters"].items()]
+    fixed = [part for part in sweep["command"] if not part.startswith("${")]
+    assert sweep["command"] == ["${env}", *fixed[:1], "${program}", *fixed[1:], "${args_no_hyphens}"]
+    short = [f"data.path={structures_file}", f"run_dir={tmp_path}", *TINY, "trainer.max_epochs=1"]
+    result = call(sweep["program"], *fixed[1:], *short, *chosen)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "checkpoints/last.ckpt").exists()
