@@ -27,9 +27,9 @@ SAMPLE = re.compile(rb"\bsample=(\d+)\b")
 class Journal:
     """The folder of a set of relaxations: `relax.json` (of what), `relax.csv` (rows), `relaxed.extxyz` (frames).
 
-    A sample is finished when both its frame and its row are whole. The frame is written first and a row is one line, so
-    that a kill at any moment leaves at most a torn end, which opening the folder again removes. Rows that ended for
-    lack of time are removed too: they are unfinished.
+    A sample is finished when both its frame and its row are whole. They are appended, so that a kill at any moment
+    leaves at most a torn end, which opening the folder again removes. Samples that ended for lack of time are removed
+    too: they are unfinished.
 
     Args:
         folder: made when missing.

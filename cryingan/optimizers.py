@@ -134,8 +134,7 @@ def conjugate_gradients(
     """
     for sample, atoms in structures:
         structure = Relaxation(sample, atoms, settings)
-        late = "time" if time.time() >= deadline else None
-        reason = late or structure.fault_at_start() or _minimise(structure, potential, deadline)
+        reason = structure.fault_at_start() or _minimise(structure, potential, deadline)
         yield structure.end(reason)
 
 

@@ -88,7 +88,7 @@ def relax_in_workers(
             yield from parallel(delayed(relax_in_worker)((task, *structure)) for structure in waiting)
         except BrokenProcessPool as error:
             raise CryinGANError(
-                "a worker process died, perhaps for lack of memory: use fewer processes (an output folder keeps results)"
+                "a worker process died, perhaps for lack of memory: use fewer processes (results in output are kept)"
             ) from error
 
 
