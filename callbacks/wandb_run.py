@@ -65,7 +65,10 @@ def wandb_logger(save_dir: str, mode: str | None = None, **settings: Any) -> Clo
     """
     make_folder(save_dir)
     mode = mode or os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
-    return ClosingWandbLogger(save_dir=save_dir, mode=mode, **settings)
+    import wandb
+
+    quiet = wandb.Settings(silent=mode == "offline")  # online, W&B says where to look
+    return ClosingWandbLogger(save_dir=save_dir, mode=mode, settings=quiet, **settings)
 
 
 def _logged_in() -> bool:

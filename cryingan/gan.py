@@ -82,7 +82,7 @@ class CryinGAN(lightning.LightningModule):
         seed: int = 1,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)
         self.automatic_optimization = False
         self.register_buffer("cell", torch.tensor(cell, dtype=torch.float64), persistent=False)
         template = Crystals(np.empty((0, len(species), 3)), cell, species)

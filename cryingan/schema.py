@@ -9,7 +9,14 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, EnumNode, FloatNode, IntegerNode, OmegaConf, StringNode
 
 
-class Pooling(Enum):
+class Choice(Enum):
+    """A choice reads as its name where a config puts it into a text, such as the name of a run."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Pooling(Choice):
     """The names of `cryingan.networks.Pooling`, here without importing torch."""
 
     avg = "avg"
@@ -17,7 +24,7 @@ class Pooling(Enum):
     mix = "mix"
 
 
-class Format(Enum):
+class Format(Choice):
     """The formats that `cryingan.files.write_structures` knows."""
 
     extxyz = "extxyz"

@@ -1,0 +1,124 @@
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase.io import read
+from pymatgen.core import Structure
+
+from configs.entry import CONFIGS, register
+from cryingan.checkpoints import load_model, read_checkpoint
+from cryingan.errors import CryinGANError
+from cryingan.files import file_hash, read_structures
+from cryingan.schema import sample_schema
+from sample import sample
+from tests.reference_cycle import ReferenceGenerator
+from train import train
+
+
+def compose(*overrides):
+    import hydra
+
+    register("sample", sample_schema())
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return hydra.compose("sample", overrides=list(overrides))
+
+
+@pytest.fixture
+def checkpoint(tiny, tmp_path):
+    """A generator that spreads its atoms: readers of CIF files merge atoms that coincide."""
+    train(tiny("trainer.max_epochs=2"))
+    path = tmp_path / "run/checkpoints/last.ckpt"
+    content = read_checkpoint(path)
+    content["state_dict"]["generator.layers.9.weight"] *= 500
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["extxyz", "cif", "poscar"])
+def test_samples_read_back_equal_in_every_format(checkpoint, tmp_path, structures_file, form):
+    path = sample(compose(f"checkpoint={checkpoint}", "n=5", f"format={form}", f"output={tmp_path / 'out'}"))
+    expected = load_model(checkpoint).sample(5, seed=1)
+    original = read(structures_file)
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    frames = [read(file) for file in files] or read(path, ":")
+    assert len(frames) == 5
+    for frame, fractional in zip(frames, expected.fractional, strict=True):
+        np.testing.assert_allclose(frame.cell.cellpar(), original.cell.cellpar(), atol=1e-6)
+        assert frame.get_chemical_symbols() == original.get_chemical_symbols()
+        difference = frame.get_scaled_positions() - fractional
+        np.testing.assert_allclose(difference - difference.round(), 0, atol=1e-6)
+    for file, pymatgen in zip(files, expected.to_pymatgen(), strict=bool(files)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # coincident atoms of an untrained generator
+            found = Structure.from_file(file, site_tolerance=0, **({"frac_tolerance": 0} if form == "cif" else {}))
+        assert found.composition == pymatgen.composition
+        assert found.lattice.abc == pytest.approx(pymatgen.lattice.abc, abs=1e-6)
+
+
+def test_same_seed_same_bytes_and_a_manifest_that_tells_why(checkpoint, tmp_path):
+    outputs = []
+    for name, seed, batch_size in (("a", 1, 256), ("b", 1, 256), ("c", 2, 256)):
+        settings = (f"seed={seed}", f"batch_size={batch_size}", f"output={tmp_path / name}")
+        outputs.append(sample(compose(f"checkpoint={checkpoint}", "n=20", *settings)))
+    first, again, other = (path.read_bytes() for path in outputs)
+    assert first == again != other
+    assert (tmp_path / "a/manifest.json").read_bytes() == (tmp_path / "b/manifest.json").read_bytes()
+    manifest = json.loads((tmp_path / "a/manifest.json").read_text())
+    assert manifest["source_sha256"] == file_hash(checkpoint)
+    assert manifest["n"] == 20
+    assert manifest["seed"] == 1
+    assert manifest["settings"]["species"] == list(load_model(checkpoint).hparams.species)
+
+
+def test_the_command_needs_nothing_but_the_checkpoint(checkpoint, tmp_path):
+    script = Path(__file__).resolve().parents[1] / "sample.py"
+    command = [sys.executable, str(script), f"checkpoint={checkpoint}", "n=3", f"output={tmp_path / 'out'}"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("3 structures in")
+    assert len(read(tmp_path / "out/samples.extxyz", ":")) == 3
+
+
+def test_upstream_generators_sample(tmp_path, structures_file):
+    reference = ReferenceGenerator(n_atoms=10, latent_dim=8, channels=10, widths=(12, 14, 16))
+    for _ in range(3):
+        reference(torch.randn(4, 8))
+    torch.save(reference.state_dict(), tmp_path / "generator_100")
+    settings = (f"upstream={tmp_path / 'generator_100'}", f"reference={structures_file}", f"output={tmp_path / 'out'}")
+    path = sample(compose(*settings, "n=4"))
+    crystals = read_structures(structures_file)
+    frames = read(path, ":")
+    assert len(frames) == 4
+    assert frames[0].get_chemical_symbols() == list(crystals.species)
+    model_noise = torch.randn(1024, 8, generator=generator_of_samples())[:4]
+    with torch.no_grad():
+        grouped = reference.eval()(model_noise).numpy()
+    expected = grouped[:, np.argsort(crystals.grouping)]
+    found = np.stack([frame.get_scaled_positions() for frame in frames])
+    np.testing.assert_allclose(found - expected - (found - expected).round(), 0, atol=1e-5)
+
+
+def generator_of_samples():
+    from cryingan.randomness import generator
+
+    return generator(1, "sample", 0)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ((), "either checkpoint=PATH or upstream"),
+        (("checkpoint=a", "upstream=b"), "either checkpoint=PATH or upstream"),
+        (("upstream=b",), "reference=FILE"),
+        (("checkpoint=a", "n=0"), "n=0"),
+        (("checkpoint=a",), "a cannot be read"),
+    ],
+)
+def test_what_cannot_be_sampled(overrides, said):
+    with pytest.raises(CryinGANError, match=said):
+        sample(compose(*overrides))
