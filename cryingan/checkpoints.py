@@ -13,8 +13,8 @@ from torch import Tensor
 
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
-from cryingan.replace import make_folder, replace_file
 from cryingan.networks import Generator
+from cryingan.replace import make_folder, replace_file
 
 if TYPE_CHECKING:
     from cryingan.gan import CryinGAN
