@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from callbacks.quality import SampleQuality
+from cryingan.crystals import Crystals
+from cryingan.metrics.alloy import PAIR_NAMES, cluster_counts, fcc_sites, formation_energy, short_range_order
+from cryingan.metrics.alloy_reference import AlloyReference
+from cryingan.metrics.close_pairs import close_pairs
+from tests.conftest import random_crystals
+
+SPECIES = ("Cr",) * 51 + ("Fe",) * 154 + ("Ni",) * 51
+CELL = np.eye(3) * 14.4
+
+
+def alloy(structures, offset=0.25, seed=0):
+    rng = np.random.default_rng(seed)
+    sites = fcc_sites(4, offset)
+    return Crystals(np.stack([sites[rng.permutation(256)] for _ in range(structures)]), CELL, SPECIES)
+
+
+def measure(reference, samples):
+    quality = SampleQuality()
+    quality.reference = reference
+    return quality.measure(samples)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.25, 0.3])
+def test_samples_that_are_the_data_have_no_error(offset):
+    crystals = alloy(20, offset)
+    values = measure(AlloyReference.of(crystals), crystals)
+    assert values["alloy/vacancies"] == 0
+    assert values["alloy/formation_energy_error"] == 0
+    assert values["alloy/sro_error"] == 0
+    assert values["samples/close_pairs"] == 0
+
+
+def test_values_against_the_counts_themselves():
+    training, samples = alloy(20), alloy(30, seed=1)
+    occupations = np.full((30, 256), -1)
+    sites = fcc_sites(4)
+    for row, fractional in zip(occupations, samples.fractional, strict=True):
+        for symbol, position in zip(SPECIES, fractional, strict=True):
+            row[np.abs(sites - position).sum(axis=1).argmin()] = ("Cr", "Fe", "Ni").index(symbol)
+    counts = cluster_counts(occupations)
+    rattled = samples.fractional + np.random.default_rng(2).normal(0, 0.1 / 14.4, samples.fractional.shape)
+    values = measure(AlloyReference.of(training), Crystals(rattled, CELL, SPECIES))
+    assert values["alloy/formation_energy"] == pytest.approx(formation_energy(counts).mean(), abs=1e-12)
+    expected = dict(zip(PAIR_NAMES, short_range_order(counts)[:, :6].mean(axis=0), strict=True))
+    assert {pair: values[f"alloy/sro_1_{pair}"] for pair in PAIR_NAMES} == pytest.approx(expected, abs=1e-12)
+
+
+def test_an_empty_lattice_has_no_energy():
+    training = alloy(5)
+    clump = Crystals(np.full((3, 256, 3), 0.5), CELL, SPECIES)
+    values = measure(AlloyReference.of(training), clump)
+    assert values["alloy/vacancies"] == 1
+    assert np.isnan(values["alloy/formation_energy"])
+    assert values["samples/close_pairs"] == 256 * 255 / 2
+
+
+@pytest.mark.parametrize(
+    "crystals",
+    [
+        random_crystals(3, ("Li", "O"), np.eye(3) * 14.4),
+        random_crystals(3, SPECIES, CELL),
+        Crystals(alloy(2).fractional, np.eye(3) * 15.0, SPECIES),
+    ],
+)
+def test_other_structures_are_no_alloy(crystals):
+    reference = AlloyReference.of(crystals)
+    assert reference is None
+    values = measure(reference, crystals)
+    assert set(values) == {"samples/close_pairs"}
+
+
+def test_close_pairs_are_those_of_the_metric():
+    import torch
+
+    crystals = Crystals(np.random.default_rng(0).uniform(size=(4, 30, 3)), np.eye(3) * 6.0, ("Li",) * 30)
+    counts = close_pairs(torch.from_numpy(crystals.fractional), torch.from_numpy(crystals.cell))
+    assert measure(None, crystals)["samples/close_pairs"] == pytest.approx(counts.double().mean().item())
+    assert counts.sum() > 0
