@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from callbacks.timing import due
 from cryingan.crystals import Crystals
+from cryingan.distances import neighbor_distances
 from cryingan.metrics.alloy_reference import AlloyReference
 from cryingan.metrics.close_pairs import close_pairs
+
+NEIGHBORS = 6
+REFERENCE_STRUCTURES = 256  # enough for a mean to 1 mA, and quick
 
 
 class SampleQuality(Callback):
     """Measures `n` samples before training, every `every_n_epochs` epochs and after the last.
 
-    Logs `samples/close_pairs`, unique pairs within 1.5 Angstrom per structure. Where the training structures lie on the
+    Logs `samples/close_pairs`, unique pairs within 1.5 Angstrom per structure, and `samples/neighbor_distance_error`,
+    how far the mean distances to the first, second, ... sixth neighbour are from those of the training set (Angstrom,
+    mean over the six). Where the training structures lie on the
     alloy's fcc lattice, also `alloy/vacancies` (share of lattice sites without an atom within 0.8 Angstrom),
     `alloy/formation_energy` and `alloy/formation_energy_error` (eV/atom; mean of the samples and its distance from the
     training mean), `alloy/sro_1_Cr-Fe` ... (first-shell Warren-Cowley parameters) and `alloy/sro_error` (mean distance
@@ -31,17 +38,23 @@ class SampleQuality(Callback):
     def __init__(self, every_n_epochs: int = 10, n: int = 100) -> None:
         self.every_n_epochs = every_n_epochs
         self.n = n
+        self.random: dict[str, float] = {}
         self.before: dict[str, float] = {}
         self.after: dict[str, float] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Compare with the training structures where they are an alloy's."""
-        self.reference = AlloyReference.of(trainer.datamodule.training)
+        """Describe the training structures; the alloy's on their lattice."""
+        training = trainer.datamodule.training
+        self.distances = mean_neighbor_distances(training[:REFERENCE_STRUCTURES])
+        self.alloy = AlloyReference.of(training)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the untrained generator once per run."""
+        """Measure the untrained generator, and atoms at random for comparison, once per run."""
         if trainer.is_global_zero and not self.before:
-            self.before = self.measure(pl_module.sample(self.n, pl_module.hparams.seed))
+            samples = pl_module.sample(self.n, pl_module.hparams.seed)
+            anywhere = np.random.default_rng(pl_module.hparams.seed).uniform(size=samples.fractional.shape)
+            self.random = self.measure(Crystals(anywhere, samples.cell, samples.species))
+            self.before = self.measure(samples)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure and log."""
@@ -52,15 +65,25 @@ class SampleQuality(Callback):
     def measure(self, samples: Crystals) -> dict[str, float]:
         """The logged values of any structures of this data set."""
         fractional, cell = torch.from_numpy(samples.fractional), torch.from_numpy(samples.cell)
-        values = {"samples/close_pairs": close_pairs(fractional, cell).double().mean().item()}
-        if self.reference is not None:
-            values |= {f"alloy/{name}": value for name, value in self.reference.compare(samples).items()}
+        deviation = (mean_neighbor_distances(samples) - self.distances).abs().mean()
+        values = {
+            "samples/close_pairs": close_pairs(fractional, cell).double().mean().item(),
+            "samples/neighbor_distance_error": deviation.item(),
+        }
+        if self.alloy is not None:
+            values |= {f"alloy/{name}": value for name, value in self.alloy.compare(samples).items()}
         return values
 
     def state_dict(self) -> dict[str, Any]:
         """What was measured first and last, so that a resumed run can still tell what was learnt."""
-        return {"before": self.before, "after": self.after}
+        return {"random": self.random, "before": self.before, "after": self.after}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The measurements of the run so far."""
-        self.before, self.after = state_dict["before"], state_dict["after"]
+        self.random, self.before, self.after = (state_dict[name] for name in ("random", "before", "after"))
+
+
+def mean_neighbor_distances(crystals: Crystals) -> torch.Tensor:
+    """Mean distance to the first, second, ... sixth neighbour over all atoms and structures, Angstrom, shape (6,)."""
+    fractional, cell = torch.from_numpy(crystals.fractional), torch.from_numpy(crystals.cell)
+    return neighbor_distances(fractional, cell, NEIGHBORS).mean(dim=(0, 1))

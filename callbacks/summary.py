@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from lightning import LightningModule, Trainer
@@ -16,6 +17,7 @@ from cryingan.plots import save_figure, training_figure
 
 ROWS = {
     "samples/close_pairs": "close pairs (< 1.5 Å) per structure",
+    "samples/neighbor_distance_error": "neighbour-distance error (Å)",
     "alloy/vacancies": "lattice sites left empty",
     "alloy/formation_energy_error": "formation-energy error (eV/atom)",
     "alloy/sro_error": "short-range-order error",
@@ -23,9 +25,10 @@ ROWS = {
 
 
 class Summary(Callback):
-    """At the end of training prints the sample quality before and after it, and where everything lies.
+    """At the end of training prints the sample quality before and after it, with that of atoms at random beside
+    it, and where everything lies.
 
-    Writes summary.json (both sets of numbers) and training.png (curves) into the run folder. Logs nothing.
+    Writes summary.json (the numbers) and training.png (curves) into the run folder. Logs nothing.
 
     Args:
         run_dir: the run folder.
@@ -39,21 +42,21 @@ class Summary(Callback):
         quality = next((callback for callback in trainer.callbacks if isinstance(callback, SampleQuality)), None)
         if not trainer.is_global_zero or quality is None or not quality.after:
             return
-        before, after = quality.before, quality.after
+        columns = {"random atoms": quality.random, "untrained": quality.before, "trained": quality.after}
+        result = {"epochs": trainer.current_epoch, "samples": quality.n, **columns}
         with replace_file(self.run_dir / "summary.json") as file:
-            file.write(
-                json.dumps({"epochs": trainer.current_epoch, "before": before, "after": after}, indent=2).encode()
-            )
-        save_figure(training_figure(self.run_dir / "metrics.csv", before), self.run_dir / "training.png")
-        self._print(trainer.current_epoch, quality.n, before, after)
+            file.write(json.dumps(result, indent=2).encode())
+        save_figure(training_figure(self.run_dir / "metrics.csv", quality.random), self.run_dir / "training.png")
+        self._print(f"{quality.n} samples after {trainer.current_epoch} epochs", columns)
 
-    def _print(self, epochs: int, n: int, before: dict[str, float], after: dict[str, float]) -> None:
-        table = Table(title=f"{n} samples", title_justify="left")
-        for heading in ("", "untrained", f"after {epochs} epochs"):
-            table.add_column(heading, justify="right" if heading else "left")
+    def _print(self, title: str, columns: dict[str, dict[str, float]]) -> None:
+        table = Table(title=title, title_justify="left")
+        table.add_column("")
+        for heading in columns:
+            table.add_column(heading, justify="right")
         for key, name in ROWS.items():
-            if key in after:
-                table.add_row(name, f"{before[key]:.4g}", f"{after[key]:.4g}")
+            if key in columns["trained"]:
+                table.add_row(name, *(_text(values[key]) for values in columns.values()))
         console = Console(width=None if Console().is_terminal else 100)
         console.print(table)
         for what, path in self._files():
@@ -66,3 +69,7 @@ class Summary(Callback):
         found += [("samples", samples[-1])] if samples else []
         found += [("W&B offline", wandb_runs[-1])] if wandb_runs else []
         return [*found, ("checkpoint", self.run_dir / "checkpoints" / "last.ckpt")]
+
+
+def _text(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.4g}"

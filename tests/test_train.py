@@ -46,7 +46,13 @@ def test_a_run_folder_holds_everything(tiny, tmp_path, structures_file, capsys):
     expected |= {"gradient_norm_generator", "learning_rate_distances"}
     assert {f"train/{name}" for name in expected} | {"val/wasserstein", "samples/close_pairs"} <= set(table[0])
     assert metrics["train/wasserstein"] == pytest.approx(float(table[-1]["train/wasserstein"]), rel=1e-6)
-    assert set(json.loads((run / "summary.json").read_text())) == {"epochs", "before", "after"}
+    assert set(json.loads((run / "summary.json").read_text())) == {
+        "epochs",
+        "samples",
+        "random atoms",
+        "untrained",
+        "trained",
+    }
     samples = read(run / "samples/epoch_000004.extxyz", ":")
     assert len(samples) == 2
     assert samples[0].symbols.get_chemical_formula("reduce") == read(structures_file).symbols.get_chemical_formula(

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -18,16 +20,17 @@ def alloy(structures, offset=0.25, seed=0):
     return Crystals(np.stack([sites[rng.permutation(256)] for _ in range(structures)]), CELL, SPECIES)
 
 
-def measure(reference, samples):
+def measure(training, samples):
+    """As in a run that trains on `training`."""
     quality = SampleQuality()
-    quality.reference = reference
+    quality.setup(SimpleNamespace(datamodule=SimpleNamespace(training=training)), None, "fit")
     return quality.measure(samples)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.25, 0.3])
 def test_samples_that_are_the_data_have_no_error(offset):
     crystals = alloy(20, offset)
-    values = measure(AlloyReference.of(crystals), crystals)
+    values = measure(crystals, crystals)
     assert values["alloy/vacancies"] == 0
     assert values["alloy/formation_energy_error"] == 0
     assert values["alloy/sro_error"] == 0
@@ -43,7 +46,7 @@ def test_values_against_the_counts_themselves():
             row[np.abs(sites - position).sum(axis=1).argmin()] = ("Cr", "Fe", "Ni").index(symbol)
     counts = cluster_counts(occupations)
     rattled = samples.fractional + np.random.default_rng(2).normal(0, 0.1 / 14.4, samples.fractional.shape)
-    values = measure(AlloyReference.of(training), Crystals(rattled, CELL, SPECIES))
+    values = measure(training, Crystals(rattled, CELL, SPECIES))
     assert values["alloy/formation_energy"] == pytest.approx(formation_energy(counts).mean(), abs=1e-12)
     expected = dict(zip(PAIR_NAMES, short_range_order(counts)[:, :6].mean(axis=0), strict=True))
     assert {pair: values[f"alloy/sro_1_{pair}"] for pair in PAIR_NAMES} == pytest.approx(expected, abs=1e-12)
@@ -52,7 +55,7 @@ def test_values_against_the_counts_themselves():
 def test_an_empty_lattice_has_no_energy():
     training = alloy(5)
     clump = Crystals(np.full((3, 256, 3), 0.5), CELL, SPECIES)
-    values = measure(AlloyReference.of(training), clump)
+    values = measure(training, clump)
     assert values["alloy/vacancies"] == 1
     assert np.isnan(values["alloy/formation_energy"])
     assert values["samples/close_pairs"] == 256 * 255 / 2
@@ -67,10 +70,8 @@ def test_an_empty_lattice_has_no_energy():
     ],
 )
 def test_other_structures_are_no_alloy(crystals):
-    reference = AlloyReference.of(crystals)
-    assert reference is None
-    values = measure(reference, crystals)
-    assert set(values) == {"samples/close_pairs"}
+    assert AlloyReference.of(crystals) is None
+    assert set(measure(crystals, crystals)) == {"samples/close_pairs", "samples/neighbor_distance_error"}
 
 
 def test_close_pairs_are_those_of_the_metric():
@@ -78,5 +79,13 @@ def test_close_pairs_are_those_of_the_metric():
 
     crystals = Crystals(np.random.default_rng(0).uniform(size=(4, 30, 3)), np.eye(3) * 6.0, ("Li",) * 30)
     counts = close_pairs(torch.from_numpy(crystals.fractional), torch.from_numpy(crystals.cell))
-    assert measure(None, crystals)["samples/close_pairs"] == pytest.approx(counts.double().mean().item())
+    assert measure(crystals, crystals)["samples/close_pairs"] == pytest.approx(counts.double().mean().item())
     assert counts.sum() > 0
+
+
+def test_neighbour_distances_of_a_stretched_lattice():
+    """Simple cubic against a stretched copy: every one of the six distances is longer by the stretch."""
+    grid = np.indices((4,) * 3).reshape(1, 3, -1).swapaxes(1, 2) / 4
+    cubic, wider = (Crystals(grid, np.eye(3) * 4 * edge, ("Po",) * 64) for edge in (3.0, 3.1))
+    assert measure(cubic, wider)["samples/neighbor_distance_error"] == pytest.approx(0.1, abs=1e-12)
+    assert measure(cubic, cubic)["samples/neighbor_distance_error"] == 0
