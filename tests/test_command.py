@@ -11,7 +11,7 @@ import yaml
 from configs.entry import CONFIGS, help_text
 from cryingan.networks import Pooling
 from cryingan.schema import Pooling as PoolingKey
-from tests.conftest import TINY
+from tests.conftest import TINY, compose
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -111,3 +111,10 @@ def test_the_command_of_the_sweep_file_trains(tmp_path, structures_file):
     result = call(sweep["program"], *fixed[1:], *short, *chosen)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "checkpoints/last.ckpt").exists()
+
+
+def test_types_of_the_command_line():
+    config = compose("lambda=0", "seed=0")
+    assert isinstance(config["lambda"], float)
+    assert config["seed"] == 0
+    assert config["run_dir"].endswith("lambda0.0_avg_seed0")

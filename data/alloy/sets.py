@@ -59,7 +59,7 @@ def window_around(occupied: np.ndarray) -> Window:
 
 def set_path(temperature: int, width: str, folder: str | Path = FOLDER) -> Path:
     """The file of a set."""
-    return Path(folder) / f"{temperature}K_{width}.extxyz.gz"
+    return Path(folder) / f"alloy_{temperature}K_{width}.extxyz.gz"
 
 
 def read_occupation(path: Path) -> np.ndarray:
