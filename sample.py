@@ -1,4 +1,7 @@
-"""Write samples of a trained generator: `python sample.py checkpoint=PATH n=1000`; `--help` lists every key."""
+"""Write samples of a trained generator: `python sample.py checkpoint=PATH n=1000`, with `relax=true` relaxed ones, too.
+
+`python sample.py structures=FILE relax=true` relaxes structures of any origin; `--help` lists every key.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from cryingan.gan import CryinGAN
+    from cryingan.relaxed_samples import Plan
 
 
 def sample(config: DictConfig) -> Path:
@@ -24,14 +28,20 @@ def sample(config: DictConfig) -> Path:
     """
     from cryingan import __version__
     from cryingan.files import file_hash, make_folder, replace_file, write_structures
+    from cryingan.relaxed_samples import store_samples
 
     settings = plain(config)
     if settings["n"] < 1 or settings["batch_size"] < 1:
         raise CryinGANError(f"n={settings['n']} and batch_size={settings['batch_size']} must be at least 1")
+    if settings["structures"] is not None:
+        return relax_file(settings)
+    plan = relaxation(settings) if settings["relax"] is not None else None
     model, source = load(settings)
     crystals = model.to(device(settings["device"])).sample(settings["n"], settings["seed"], settings["batch_size"])
     folder = make_folder(settings["output"])
     form = settings["format"]
+    if plan is not None:
+        store_samples(crystals, folder)
     path = folder / (f"samples.{form}" if form == "extxyz" else form)
     write_structures(crystals, path, form)
     manifest = {
@@ -47,7 +57,50 @@ def sample(config: DictConfig) -> Path:
     with replace_file(folder / "manifest.json") as file:
         file.write(json.dumps(manifest, indent=2).encode())
     print(f"{len(crystals)} structures in {path}")
+    if plan is not None:
+        relax_samples(plan, folder)
     return path
+
+
+def relax_file(settings: dict[str, Any]) -> Path:
+    """Relax the structures of a file, whatever made them; the folder with the results comes back."""
+    from cryingan.files import read_structures
+    from cryingan.relaxed_samples import store_samples
+
+    if settings["relax"] is None:
+        raise CryinGANError("structures=FILE has them relaxed: add relax=true")
+    plan = relaxation(settings)
+    store_samples(read_structures(settings["structures"], closest=0), settings["output"])
+    return relax_samples(plan, Path(settings["output"]))
+
+
+def relaxation(settings: dict[str, Any]) -> Plan:
+    """How to relax; what the command line does not say of potential and training structures, the run's config does."""
+    from cryingan.checkpoints import run_settings
+    from cryingan.relaxed_samples import Plan
+    from data.module import StructureData
+
+    run = run_settings(settings["checkpoint"]) if settings["checkpoint"] else {}
+    potential = settings["potential"] or run.get("potential")
+    if potential is None:
+        raise CryinGANError("relax=true needs a potential, such as potential=m3gnet potential.path=FOLDER")
+    data = {name: value for name, value in run.get("data", {"validation": 0}).items() if name != "width"}
+    if settings["training"] is not None:
+        data["path"] = settings["training"]
+    training = StructureData(**data).training_source if "path" in data else None
+    keys = ("thresholds", "repair_distance", "cache", "pictures")
+    kept = {name: settings[name] for name in keys}
+    return Plan(potential, settings["relax"], training, **kept, molecules=settings["pictures"])
+
+
+def relax_samples(plan: Plan, folder: Path) -> Path:
+    """Relax the samples in a folder and say what came of it; the folder comes back."""
+    from cryingan.relaxed_report import FIGURE, in_words
+    from cryingan.relaxed_samples import RELAXED, SampleRelaxer, read_summary
+
+    SampleRelaxer(plan)(folder)
+    print(f"{in_words(read_summary(folder))}: {folder / RELAXED}, {folder / FIGURE}")
+    return folder
 
 
 def load(settings: dict[str, Any]) -> tuple[CryinGAN, Path]:

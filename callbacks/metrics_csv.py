@@ -45,15 +45,27 @@ class MetricsCSV(Logger):
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """The settings are in config.yaml."""
 
+    def begin(self, epoch: int) -> None:
+        """Go on with the rows before `epoch`, the first that this run trains; later calls do nothing.
+
+        A callback that may log a late value of an earlier epoch first calls this when training starts.
+        """
+        if self.rows is None:
+            self.rows = {number: row for number, row in self._read().items() if number < epoch}
+            self._rewrite()
+
+    def value(self, epoch: int, name: str) -> float | None:
+        """What was logged in an epoch, in this run or before it was resumed; None when nothing was."""
+        text = (self.rows or {}).get(epoch, {}).get(name)
+        return None if text is None else float(text)
+
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Add values to the row of `metrics["epoch"]`."""
         values = {name: repr(float(value)) for name, value in metrics.items() if not name.startswith("time/")}
         epoch = int(metrics["epoch"])
         values["epoch"] = str(epoch)
-        if self.rows is None:
-            self.rows = {number: row for number, row in self._read().items() if number < epoch}
-            self._rewrite()
+        self.begin(epoch)
         newest = max(self.rows, default=-1)
         self.rows.setdefault(epoch, {}).update(values)
         if epoch < newest or not set(values) <= set(self.columns):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from cryingan.errors import CryinGANError
 
 CONFIGS = Path(__file__).parent
+ON = {"relax": "fire"}  # what GROUP=true stands for
 
 
 def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None:
@@ -24,8 +25,9 @@ def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None
         schema: gives the typed keys, stored for the config's defaults list as NAME_schema.
         job: called with the config, once or, in a sweep (`-m`), once per combination.
     """
+    sys.argv[1:] = [for_hydra(argument) for argument in sys.argv[1:]]
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(help_text(name))
+        print(help_text(name, sys.argv[1:]))
         return
     import hydra
     from hydra.errors import HydraException
@@ -37,6 +39,14 @@ def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(name, job))()
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"{name}.py: {one_line(error)}")
+
+
+def for_hydra(argument: str) -> str:
+    """GROUP=true, GROUP=false and GROUP=null in Hydra's words, which takes only names of files for a group."""
+    group, _, value = argument.partition("=")
+    if value in ("false", "null") and (CONFIGS / group).is_dir():
+        return f"~{group}"
+    return f"{group}={ON[group]}" if value == "true" and group in ON else argument
 
 
 def register(name: str, schema: Any) -> None:
@@ -99,16 +109,17 @@ def known_keys() -> list[str]:
     return [line.split(":")[0].strip() for line in lines if ":" in line and not line.lstrip().startswith(("#", "-"))]
 
 
-def help_text(name: str) -> str:
-    """Every key of a script with its meaning, from the comments in configs/."""
+def help_text(name: str, arguments: Iterable[str] = ()) -> str:
+    """Every key of a script with its meaning, from the comments in configs/; of groups, what `arguments` choose."""
     import yaml
 
+    choices = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     top = (CONFIGS / f"{name}.yaml").read_text()
     parts = [f"python {name}.py KEY=VALUE ...    every key, its default and its meaning", "", top.rstrip()]
     for entry in yaml.safe_load(top).get("defaults", []):
         if not isinstance(entry, dict) or "hydra" in entry:
             continue
-        (group, chosen), *_ = entry.items()
+        (group, chosen), *_ = (entry | {key: value for key, value in choices.items() if key in entry}).items()
         options = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
         parts += ["", f"{group}={'|'.join(options)}    (now {chosen}; keys are {group}.KEY)"]
         if chosen:

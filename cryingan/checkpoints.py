@@ -79,6 +79,14 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
     return None
 
 
+def run_settings(checkpoint: str | Path) -> dict[str, Any]:
+    """The config of the run whose folder a checkpoint lies in; empty where there is none."""
+    import yaml
+
+    path = Path(checkpoint).resolve().parents[1] / "config.yaml"
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
+
+
 def require_same_settings(path: str | Path, current: dict[str, Any]) -> None:
     """Refuse to go on from a checkpoint whose model settings are not the current ones.
 

@@ -32,12 +32,13 @@ class Frame(NamedTuple):
     fractional: np.ndarray
 
 
-def checked(atoms: Atoms, where: str) -> Frame:
+def checked(atoms: Atoms, where: str, closest: float = CLOSEST) -> Frame:
     """A frame as arrays, when its species, cell, boundaries and positions can be right.
 
     Args:
         atoms: the frame as ASE read it.
         where: file and frame, for messages.
+        closest: Angstrom; atoms nearer than this are refused.
 
     Raises:
         CryinGANError: names `where`, the atoms (from 1) and what is wrong.
@@ -58,7 +59,7 @@ def checked(atoms: Atoms, where: str) -> Frame:
             f"{where}, atom {first + 1}: position ({x:g}, {y:g}, {z:g}) is not finite or beyond {FARTHEST:g} Angstrom"
         )
     fractional = (np.linalg.solve(cell.T, atoms.positions.T).T % 1.0) % 1.0
-    check_distances(fractional, cell, where)
+    check_distances(fractional, cell, where, closest)
     return Frame(atoms.numbers, cell, fractional)
 
 
@@ -89,21 +90,21 @@ def check_cell(cell: np.ndarray, where: str) -> None:
         )
 
 
-def check_distances(fractional: np.ndarray, cell: np.ndarray, where: str) -> None:
-    """Refuse two atoms nearer than CLOSEST to each other, in any cell and across its faces."""
+def check_distances(fractional: np.ndarray, cell: np.ndarray, where: str, closest: float = CLOSEST) -> None:
+    """Refuse two atoms nearer than `closest` (Angstrom, at most CLOSEST), in any cell and across its faces."""
     from scipy.spatial import cKDTree
 
     # Two points nearer than d differ by at most d / height in each fractional coordinate, height being the distance
     # between the faces; that is below a half here, so that the nearest image is the one that rounding gives.
-    reach = CLOSEST * np.linalg.norm(np.linalg.inv(cell), axis=0).max() * (1 + 1e-9)
+    reach = closest * np.linalg.norm(np.linalg.inv(cell), axis=0).max() * (1 + 1e-9)
     pairs = cKDTree(fractional, boxsize=1.0).query_pairs(reach, p=np.inf, output_type="ndarray")
     difference = fractional[pairs[:, 0]] - fractional[pairs[:, 1]]
     distances = np.linalg.norm((difference - np.round(difference)) @ cell, axis=1)
-    if (distances < CLOSEST).any():
-        closest = int(distances.argmin())
-        i, j = sorted(pairs[closest] + 1)
+    if (distances < closest).any():
+        pair = int(distances.argmin())
+        i, j = sorted(pairs[pair] + 1)
         raise CryinGANError(
-            f"{where}: atoms {i} and {j} are {distances[closest]:.3f} Angstrom apart; at least {CLOSEST} is needed"
+            f"{where}: atoms {i} and {j} are {distances[pair]:.3f} Angstrom apart; at least {closest} is needed"
         )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.checks import checked, matched
+from cryingan.checks import CLOSEST, checked, matched
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
 from cryingan.frames import iterate_frames
@@ -30,17 +30,18 @@ CACHE_VERSION = 1
 SUFFIXES = {"cif": ".cif", "poscar": ".vasp"}
 
 
-def read_structures(path: str | Path, *, sort_species: bool = False) -> Crystals:
+def read_structures(path: str | Path, *, sort_species: bool = False, closest: float = CLOSEST) -> Crystals:
     """Read structures of one cell and one composition from a file in any format that ASE reads.
 
     Compressed text (.gz, .bz2, .xz) is read too. The order of the atoms is that of the first frame. Cells may differ by
     1e-4 Angstrom; the first one is kept. A file that takes longer than 2 s leaves a cache `.NAME.cache.npz` beside it,
-    which is used as long as the content of the file and `sort_species` stay the same; small files leave nothing.
+    which is used as long as the content of the file and the other arguments stay the same; small files leave nothing.
 
     Args:
         path: the file.
         sort_species: match frames with another order of the same species to the first frame's order; atoms of one
             species keep their order. Otherwise such frames are refused.
+        closest: Angstrom; frames with atoms nearer than this are refused. 0 for structures that are to be repaired.
 
     Returns:
         The structures, coordinates wrapped into [0, 1).
@@ -54,25 +55,30 @@ def read_structures(path: str | Path, *, sort_species: bool = False) -> Crystals
         raise CryinGANError(f"{path} is a folder; give a file of structures")
     if not path.is_file():
         raise CryinGANError(f"{path} is not there; give a file of structures")
-    key = f"{CACHE_VERSION} {file_hash(path)} {sort_species}"
+    key = cache_key(path, sort_species, closest)
     cache = path.with_name(f".{path.name}.cache.npz")
     if (crystals := load_cache(cache, key)) is not None:
         return crystals
     start = time.monotonic()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of ASE's parsers; what matters is checked here
-        crystals = parse(path, sort_species)
-    if time.monotonic() - start > SLOW_SECONDS and key == f"{CACHE_VERSION} {file_hash(path)} {sort_species}":
+        crystals = parse(path, sort_species, closest)
+    if time.monotonic() - start > SLOW_SECONDS and key == cache_key(path, sort_species, closest):
         save_cache(cache, key, crystals)
     return crystals
 
 
-def parse(path: Path, sort_species: bool) -> Crystals:
+def cache_key(path: Path, sort_species: bool, closest: float) -> str:
+    """What a cache must have been made from."""
+    return f"{CACHE_VERSION} {file_hash(path)} {sort_species} {closest}"
+
+
+def parse(path: Path, sort_species: bool, closest: float) -> Crystals:
     """Read and check all frames of a file."""
     first, fractional = None, []
     for number, atoms in enumerate(shown(iterate_frames(path), path), start=1):
         where = f"{path}, frame {number}"
-        frame = checked(atoms, where)
+        frame = checked(atoms, where, closest)
         first = first or frame
         fractional.append(matched(frame, first, where, sort_species=sort_species))
     if first is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def new_figure(columns: int, rows: int, height: float = 2.2) -> Figure:
     return figure
 
 
-def structure_figure(crystals: Crystals) -> Figure:
+def structure_figure(crystals: Crystals, titles: Sequence[str] = ()) -> Figure:
     """Structures side by side, seen along the second lattice vector, in the colours that chemists expect."""
     from ase.visualize.plot import plot_atoms
     from matplotlib.patches import Patch
@@ -47,6 +48,8 @@ def structure_figure(crystals: Crystals) -> Figure:
     for axis, atoms in zip(figure.axes, crystals.to_ase(), strict=True):
         plot_atoms(atoms, axis, radii=0.5, rotation="-90x", show_unit_cell=2)
         axis.set_axis_off()
+    for axis, title in zip(figure.axes, titles, strict=False):
+        axis.set_title(title, fontsize=8)
     handles = [Patch(color=color, label=symbol) for symbol, color in species_colors(crystals.species).items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     return figure
@@ -71,11 +74,12 @@ def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return curves
 
 
-def training_figure(metrics: str | Path, before: dict[str, float]) -> Figure:
-    """Wasserstein distance and sample quality against epochs; dashed lines are the untrained generator."""
+def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
+    """Wasserstein distance and sample quality against epochs; dashed lines are atoms at random."""
     titles = {
         "train/wasserstein": "Wasserstein distance",
         "samples/close_pairs": "close pairs per structure",
+        "samples/neighbor_distance_error": "neighbour-distance error (Å)",
         "alloy/formation_energy_error": "formation-energy error (eV/atom)",
         "alloy/sro_error": "short-range-order error",
     }
@@ -83,11 +87,52 @@ def training_figure(metrics: str | Path, before: dict[str, float]) -> Figure:
     figure = new_figure(max(len(curves), 1), 1)
     for axis, (name, (epochs, values)) in zip(figure.axes, curves.items(), strict=False):
         axis.plot(epochs + 1, values, color=BLUE, marker="." if len(values) < 30 else None)
-        if name in before:
-            axis.axhline(before[name], color=GREY, linestyle="--", linewidth=0.8)
+        if name in random:
+            axis.axhline(random[name], color=GREY, linestyle="--", linewidth=0.8)
         if name == "samples/close_pairs":
             axis.set_yscale("symlog", linthresh=1)
             axis.set_ylim(bottom=0)
         axis.set_xlabel("epoch")
         axis.set_title(titles[name], fontsize=8)
     return figure
+
+
+def energy_figure(
+    energies: np.ndarray, training: np.ndarray | None, n_generated: int, unit: str, thresholds: Sequence[float]
+) -> Figure:
+    """Histogram of relaxed energies against the training set's, each in percent of all its structures.
+
+    The axis reaches one width of the training set beyond it on both sides; how many generated structures lie outside,
+    and how many have no relaxed energy, stands in the legend, so that nothing vanishes.
+
+    Args:
+        energies: of the relaxed structures, in `unit`, shape (relaxed,).
+        training: of the training structures, shape (structures,); None where there are none.
+        n_generated: structures that were generated.
+        unit: of the energies.
+        thresholds: drawn as dashed lines.
+    """
+    low, high = _energy_range(energies if training is None else training)
+    edges = np.linspace(low, high, 61)
+    beyond = np.count_nonzero((energies < low) | (energies > high)) / n_generated
+    label = f"generated ({beyond:.1%} beyond, {1 - len(energies) / n_generated:.1%} not relaxed)"
+    figure = new_figure(1, 1, height=2.6)
+    [axis] = figure.axes
+    if training is not None:
+        axis.stairs(np.histogram(training, edges)[0] / len(training) * 100, edges, color=GREY, fill=True, alpha=0.5)
+        axis.patches[-1].set_label("training set")
+    axis.stairs(np.histogram(energies, edges)[0] / n_generated * 100, edges, color=BLUE, label=label)
+    for threshold in thresholds:
+        axis.axvline(threshold, color=GREY, linestyle="--", linewidth=0.8)
+    axis.set_xlim(low, high)
+    axis.set_xlabel(f"energy ({unit})")
+    axis.set_ylabel("structures (%)")
+    figure.legend(loc="outside upper left", fontsize=8, frameon=False)
+    return figure
+
+
+def _energy_range(energies: np.ndarray) -> tuple[float, float]:
+    if not len(energies):
+        return -0.5, 0.5
+    width = max(float(np.ptp(energies)), 1e-3)
+    return float(energies.min()) - width, float(energies.max()) + width

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, EnumNode, FloatNode, IntegerNode, OmegaConf, StringNode
+from omegaconf import MISSING, DictConfig, EnumNode, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
+from omegaconf.errors import OmegaConfBaseException
+
+from cryingan.errors import CryinGANError
 
 
 class Choice(Enum):
@@ -82,6 +85,68 @@ class TrainerKeys:
     limit_train_batches: Any = None
 
 
+@dataclass
+class M3GNetKeys:
+    """Group potential, m3gnet: `cryingan.potentials.load_potential`."""
+
+    kind: str = "m3gnet"
+    path: str | None = None
+    device: str = "auto"
+    atoms_per_batch: int | None = None
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class CHGNetKeys(M3GNetKeys):
+    """Group potential, chgnet."""
+
+    kind: str = "chgnet"
+
+
+@dataclass
+class AseKeys:
+    """Group potential, ase."""
+
+    kind: str = "ase"
+    calculator: str = MISSING
+    arguments: dict[str, Any] = field(default_factory=dict)
+    elements: list[str] = field(default_factory=list)
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class PairKeys:
+    """Group potential, pair."""
+
+    kind: str = "pair"
+    depth: float = 0.5
+    stiffness: float = 1.5
+    cutoff: float = 5.0
+    radii: dict[str, float] | None = None
+
+
+POTENTIALS = {"m3gnet": M3GNetKeys, "chgnet": CHGNetKeys, "ase": AseKeys, "pair": PairKeys}
+
+
+@dataclass
+class RelaxKeys:
+    """Group relax: `cryingan.relax.relax`."""
+
+    optimizer: str = "fire"
+    fmax: float = 0.05
+    max_steps: int = 1000
+    min_distance: float = 0.5
+    max_force: float = 1e4
+    max_energy: float = 1e3
+    max_displacement: float = 10.0
+    fire: dict[str, float] = field(default_factory=dict)
+    backend: str = "loky"
+    processes: int | None = None
+    address: str | None = None
+    time_budget: float | None = None
+    progress: bool = True
+
+
 def train_schema() -> DictConfig:
     """Types of configs/train.yaml; `lambda` is a Python keyword, so no dataclass can hold it."""
     return DictConfig(
@@ -95,6 +160,8 @@ def train_schema() -> DictConfig:
             "model": OmegaConf.structured(ModelKeys),
             "trainer": OmegaConf.structured(TrainerKeys),
             "callbacks": {},
+            "potential": None,
+            "relax": OmegaConf.structured(RelaxKeys),
             "logger": {},
         }
     )
@@ -113,10 +180,28 @@ def sample_schema() -> DictConfig:
             "output": StringNode("samples", is_optional=False),
             "device": StringNode("auto", is_optional=False),
             "batch_size": IntegerNode(256, is_optional=False),
+            "structures": StringNode(None),
+            "training": StringNode(None),
+            "thresholds": ListConfig([0.0, -0.2], element_type=float, is_optional=False),
+            "repair_distance": FloatNode(1.5, is_optional=False),
+            "cache": StringNode(None),
+            "pictures": IntegerNode(3, is_optional=False),
+            "potential": None,
+            "relax": DictConfig(None, ref_type=RelaxKeys),
         }
     )
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """A config as plain Python values, with enums as their names: what checkpoints and loggers may hold."""
+    if config.get("potential") is not None:
+        _check_potential(config.potential)
     return OmegaConf.to_container(config, resolve=True, enum_to_str=True, throw_on_missing=True)
+
+
+def _check_potential(potential: DictConfig) -> None:
+    """Check the types of a group whose keys depend on its kind, so that Hydra does not know them."""
+    try:
+        OmegaConf.merge(OmegaConf.structured(POTENTIALS[potential.kind]), potential)
+    except OmegaConfBaseException as error:
+        raise CryinGANError(f"potential.{error.full_key}: {error.msg.splitlines()[0]}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,6 +87,12 @@ class StructureData(LightningDataModule):
     def training(self) -> Crystals:
         """The structures that are trained on, in the file's atom order."""
         return self.crystals[self.split()[0]]
+
+    @property
+    def training_source(self) -> dict[str, Any]:
+        """Plain values that lead another process to the same training structures: path, sort_species and indices."""
+        indices = self.split()[0].tolist()
+        return {"path": str(self.path.resolve()), "sort_species": self.sort_species, "indices": indices}
 
     def setup(self, stage: str) -> None:
         """Put both parts on the device of the trainer, with their neighbour distances."""

@@ -1,0 +1,154 @@
+"""What came of relaxing samples: the logged values, a row per sample, figures and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.crystals import Crystals
+from cryingan.energies import Energies, fractions_below
+from cryingan.relax import RelaxationResults
+from cryingan.repair import RepairLog
+from cryingan.replace import make_folder, replace_file
+
+ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
+FRACTION = "relax/fraction_below_"
+COLUMNS = (
+    "sample",
+    "close_pairs",
+    "energy_per_atom_initial",
+    "energy_per_atom",
+    "energy",
+    "unit",
+    "steps",
+    "fmax",
+    "converged",
+    "reason",
+    "potential",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Samples, and what repair and relaxation made of them.
+
+    Attributes:
+        samples: as they were generated.
+        repairs: of all samples.
+        results: of the samples that could be repaired.
+        energies: of `results`, on the scale of the data; NaN where unconverged.
+        thresholds: in the unit of the energies.
+    """
+
+    samples: Crystals
+    repairs: RepairLog
+    results: RelaxationResults
+    energies: Energies
+    thresholds: tuple[float, ...]
+
+    def values(self) -> dict[str, float]:
+        """The numbers that are logged, by name; `relax/failed` and the like are fractions of all samples.
+
+        - `relax/fraction_below_<threshold>`, `..._low`, `..._high`: samples whose relaxation converged at or below the
+          threshold, and the 95 % bootstrap interval
+        - `relax/failed`: could not be repaired, exploded, not finite or too close; `relax/unconverged`: anything else
+          that did not converge, lack of time included
+        - `relax/energy`, `relax/energy_median`: of the converged, in the unit of the data; `relax/energy_drop`: mean
+          gain of the converged, eV/atom; none of the three where nothing converged
+        - `relax/steps`: mean of all that were started; `relax/close_pairs`: before repair, per sample
+        """
+        n, results = len(self.samples), self.results
+        values = {}
+        for threshold, fraction in fractions_below(self.energies, n, self.thresholds).items():
+            name = f"{FRACTION}{threshold:g}"
+            values |= {name: fraction.value, f"{name}_low": fraction.low, f"{name}_high": fraction.high}
+        failed = n - len(results) + int(results.failed.sum())
+        values["relax/failed"] = failed / n
+        values["relax/unconverged"] = (n - failed - int(results.converged.sum())) / n
+        values["relax/close_pairs"] = float(self.repairs.close_pairs.mean())
+        started = results.evaluations > 0
+        if started.any():
+            values["relax/steps"] = float(results.steps[started].mean())
+        if results.converged.any():
+            drop = (results.energy_initial - results.energy_final)[results.converged] / len(self.samples.species)
+            values["relax/energy"] = float(np.nanmean(self.energies.values))
+            values["relax/energy_median"] = float(np.nanmedian(self.energies.values))
+            values["relax/energy_drop"] = float(drop.mean())
+        return values
+
+    def before_and_after(self, sample: int) -> tuple[Crystals, list[str]]:
+        """A sample, its relaxed structure where it was relaxed, and what each of them is."""
+        at = np.flatnonzero(self.results.samples == sample)
+        if not len(at):
+            return self.samples[[sample]], ["not repaired"]
+        fractional = np.stack([self.samples.fractional[sample], self.results.crystals.fractional[at[0]]])
+        reason = str(self.results.reason[at[0]])
+        titles = ["generated", "relaxed" if reason == "converged" else reason.replace("_", " ")]
+        return Crystals(fractional, self.samples.cell, self.samples.species), titles
+
+
+def write_rows(outcome: Outcome, folder: Path) -> None:
+    """Write energies.csv: a row per sample, those that could not be repaired included."""
+    results, n_atoms = outcome.results, len(outcome.samples.species)
+    place = {sample: row for row, sample in enumerate(results.samples.tolist())}
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
+    writer.writeheader()
+    for sample, pairs in enumerate(outcome.repairs.close_pairs.tolist()):
+        row = {"sample": sample, "close_pairs": pairs, "converged": False, "reason": "not_repaired"}
+        if (at := place.get(sample)) is not None:
+            row |= {name: getattr(results, name)[at] for name in ("steps", "fmax", "converged", "reason")}
+            row["energy_per_atom_initial"] = results.energy_initial[at] / n_atoms
+            row["energy_per_atom"] = results.energy_final[at] / n_atoms
+            row |= {"energy": outcome.energies.values[at], "unit": outcome.energies.unit}
+            row["potential"] = outcome.energies.potential.name
+        writer.writerow(row)
+    with replace_file(folder / ENERGIES) as file:
+        file.write(text.getvalue().encode())
+
+
+def draw(outcome: Outcome, training: np.ndarray | None, folder: Path, pictures: int, molecules: int) -> None:
+    """Write energies.png, and the first samples before and after as pictures/<sample>.png and molecules/*.pdb.
+
+    Args:
+        outcome: what to draw.
+        training: energies of training structures in the same unit, shape (structures,); None where there are none.
+        folder: where.
+        pictures: how many samples are drawn.
+        molecules: how many are written as PDB, which viewers can turn.
+    """
+    from ase.io import write
+
+    from cryingan.plots import energy_figure, save_figure, structure_figure
+
+    energies, n = outcome.energies, len(outcome.samples)
+    figure = energy_figure(energies.values[outcome.results.converged], training, n, energies.unit, outcome.thresholds)
+    save_figure(figure, folder / FIGURE)
+    for sample in range(min(pictures, n)):
+        path = make_folder(folder / PICTURES) / f"{sample:06d}.png"
+        save_figure(structure_figure(*outcome.before_and_after(sample)), path)
+    for sample in range(min(molecules, n)):
+        pair, _ = outcome.before_and_after(sample)
+        for atoms, state in zip(pair.to_ase(), ("before", "after"), strict=False):
+            text = io.StringIO()
+            write(text, atoms, format="proteindatabank")
+            with replace_file(make_folder(folder / MOLECULES) / f"{sample:06d}_{state}.pdb") as file:
+                file.write(text.getvalue().encode())
+
+
+def in_words(summary: dict[str, Any]) -> str:
+    """The fractions of a summary.json in one line."""
+    values, unit = summary["values"], summary["unit"]
+    below = [
+        f"{values[name]:.1%} at or below {name.removeprefix(FRACTION)} {unit}"
+        f" ({values[f'{name}_low']:.1%} to {values[f'{name}_high']:.1%})"
+        for name in values
+        if name.startswith(FRACTION) and not name.endswith(("_low", "_high"))
+    ]
+    lost = f"{values['relax/failed']:.1%} failed, {values['relax/unconverged']:.1%} unconverged"
+    return f"{summary['samples']} samples relaxed, {', '.join([*below, lost])}"

@@ -1,0 +1,174 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from ase.io import read
+
+from cryingan.cards import PotentialCard
+from cryingan.crystals import Crystals
+from cryingan.energies import Energies
+from cryingan.errors import CryinGANError
+from cryingan.files import write_structures
+from cryingan.relax import RelaxationResults
+from cryingan.relaxed_report import Outcome, in_words
+from cryingan.relaxed_samples import Plan, SampleRelaxer, read_summary, store_samples
+from cryingan.repair import RepairLog
+from tests.conftest import random_crystals
+from tests.test_command import call
+
+CELL = np.diag([7.0, 7.5, 8.0])
+SPECIES = ("Li", "O", "Li", "Cl", "O", "O", "Li", "Cl")
+FAST = {"backend": "serial", "fmax": 0.1, "progress": False}
+CARD = "kind: interface\nrule: percentile\npercentile: 50\n"
+
+
+def plan(**changes):
+    return Plan(**{"potential": {"kind": "pair"}, "relax": FAST, "pictures": 0, "molecules": 0, **changes})
+
+
+@pytest.fixture
+def training(tmp_path):
+    path = tmp_path / "data/set.extxyz"
+    path.parent.mkdir()
+    write_structures(random_crystals(9, SPECIES, CELL), path)
+    (tmp_path / "data/set.card.yaml").write_text(CARD)
+    return {"path": str(path), "sort_species": False, "indices": [0, 2, 4, 6, 8]}
+
+
+def test_values_by_hand():
+    reasons = ["converged", "converged", "converged", "max_steps", "exploded", "too_close", "time", "not_finite"]
+    converged = np.array([reason == "converged" for reason in reasons])
+    crystals = random_crystals(10, ("Li", "O"), CELL)
+    final = np.array([-3.0, -1.0, 1.0, -9.0, -9.0, np.nan, np.nan, np.nan])
+    results = RelaxationResults(
+        samples=np.array([0, 1, 2, 4, 5, 6, 7, 9]),
+        energy_initial=final + np.array([2, 4, 6, 8, 8, 8, 8, 8]),
+        energy_final=final,
+        steps=np.array([10, 20, 30, 1000, 5, 0, 0, 15]),
+        evaluations=np.array([11, 21, 31, 1001, 6, 0, 0, 16]),
+        fmax=np.zeros(8),
+        converged=converged,
+        reason=np.array(reasons),
+        crystals=crystals[:8],
+        potential=PotentialCard("pair", "0", ()),
+    )
+    repairs = RepairLog(np.arange(10), np.ones(10), ~np.isin(np.arange(10), [3, 8]))
+    energies = Energies(np.where(converged, final / 2, np.nan), "eV/atom", results.potential)
+    values = Outcome(crystals, repairs, results, energies, (0.0, -0.5, -2.0)).values()
+    assert {name: value for name, value in values.items() if not name.endswith(("low", "high"))} == {
+        "relax/fraction_below_0": 0.2,
+        "relax/fraction_below_-0.5": 0.2,
+        "relax/fraction_below_-2": 0.0,
+        "relax/failed": 0.5,  # two not repaired, three failed
+        "relax/unconverged": 0.2,
+        "relax/close_pairs": 4.5,
+        "relax/steps": (10 + 20 + 30 + 1000 + 5 + 15) / 6,
+        "relax/energy": -0.5,
+        "relax/energy_median": -0.5,
+        "relax/energy_drop": 2.0,
+    }
+
+
+def test_a_folder_holds_everything_and_is_gone_on_with(tmp_path, training, monkeypatch):
+    samples = random_crystals(5, SPECIES, CELL, seed=1)
+    samples.fractional[1, 3] = samples.fractional[1, 0]  # coincident atoms are repaired
+    store_samples(samples, tmp_path / "run")
+    values = SampleRelaxer(plan(training=training, pictures=2, molecules=1))(tmp_path / "run")
+    summary = read_summary(tmp_path / "run")
+    assert summary["values"] == values
+    assert summary["unit"] == "J/m^2"
+    assert values["relax/close_pairs"] >= 0.2
+    names = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*.*")}
+    assert names == {
+        *("samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "relax.csv", "relax.json", "summary.json"),
+        *("energies.csv", "energies.png", "pictures/000000.png", "pictures/000001.png"),
+        *("molecules/000000_before.pdb", "molecules/000000_after.pdb"),
+    }
+    relaxed = read(tmp_path / "run/relaxed.extxyz", ":")
+    molecule = read(tmp_path / "run/molecules/000000_after.pdb")
+    assert molecule.get_chemical_symbols() == list(SPECIES)
+    assert np.abs(molecule.positions - relaxed[0].positions).max() < 1e-3
+    with (tmp_path / "run/energies.csv").open() as file:
+        table = list(csv.DictReader(file))
+    zero = summary["zero_ev_per_atom"]
+    for row, atoms in zip(table, relaxed, strict=True):
+        assert float(row["energy_per_atom"]) == pytest.approx(atoms.get_potential_energy() / 8, abs=1e-8)
+        expected = (atoms.get_potential_energy() / 8 - zero) * 8 * 1.602176634e-19 / (7.0 * 7.5e-20)
+        assert float(row["energy"]) == pytest.approx(expected, abs=1e-6)
+
+    def only_nothing(task, waiting, potential):
+        assert not waiting, "relaxed twice"
+        yield from ()
+
+    monkeypatch.setattr("cryingan.relax.relax_here", only_nothing)
+    assert SampleRelaxer(plan(training=training))(tmp_path / "run") == values
+    other_thresholds = SampleRelaxer(plan(training=training, thresholds=[5.0]))(tmp_path / "run")
+    assert "relax/fraction_below_5" in other_thresholds
+    with pytest.raises(CryinGANError, match="other samples"):
+        store_samples(samples[:3], tmp_path / "run")
+    with pytest.raises(CryinGANError, match="other settings"):
+        SampleRelaxer(plan(training=training, relax={**FAST, "fmax": 0.2}))(tmp_path / "run")
+
+
+def test_nothing_that_can_be_repaired(tmp_path, training):
+    crowded = random_crystals(3, SPECIES * 20, np.diag([4.0, 4.0, 4.0]))
+    store_samples(crowded, tmp_path / "run")
+    values = SampleRelaxer(plan(pictures=1, molecules=1))(tmp_path / "run")
+    assert values["relax/failed"] == 1
+    assert not {"relax/energy", "relax/steps"} & set(values)
+    assert not any("fraction" in name for name in values)  # no training structures, no thresholds
+    assert "100.0% failed" in in_words(read_summary(tmp_path / "run"))
+    assert {path.name for path in (tmp_path / "run/molecules").iterdir()} == {"000000_before.pdb"}
+
+
+def test_a_cut_off_on_the_card_spares_the_energies_of_all(tmp_path, training, monkeypatch):
+    monkeypatch.setattr("cryingan.relaxed_samples.TRAINING_SHOWN", 2)
+    card = SampleRelaxer(plan()).potential.card
+    text = f"{CARD}cutoffs: [{{potential: pair, hash: {card.hash}, energy_per_atom: 0.25}}]\n"
+    (tmp_path / "data/set.card.yaml").write_text(text)
+    store_samples(random_crystals(2, SPECIES, CELL, seed=1), tmp_path / "run")
+    SampleRelaxer(plan(training=training, cache=str(tmp_path / "cache")))(tmp_path / "run")
+    assert read_summary(tmp_path / "run")["zero_ev_per_atom"] == 0.25
+    [cached] = (tmp_path / "cache").glob("*.npy")
+    assert len(np.load(cached)) == 2
+
+
+def test_structures_of_any_origin_from_the_command_line(tmp_path, training):
+    samples = random_crystals(3, SPECIES, CELL, seed=1)
+    samples.fractional[0, 1] = samples.fractional[0, 0]
+    write_structures(samples, tmp_path / "others.extxyz")
+    arguments = [f"structures={tmp_path / 'others.extxyz'}", "relax=true", "potential=pair", "relax.fmax=0.1"]
+    arguments += [f"output={tmp_path / 'out'}", "relax.backend=serial", "pictures=0"]
+    result = call("sample.py", *arguments, f"training={training['path']}")
+    assert result.returncode == 0, result.stderr
+    assert "3 samples relaxed" in result.stdout
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert summary["unit"] == "J/m^2"
+    assert Crystals.from_ase(read(tmp_path / "out/samples.extxyz", ":")).species == SPECIES
+    assert len(read(tmp_path / "out/relaxed.extxyz", ":")) == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [
+        ("sample.py", ["structures=no/such.extxyz", "relax=true", "potential=pair"], "no/such.extxyz is not there"),
+        ("sample.py", ["structures=no/such.extxyz", "relax=false"], "add relax=true"),
+        ("sample.py", ["structures=no/such.extxyz", "relax=cg", "potential=null"], "potential=m3gnet"),
+        ("sample.py", ["relax=true", "potential=pair", "relax.fmx=1"], "Did you mean fmax?"),
+        ("train.py", ["callbacks=relax", "potential=pair", "potential.depth=deep"], "potential.depth: Value 'deep'"),
+        ("train.py", ["relax.processes=many"], "'many'"),
+        ("train.py", ["relax=true", "relax.max_steps=x"], "'x'"),
+    ],
+)
+def test_a_mistake_ends_in_one_line(script, arguments, said):
+    result = call(script, *arguments)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert said in result.stderr
+
+
+def test_help_shows_the_keys_of_the_groups_that_are_named():
+    said = call("train.py", "callbacks=relax", "potential=m3gnet", "--help").stdout
+    assert {"n_samples:", "thresholds:", "path:", "fmax:"} <= set(said.split())
+    assert "n_samples:" not in call("train.py", "--help").stdout
