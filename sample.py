@@ -27,8 +27,9 @@ def sample(config: DictConfig) -> Path:
         CryinGANError: a setting or a file cannot be used.
     """
     from cryingan import __version__
-    from cryingan.files import file_hash, make_folder, replace_file, write_structures
+    from cryingan.files import write_structures
     from cryingan.relaxed_samples import store_samples
+    from cryingan.replace import file_hash, make_folder, replace_file
 
     settings = plain(config)
     if settings["n"] < 1 or settings["batch_size"] < 1:

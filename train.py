@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +25,12 @@ def train(config: DictConfig) -> dict[str, float]:
     Raises:
         CryinGANError: a setting, the structures or the checkpoint to go on from cannot be used, or training diverged.
     """
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
     from omegaconf import OmegaConf
 
     from cryingan.checkpoints import require_same_settings
-    from cryingan.replace import make_folder, replace_file
+    from cryingan.errors import CryinGANError
+    from cryingan.replace import lock_folder, make_folder, replace_file
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
     settings = plain(config)
@@ -35,31 +39,43 @@ def train(config: DictConfig) -> dict[str, float]:
     data, model = build(settings)
     if checkpoint is not None:
         require_same_settings(checkpoint, dict(model.hparams))
-    trainer = build_trainer(config, run_dir, checkpoint)
-    if trainer.is_global_zero:
-        with replace_file(make_folder(run_dir) / "config.yaml") as file:
-            file.write(OmegaConf.to_yaml(OmegaConf.create(settings)).encode())
+    try:
+        trainer = build_trainer(config, run_dir, checkpoint)
+        with lock_folder(make_folder(run_dir), wanted=trainer.is_global_zero):
+            if trainer.is_global_zero:
+                with replace_file(run_dir / "config.yaml") as file:
+                    file.write(OmegaConf.to_yaml(OmegaConf.create(settings)).encode())
+            fit(trainer, model, data, checkpoint)
+    except MisconfigurationException as error:
+        raise CryinGANError(" ".join(str(error).split())) from error
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def fit(trainer: Trainer, model: CryinGAN, data: StructureData, checkpoint: Path | None) -> None:
+    """Train, and close the loggers however it ends."""
     try:
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
+    except SystemExit:
+        print("stopped; the same command goes on after the last checkpoint", flush=True)
+        sys.exit(143 if trainer.received_sigterm else 130)
     finally:
         for logger in trainer.loggers:
             logger.close()
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
 def starting_point(resume: str, run_dir: Path) -> Path | None:
     """The checkpoint to go on from, or None for a new run."""
-    from cryingan.checkpoints import newest_checkpoint
+    from cryingan.checkpoints import newest_checkpoint, read_checkpoint
     from cryingan.errors import CryinGANError
 
     found = newest_checkpoint(run_dir / "checkpoints")
-    if resume == "auto":
-        return found
-    if resume != "never":
-        return Path(resume)
-    if found is not None:
+    if resume == "auto" or found is None:
+        return Path(resume) if resume not in ("auto", "never") else found
+    if resume == "never":
         raise CryinGANError(f"{run_dir} already holds a run and resume=never; choose another run_dir or resume=auto")
-    return None
+    if read_checkpoint(found).get("global_step", 0) > read_checkpoint(resume).get("global_step", 0):
+        raise CryinGANError(f"{run_dir} already goes further than {resume}; choose another run_dir")
+    return Path(resume)
 
 
 def build(settings: dict[str, Any]) -> tuple[StructureData, CryinGAN]:
@@ -69,46 +85,50 @@ def build(settings: dict[str, Any]) -> tuple[StructureData, CryinGAN]:
     from data.module import StructureData
 
     weight, seed = settings["lambda"], settings["seed"]
-    if weight < 0:
-        raise CryinGANError(f"lambda={weight}: the weight of the distance discriminator is 0 or more")
+    if not 0 <= weight < math.inf:
+        raise CryinGANError(f"lambda={weight}: the weight of the distance discriminator is a number, 0 or more")
+    for name, value in settings["model"].items():
+        if (isinstance(value, int) and value < 1) or value == []:
+            raise CryinGANError(f"model.{name}={value}: it must be at least 1")
     keys = {name: value for name, value in settings["data"].items() if name != "width"}
     data = StructureData(**keys, n_neighbors=settings["model"]["n_neighbors"] if weight else 0, seed=seed)
-    crystals = data.crystals
-    model = CryinGAN(
-        crystals.cell.tolist(),
-        list(crystals.species),
-        distance_weight=weight,
-        pooling=settings["pooling"],
-        seed=seed,
-        **settings["model"],
-    )
+    cell, species = data.crystals.cell.tolist(), list(data.crystals.species)
+    model = CryinGAN(cell, species, weight, settings["pooling"], seed=seed, **settings["model"])
     return data, model
 
 
 def build_trainer(config: DictConfig, run_dir: Path, checkpoint: Path | None) -> Trainer:
     """Lightning's trainer with the callbacks and loggers of the config."""
+    import torch
     from hydra.utils import instantiate
     from lightning import Trainer
+    from lightning.fabric.plugins.environments import SLURMEnvironment
 
     from callbacks.metrics_csv import MetricsCSV
+    from callbacks.time_limit import TimeLimit
     from callbacks.wandb_run import WandbRun
     from cryingan.checkpoints import AtomicCheckpointIO
 
-    run_id = WandbRun.saved_id(checkpoint)
-    loggers = [instantiate(node, id=run_id) for node in config["logger"].values()]
-    callbacks = [instantiate(node) for node in config["callbacks"].values()]
+    keys = plain(config["trainer"])
+    if keys["accelerator"] == "auto":  # Lightning would take Apple's, which knows no float64
+        keys["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
+    max_time = keys.pop("max_time")
+    run_id = WandbRun.saved_id(checkpoint, run_dir)
     return Trainer(
-        **plain(config["trainer"]),
+        **keys,
         default_root_dir=run_dir,
-        logger=[MetricsCSV(run_dir), *loggers],
-        callbacks=[WandbRun(plain(config)), *callbacks],
-        plugins=[AtomicCheckpointIO()],
+        logger=[MetricsCSV(run_dir), *(instantiate(node, id=run_id) for node in config["logger"].values())],
+        callbacks=[
+            *([TimeLimit(max_time)] if max_time else []),  # first: the others ask whether this epoch is the last
+            WandbRun(plain(config)),
+            *(instantiate(node) for node in config["callbacks"].values()),
+        ],
+        plugins=[AtomicCheckpointIO(), *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else [])],
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         use_distributed_sampler=False,
         enable_model_summary=False,
         enable_progress_bar=False,
-        inference_mode=True,
     )
 
 

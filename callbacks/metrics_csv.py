@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from cryingan.errors import CryinGANError
 from cryingan.replace import make_folder, replace_file
 
 
@@ -66,7 +67,7 @@ class MetricsCSV(Logger):
         epoch = int(metrics["epoch"])
         values["epoch"] = str(epoch)
         self.begin(epoch)
-        newest = max(self.rows, default=-1)
+        newest = next(reversed(self.rows), -1)
         self.rows.setdefault(epoch, {}).update(values)
         if epoch < newest or not set(values) <= set(self.columns):
             self._rewrite()
@@ -86,18 +87,22 @@ class MetricsCSV(Logger):
         names = sorted({name for row in self.rows.values() for name in row} - {"epoch"})
         self.columns = ["epoch", *names]
         make_folder(self.path.parent)
-        lines = [",".join(self.columns) + "\n"] + [self._line(self.rows[epoch]) for epoch in sorted(self.rows)]
+        self.rows = dict(sorted(self.rows.items()))
+        lines = [",".join(self.columns) + "\n"] + [self._line(row) for row in self.rows.values()]
         with replace_file(self.path) as file:
             file.write("".join(lines).encode())
         self._last_row = sum(map(len, lines)) - (len(lines[-1]) if self.rows else 0)
 
     def _write_last(self, epoch: int, appended: bool) -> None:
-        with self.path.open("r+b") as file:
-            if appended:
-                self._last_row = file.seek(0, io.SEEK_END)
-            file.seek(self._last_row)
-            file.write(self._line(self.rows[epoch]).encode())
-            file.truncate()
+        try:
+            with self.path.open("r+b") as file:
+                if appended:
+                    self._last_row = file.seek(0, io.SEEK_END)
+                file.seek(self._last_row)
+                file.write(self._line(self.rows[epoch]).encode())
+                file.truncate()
+        except OSError as error:
+            raise CryinGANError(f"{self.path} cannot be written: {error.strerror or error}") from error
 
     def _line(self, row: dict[str, str]) -> str:
         return ",".join(row.get(name, "") for name in self.columns) + "\n"

@@ -65,6 +65,12 @@ class Progress(Callback):
         self._report(trainer, last=True)
         self._stop()
 
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say why nothing happened."""
+        if trainer.is_global_zero and not hasattr(self, "started"):
+            done = f"{trainer.default_root_dir} has all its {trainer.current_epoch} epochs"
+            print(f"{done}; raise trainer.max_epochs or choose another run_dir", flush=True)
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the terminal back."""
         self._stop()

@@ -45,13 +45,13 @@ class SampleQuality(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Describe the training structures; the alloy's on their lattice."""
         training = trainer.datamodule.training
-        self.distances = mean_neighbor_distances(training[:REFERENCE_STRUCTURES])
+        self.distances = mean_neighbor_distances(training[evenly(len(training), REFERENCE_STRUCTURES)])
         self.alloy = AlloyReference.of(training)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the untrained generator, and atoms at random for comparison, once per run."""
         if trainer.is_global_zero and not self.before:
-            samples = pl_module.sample(self.n, pl_module.hparams.seed)
+            samples = pl_module.sample(self.n, pl_module.hparams.seed, purpose="quality")
             anywhere = np.random.default_rng(pl_module.hparams.seed).uniform(size=samples.fractional.shape)
             self.random = self.measure(Crystals(anywhere, samples.cell, samples.species))
             self.before = self.measure(samples)
@@ -59,7 +59,7 @@ class SampleQuality(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure and log."""
         if trainer.is_global_zero and due(trainer, self.every_n_epochs):
-            self.after = self.measure(pl_module.sample(self.n, pl_module.hparams.seed))
+            self.after = self.measure(pl_module.sample(self.n, pl_module.hparams.seed, purpose="quality"))
             pl_module.log_epoch(self.after)
 
     def measure(self, samples: Crystals) -> dict[str, float]:
@@ -81,6 +81,11 @@ class SampleQuality(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The measurements of the run so far."""
         self.random, self.before, self.after = (state_dict[name] for name in ("random", "before", "after"))
+
+
+def evenly(count: int, wanted: int) -> np.ndarray:
+    """At most `wanted` of `count` indices, from first to last: a file may begin with structures of one kind."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))
 
 
 def mean_neighbor_distances(crystals: Crystals) -> torch.Tensor:

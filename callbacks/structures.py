@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 
 from callbacks.timing import due
-from cryingan.files import make_folder, write_structures
+from cryingan.files import write_structures
 from cryingan.plots import save_figure, structure_figure
+from cryingan.replace import make_folder
 
 
 class SaveStructures(Callback):
@@ -35,7 +37,7 @@ class SaveStructures(Callback):
         """Write and draw."""
         if not trainer.is_global_zero or not due(trainer, self.every_n_epochs):
             return
-        samples = pl_module.sample(self.n, pl_module.hparams.seed)
+        samples = pl_module.sample(self.n, pl_module.hparams.seed, purpose="structures")
         stem = Path(trainer.default_root_dir) / "samples" / f"epoch_{trainer.current_epoch + 1:06d}"
         make_folder(stem.parent)
         write_structures(samples, stem.with_suffix(".extxyz"))
@@ -48,7 +50,9 @@ class SaveStructures(Callback):
     def _upload(self, run: Any, stem: Path, epoch: int) -> None:
         import wandb
 
-        run.save(str(stem.with_suffix(".extxyz")), base_path=str(stem.parents[1]), policy="now")
+        copy = make_folder(Path(run.dir) / "samples") / f"{stem.name}.extxyz"
+        shutil.copyfile(stem.with_suffix(".extxyz"), copy)
+        run.save(str(copy), base_path=run.dir, policy="now")
         if self.pictures:
             picture = wandb.Image(str(stem.with_suffix(".png")), caption=f"after {epoch + 1} epochs")
             run.log({"samples/structures": picture, "epoch": epoch})

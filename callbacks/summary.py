@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -37,15 +38,15 @@ class Summary(Callback):
     def __init__(self, run_dir: str) -> None:
         self.run_dir = Path(run_dir)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print and write."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print and write, also for a run that was over already."""
         quality = next((callback for callback in trainer.callbacks if isinstance(callback, SampleQuality)), None)
         if not trainer.is_global_zero or quality is None or not quality.after:
             return
         columns = {"random atoms": quality.random, "untrained": quality.before, "trained": quality.after}
         result = {"epochs": trainer.current_epoch, "samples": quality.n, **columns}
         with replace_file(self.run_dir / "summary.json") as file:
-            file.write(json.dumps(result, indent=2).encode())
+            file.write(json.dumps(_defined(result), indent=2).encode())
         save_figure(training_figure(self.run_dir / "metrics.csv", quality.random), self.run_dir / "training.png")
         self._print(f"{quality.n} samples after {trainer.current_epoch} epochs", columns)
 
@@ -69,6 +70,13 @@ class Summary(Callback):
         found += [("samples", samples[-1])] if samples else []
         found += [("W&B offline", wandb_runs[-1])] if wandb_runs else []
         return [*found, ("checkpoint", self.run_dir / "checkpoints" / "last.ckpt")]
+
+
+def _defined(value: Any) -> Any:
+    """The same with None for what is not a number, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: _defined(part) for name, part in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _text(value: float) -> str:

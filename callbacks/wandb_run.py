@@ -9,11 +9,15 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from cryingan.checkpoints import read_checkpoint
-from cryingan.files import make_folder
+from cryingan.errors import CryinGANError
+from cryingan.replace import make_folder
 
 RUN_ID = "wandb_run_id"
+SECONDS_TO_CONNECT = 30
+LONGEST_TAG = 64  # W&B refuses longer ones
 
 
 class WandbRun(Callback):
@@ -29,9 +33,11 @@ class WandbRun(Callback):
         self.config = config
 
     @staticmethod
-    def saved_id(checkpoint: str | Path | None) -> str | None:
-        """The id of the run that a checkpoint belongs to, where it has one."""
-        return read_checkpoint(checkpoint).get(RUN_ID) if checkpoint else None
+    def saved_id(checkpoint: Path | None, run_dir: Path) -> str | None:
+        """The id of the W&B run to continue: that of a checkpoint in this run folder; another folder is another run."""
+        if checkpoint is None or not checkpoint.resolve().is_relative_to(run_dir.resolve()):
+            return None
+        return read_checkpoint(checkpoint).get(RUN_ID)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the run, with epochs as the axis of all metrics."""
@@ -49,10 +55,33 @@ class WandbRun(Callback):
 class ClosingWandbLogger(WandbLogger):
     """Lightning's logger, which leaves its run open, with an end: the next run of a sweep is one of its own."""
 
+    failed = False
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The W&B run.
+
+        Raises:
+            CryinGANError: W&B cannot be reached.
+        """
+        import wandb
+
+        try:
+            return super().experiment
+        except wandb.errors.Error as error:
+            reason = str(error).splitlines()[0]
+            raise CryinGANError(f"W&B: {reason}; logger.wandb.mode=offline works without a network") from error
+
+    def finalize(self, status: str) -> None:
+        """Remember how the training ended."""
+        self.failed = status != "success"
+        super().finalize(status)
+
     def close(self) -> None:
-        """Write out and end the run."""
+        """Write out and end the run, as failed where the training has failed."""
         if self._experiment is not None:
-            self._experiment.finish()
+            self._experiment.finish(exit_code=int(self.failed))
 
 
 def wandb_logger(save_dir: str, mode: str | None = None, **settings: Any) -> ClosingWandbLogger:
@@ -67,8 +96,10 @@ def wandb_logger(save_dir: str, mode: str | None = None, **settings: Any) -> Clo
     mode = mode or os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
     import wandb
 
-    quiet = wandb.Settings(silent=mode == "offline")  # online, W&B says where to look
-    return ClosingWandbLogger(save_dir=save_dir, mode=mode, settings=quiet, **settings)
+    # Online, W&B says where to look; offline it has nothing to say.
+    behaviour = wandb.Settings(silent=mode == "offline", init_timeout=SECONDS_TO_CONNECT)
+    settings["tags"] = [tag[:LONGEST_TAG] for tag in settings.get("tags", [])]
+    return ClosingWandbLogger(save_dir=save_dir, mode=mode, settings=behaviour, **settings)
 
 
 def _logged_in() -> bool:
@@ -78,4 +109,6 @@ def _logged_in() -> bool:
 
 
 def _runs(trainer: Trainer) -> list[Any]:
+    if not trainer.is_global_zero:  # the other processes have no run
+        return []
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, WandbLogger)]

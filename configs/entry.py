@@ -59,7 +59,13 @@ def register(name: str, schema: Any) -> None:
 
     ConfigStore.instance().store(name=f"{name}_schema", node=schema)
     OmegaConf.register_new_resolver("repository", lambda path: str(CONFIGS.parent / path), replace=True)
-    OmegaConf.register_new_resolver("stem", lambda path: Path(path).name.split(".")[0], replace=True)
+    OmegaConf.register_new_resolver("stem", stem, replace=True)
+
+
+def stem(path: str) -> str:
+    """A file's name without folder, ending and the ending of its compression."""
+    name = Path(path)
+    return (name.with_suffix("") if name.suffix in (".gz", ".bz2", ".xz") else name).stem
 
 
 def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -73,6 +79,8 @@ def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:
             return job(config)
         except CryinGANError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
+                job_name = ",".join(HydraConfig.get().overrides.task)
+                print(f"{name}.py: {job_name}: {error}", file=sys.stderr, flush=True)
                 raise
             sys.exit(f"{name}.py: {error}")
 
@@ -99,14 +107,30 @@ def _suggestion(error: BaseException) -> str:
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     missing = [e for e in (error, *_causes(error)) if isinstance(e, ConfigAttributeError | ConfigKeyError)]
-    near = get_close_matches(str(missing[-1].key), known_keys()) if missing else []
-    return f" Did you mean {near[0]}?" if near else ""
+    known = known_keys()
+    near = get_close_matches(str(missing[-1].key), known) if missing else []
+    return f" Did you mean {known[near[0]]}?" if near else ""
 
 
-def known_keys() -> list[str]:
-    """The last part of every key in the configs."""
-    lines = (line for path in CONFIGS.rglob("*.yaml") for line in path.read_text().splitlines())
-    return [line.split(":")[0].strip() for line in lines if ":" in line and not line.lstrip().startswith(("#", "-"))]
+def known_keys() -> dict[str, str]:
+    """Whole names of the keys of the scripts and their groups by the last part."""
+    import yaml
+
+    keys = {}
+    for path in sorted(CONFIGS.glob("**/*.yaml"), reverse=True):
+        group = path.parent.relative_to(CONFIGS).as_posix()
+        if group not in ("experiment", "hydra", "sweep"):
+            for name in _names(yaml.safe_load(path.read_text()) or {}):
+                keys[name.rpartition(".")[2]] = name if group == "." else f"{group}.{name}"
+    return keys
+
+
+def _names(node: dict[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        if key != "defaults":
+            yield f"{above}{key}"
+            if isinstance(value, dict):
+                yield from _names(value, f"{above}{key}.")
 
 
 def help_text(name: str, arguments: Iterable[str] = ()) -> str:

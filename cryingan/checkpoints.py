@@ -19,6 +19,8 @@ from cryingan.replace import make_folder, replace_file
 if TYPE_CHECKING:
     from cryingan.gan import CryinGAN
 
+# What reading a file that is cut short or overwritten raises, besides what torch says of pickles.
+CORRUPT = (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
 NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -60,7 +62,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content = torch.load(stored, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CryinGANError(f"{path} holds more than tensors and plain values and is not opened") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except CORRUPT as error:
         raise CryinGANError(f"{path} is not a whole checkpoint") from error
     if not isinstance(content, dict):
         raise CryinGANError(f"{path} is not a checkpoint: it holds a {type(content).__name__}")
@@ -68,9 +70,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def newest_checkpoint(folder: str | Path) -> Path | None:
-    """The newest checkpoint in `folder` that can be read; None when there is none."""
-    candidates = sorted(Path(folder).glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in candidates:
+    """The furthest checkpoint in `folder` that can be read: last.ckpt, or else the last by name; None without any.
+
+    Times of files do not count: copying a folder changes them.
+    """
+    candidates = sorted(Path(folder).glob("*.ckpt"), key=lambda path: (path.name == "last.ckpt", path.name))
+    for path in reversed(candidates):
         try:
             read_checkpoint(path)
         except CryinGANError:
@@ -97,7 +102,9 @@ def require_same_settings(path: str | Path, current: dict[str, Any]) -> None:
     Raises:
         CryinGANError: names every setting that differs, with both values.
     """
-    saved = read_checkpoint(path).get("hyper_parameters", {})
+    saved = read_checkpoint(path).get("hyper_parameters")
+    if not isinstance(saved, dict):
+        raise CryinGANError(f"{path} is not a checkpoint of train.py")
     differing = [
         f"{name} is {_short(current.get(name))} here and {_short(saved.get(name))} in the checkpoint"
         for name in sorted(saved.keys() | current.keys())

@@ -138,7 +138,7 @@ def matched(frame: Frame, first: Frame, where: str, *, sort_species: bool) -> np
         atom = int(different.argmax())
         raise CryinGANError(
             f"{where}, atom {atom + 1} is {symbol(frame, atom)}, but {symbol(first, atom)} in frame 1; "
-            "sort_species=true matches frames by species"
+            "(data.)sort_species=true matches frames by species"
         )
     sorted_fractional = np.empty_like(frame.fractional)
     order = np.argsort(first.numbers, kind="stable")

@@ -5,5 +5,5 @@ class CryinGANError(Exception):
     """What the user gave cannot be used; the message is one line that says what would be right."""
 
 
-class TrainingDiverged(CryinGANError):
+class TrainingDiverged(CryinGANError):  # noqa: N818, the word that users search for
     """A loss or a gradient is not finite; the message names it, the epoch and the batch."""

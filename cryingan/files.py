@@ -18,7 +18,7 @@ from cryingan.checks import CLOSEST, checked, matched
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
 from cryingan.frames import iterate_frames
-from cryingan.replace import file_hash, make_folder, replace_file, replace_folder
+from cryingan.replace import file_hash, replace_file, replace_folder
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -52,7 +52,7 @@ class CryinGAN(lightning.LightningModule):
         betas: Adam's decay rates.
         schedule_epochs: epochs after which the learning rates are multiplied by `schedule_factor`.
         penalty_weight: weight of the gradient penalty.
-        generator_interval: discriminator steps per generator step.
+        generator_interval: the generator steps on every such batch of an epoch, beginning with its first.
         seed: every random number follows from it.
     """
 
@@ -84,7 +84,7 @@ class CryinGAN(lightning.LightningModule):
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.automatic_optimization = False
-        self.register_buffer("cell", torch.tensor(cell, dtype=torch.float64), persistent=False)
+        self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
         template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = template.grouping
         counts = list(template.counts.values())
@@ -189,8 +189,8 @@ class CryinGAN(lightning.LightningModule):
         if not finite.all():
             names = [name for name, good in zip(values, finite.tolist(), strict=True) if not good]
             raise TrainingDiverged(
-                f"{', '.join(names)} not finite in epoch {self.current_epoch}, batch {batch_idx}: nothing of this step "
-                "was applied; go on from the last checkpoint with a smaller learning rate or other data"
+                f"{', '.join(names)} not finite in epoch {self.current_epoch}, batch {batch_idx}: no weight was "
+                "changed by it; go on from the last checkpoint with a smaller learning rate or other data"
             )
 
     def on_train_epoch_end(self) -> None:
@@ -220,22 +220,18 @@ class CryinGAN(lightning.LightningModule):
         self.log("val/wasserstein", sum(gaps), batch_size=len(batch), sync_dist=True)
 
     @torch.inference_mode()
-    def sample(self, n: int, seed: int, batch_size: int = 256) -> Crystals:
+    def sample(self, n: int, seed: int, batch_size: int = 256, purpose: str = "sample") -> Crystals:
         """Exactly `n` structures in the atom order of the user's file, from the generator in evaluation mode.
 
-        The noise depends on `seed` alone, neither on `batch_size` nor on the state of training: the first structures
-        of a larger `n` are those of a smaller one.
+        The noise depends on `seed` and `purpose` alone, neither on `batch_size` nor on the state of training: the first
+        structures of a larger `n` are those of a smaller one. What watches a training has a purpose of its own, so that
+        a model chosen by it is not judged by the same samples.
         """
         was_training = self.generator.training
         self.generator.eval()
-        chunks = range(-(-n // NOISE_CHUNK))
-        noise = torch.cat(
-            [
-                torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=generator(seed, "sample", chunk))
-                for chunk in chunks
-            ]
-        )[:n]
-        batches = [self.generator(part.to(self.device)).cpu() for part in noise.split(batch_size)]
+        sources = [generator(seed, purpose, chunk) for chunk in range(-(-n // NOISE_CHUNK))]
+        noise = torch.cat([torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=g) for g in sources])[:n]
+        batches = [self.generator(part.to(self.device, self.dtype)).cpu() for part in noise.split(batch_size)]
         self.generator.train(was_training)
         fractional = torch.cat(batches).double().numpy()
         species = [self.hparams.species[i] for i in self.grouping]

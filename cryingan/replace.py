@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -106,6 +107,28 @@ def file_hash(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CryinGANError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def lock_folder(folder: str | Path, wanted: bool = True) -> Iterator[None]:
+    """Keep other processes of this machine out of a folder for the length of a block; a killed process keeps nothing.
+
+    Args:
+        folder: the folder; a file `.lock` is made there.
+        wanted: False does nothing.
+
+    Raises:
+        CryinGANError: another process is at work there.
+    """
+    if not wanted:
+        yield
+        return
+    try:
+        with (Path(folder) / ".lock").open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError as error:
+        raise CryinGANError(f"another process is at work in {folder}; wait for it or choose another folder") from error
 
 
 def make_folder(path: str | Path) -> Path:

@@ -27,6 +27,9 @@ class Pooling(Choice):
     mix = "mix"
 
 
+Precision = Choice("Precision", {"32-true": "32-true", "64-true": "64-true"})  # Lightning's names
+
+
 class Format(Choice):
     """The formats that `cryingan.files.write_structures` knows."""
 
@@ -80,7 +83,7 @@ class TrainerKeys:
     devices: Any = "auto"
     num_nodes: int = 1
     strategy: str = "auto"
-    precision: str = "32-true"
+    precision: Precision = Precision["32-true"]
     check_val_every_n_epoch: int = 1
     limit_train_batches: Any = None
 

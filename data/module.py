@@ -19,6 +19,7 @@ from cryingan.randomness import generator
 from data.loader import TensorLoader
 
 STRUCTURES_PER_CHUNK = 256
+SAME_IN_A_RUN = ("sort_species", "validation", "split_seed", "batch_size")
 
 
 class StructureData(LightningDataModule):
@@ -136,11 +137,18 @@ class StructureData(LightningDataModule):
             world_size=self.trainer.world_size,
         )
 
-    def state_dict(self) -> dict[str, str]:
-        """The hash of the file, so that a run does not go on with other structures unnoticed."""
-        return {"hash": self.hash}
+    def state_dict(self) -> dict[str, Any]:
+        """What decides which structures come when, so that a run does not go on with others unnoticed."""
+        return {"hash": self.hash, **{name: getattr(self, name) for name in SAME_IN_A_RUN}}
 
-    def load_state_dict(self, state: dict[str, str]) -> None:
-        """Refuse to go on with another file."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Refuse to go on with other structures, another split or other batches."""
         if state["hash"] != self.hash:
             raise CryinGANError(f"{self.path} is not the file that this run was trained on; start it in a new run_dir")
+        differing = [
+            f"data.{name} is {getattr(self, name)} here and {state[name]} in the checkpoint"
+            for name in SAME_IN_A_RUN
+            if state[name] != getattr(self, name)
+        ]
+        if differing:
+            raise CryinGANError(f"the run has other settings: {'; '.join(differing)}; start it in a new run_dir")

@@ -27,9 +27,12 @@ def call(script, *arguments, **settings):
         ("train.py", "lambda=abc", "'abc'"),
         ("train.py", "lambda=", "lambda"),
         ("train.py", "lambda=-0.1", "0 or more"),
+        ("train.py", "lambda=nan", "0 or more"),
+        ("train.py", "model.generator_interval=0", "at least 1"),
+        ("train.py", "trainer.precision=16-true", "[32-true, 64-true]"),
         ("train.py", "pooling=min", "[avg, max, mix]"),
         ("train.py", "lamda=1", "Did you mean lambda?"),
-        ("train.py", "trainer.max_epocs=1", "Did you mean max_epochs?"),
+        ("train.py", "trainer.max_epocs=1", "Did you mean trainer.max_epochs?"),
         ("train.py", "model.channels=many", "'many'"),
         ("train.py", "data=missing", "alloy_300K"),
         ("train.py", "data.path=no/such.extxyz", "no/such.extxyz"),
@@ -84,6 +87,10 @@ def test_poolings_of_schema_and_networks_are_the_same():
     assert [key.name for key in PoolingKey] == [pooling.value for pooling in Pooling]
 
 
+def test_there_is_a_demo():
+    assert (CONFIGS / "experiment/demo.yaml").exists()
+
+
 @pytest.mark.parametrize("path", sorted((CONFIGS / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_runs_a_step(path, tmp_path):
     shorter = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks.quality.n=2", "logger=csv"]
@@ -96,6 +103,7 @@ def test_a_sweep_gives_every_combination_its_own_run_and_outlives_a_failing_one(
     arguments = ["-m", f"data.path={structures_file}", f"run_dir={tmp_path}/l${{lambda}}s${{seed}}", *TINY]
     result = call("train.py", *arguments, "lambda=0,-1,0.05", "seed=1,2", "trainer.max_epochs=1")
     assert result.returncode == 1
+    assert all(f"lambda=-1,seed={seed}" in result.stderr for seed in (1, 2))
     done = {path.parts[-3] for path in tmp_path.glob("*/checkpoints/last.ckpt")}
     assert done == {"l0.0s1", "l0.0s2", "l0.05s1", "l0.05s2"}
     runs = {path.name.rsplit("-", 1)[1] for path in tmp_path.glob("*/wandb/offline-run-*")}

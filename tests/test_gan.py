@@ -169,7 +169,7 @@ def test_two_processes_end_with_equal_weights(structures_file, tmp_path):
     )
     script = tmp_path / "ranks.py"
     script.write_text(program)
-    arguments = [f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}", "logger=csv", "trainer=ddp", *TINY]
+    arguments = [f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}", "logger=wandb", "trainer=ddp", *TINY]
     command = [sys.executable, str(script), *arguments, "trainer.max_epochs=2"]
     subprocess.run(command, check=True, timeout=300, capture_output=True, env=environment())
     first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))

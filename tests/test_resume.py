@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,60 @@ def test_another_setting_is_named(tiny, override, name):
     train(tiny("trainer.max_epochs=1"))
     with pytest.raises(CryinGANError, match=f"other settings: .*{name} is"):
         train(tiny(override))
+
+
+@pytest.mark.parametrize("override", ["data.batch_size=6", "data.split_seed=7", "data.validation=0.1"])
+def test_other_batches_are_refused(tiny, override):
+    train(tiny("trainer.max_epochs=1"))
+    with pytest.raises(CryinGANError, match=f"other settings: {override.split('=')[0]} is"):
+        train(tiny(override))
+
+
+def test_times_of_files_do_not_rewind_a_run(tiny, tmp_path):
+    """Copying a run folder gives its files new times."""
+    train(tiny("trainer.max_epochs=3", "callbacks.milestones.every_n_epochs=1"))
+    (tmp_path / "run/checkpoints/epoch_000001.ckpt").touch()
+    train(tiny("trainer.max_epochs=4"))
+    assert (tmp_path / "run/metrics.csv").read_text().count("\n") == 5
+
+
+def test_an_earlier_checkpoint_does_not_overwrite_later_epochs(tiny, tmp_path):
+    train(tiny("trainer.max_epochs=3", "callbacks.milestones.every_n_epochs=1"))
+    with pytest.raises(CryinGANError, match="already goes further"):
+        train(tiny(f"resume={tmp_path / 'run/checkpoints/epoch_000001.ckpt'}"))
+
+
+def test_a_run_that_is_over_says_so(tiny, capsys):
+    train(tiny("trainer.max_epochs=1"))
+    capsys.readouterr()
+    train(tiny("trainer.max_epochs=1"))
+    assert "has all its 1 epochs; raise trainer.max_epochs" in capsys.readouterr().out
+
+
+def test_a_time_limit_ends_a_job_at_the_end_of_an_epoch_and_the_next_goes_on(tiny, tmp_path):
+    quick = ("~callbacks.quality", "~callbacks.structures")
+    reached = []
+    for _ in range(2):
+        train(tiny(*quick, "trainer.max_time='00:00:00:01'", "trainer.max_epochs=100000"))
+        reached.append(read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["epoch"] + 1)
+        assert (tmp_path / "run/metrics.csv").read_text().count("\n") == reached[-1] + 1
+    assert reached[1] > reached[0] > 0
+    train(tiny(*quick, f"run_dir={tmp_path / 'whole'}", f"trainer.max_epochs={reached[1]}"))
+    assert_same(tmp_path / "run/checkpoints/last.ckpt", tmp_path / "whole/checkpoints/last.ckpt")
+
+
+def test_learning_rates_fall_by_epochs(tiny, tmp_path):
+    train(tiny("model.schedule_epochs=2", "model.schedule_factor=0.5", "model.generator_learning_rate=0.01"))
+    with (tmp_path / "run/metrics.csv").open() as file:
+        rates = [float(row["train/learning_rate_generator"]) for row in csv.DictReader(file)]
+    assert rates == [0.01, 0.01, 0.005, 0.005]
+
+
+def test_two_processes_do_not_train_in_one_folder(tiny, tmp_path):
+    from cryingan.replace import lock_folder, make_folder
+
+    with lock_folder(make_folder(tmp_path / "run")), pytest.raises(CryinGANError, match="another process"):
+        train(tiny())
 
 
 def test_other_structures_are_refused(tiny, tmp_path, structures_file):

@@ -24,6 +24,7 @@ def test_a_run_folder_holds_everything(tiny, tmp_path, structures_file, capsys):
     run = tmp_path / "run"
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert names == {
+        ".lock",
         "config.yaml",
         "metrics.csv",
         "summary.json",
@@ -109,6 +110,10 @@ def test_validation_wasserstein_is_that_of_the_held_out_structures(tiny):
 def test_impossible_settings_are_refused(tiny, overrides):
     with pytest.raises(CryinGANError, match=overrides[0].split("=")[0]):
         train(tiny(*overrides))
+
+
+def test_double_precision_runs_and_samples(tiny):
+    assert np.isfinite(train(tiny("trainer.precision=64-true", "trainer.max_epochs=1"))["train/wasserstein"])
 
 
 def test_a_run_without_held_out_structures(tiny):

@@ -38,7 +38,7 @@ class AlloyReference:
 
     @classmethod
     def of(cls, crystals: Crystals) -> AlloyReference | None:
-        """The reference that a training set gives; None where it is not Cr-Fe-Ni on the fcc lattice of the benchmark."""
+        """The reference that a training set gives; None where it is not Cr-Fe-Ni filling the benchmark's lattice."""
         repeats = round(crystals.cell[0, 0] / LATTICE_CONSTANT)
         cubic = np.allclose(crystals.cell, np.eye(3) * repeats * LATTICE_CONSTANT, atol=CELL_TOLERANCE)
         if set(crystals.species) != set(SPECIES) or repeats < 1 or not cubic or len(crystals) == 0:
