@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ class SampleQuality(Callback):
 
     Logs `samples/close_pairs`, unique pairs within 1.5 Angstrom per structure, and `samples/neighbor_distance_error`,
     how far the mean distances to the first, second, ... sixth neighbour are from those of the training set (Angstrom,
-    mean over the six). Where the training structures lie on the
+    mean over the six), and `samples/spread`, how far an atom is from where it is in another sample
+    (Angstrom, mean): near zero when all samples are alike. Where the training structures lie on the
     alloy's fcc lattice, also `alloy/vacancies` (share of lattice sites without an atom within 0.8 Angstrom),
     `alloy/formation_energy` and `alloy/formation_energy_error` (eV/atom; mean of the samples and its distance from the
     training mean), `alloy/sro_1_Cr-Fe` ... (first-shell Warren-Cowley parameters) and `alloy/sro_error` (mean distance
@@ -69,6 +71,7 @@ class SampleQuality(Callback):
         values = {
             "samples/close_pairs": close_pairs(fractional, cell).double().mean().item(),
             "samples/neighbor_distance_error": deviation.item(),
+            "samples/spread": spread(samples),
         }
         if self.alloy is not None:
             values |= {f"alloy/{name}": value for name, value in self.alloy.compare(samples).items()}
@@ -86,6 +89,14 @@ class SampleQuality(Callback):
 def evenly(count: int, wanted: int) -> np.ndarray:
     """At most `wanted` of `count` indices, from first to last: a file may begin with structures of one kind."""
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))
+
+
+def spread(crystals: Crystals) -> float:
+    """Mean distance between the places of an atom in two structures, wrapped, Angstrom; NaN for a single structure."""
+    if len(crystals) < 2:
+        return math.nan
+    difference = np.diff(crystals.fractional, axis=0)
+    return float(np.linalg.norm((difference - difference.round()) @ crystals.cell, axis=-1).mean())
 
 
 def mean_neighbor_distances(crystals: Crystals) -> torch.Tensor:

@@ -19,6 +19,7 @@ from cryingan.plots import save_figure, training_figure
 ROWS = {
     "samples/close_pairs": "close pairs (< 1.5 Å) per structure",
     "samples/neighbor_distance_error": "neighbour-distance error (Å)",
+    "samples/spread": "distance of an atom between two samples (Å)",
     "alloy/vacancies": "lattice sites left empty",
     "alloy/formation_energy_error": "formation-energy error (eV/atom)",
     "alloy/sro_error": "short-range-order error",

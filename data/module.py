@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,21 @@ from data.loader import TensorLoader
 
 STRUCTURES_PER_CHUNK = 256
 SAME_IN_A_RUN = ("sort_species", "validation", "split_seed", "batch_size")
+CUT = "a generator, whose coordinates end at 0 and 1, learns them badly; shift the origin to where few atoms are"
+
+log = logging.getLogger(__name__)
+
+
+def axes_cut(fractional: np.ndarray, near: float = 0.01, share: float = 0.005) -> str:
+    """Names of the axes along which more than a share of all atoms lies near the face at 0, and as many near that at 1.
+
+    Args:
+        fractional: coordinates in [0, 1), shape (structures, atoms, 3).
+        near: what near is, in fractions of the cell.
+        share: of the atoms.
+    """
+    low, high = ((where.mean(axis=(0, 1)) > share) for where in (fractional < near, fractional > 1 - near))
+    return ", ".join(name for name, cut in zip("abc", low & high, strict=True) if cut)
 
 
 class StructureData(LightningDataModule):
@@ -100,6 +116,8 @@ class StructureData(LightningDataModule):
         if self.tensors:
             return
         device = self.trainer.strategy.root_device
+        if axes := axes_cut(self.crystals.fractional):
+            log.warning("%s: atoms lie on both faces of the cell along %s, where %s", self.path, axes, CUT)
         grouped = self.crystals.reordered(self.crystals.grouping)
         cell = torch.tensor(grouped.cell, device=device)
         for name, indices in zip(("training", "validation"), self.split(), strict=True):

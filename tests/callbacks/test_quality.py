@@ -71,7 +71,11 @@ def test_an_empty_lattice_has_no_energy():
 )
 def test_other_structures_are_no_alloy(crystals):
     assert AlloyReference.of(crystals) is None
-    assert set(measure(crystals, crystals)) == {"samples/close_pairs", "samples/neighbor_distance_error"}
+    assert set(measure(crystals, crystals)) == {
+        "samples/close_pairs",
+        "samples/neighbor_distance_error",
+        "samples/spread",
+    }
 
 
 def test_close_pairs_are_those_of_the_metric():
@@ -89,3 +93,11 @@ def test_neighbour_distances_of_a_stretched_lattice():
     cubic, wider = (Crystals(grid, np.eye(3) * 4 * edge, ("Po",) * 64) for edge in (3.0, 3.1))
     assert measure(cubic, wider)["samples/neighbor_distance_error"] == pytest.approx(0.1, abs=1e-12)
     assert measure(cubic, cubic)["samples/neighbor_distance_error"] == 0
+
+
+def test_spread_is_how_far_atoms_are_from_their_places_in_other_samples():
+    one = np.random.default_rng(0).uniform(size=(1, 20, 3))
+    moved = (one + np.array([0.9, 0.0, 0.0])) % 1.0  # 0.1 the other way round
+    crystals = Crystals(np.concatenate([one, moved]), np.diag([5.0, 6.0, 7.0]), ("Li",) * 20)
+    assert measure(crystals, crystals)["samples/spread"] == pytest.approx(0.5, abs=1e-12)
+    assert np.isnan(measure(crystals, crystals[:1])["samples/spread"])

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+
+from cryingan.distances import neighbor_distances
+from data.module import StructureData, axes_cut
+from train import train
+
+
+def test_atoms_on_both_faces_are_told(tiny, caplog, tmp_path):
+    fractional = np.random.default_rng(0).uniform(0.05, 0.95, (50, 20, 3))
+    assert axes_cut(fractional) == ""
+    fractional[:, 0, 1] = 0.001
+    assert axes_cut(fractional) == ""
+    fractional[:, 1, 1] = 0.999
+    assert axes_cut(fractional) == "b"
+
+
+def test_a_run_warns_of_them(tiny, tmp_path, caplog):
+    from cryingan.files import read_structures, write_structures
+
+    crystals = read_structures(tiny()["data"]["path"])
+    crystals.fractional[:, [0, 3], 2] = (0.001, 0.999)
+    write_structures(crystals, tmp_path / "cut.extxyz")
+    train(tiny(f"data.path={tmp_path / 'cut.extxyz'}", "trainer.max_epochs=1"))
+    assert "both faces of the cell along c" in caplog.text
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_the_set_is_one_tensor_of_grouped_atoms_and_their_distances(tiny, structures_file, k):
+    class Strategy:
+        root_device = torch.device("cpu")
+
+    class Trainer:
+        strategy = Strategy()
+
+    data = StructureData(structures_file, n_neighbors=k, validation=0.25)
+    data.trainer = Trainer()
+    data.setup("fit")
+    training, validation = (data.tensors[name] for name in ("training", "validation"))
+    assert training.shape == (18, 10, 3 + k)
+    assert validation.shape == (6, 10, 3 + k)
+    assert training.dtype == torch.float32
+    crystals = data.crystals
+    expected = crystals.fractional[data.split()[0]][:, crystals.grouping]
+    np.testing.assert_allclose(training[..., :3], expected, atol=1e-7)
+    if k:
+        distances = neighbor_distances(torch.tensor(expected), torch.tensor(crystals.cell), k)
+        torch.testing.assert_close(training[..., 3:], distances.float(), atol=1e-5, rtol=0)
