@@ -111,7 +111,6 @@ class RelaxSamples(Callback):
         self._stop()
 
     def _start(self, trainer: Trainer) -> None:
-        _metrics(trainer).begin(trainer.current_epoch)
         uploads = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
         plan = Plan(
             self.potential,
@@ -161,11 +160,15 @@ class RelaxSamples(Callback):
 
     def _finish(self, trainer: Trainer) -> None:
         if self.relaxer.waiting:
-            names = ", ".join(folder.name for folder in self.relaxer.waiting)
-            _say(f"waiting for the relaxation of {names} (progress: {self.folder / 'worker.log'})")
-        while folders := self.relaxer.wait():
+            _say(f"waiting for the relaxation of {self._names()} (progress: {self.folder / 'worker.log'})")
+        while folders := self.relaxer.wait(lambda: trainer.received_sigterm):
             for folder in folders:
                 self._log(trainer, folder)
+        if self.relaxer.waiting:
+            _say(f"terminated before the relaxation of {self._names()} was done; the same command goes on with it")
+
+    def _names(self) -> str:
+        return ", ".join(folder.name for folder in self.relaxer.waiting)
 
     def _stop(self) -> None:
         if self.relaxer is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
 from cryingan.relaxed_report import ENERGIES, FIGURE, MOLECULES, PICTURES
 from cryingan.relaxed_samples import RELAXED
+from cryingan.replace import make_folder
 
 SHOWN = 3  # pictures beside the table, which has them all
 TEXT = ("unit", "converged", "reason", "potential")  # columns that hold no numbers
@@ -34,7 +36,9 @@ def upload(run: Any, folder: Path, epoch: int) -> None:
             media[f"relax/molecules_{state}"] = [wandb.Molecule(str(path), caption=caption) for path in files]
     run.log({**media, "epoch": epoch})
     if (folder / RELAXED).exists():
-        run.save(str(folder / RELAXED), base_path=str(folder.parents[1]), policy="now")
+        copy = make_folder(Path(run.dir) / "relaxed" / folder.name) / RELAXED
+        shutil.copyfile(folder / RELAXED, copy)
+        run.save(str(copy), base_path=run.dir, policy="now")
 
 
 def _table(folder: Path) -> Any:

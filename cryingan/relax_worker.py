@@ -25,7 +25,8 @@ from cryingan.relaxed_samples import SUMMARY, Plan, SampleRelaxer, read_summary
 ERROR = "error.txt"  # why the relaxation of a folder was given up
 DEATHS = 3  # of the process in one folder, after which the folder is given up
 SECONDS_BETWEEN_LOOKS = 0.2
-SECONDS_TO_END = 10
+SECONDS_TO_FINISH = 5  # for a process without an owner; in the middle of a relaxation it is ended then
+SECONDS_TO_END = 15
 PRIORITY = 10  # training goes first
 
 
@@ -72,9 +73,9 @@ class BackgroundRelaxer:
             self._restart()
         return done
 
-    def wait(self) -> list[Path]:
-        """Wait until a folder is done or none is left; the folders that are done."""
-        while not (done := self.poll()) and self.waiting:
+    def wait(self, stop: Callable[[], bool]) -> list[Path]:
+        """Wait until a folder is done, none is left or `stop` says so; the folders that are done."""
+        while not (done := self.poll()) and self.waiting and not stop():
             time.sleep(SECONDS_BETWEEN_LOOKS)
         return done
 
@@ -82,12 +83,19 @@ class BackgroundRelaxer:
         """End the process; what it has not finished can be gone on with later."""
         with contextlib.suppress(OSError):
             self.process.stdin.close()
+        if self.waiting:
+            self._end_group()
         try:
             self.process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill()
             self.process.wait()
+        self._end_group()  # what it has started outlives it when it is killed
         self.process.stdout.close()
+
+    def _end_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
 
     def _start(self) -> None:
         root = str(Path(__file__).parents[1])
@@ -115,7 +123,7 @@ class BackgroundRelaxer:
         self.close()
         self.waiting[first] += 1
         if self.waiting[first] == DEATHS:
-            self._give_up(first, f"the relaxation process {how}, for the {DEATHS}rd time there; see {self.log}")
+            self._give_up(first, f"the relaxation process {how}, {DEATHS} times there; see {self.log}")
         else:
             self.report(f"the relaxation process {how} in {first.name} and is started again (output: {self.log})")
         if self.waiting:
@@ -153,7 +161,9 @@ class InlineRelaxer:
         done, self.done = self.done, []
         return done
 
-    wait = poll
+    def wait(self, stop: Callable[[], bool]) -> list[Path]:
+        """The same: there is nothing to wait for."""
+        return self.poll()
 
     def close(self) -> None:
         """Nothing is open."""
@@ -165,7 +175,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print; only answers go to the owner
     plan = Plan(**json.loads(sys.stdin.readline()))
-    folders: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    folders: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(folders,), daemon=True).start()
     try:
         relaxer, error = SampleRelaxer(plan), None
@@ -174,8 +184,7 @@ def main() -> None:
     print(json.dumps(error), file=answers, flush=True)
     if error is not None:
         sys.exit(error)
-    while True:
-        folder = folders.get()
+    while (folder := folders.get()) is not None:
         print(f"relaxing {folder}", file=sys.stderr, flush=True)
         attempt(relaxer, folder)
 
@@ -194,10 +203,12 @@ def attempt(relaxer: SampleRelaxer, folder: Path) -> None:
         (folder / ERROR).write_text(str(error))
 
 
-def _listen(folders: queue.SimpleQueue[Path]) -> None:
+def _listen(folders: queue.SimpleQueue[Path | None]) -> None:
     """Take in folders; when the owner is gone, end this process and those that it has started."""
     for line in sys.stdin:
         folders.put(Path(json.loads(line)))
+    folders.put(None)
+    time.sleep(SECONDS_TO_FINISH)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGTERM)
     os._exit(0)

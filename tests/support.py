@@ -52,16 +52,16 @@ class KillWorker(Callback):
 
     def on_train_epoch_end(self, trainer, module):
         relaxer = next(callback.relaxer for callback in trainer.callbacks if hasattr(callback, "relaxer"))
-        if self.done or not relaxer.waiting:
+        if self.killed or not relaxer.waiting:
             return
         rows = next(iter(relaxer.waiting)) / "relax.csv"
         while not (rows.exists() and rows.read_bytes().count(b"\n") > 2):
             time.sleep(0.01)
         os.kill(relaxer.process.pid, signal.SIGKILL)
         relaxer.process.wait()
-        self.done = True
+        KillWorker.killed = relaxer.process.pid
 
-    done = False
+    killed = None
 
 
 class LateScores(Callback):

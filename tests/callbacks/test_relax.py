@@ -1,6 +1,8 @@
 import csv
 import json
 import os
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from ase.io import read
 from cryingan.checkpoints import read_checkpoint
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
+from cryingan.relax_worker import BackgroundRelaxer
 from data.module import StructureData
-from tests.support import InterruptedRun
+from tests.support import InterruptedRun, KillWorker
 from tests.test_command import call
 from tests.test_resume import assert_same
 from tests.test_wandb import inspect
@@ -103,11 +106,13 @@ def test_best_is_the_epoch_with_the_highest_fraction(whole):
 
 def test_a_killed_worker_is_started_again(tiny, tmp_path, capfd):
     kill = "+callbacks.kill={_target_: tests.support.KillWorker}"
-    many = ("callbacks.relax.n_samples=40", "relax.fmax=0.02")
+    many = ("callbacks.relax.n_samples=40", "relax.fmax=0.02", "relax.backend=loky", "relax.processes=2")
     train(tiny(*RELAX, *many, kill))
     said = capfd.readouterr().out
     assert said.count("was killed by SIGKILL in epoch_000002 and is started again") == 1
     assert "epoch 4/4" in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(KillWorker.killed, 0)  # nor does what it had started go on
     killed = rows(tmp_path / "run")
     train(tiny(*RELAX, *many, "callbacks.relax.mode=inline", f"run_dir={tmp_path / 'inline'}"))
     assert killed == rows(tmp_path / "inline")
@@ -150,8 +155,6 @@ def cut_off(run, epoch):
 
 
 def test_no_process_outlives_a_run_that_failed(tiny, monkeypatch):
-    from cryingan.relax_worker import BackgroundRelaxer
-
     made = []
     start = BackgroundRelaxer._start
     monkeypatch.setattr(BackgroundRelaxer, "_start", lambda self: (start(self), made.append(self.process)))
@@ -161,6 +164,19 @@ def test_no_process_outlives_a_run_that_failed(tiny, monkeypatch):
     assert process.returncode is not None
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def test_a_run_told_to_end_does_not_wait(tiny, tmp_path, monkeypatch, capfd):
+    slow = ("callbacks.relax.n_samples=400", "relax.fmax=1e-9", "trainer.max_epochs=1")
+    wait = BackgroundRelaxer.wait
+    monkeypatch.setattr(
+        BackgroundRelaxer, "wait", lambda self, stop: os.kill(os.getpid(), signal.SIGTERM) or wait(self, stop)
+    )
+    start = time.monotonic()
+    train(tiny(*RELAX, *slow))
+    assert time.monotonic() - start < 20
+    assert "terminated before the relaxation of epoch_000001" in capfd.readouterr().out
+    assert "relax/failed" not in rows(tmp_path / "run")[0]
 
 
 def test_time_budget(tiny, tmp_path):
