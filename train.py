@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,12 @@ def train(config: DictConfig) -> dict[str, float]:
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
     from omegaconf import OmegaConf
 
-    from cryingan.checkpoints import require_same_settings
+    from cryingan.checkpoints import require_same_settings, starting_point
     from cryingan.errors import CryinGANError
     from cryingan.replace import lock_folder, make_folder, replace_file
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
+    warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # Lightning's own business with torch
     settings = plain(config)
     run_dir = Path(settings["run_dir"])
     checkpoint = starting_point(settings["resume"], run_dir)
@@ -61,21 +63,6 @@ def fit(trainer: Trainer, model: CryinGAN, data: StructureData, checkpoint: Path
     finally:
         for logger in trainer.loggers:
             logger.close()
-
-
-def starting_point(resume: str, run_dir: Path) -> Path | None:
-    """The checkpoint to go on from, or None for a new run."""
-    from cryingan.checkpoints import newest_checkpoint, read_checkpoint
-    from cryingan.errors import CryinGANError
-
-    found = newest_checkpoint(run_dir / "checkpoints")
-    if resume == "auto" or found is None:
-        return Path(resume) if resume not in ("auto", "never") else found
-    if resume == "never":
-        raise CryinGANError(f"{run_dir} already holds a run and resume=never; choose another run_dir or resume=auto")
-    if read_checkpoint(found).get("global_step", 0) > read_checkpoint(resume).get("global_step", 0):
-        raise CryinGANError(f"{run_dir} already goes further than {resume}; choose another run_dir")
-    return Path(resume)
 
 
 def build(settings: dict[str, Any]) -> tuple[StructureData, CryinGAN]:

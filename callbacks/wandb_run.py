@@ -55,7 +55,10 @@ class WandbRun(Callback):
 class ClosingWandbLogger(WandbLogger):
     """Lightning's logger, which leaves its run open, with an end: the next run of a sweep is one of its own."""
 
-    failed = False
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._wandb_init.pop("anonymous")  # W&B warns of it even when it is None
+        self.failed = False
 
     @property
     @rank_zero_experiment

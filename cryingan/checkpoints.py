@@ -84,6 +84,26 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
     return None
 
 
+def starting_point(resume: str, run_dir: Path) -> Path | None:
+    """The checkpoint that a run goes on from, or None for a new run.
+
+    Args:
+        resume: auto (where the run folder stands), never, or the path of a checkpoint.
+        run_dir: the run folder.
+
+    Raises:
+        CryinGANError: the folder holds a run that must not go on, or goes further than the checkpoint.
+    """
+    found = newest_checkpoint(run_dir / "checkpoints")
+    if resume == "auto" or found is None:
+        return Path(resume) if resume not in ("auto", "never") else found
+    if resume == "never":
+        raise CryinGANError(f"{run_dir} already holds a run and resume=never; choose another run_dir or resume=auto")
+    if read_checkpoint(found).get("global_step", 0) > read_checkpoint(resume).get("global_step", 0):
+        raise CryinGANError(f"{run_dir} already goes further than {resume}; choose another run_dir")
+    return Path(resume)
+
+
 def run_settings(checkpoint: str | Path) -> dict[str, Any]:
     """The config of the run whose folder a checkpoint lies in; empty where there is none."""
     import yaml
