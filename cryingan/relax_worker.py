@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import signal
@@ -174,6 +175,8 @@ def main() -> None:
     os.nice(PRIORITY)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print; only answers go to the owner
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("cryingan").setLevel(logging.INFO)
     plan = Plan(**json.loads(sys.stdin.readline()))
     folders: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(folders,), daemon=True).start()

@@ -13,6 +13,7 @@ from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.relax_worker import BackgroundRelaxer
 from data.module import StructureData
+from tests.conftest import TINY, compose
 from tests.support import InterruptedRun, KillWorker
 from tests.test_command import call
 from tests.test_resume import assert_same
@@ -43,8 +44,6 @@ def rows(run):
 @pytest.fixture(scope="module")
 def whole(structures_file, tmp_path_factory):
     """Run folders of the same training without relaxation, with it inline and in the background."""
-    from tests.conftest import TINY, compose
-
     folder = tmp_path_factory.mktemp("whole")
     common = (f"data.path={structures_file}", "logger=csv", *TINY)
     train(compose(*common, f"run_dir={folder / 'off'}"))
@@ -118,6 +117,16 @@ def test_a_killed_worker_is_started_again(tiny, tmp_path, capfd):
     assert killed == rows(tmp_path / "inline")
 
 
+def test_an_evaluation_that_kills_every_worker_is_given_up(tiny, tmp_path, capfd):
+    deadly = ("potential=ase", "potential.calculator=tests.deadly.DeadlyCalculator")
+    train(tiny(*RELAX, *deadly, "trainer.max_epochs=1"))
+    said = capfd.readouterr().out
+    assert said.count("ended with exit code 3 in epoch_000001 and is started again") == 2
+    assert "epoch_000001 is given up: the relaxation process ended with exit code 3, 3 times there" in said
+    assert "relax/failed" not in rows(tmp_path / "run")[0]
+    assert [path.name for path in (tmp_path / "run/checkpoints/candidates").iterdir()] == ["epoch_000001.ckpt"]
+
+
 @pytest.mark.parametrize("mode", ["inline", "background"])
 def test_an_evaluation_that_was_cut_off_is_finished(tiny, tmp_path, whole, mode):
     run = tmp_path / "run"
@@ -164,6 +173,15 @@ def test_no_process_outlives_a_run_that_failed(tiny, monkeypatch):
     assert process.returncode is not None
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def test_of_several_processes_the_first_relaxes(structures_file, tmp_path):
+    arguments = [f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}", "logger=csv", *TINY, *RELAX]
+    result = call("train.py", *arguments, "trainer=ddp", "trainer.max_epochs=2")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("4 samples relaxed") == 1
+    assert set(rows(tmp_path / "run")[1]) > KEYS
+    assert read_checkpoint(tmp_path / "run/checkpoints/best.ckpt")["epoch"] == 1
 
 
 def test_a_run_told_to_end_does_not_wait(tiny, tmp_path, monkeypatch, capfd):
