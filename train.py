@@ -36,6 +36,7 @@ def train(config: DictConfig) -> dict[str, float]:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # Lightning's own business with torch
     settings = plain(config)
+    use_threads(settings["threads"])
     run_dir = Path(settings["run_dir"])
     checkpoint = starting_point(settings["resume"], run_dir)
     data, model = build(settings)
@@ -51,6 +52,18 @@ def train(config: DictConfig) -> dict[str, float]:
     except MisconfigurationException as error:
         raise CryinGANError(" ".join(str(error).split())) from error
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def use_threads(threads: int | None) -> None:
+    """Limit the CPU threads of PyTorch; None leaves its choice."""
+    import torch
+
+    from cryingan.errors import CryinGANError
+
+    if threads is not None:
+        if threads < 1:
+            raise CryinGANError(f"threads={threads}: it must be at least 1")
+        torch.set_num_threads(threads)
 
 
 def fit(trainer: Trainer, model: CryinGAN, data: StructureData, checkpoint: Path | None) -> None:
