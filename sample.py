@@ -28,6 +28,7 @@ def sample(config: DictConfig) -> Path:
     """
     from cryingan import __version__
     from cryingan.files import write_structures
+    from cryingan.potentials import resolve_device
     from cryingan.relaxed_samples import store_samples
     from cryingan.replace import file_hash, make_folder, replace_file
 
@@ -38,7 +39,8 @@ def sample(config: DictConfig) -> Path:
         return relax_file(settings)
     plan = relaxation(settings) if settings["relax"] is not None else None
     model, source = load(settings)
-    crystals = model.to(device(settings["device"])).sample(settings["n"], settings["seed"], settings["batch_size"])
+    model.to(resolve_device(settings["device"]))
+    crystals = model.sample(settings["n"], settings["seed"], settings["batch_size"])
     folder = make_folder(settings["output"])
     form = settings["format"]
     if plan is not None:
@@ -117,18 +119,6 @@ def load(settings: dict[str, Any]) -> tuple[CryinGAN, Path]:
     if reference is None:
         raise CryinGANError("upstream=PATH needs reference=FILE, whose first frame gives cell and species")
     return upstream_model(upstream, read_structures(reference)), Path(upstream)
-
-
-def device(name: str) -> str:
-    """The device that `auto` stands for, or the name itself where it can be used."""
-    import torch
-
-    available = torch.cuda.is_available()
-    if name == "auto":
-        return "cuda" if available else "cpu"
-    if name not in ("cpu", "cuda") or (name == "cuda" and not available):
-        raise CryinGANError(f"device={name}: {'auto, cpu and cuda are known' if available else 'only cpu is here'}")
-    return name
 
 
 if __name__ == "__main__":

@@ -110,6 +110,11 @@ def generator_of_samples():
     return generator(1, "sample", 0)
 
 
+def test_a_device_that_is_not_there_is_named(checkpoint):
+    with pytest.raises(CryinGANError, match="nonsense"):
+        sample(compose(f"checkpoint={checkpoint}", "device=nonsense"))
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
