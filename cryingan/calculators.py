@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import logging
 import pickle
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,8 @@ from cryingan.potentials import SAME_POINT, Potential, PotentialCard, neighbors,
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+log = logging.getLogger(__name__)
 
 
 class PairPotential(Potential):
@@ -107,7 +111,7 @@ class AsePotential(Potential):
         module, _, name = calculator.rpartition(".")
         try:
             self.calculator = getattr(importlib.import_module(module), name)(**arguments)
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
+        except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, LookupError, OSError) as error:
             raise CryinGANError(f"ASE calculator {calculator!r} cannot be made: {error}") from error
         files = {key: file_hash(value) for key, value in arguments.items() if _is_file(value)}
         settings = {"calculator": calculator, "arguments": {**arguments, **files}}
@@ -120,10 +124,15 @@ class AsePotential(Potential):
             frame = frame.copy()
             frame.calc = self.calculator
             try:
-                energies.append(frame.get_potential_energy())
+                energy, force = frame.get_potential_energy(), np.array(frame.get_forces(), dtype=np.float64)
             except NotImplementedError as error:  # what ASE's own calculators raise for an element
                 raise CryinGANError(f"{self.card.name}: {error}") from error
-            forces.append(np.array(frame.get_forces(), dtype=np.float64))
+            except (RuntimeError, ArithmeticError, ValueError, OSError, subprocess.SubprocessError) as error:
+                # A program that fails on one structure, not converged for instance, says nothing about the others.
+                log.warning("%s failed on a structure: %s", self.card.name, error)
+                energy, force = np.nan, np.full((len(frame), 3), np.nan)
+            energies.append(energy)
+            forces.append(force)
         return energies, forces
 
 

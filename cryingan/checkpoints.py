@@ -131,7 +131,7 @@ def require_same_settings(path: str | Path, current: dict[str, Any]) -> None:
         if _plain(saved.get(name)) != _plain(current.get(name))
     ]
     if differing:
-        raise CryinGANError(f"{path} belongs to other settings: {'; '.join(differing)}")
+        raise CryinGANError(f"{path} belongs to other settings: {'; '.join(differing)}; choose another run_dir")
 
 
 def _plain(value: Any) -> Any:

@@ -127,10 +127,9 @@ class BackgroundRelaxer:
             self._give_up(first, f"the relaxation process {how}, {DEATHS} times there; see {self.log}")
         else:
             self.report(f"the relaxation process {how} in {first.name} and is started again (output: {self.log})")
-        if self.waiting:
-            self._start()
-            for folder in self.waiting:
-                self._send(str(folder))
+        self._start()  # also when nothing waits: the next evaluation comes
+        for folder in self.waiting:
+            self._send(str(folder))
 
     def _give_up(self, folder: Path, error: str) -> None:
         del self.waiting[folder]

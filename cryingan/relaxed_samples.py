@@ -25,6 +25,7 @@ from cryingan.repair import repair
 from cryingan.replace import make_folder, replace_file
 
 SAMPLES, REPAIRED, RELAXED, SUMMARY = "samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "summary.json"
+CELL_TOLERANCE = 1e-3  # Angstrom
 TRAINING_SHOWN = 200  # training structures in the figure, where the data card makes the energies of all unnecessary
 
 
@@ -104,6 +105,7 @@ class SampleRelaxer:
 
     def _relax(self, folder: Path) -> Outcome:
         samples = read_structures(folder / SAMPLES, closest=0)
+        self._require_comparable(samples, folder)
         repaired, repairs = repair(samples, self.plan.repair_distance)
         write_structures(repaired, folder / REPAIRED)
         accepted = np.flatnonzero(repairs.accepted)
@@ -112,6 +114,19 @@ class SampleRelaxer:
         energies = self._scale.normalise(per_atom, results.potential, results.converged)
         thresholds = () if self.plan.training is None else self.plan.thresholds
         return Outcome(samples, repairs, results, energies, tuple(thresholds))
+
+    def _require_comparable(self, samples: Crystals, folder: Path) -> None:
+        """The energy scale is that of the training structures: others have no place on it."""
+        if self.plan.training is None:
+            return
+        training = self._training
+        same_cell = np.allclose(training.cell, samples.cell, atol=CELL_TOLERANCE)
+        if training.counts != samples.counts or not same_cell:
+            what = "cell" if training.counts == samples.counts else f"composition ({samples.counts})"
+            raise CryinGANError(
+                f"{folder / SAMPLES} has another {what} than the training structures ({training.counts}); their "
+                "energies cannot be compared"
+            )
 
     @cached_property
     def _training(self) -> Crystals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
@@ -151,10 +152,14 @@ def _ray(address: str | None) -> Iterator[dict[str, Any]]:
 CONNECT = {"loky": _loky, "dask": _dask, "ray": _ray}
 
 
+_ONE_AT_A_TIME = threading.Lock()  # a worker may have several threads; calculators and models are not made for that
+
+
 def relax_in_worker(work: tuple[Task, int, np.ndarray]) -> Relaxed:
     """Relax one structure in a worker process: a task, the sample number and fractional coordinates (atoms, 3)."""
     task, *structure = work
-    [relaxed] = relax_here(task, [structure], _potential_of_this_worker(task.spec))
+    with _ONE_AT_A_TIME:
+        [relaxed] = relax_here(task, [structure], _potential_of_this_worker(task.spec))
     return relaxed
 
 

@@ -94,6 +94,8 @@ class StructureData(LightningDataModule):
     def split(self) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the training and of the validation structures, each ascending."""
         n = len(self.crystals)
+        if n < 2:
+            raise CryinGANError(f"{self.path} holds a single structure; there is nothing to learn from fewer than two")
         held_out = round(n * self.validation)
         if held_out == n:
             raise CryinGANError(f"data.validation={self.validation} of {n} structures leaves none to train on")

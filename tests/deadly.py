@@ -16,3 +16,15 @@ class DeadlyCalculator(Calculator):
         if DeadlyCalculator.calls > 1:
             os._exit(3)
         self.results = {"energy": 0.0, "forces": np.zeros((len(atoms), 3))}
+
+
+class MoodyCalculator(Calculator):
+    """An ASE calculator that cannot do structures whose first atom is moved."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if atoms.positions[0, 0] > 0.5:
+            raise RuntimeError("not converged")
+        self.results = {"energy": 1.0, "forces": np.zeros((len(atoms), 3))}

@@ -382,3 +382,11 @@ def test_chgnet():
         frame.calc = CHGNetCalculator(use_device="cpu")
         assert energy == pytest.approx(frame.get_potential_energy(), abs=2e-5 * len(frame))
         np.testing.assert_allclose(force, frame.get_forces(), atol=BATCH_TOLERANCE)
+
+
+def test_a_structure_that_a_calculator_cannot_do_touches_no_other():
+    frames = [Atoms("Cu", positions=[[x, 0, 0]], cell=[4, 4, 4], pbc=True) for x in (0.0, 1.0, 0.2)]
+    energies, forces = load_potential("ase", calculator="tests.deadly.MoodyCalculator").evaluate(frames)
+    assert energies[[0, 2]].tolist() == [1.0, 1.0]
+    assert np.isnan(energies[1])
+    assert np.isnan(forces[1]).all()

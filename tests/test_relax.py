@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import os
 import signal
@@ -524,3 +525,20 @@ def test_configs_are_arguments_of_relax(pair, path):
     assert config.optimizer == path.stem
     results = relax(rattled(1), pair, **{**config, "backend": "serial", "progress": False})
     assert_same(results, here(rattled(1), pair, optimizer=path.stem))
+
+
+def test_threads_of_a_worker_do_not_share_a_calculator():
+    """Dask's workers have several threads by default; ASE's calculators keep the structure that they compute."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    rng = np.random.default_rng(0)
+    copper = bulk("Cu", cubic=True).repeat(2)
+    fractional = copper.get_scaled_positions() + rng.normal(0, 0.01, (8, len(copper), 3))
+    crystals = Crystals(fractional, np.asarray(copper.cell), tuple(copper.get_chemical_symbols()))
+    potential = load_potential("ase", calculator="ase.calculators.emt.EMT")
+    expected = relax(crystals, potential, backend="serial", max_steps=5, progress=False)
+    task = workers.Task(json.dumps(potential.spec), crystals.cell, crystals.species, Settings(max_steps=5), np.inf)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(workers.relax_in_worker, [(task, i, x) for i, x in enumerate(crystals.fractional)]))
+    workers._potential_of_this_worker.cache_clear()
+    np.testing.assert_allclose([one.energy_final for one in found], expected.energy_final, atol=1e-9)

@@ -9,7 +9,7 @@ from cryingan.cards import PotentialCard
 from cryingan.crystals import Crystals
 from cryingan.energies import Energies
 from cryingan.errors import CryinGANError
-from cryingan.files import write_structures
+from cryingan.files import read_structures, write_structures
 from cryingan.relax import RelaxationResults
 from cryingan.relaxed_report import Outcome, in_words
 from cryingan.relaxed_samples import Plan, SampleRelaxer, read_summary, store_samples
@@ -178,3 +178,15 @@ def test_help_shows_the_keys_of_the_groups_that_are_named():
     said = call("train.py", "callbacks=relax", "potential=m3gnet", "--help").stdout
     assert {"n_samples:", "thresholds:", "path:", "fmax:"} <= set(said.split())
     assert "n_samples:" not in call("train.py", "--help").stdout
+
+
+def test_structures_of_another_composition_or_cell_are_not_compared(tmp_path, training):
+    data = read_structures(training["path"])
+    others = {
+        "composition": Crystals(data.fractional[:1, :-1], data.cell, data.species[:-1]),
+        "cell": Crystals(data.fractional[:1], data.cell * 1.1, data.species),
+    }
+    for what, crystals in others.items():
+        store_samples(crystals, tmp_path / what)
+        with pytest.raises(CryinGANError, match=f"another {what}"):
+            SampleRelaxer(plan(training=training))(tmp_path / what)

@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from cryingan.distances import neighbor_distances
+from cryingan.errors import CryinGANError
+from cryingan.files import read_structures, write_structures
 from data.module import StructureData, axes_cut
 from train import train
 
@@ -17,13 +19,18 @@ def test_atoms_on_both_faces_are_told(tiny, caplog, tmp_path):
 
 
 def test_a_run_warns_of_them(tiny, tmp_path, caplog):
-    from cryingan.files import read_structures, write_structures
-
     crystals = read_structures(tiny()["data"]["path"])
     crystals.fractional[:, [0, 3], 2] = (0.001, 0.999)
     write_structures(crystals, tmp_path / "cut.extxyz")
     train(tiny(f"data.path={tmp_path / 'cut.extxyz'}", "trainer.max_epochs=1"))
     assert "both faces of the cell along c" in caplog.text
+
+
+def test_a_single_structure_is_no_data_set(tiny, tmp_path):
+    crystals = read_structures(tiny()["data"]["path"])
+    write_structures(crystals[:1], tmp_path / "one.extxyz")
+    with pytest.raises(CryinGANError, match="single structure"):
+        train(tiny(f"data.path={tmp_path / 'one.extxyz'}"))
 
 
 @pytest.mark.parametrize("k", [0, 4])
