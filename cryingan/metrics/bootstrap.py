@@ -1,0 +1,183 @@
+"""Distances between the mean rows of two sets of structures, and pivotal bootstrap intervals over structures (B.5).
+
+A row is what one structure gives: a fingerprint averaged over its sites, a radial distribution function, a histogram.
+A structure that has no row (a species is missing) gives NaN and is left out; where none is left, the value is NaN and
+the interval says why. Sources are sections of the Dismai-Bench specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+REPETITIONS = 1000
+SEED = 7
+PERCENTILES = (2.5, 97.5)
+DISTANCES = ("euclidean", "cosine")
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """A statistic with the ends of its 95 % interval: numbers, or arrays of one shape.
+
+    Attributes:
+        value: the statistic of all structures; NaN where it is not defined.
+        low: lower end; may exceed `value`, as a distance between means is biased upwards in bootstrap samples.
+        high: upper end.
+        structures: how many structures the value rests on.
+        reason: why the value is NaN; empty otherwise.
+    """
+
+    value: float | np.ndarray
+    low: float | np.ndarray
+    high: float | np.ndarray
+    structures: int
+    reason: str = ""
+
+
+def pivotal_interval(
+    per_structure: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    repetitions: int = REPETITIONS,
+    seed: int = SEED,
+    size: int | None = None,
+) -> Interval:
+    """A statistic of the mean row and its pivotal bootstrap interval, [2 s - P97.5, 2 s - P2.5] (B.5).
+
+    Structures are drawn by `numpy.random.default_rng(seed)`, anew in each call: sets of equally many structures share
+    their draws. Each draw enters as how often it takes each structure, so that all means are one matrix product.
+
+    Args:
+        per_structure: one row per structure, shape (structures, ...); structures with a value that is not
+            finite are left out.
+        statistic: takes means of rows, shape (samples, ...), to shape (samples,) or (samples, results).
+        repetitions: bootstrap samples.
+        seed: seed of the draws.
+        size: structures in each sample; as many as there are when not given.
+
+    Returns:
+        The interval; NaN with a reason when no structure has a row or the statistic is not finite.
+    """
+    rows = np.asarray(per_structure, dtype=np.float64)
+    shape = rows.shape[1:]
+    rows = rows.reshape(len(rows), int(np.prod(shape)))
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    if len(rows) == 0:
+        nothing = statistic(np.full((1, *shape), np.nan))[0]
+        return _interval(nothing, nothing, nothing, 0, "no structure to take a mean of")
+    value = statistic(rows.mean(axis=0).reshape(1, *shape))[0]
+    counts = resampled_counts(len(rows), repetitions, seed, size)
+    means = counts @ rows / counts[0].sum()
+    low, high = np.percentile(statistic(means.reshape(repetitions, *shape)), PERCENTILES, axis=0)
+    reason = "" if np.isfinite(value).all() else "the statistic is not defined for the mean of these structures"
+    return _interval(value, 2 * value - high, 2 * value - low, len(rows), reason)
+
+
+def resampled_counts(
+    structures: int, repetitions: int = REPETITIONS, seed: int = SEED, size: int | None = None
+) -> np.ndarray:
+    """How often each bootstrap sample takes each structure, float64, shape (repetitions, structures)."""
+    random = np.random.default_rng(seed)
+    samples = (random.choice(structures, size=size or structures) for _ in range(repetitions))
+    return np.stack([np.bincount(sample, minlength=structures) for sample in samples]).astype(np.float64)
+
+
+def mean_interval(per_structure: np.ndarray, **bootstrap: int) -> Interval:
+    """The mean over structures of a number or a curve, (structures,) or (structures, points), with its interval."""
+    return pivotal_interval(per_structure, lambda means: means, **bootstrap)
+
+
+def distance_of_means(
+    generated: np.ndarray, reference: np.ndarray, distance: str = "euclidean", **bootstrap: int
+) -> Interval:
+    """Distance between the mean rows of two sets; only the generated side is resampled (B.5).
+
+    This is d_motif, d_rdf, d_angle and d_cluster.
+
+    Args:
+        generated: one row per structure, shape (structures, features).
+        reference: likewise; a mean that is known already is a single row.
+        distance: `euclidean`, or `cosine` (1 - cosine similarity; not defined if just one of the means is all zero).
+        bootstrap: as in `pivotal_interval`.
+
+    Returns:
+        The distance; NaN with a reason when a side has no structure.
+    """
+    reference = np.asarray(reference, dtype=np.float64)
+    generated = np.reshape(generated, (-1, reference.shape[1]))
+    reference = reference[np.isfinite(reference).all(axis=1)]
+    if len(reference) == 0:
+        return _interval(np.nan, np.nan, np.nan, 0, "no reference structure to take a mean of")
+    measure = distance_measure(distance)
+    target = reference.mean(axis=0)
+    return pivotal_interval(generated, lambda means: measure(means, target), **bootstrap)
+
+
+def distance_measure(distance: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The function behind one of `DISTANCES`: rows (samples, features) and a row (features,) to (samples,)."""
+    if distance not in DISTANCES:
+        raise ValueError(f"distance {distance!r} must be one of {', '.join(DISTANCES)}")
+    return _euclidean if distance == "euclidean" else _cosine
+
+
+def _euclidean(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(rows - target, axis=-1)
+
+
+def _cosine(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
+    # |u - v|^2 / 2 of unit vectors is exactly zero for equal ones, which 1 - u.v is not.
+    length, target_length = np.linalg.norm(rows, axis=-1), np.linalg.norm(target, axis=-1)
+    units = rows / np.where(length > 0, length, 1)[..., None]
+    result = ((units - target / (target_length or 1)) ** 2).sum(axis=-1) / 2
+    return np.where((length > 0) == (target_length > 0), result, np.nan)
+
+
+def _interval(value: np.ndarray, low: np.ndarray, high: np.ndarray, structures: int, reason: str) -> Interval:
+    ends = (end.item() if np.ndim(end) == 0 else end for end in map(np.asarray, (value, low, high)))
+    return Interval(*ends, structures, reason)
+
+
+class DistanceOfMeans(Metric):
+    """Distance of the mean row of everything given to `update` (on all ranks) to the mean of a reference.
+
+    Rows are kept in float64. With several processes the bootstrap draws see the rows rank by rank.
+
+    Args:
+        reference: rows of the reference structures, shape (structures, features).
+        distance: as in `distance_of_means`.
+    """
+
+    higher_is_better = False
+    full_state_update = False
+    rows: list[Tensor] | Tensor
+
+    def __init__(self, reference: np.ndarray, distance: str = "euclidean") -> None:
+        super().__init__()
+        self.reference, self.distance = np.asarray(reference, dtype=np.float64), distance
+        self.add_state("rows", [], dist_reduce_fx="cat")
+
+    def update(self, rows: np.ndarray | Tensor) -> None:
+        """Add structures by their rows, shape (structures, features)."""
+        self.rows.append(torch.as_tensor(rows, dtype=torch.float64, device=self.device))
+
+    def compute(self) -> dict[str, Tensor]:
+        """The distance as `value`, `low` and `high`, float64 scalars; NaN before any structure was given."""
+        return as_tensors(distance_of_means(gathered(self.rows), self.reference, self.distance))
+
+
+def gathered(state: list[Tensor] | Tensor) -> np.ndarray:
+    """What a state of `dist_reduce_fx="cat"` holds: a list in one process, a tensor once gathered from several."""
+    if isinstance(state, Tensor):
+        return state.cpu().numpy()
+    return torch.cat(state).cpu().numpy() if state else np.empty(0)
+
+
+def as_tensors(interval: Interval) -> dict[str, Tensor]:
+    """`value`, `low` and `high` of an interval as float64 tensors, the form in which a metric gives its result."""
+    ends = {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {name: torch.as_tensor(end, dtype=torch.float64) for name, end in ends.items()}

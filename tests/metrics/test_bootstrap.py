@@ -1,0 +1,146 @@
+"""Bootstrap intervals and distances of means against a plain loop over samples and SciPy."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial import distance as scipy_distance
+
+from cryingan.metrics.bootstrap import (
+    DistanceOfMeans,
+    Interval,
+    distance_of_means,
+    mean_interval,
+    pivotal_interval,
+    resampled_counts,
+)
+
+ROUNDING = 1e-12
+
+
+def rows(structures=9, features=4, seed=0):
+    return np.random.default_rng(seed).normal(2.0, 1.0, size=(structures, features))
+
+
+def ends(interval):
+    return np.array([interval.value, interval.low, interval.high])
+
+
+def loop(generated, statistic, size=None, repetitions=1000, seed=7):
+    """Value and ends as the specification words them, one sample at a time."""
+    random = np.random.default_rng(seed)
+    indices = np.arange(len(generated))
+    samples = []
+    for _ in range(repetitions):
+        drawn = random.choice(indices, size=size or len(generated), replace=True)
+        samples.append(statistic(generated[drawn].mean(axis=0)))
+    value = statistic(generated.mean(axis=0))
+    low_error = np.percentile(samples, 97.5, axis=0) - value
+    high_error = value - np.percentile(samples, 2.5, axis=0)
+    return np.array([value, value - low_error, value + high_error])
+
+
+def test_first_draws():
+    counts = resampled_counts(5, repetitions=3)
+    drawn = ([4, 3, 3, 4, 2], [3, 4, 1, 0, 1], [1, 4, 4, 0, 2])
+    np.testing.assert_array_equal(counts, [np.bincount(sample, minlength=5) for sample in drawn])
+
+
+@pytest.mark.parametrize(("structures", "size"), [(1, None), (2, None), (9, None), (40, 7), (3, 50)])
+@pytest.mark.parametrize("kind", ["euclidean", "cosine"])
+def test_distance_is_that_of_a_loop(structures, size, kind):
+    generated, reference = rows(structures), rows(6, seed=1)
+    measure = {"euclidean": scipy_distance.euclidean, "cosine": scipy_distance.cosine}[kind]
+    expected = loop(generated, lambda mean: measure(mean, reference.mean(axis=0)), size)
+    result = distance_of_means(generated, reference, kind, size=size)
+    np.testing.assert_allclose(ends(result), expected, rtol=0, atol=ROUNDING)
+    assert (result.structures, result.reason) == (structures, "")
+    mean_only = distance_of_means(generated, reference.mean(axis=0)[None], kind, size=size)
+    np.testing.assert_allclose(ends(mean_only), expected, rtol=0, atol=ROUNDING)
+
+
+def test_curves_and_numbers_have_intervals_point_by_point():
+    generated = rows(12, 6).reshape(12, 2, 3)
+    expected = loop(generated, lambda mean: mean)
+    np.testing.assert_allclose(ends(mean_interval(generated)), expected, rtol=0, atol=ROUNDING)
+    single = mean_interval(generated[:, 0, 0])
+    assert isinstance(single.value, float)
+    np.testing.assert_allclose(ends(single), expected[:, 0, 0], rtol=0, atol=ROUNDING)
+
+
+def test_options_reach_the_draws():
+    expected = loop(rows(), np.sum, size=4, repetitions=50, seed=3)
+    result = pivotal_interval(rows(), lambda means: means.sum(axis=-1), repetitions=50, seed=3, size=4)
+    np.testing.assert_allclose(ends(result), expected, rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("kind", ["euclidean", "cosine"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_distance_to_itself_is_exactly_zero(kind, dtype):
+    same = rows(7).astype(dtype)
+    result = distance_of_means(same, same.copy(), kind)
+    assert result.value == 0
+    assert result.low <= result.high <= 0, "bootstrap samples are only farther away"
+    zeros = np.zeros((3, 5), dtype=dtype)
+    assert distance_of_means(zeros, zeros, kind).value == 0
+
+
+def test_one_feature_off_is_its_length():
+    reference = rows()
+    generated = reference + np.array([0, 0.3, 0, 0])
+    assert distance_of_means(generated, reference).value == pytest.approx(0.3, abs=ROUNDING)
+
+
+def test_structures_without_a_row_are_left_out_and_nothing_is_nan_with_a_reason():
+    generated, reference = rows(), rows(5, seed=1)
+    holes = np.insert(generated, [0, 4, 9], np.nan, axis=0)
+    partly = np.insert(reference, 2, [1, 2, np.nan, 3], axis=0)
+    result = distance_of_means(holes, partly)
+    np.testing.assert_array_equal(ends(result), ends(distance_of_means(generated, reference)))
+    assert result.structures == len(generated)
+    for side in (np.full((3, 4), np.nan), np.empty((0, 4)), np.empty(0)):
+        nothing = distance_of_means(side, reference)
+        assert np.isnan(ends(nothing)).all()
+        assert nothing.structures == 0
+        assert "no structure" in nothing.reason
+    missing = distance_of_means(generated, np.full((2, 4), np.nan))
+    assert np.isnan(missing.value)
+    assert "no reference structure" in missing.reason
+    assert np.isnan(mean_interval(np.empty((0, 7))).value).all()
+
+
+def test_cosine_of_a_zero_mean_is_not_defined():
+    result = distance_of_means(np.zeros((3, 4)), rows(), "cosine")
+    assert np.isnan(ends(result)).all()
+    assert "not defined" in result.reason
+    with pytest.raises(ValueError, match="manhattan"):
+        distance_of_means(rows(), rows(), "manhattan")
+
+
+def test_accumulating_is_all_at_once():
+    generated, reference = rows(11), rows(4, seed=1)
+    metric = DistanceOfMeans(reference)
+    for part in (generated[:1], torch.tensor(generated[1:8]), generated[8:8], generated[8:]):
+        metric.update(part)
+    result = metric.compute()
+    expected = distance_of_means(generated, reference)
+    assert {name: value.item() for name, value in result.items()} == {
+        name: getattr(expected, name) for name in ("value", "low", "high")
+    }
+    assert result["value"].dtype == torch.float64
+    metric.reset()
+    with pytest.warns(UserWarning, match="before the ``update``"):
+        assert metric.compute()["value"].isnan()
+    assert isinstance(expected, Interval)
+
+
+def test_rows_of_several_processes_are_gathered():
+    generated, reference = rows(11), rows(4, seed=1)
+
+    def gather(state, group=None):
+        return [torch.tensor(generated[:5]), state]  # what rank 0 holds, then this rank's
+
+    metric = DistanceOfMeans(reference)
+    metric.dist_sync_fn, metric.distributed_available_fn = gather, lambda: True
+    metric.update(generated[5:8])
+    metric.update(generated[8:])
+    assert metric.compute()["value"].item() == pytest.approx(distance_of_means(generated, reference).value, abs=1e-15)
