@@ -7,3 +7,7 @@ class CryinGANError(Exception):
 
 class TrainingDiverged(CryinGANError):  # noqa: N818, the word that users search for
     """A loss or a gradient is not finite; the message names it, the epoch and the batch."""
+
+
+class OtherResultsError(CryinGANError):
+    """A folder holds results of another input, potential or settings than those that are to go on there."""

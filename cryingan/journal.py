@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cryingan.crystals import Crystals
-from cryingan.errors import CryinGANError
+from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.files import replace_file
 from cryingan.potentials import PotentialCard
 from cryingan.relaxation import REASONS, Relaxed, Settings
@@ -42,7 +42,8 @@ class Journal:
         finished: sample numbers that need no more work.
 
     Raises:
-        CryinGANError: the folder holds relaxations of another input, potential or settings, or cannot be written.
+        OtherResultsError: the folder holds relaxations of another input, potential or settings.
+        CryinGANError: the folder cannot be written.
     """
 
     def __init__(
@@ -86,9 +87,9 @@ class Journal:
             found = json.loads(path.read_bytes())
             other = [part for part in manifest if found.get(part) != manifest[part]]
             if other:
-                raise CryinGANError(f"{self.folder} holds relaxations with other {other[0]}: give an empty folder")
+                raise OtherResultsError(f"{self.folder} holds relaxations with other {other[0]}: give an empty folder")
         elif (self.folder / ROWS).exists():
-            raise CryinGANError(f"{self.folder} holds {ROWS} but no {MANIFEST}: give an empty folder")
+            raise OtherResultsError(f"{self.folder} holds {ROWS} but no {MANIFEST}: give an empty folder")
         else:
             with replace_file(path) as file:
                 file.write(json.dumps(manifest, indent=1).encode() + b"\n")
