@@ -11,6 +11,7 @@ from functools import cache
 from itertools import combinations_with_replacement, permutations, product
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from cryingan.errors import CryinGANError
@@ -67,12 +68,12 @@ def _half_cells(repeats: int) -> np.ndarray:
     return grid[grid.sum(axis=1) % 2 == 0]
 
 
-def fcc_sites(repeats: int = 4, offset: float = ORIGIN) -> np.ndarray:
+def fcc_sites(repeats: int = 4, offset: float | np.ndarray = ORIGIN) -> np.ndarray:
     """Sites of an fcc lattice of repeats x repeats x repeats conventional cells, sorted by x, then y, then z.
 
     Args:
         repeats: conventional cells along each axis.
-        offset: shift of the first site along each axis, in conventional cells.
+        offset: shift of the first site, in conventional cells: one number for all axes or shape (3,).
 
     Returns:
         Fractional coordinates of the whole cell, shape (4 repeats^3, 3).
@@ -99,6 +100,14 @@ def neighbor_table(repeats: int = 4) -> tuple[np.ndarray, ...]:
         tables.append(index[tuple(np.moveaxis(target, -1, 0))])
         tables[-1].setflags(write=False)
     return tuple(tables)
+
+
+@cache
+def _adjacency(repeats: int) -> tuple[csr_array, ...]:
+    """For each shell, how often every site is a neighbour of every other, shape (sites, sites)."""
+    tables = neighbor_table(repeats)
+    pointers = [np.arange(0, table.size + 1, table.shape[1]) for table in tables]
+    return tuple(csr_array((np.ones(t.size, np.float32), t.ravel(), p)) for t, p in zip(tables, pointers, strict=True))
 
 
 def occupation(
@@ -135,9 +144,9 @@ def occupation(
     points = np.asarray(fractional, dtype=np.float64).reshape(-1, 3) % 1.0 @ cell
     distance, image = tree.query(points, distance_upper_bound=margin)
     near = np.flatnonzero(np.isfinite(distance))
-    near = near[np.argsort(-distance[near], kind="stable")]
     kinds = np.array([SPECIES.index(symbol) for symbol in species], dtype=np.int8)
-    # Written from the farthest to the nearest atom: the nearest stays.
+    # Written from the farthest to the nearest atom: the nearest stays. Ties go by species, not by the order of atoms.
+    near = near[np.lexsort((kinds[near % atoms], -distance[near]))]
     result[near // atoms, image[near] % len(sites)] = kinds[near % atoms]
     return result
 
@@ -160,10 +169,9 @@ def cluster_counts(occupation: np.ndarray) -> np.ndarray:
     # float32 holds these integers exactly and lets the pair sums run as matrix products.
     present = (occupation[:, None] == np.arange(len(SPECIES))[:, None]).astype(np.float32)
     columns = [present.sum(axis=2)]
-    for table in neighbor_table(repeats):
-        adjacency = np.zeros((sites, sites), dtype=np.float32)
-        np.add.at(adjacency, (table, np.arange(sites)[:, None]), 1)
-        ordered = present @ adjacency @ present.swapaxes(1, 2)
+    for adjacency in _adjacency(repeats):
+        around = (present.reshape(-1, sites) @ adjacency).reshape(present.shape)
+        ordered = around @ present.swapaxes(1, 2)
         columns.append(np.stack([ordered[:, a, b] / (2 if a == b else 1) for a, b in PAIRS], axis=1))
     atoms = columns[0].sum(axis=1, dtype=np.float64)[:, None]
     return np.concatenate(columns, axis=1) / np.where(atoms > 0, atoms, np.nan)
