@@ -1,0 +1,166 @@
+"""Radial distribution functions of periodic structures (specification C; all pairs of species for interfaces, S34).
+
+g(r) is that of the infinite crystal: every periodic image counts, at any distance and in any cell, and a larger cell
+of the same crystal has the same g(r). Where half the shortest width of the cell is less than r, part of it is the
+period itself.
+
+`compatible=True` counts each pair of atoms of the 2 x 2 x 2 supercell once, at its nearest image, as Dismai-Bench
+does. That is the same number up to the length of the shortest lattice vector of the structure, and too small beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from cryingan.distances import pair_distances
+from cryingan.errors import CryinGANError
+from cryingan.lattice import SLACK, own_images, reduced_lattice
+from cryingan.metrics.bootstrap import DistanceOfMeans
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+R_MAX = 10.0
+BINS = 500
+# A distance this much below the edge of a bin lies on it, Angstrom: files hold some eight decimals, and an ideal
+# crystal must not depend on how its coordinates were rounded.
+ROUNDING = 1e-7
+
+Pair = tuple[str, str] | None
+
+
+def bin_centers(r_max: float = R_MAX, bins: int = BINS) -> np.ndarray:
+    """Mid-points of the bins, Angstrom, shape (bins,)."""
+    return (np.arange(bins) + 0.5) * r_max / bins
+
+
+def rdf(atoms: Atoms, pair: Pair = None, **options: object) -> np.ndarray:
+    """One radial distribution function of a structure, shape (bins,); arguments and errors as for `partial_rdfs`."""
+    return partial_rdfs(atoms, [pair], **options)[0]
+
+
+def partial_rdfs(
+    atoms: Atoms,
+    pairs: Sequence[Pair],
+    r_max: float = R_MAX,
+    bins: int = BINS,
+    centers: np.ndarray | None = None,
+    compatible: bool = False,
+) -> np.ndarray:
+    """Radial distribution functions of a structure: how much denser neighbours are than on average over the cell.
+
+    g_k = h_k / (N_centres rho 4 pi / 3 (r_{k+1}^3 - r_k^3)) with h_k the ordered pairs in bin k, rho = N / V of the
+    neighbours' species. Bins hold their lower edge, the last one also its upper.
+
+    Args:
+        atoms: the structure, taken as periodic in all directions.
+        pairs: for each function (species at the centre, species around it), or None for all atoms.
+        r_max: upper edge of the last bin, Angstrom.
+        bins: number of bins of equal width from 0.
+        centers: which atoms may be at the centre, bool, shape (atoms,), such as those of a region; neighbours are
+            never cut off. All atoms when not given.
+        compatible: count nearest images in the 2 x 2 x 2 supercell only (module docstring).
+
+    Returns:
+        g, dimensionless, shape (pairs, bins). NaN where a species, or any centre of it, is missing.
+
+    Raises:
+        CryinGANError: a coordinate is not finite, or the cell is flat.
+    """
+    species = sorted(set(atoms.get_chemical_symbols()))
+    kinds = np.array([species.index(symbol) for symbol in atoms.get_chemical_symbols()], dtype=np.int64)
+    chosen = np.ones(len(atoms), dtype=bool) if centers is None else np.asarray(centers, dtype=bool)
+    counts = _counts(atoms, kinds, chosen, len(species), r_max, bins, compatible)
+    central, present = (np.bincount(kind, minlength=len(species)) for kind in (kinds[chosen], kinds))
+    shells = np.diff(np.linspace(0, r_max, bins + 1) ** 3) * 4 * np.pi / 3 / atoms.cell.volume
+    result = np.full((len(pairs), bins), np.nan)
+    for row, pair in enumerate(pairs):
+        names = pair or (None, None)
+        inner, outer = ([rank for rank, symbol in enumerate(species) if name in (None, symbol)] for name in names)
+        expected = central[inner].sum() * present[outer].sum() if inner and outer else 0
+        if expected:
+            result[row] = counts[np.ix_(inner, outer)].sum(axis=(0, 1)) / (expected * shells)
+    return result
+
+
+def _counts(
+    atoms: Atoms, kinds: np.ndarray, chosen: np.ndarray, species: int, r_max: float, bins: int, compatible: bool
+) -> np.ndarray:
+    """Ordered pairs by kind of centre, kind of neighbour and bin, shape (species, species, bins)."""
+    cell = tuple(map(tuple, atoms.cell.tolist()))
+    reduced_lattice(cell)
+    if not np.isfinite(atoms.positions).all():
+        raise CryinGANError("a radial distribution function cannot be computed: a coordinate is not finite")
+    limit = r_max + ROUNDING
+    # Two images of an atom within the limit of another are a lattice vector of the supercell apart: below this length
+    # there is at most one, the nearest.
+    if compatible and own_images(cell, 1) <= limit:
+        center, neighbor, distance = _nearest_images(atoms, limit, np.flatnonzero(chosen))
+    else:
+        center, neighbor, distance = _all_images(atoms, limit, np.flatnonzero(chosen))
+    place = np.minimum(((distance + ROUNDING) * (bins / r_max)).astype(np.int64), bins - 1)
+    code = (kinds[center] * species + kinds[neighbor]) * bins + place
+    return np.bincount(code, minlength=species**2 * bins).reshape(species, species, bins)
+
+
+def _all_images(atoms: Atoms, limit: float, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centre, neighbour and distance of all ordered pairs within a limit over all periodic images."""
+    lattice = reduced_lattice(tuple(map(tuple, atoms.cell.tolist())))
+    fractional = atoms.cell.scaled_positions(atoms.positions) @ np.array(lattice.transform) % 1.0 % 1.0
+    images, owner = _images(fractional, limit * (1 + SLACK) / lattice.heights)
+    tree = cKDTree(fractional[centers] @ lattice.rows)
+    found = tree.sparse_distance_matrix(cKDTree(images @ lattice.rows), limit, output_type="ndarray")
+    center, neighbor, distance = centers[found["i"]], owner[found["j"]], found["v"]
+    itself = (center == neighbor) & (distance < ROUNDING)  # no lattice vector is this short
+    return center[~itself], neighbor[~itself], distance[~itself]
+
+
+def _images(fractional: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images of atoms in and around the cell, up to `reach` (3,) in fractions of it; also which atom each is of."""
+    owner = np.arange(len(fractional))
+    for axis in range(3):
+        far = int(np.ceil(reach[axis]))
+        shifted = fractional[:, axis, None] + np.arange(-far, far + 1)
+        point, shift = np.nonzero((shifted >= -reach[axis]) & (shifted <= 1 + reach[axis]))
+        fractional, owner = fractional[point], owner[point]
+        fractional[:, axis] = shifted[point, shift]
+    return fractional, owner
+
+
+def _nearest_images(atoms: Atoms, limit: float, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `_all_images`, but of each atom of the 2 x 2 x 2 supercell the nearest image only."""
+    fractional = atoms.cell.scaled_positions(atoms.positions)
+    copies = ((fractional + np.array(list(product((0, 1), repeat=3)))[:, None]) / 2).reshape(1, -1, 3)
+    supercell = torch.as_tensor(2 * atoms.cell.array)
+    distances = pair_distances(torch.as_tensor(copies), supercell, limit)[0, centers].numpy()
+    center, neighbor = np.nonzero(np.isfinite(distances))
+    return centers[center], neighbor % len(atoms), distances[center, neighbor]
+
+
+class RadialDistribution(DistanceOfMeans):
+    """Distance of the mean g(r) of structures to that of a reference (d_rdf).
+
+    Args:
+        reference: g of the reference structures, shape (structures, bins).
+        pair: as in `rdf`; so are `r_max`, `centers` excepted, and `compatible`. The reference gives the bins.
+        r_max: upper edge of the last bin, Angstrom.
+        compatible: as in `partial_rdfs`.
+    """
+
+    def __init__(
+        self, reference: np.ndarray, pair: Pair = None, r_max: float = R_MAX, compatible: bool = False
+    ) -> None:
+        super().__init__(reference)
+        bins = self.reference.shape[1]
+        self.options = {"pair": pair, "r_max": r_max, "bins": bins, "compatible": compatible}
+
+    def update(self, structures: Sequence[Atoms]) -> None:
+        """Add structures."""
+        rows = [rdf(atoms, **self.options) for atoms in structures]
+        super().update(np.reshape(rows, (-1, self.options["bins"])))
