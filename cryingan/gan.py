@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
+from cryingan.critic import critic_terms
 from cryingan.crystals import Crystals
 from cryingan.distances import neighbor_distances
 from cryingan.errors import TrainingDiverged
-from cryingan.losses import gradient_penalty, wasserstein
+from cryingan.losses import wasserstein
 from cryingan.means import EpochMeans
 from cryingan.networks import Discriminator, Generator, initialize
 from cryingan.randomness import generator
@@ -123,7 +124,7 @@ class CryinGAN(lightning.LightningModule):
             "distances": settings.distance_learning_rate,
         }
         optimizers = [
-            torch.optim.Adam(network.parameters(), lr=rates[name], betas=tuple(settings.betas))
+            torch.optim.Adam(network.parameters(), lr=rates[name], betas=tuple(settings.betas), fused=True)
             for name, network in self.networks.items()
         ]
         return optimizers, [StepLR(o, settings.schedule_epochs, settings.schedule_factor) for o in optimizers]
@@ -148,14 +149,11 @@ class CryinGAN(lightning.LightningModule):
             fake = self.features(self.generator(self._normal(len(batch), "critic noise", batch_idx)))
         loss, distance, parts = 0.0, 0.0, {}
         for name, discriminator in self.discriminators.items():
-            real_outputs, fake_outputs = discriminator(real[name]), discriminator(fake[name])
             mix = self._uniform(len(batch), f"interpolation of {name}", batch_idx)
-            penalty = gradient_penalty(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
-            gap = wasserstein(real_outputs, fake_outputs)
-            loss = loss + self.weights[name] * (penalty - gap)
-            distance = distance + self.weights[name] * gap
-            parts |= {f"real_{name}": real_outputs.mean(), f"fake_{name}": fake_outputs.mean()}
-            parts[f"penalty_{name}"] = penalty
+            terms = critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
+            loss = loss + self.weights[name] * terms.loss
+            distance = distance + self.weights[name] * (terms.real - terms.fake)
+            parts |= {f"real_{name}": terms.real, f"fake_{name}": terms.fake, f"penalty_{name}": terms.penalty}
         values = {"wasserstein": distance, "critic_loss": loss, **parts}
         trained = {name: optimizers[name] for name in self.discriminators}
         values |= self._descend(loss, trained, values, batch_idx)
