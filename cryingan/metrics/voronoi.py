@@ -1,0 +1,167 @@
+"""Faces of Voronoi cells as pymatgen's VoronoiNN has them: every cell among the atoms of a sphere around its own.
+
+A cell is an intersection of half-spaces, one for each atom around. By duality its corners are the facets of the convex
+hull of the inverted atoms: one small hull for each centre, and no tessellation of a whole sphere.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from ase import Atoms
+from scipy.spatial import ConvexHull, QhullError
+
+from cryingan.errors import CryinGANError
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+COINCIDENT = 1e-3
+"""Atoms nearer than this are at one place, Angstrom: no plane can be told to lie between them."""
+# Inverse distance of a corner, 1/Angstrom, below which it is rounding and the cell is open.
+OPEN = 1e-13
+
+
+class Faces(NamedTuple):
+    """Faces of the Voronoi cells of several centres, sorted by centre."""
+
+    centre: np.ndarray
+    """Position in the list of centres, shape (faces,)."""
+    neighbor: np.ndarray
+    """Index of the atom behind the face, shape (faces,)."""
+    vector: np.ndarray
+    """From the centre to that image of the neighbour, Angstrom, shape (faces, 3)."""
+    solid_angle: np.ndarray
+    """That the face takes, seen from the centre, steradian, shape (faces,)."""
+    area: np.ndarray
+    """Of the face, Angstrom^2, shape (faces,)."""
+
+
+def voronoi_faces(atoms: Atoms, centres: np.ndarray, cutoff: float = 7.0) -> Faces:
+    """Faces of the Voronoi cells of some atoms, each among the periodic images within the cutoff of its own atom.
+
+    Where these leave the cell open, as beside a vacuum, the cutoff is doubled until the cell closes. A closed cell
+    stays as it is, even if an atom beyond the cutoff would cut it: pymatgen does the same, and these are its numbers.
+
+    Args:
+        atoms: structure, periodic along all axes; positions need not be wrapped.
+        centres: indices of atoms, shape (centres,).
+        cutoff: first radius of the spheres, Angstrom.
+
+    Raises:
+        CryinGANError: the structure is not periodic or flat, a position is not finite, two atoms coincide.
+    """
+    structure = pymatgen_structure(atoms)
+    diagonals = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]]) @ atoms.cell.array
+    longest = np.linalg.norm(diagonals, axis=1).max() + 0.01
+    waiting, parts = np.arange(len(centres)), []
+    while True:
+        place, neighbor, vector = _surroundings(structure, centres[waiting], cutoff)
+        closed, corners = _closed_cells(np.searchsorted(place, np.arange(len(waiting) + 1)), vector)
+        face, solid_angle, area = _measure(*corners, vector)
+        parts.append((waiting[place[face]], neighbor[face], vector[face], solid_angle, area))
+        if closed.all():
+            break
+        if cutoff >= longest:
+            raise CryinGANError(f"the Voronoi cell of atom {centres[waiting[~closed][0]] + 1} does not close")
+        waiting, cutoff = waiting[~closed], min(2 * cutoff, longest + 0.001)
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    return Faces(*(column[order] for column in columns))
+
+
+def pymatgen_structure(atoms: Atoms) -> Structure:
+    """The same structure in pymatgen; `voronoi_faces` lists the errors."""
+    from pymatgen.core import Lattice, Structure
+
+    if not atoms.pbc.all():
+        raise CryinGANError(f"the structure must be periodic along all axes; its pbc is {atoms.pbc.tolist()}")
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise CryinGANError("a position or a lattice vector is not finite")
+    if abs(atoms.cell.volume) < COINCIDENT:
+        raise CryinGANError(f"the cell is flat; its volume is {atoms.cell.volume:g} Angstrom^3")
+    symbols = atoms.get_chemical_symbols()
+    return Structure(Lattice(atoms.cell.array), symbols, atoms.positions, coords_are_cartesian=True)
+
+
+def _surroundings(
+    structure: Structure, centres: np.ndarray, cutoff: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Place in the list of centres, atom and vector of all atoms within the cutoff, sorted by centre and distance."""
+    sites = [structure[int(centre)] for centre in centres]
+    place, neighbor, image, distance = structure.get_neighbor_list(cutoff, sites, exclude_self=False)
+    near = distance < COINCIDENT
+    own = near & (neighbor == centres[place]) & (image == 0).all(axis=1)
+    if (near & ~own).any():
+        first = np.flatnonzero(near & ~own)[0]
+        pair = sorted((int(centres[place[first]]) + 1, int(neighbor[first]) + 1))
+        raise CryinGANError(f"atoms {pair[0]} and {pair[1]} coincide ({distance[first]:.2g} Angstrom); move them apart")
+    order = np.lexsort((distance, place))
+    place, neighbor, image = (column[order[~own[order]]] for column in (place, neighbor, image))
+    positions = structure.cart_coords
+    return place, neighbor, positions[neighbor] + image @ structure.lattice.matrix - positions[centres[place]]
+
+
+def _closed_cells(bounds: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Corners of the cells that close.
+
+    Args:
+        bounds: the vectors of cell i are rows bounds[i] to bounds[i + 1].
+        vector: from centres to atoms around, shape (rows, 3).
+
+    Returns:
+        Which cells close, and all corners of every face: row of the face, shape (corners,), and point, (corners, 3).
+    """
+    inverted = 2 * vector / np.einsum("ij,ij->i", vector, vector)[:, None]
+    closed = np.zeros(len(bounds) - 1, dtype=bool)
+    rows, planes = [np.zeros((0, 3), dtype=int)], [np.zeros((0, 4))]
+    for cell, (start, end) in enumerate(pairwise(bounds)):
+        try:
+            hull = ConvexHull(inverted[start:end])
+        except (QhullError, ValueError):  # fewer than four points, or all of them in a plane
+            continue
+        if hull.equations[:, 3].max() < -OPEN:
+            closed[cell] = True
+            rows.append(hull.simplices + start)
+            planes.append(hull.equations)
+    plane = np.concatenate(planes)
+    return closed, (np.concatenate(rows).ravel(), np.repeat(-plane[:, :3] / plane[:, 3:], 3, axis=0))
+
+
+def _measure(row: np.ndarray, point: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Faces from their corners in any order, some repeated: rows with a face, solid angles, areas.
+
+    Args:
+        row: of the vector that the face halves, shape (corners,).
+        point: corners relative to the centre, shape (corners, 3).
+        vector: from centres to neighbours, shape (rows, 3).
+    """
+    face, owner, corners = np.unique(row, return_inverse=True, return_counts=True)
+    middle = np.stack([np.bincount(owner, point[:, axis], len(face)) for axis in range(3)], axis=1) / corners[:, None]
+    normal = vector[face] / np.linalg.norm(vector[face], axis=1, keepdims=True)
+    right = np.cross(normal, np.eye(3)[np.abs(normal).argmin(axis=1)])
+    up = np.cross(normal, right)
+    arm = point - middle[owner]
+    angle = np.arctan2(np.einsum("ij,ij->i", arm, up[owner]), np.einsum("ij,ij->i", arm, right[owner]))
+    order = np.lexsort((angle, owner))
+    following = np.arange(1, len(order) + 1)
+    ends = np.cumsum(corners)
+    following[ends - 1] = ends - corners
+    # Triangles between the middle of a face and its edges; none is turned over, since faces are convex.
+    a, b, c = middle[owner[order]], point[order], point[order[following]]
+    twice_area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    return (
+        face,
+        np.bincount(owner[order], _solid_angle(a, b, c), len(face)),
+        np.bincount(owner[order], twice_area, len(face)) / 2,
+    )
+
+
+def _solid_angle(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Solid angles of triangles seen from the origin (Van Oosterom and Strackee, IEEE Trans. Biomed. Eng. 30, 125)."""
+    lengths = [np.linalg.norm(corner, axis=1) for corner in (a, b, c)]
+    products = [np.einsum("ij,ij->i", *pair) for pair in ((b, c), (c, a), (a, b))]
+    triple = np.abs(np.einsum("ij,ij->i", a, np.cross(b, c)))
+    return 2 * np.arctan2(triple, np.prod(lengths, axis=0) + sum(x * y for x, y in zip(products, lengths, strict=True)))
