@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +14,8 @@ from cryingan.cards import PotentialCard
 from cryingan.crystals import Crystals
 from cryingan.data_cards import DataCard
 from cryingan.errors import CryinGANError
-from cryingan.files import replace_file
 from cryingan.potentials import Potential
+from cryingan.training_energies import training_energies
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +115,9 @@ def interface_factor(n_atoms: int, area: float) -> float:
     return ELEMENTARY_CHARGE * n_atoms / (area * SQUARE_ANGSTROM)
 
 
-def energy_scale(card: DataCard, training: Crystals, potential: Potential, cache: str | Path) -> EnergyScale:
+def energy_scale(
+    card: DataCard, training: Crystals, potential: Potential, cache: str | Path, **computing: Any
+) -> EnergyScale:
     """The energy scale of a data set for a potential.
 
     Args:
@@ -124,51 +125,32 @@ def energy_scale(card: DataCard, training: Crystals, potential: Potential, cache
         training: its training structures.
         potential: what gives the energies.
         cache: folder that keeps training energies; only used when the card lists no cut-off for the potential.
+        **computing: where and how long they are computed, as `training_energies` takes it.
 
     Returns:
         The scale: J/m^2 above the cut-off for an interface, eV/atom above it for bulk.
 
     Raises:
-        CryinGANError: the potential does not know an element, or the cache cannot be written.
+        CryinGANError: the potential does not know an element, an energy is not finite, or time is up.
     """
     zero = card.cutoff(potential.card)
     if zero is None:
-        zero = card.cutoff_by_rule(training_energies(training, potential, cache))
+        if potential.card.name in {cutoff["potential"] for cutoff in card.cutoffs}:
+            log.warning(
+                "the data card has a cut-off for another %s, not for this one (hash %s): it is set by the card's rule",
+                potential.card.name,
+                potential.card.hash,
+            )
+        zero = card.cutoff_by_rule(training_energies(training, potential, cache, **computing))
     factor = 1.0
     if card.kind == "interface":
         factor = interface_factor(len(training.species), interface_area(training.cell, card.area_axis))
     return EnergyScale(zero, factor, UNITS[card.kind], potential.card)
 
 
-def training_energies(training: Crystals, potential: Potential, cache: str | Path) -> np.ndarray:
-    """Energies of the training structures as they are, computed once for each data set and potential.
-
-    Args:
-        training: structures.
-        potential: what gives the energies.
-        cache: folder for the file that keeps them.
-
-    Returns:
-        eV/atom, shape (structures,).
-
-    Raises:
-        CryinGANError: the potential does not know an element, an energy is not finite, or `cache` cannot be written.
-    """
-    path = Path(cache) / f"energies-{_crystals_hash(training)[:16]}-{potential.card.hash[:16]}.npy"
-    if path.exists():
-        return np.load(path, allow_pickle=False)
-    log.info("computing the energies of %d training structures with %s", len(training), potential.card.name)
-    energies = potential.evaluate(training.to_ase())[0] / len(training.species)
-    if not np.isfinite(energies).all():
-        first = int(np.flatnonzero(~np.isfinite(energies))[0])
-        raise CryinGANError(f"training structure {first} has no finite energy with {potential.card.name}")
-    _store(energies, path)
-    return energies
-
-
 @dataclass(frozen=True)
 class Fraction:
-    """A fraction of the generated structures with the ends of its 95 % bootstrap interval."""
+    """A fraction of the generated structures with the ends of its 95 % interval."""
 
     value: float
     low: float
@@ -176,24 +158,18 @@ class Fraction:
 
 
 def fractions_below(
-    energies: Energies,
-    n_generated: int,
-    thresholds: Sequence[float] = THRESHOLDS,
-    repetitions: int = 1000,
-    seed: int = 7,
+    energies: Energies, n_generated: int, thresholds: Sequence[float] = THRESHOLDS
 ) -> dict[float, Fraction]:
     """Which part of the generated structures lies at or below each threshold.
 
     Structures without a relaxed energy (NaN in `energies`, or missing from it) count as generated and never as below.
-    The interval is the percentile bootstrap over generated structures: unlike the pivotal one of spec B.5 it stays
-    within 0 and 1.
+    The interval is Wilson's score interval (E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927)): a bootstrap of 0 of n
+    would end at 0, as if no further sample could be below.
 
     Args:
         energies: of the structures that were relaxed.
         n_generated: structures that were generated.
         thresholds: in the unit of `energies`.
-        repetitions: bootstrap samples.
-        seed: seed of the bootstrap; all thresholds share its draws.
 
     Returns:
         A fraction for each threshold.
@@ -201,34 +177,13 @@ def fractions_below(
     Raises:
         CryinGANError: fewer were generated than have energies, or none.
     """
+    from scipy.stats import binomtest
+
     if n_generated < max(1, len(energies)):
         raise CryinGANError(f"n_generated={n_generated} must be at least 1 and at least the {len(energies)} energies")
-    values = np.full(n_generated, np.nan)
-    values[: len(energies)] = energies.values
-    return {threshold: _fraction(values <= threshold, repetitions, seed) for threshold in thresholds}
-
-
-def _fraction(below: np.ndarray, repetitions: int, seed: int) -> Fraction:
-    random = np.random.default_rng(seed)
-    means = [below[random.choice(len(below), size=len(below))].mean() for _ in range(repetitions)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Fraction(float(below.mean()), float(low), float(high))
-
-
-def _store(energies: np.ndarray, path: Path) -> None:
-    """Write the cache; runs of a sweep may all do so at once, each through a file of its own."""
-    own = path.with_suffix(f".{os.getpid()}.npy")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replace_file(own) as file:
-            np.save(file, energies, allow_pickle=False)
-        own.replace(path)
-    except OSError as error:
-        raise CryinGANError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _crystals_hash(crystals: Crystals) -> str:
-    digest = hashlib.sha256(" ".join(crystals.species).encode())
-    digest.update(np.ascontiguousarray(crystals.cell).tobytes())
-    digest.update(np.ascontiguousarray(crystals.fractional).tobytes())
-    return digest.hexdigest()
+    fractions = {}
+    for threshold in thresholds:
+        below = int((energies.values <= threshold).sum())
+        interval = binomtest(below, n_generated).proportion_ci(0.95, method="wilson")
+        fractions[threshold] = Fraction(below / n_generated, float(interval.low), float(interval.high))
+    return fractions

@@ -93,8 +93,16 @@ def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
     return model.eval().requires_grad_(False), scale, shift, offsets.numpy().astype(np.float64)
 
 
+def published_references(weights: str) -> Sequence[Mapping]:
+    """References of the published model that has these weights (their hash); empty for any others."""
+    return next((model["references"] for model in PUBLISHED if model["hash"] == weights), ())
+
+
 def name_and_references(folder: Path, name: str, weights: str) -> tuple[str, Sequence[Mapping]]:
-    """Name and references from the folder's card, or from the published model of the same hash or name."""
+    """Name and references from the folder's card, or else the name of the published model with these weights.
+
+    A folder that only has the name of a published model gets that model's references.
+    """
     path = folder / CARD_FILE
     if path.is_file():
         try:
@@ -103,9 +111,13 @@ def name_and_references(folder: Path, name: str, weights: str) -> tuple[str, Seq
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CryinGANError(f"{path} is no card with a name and references: {error!r}") from error
         if owner != weights:
-            raise CryinGANError(f"{path} is the card of other weights: {owner[:12]}, these are {weights[:12]}")
+            raise CryinGANError(
+                f"{path} is the card of other weights: {owner[:12]}, these are {weights[:12]}; remove it"
+            )
         return title, references
     for model in PUBLISHED:
-        if weights == model["hash"] or name == model["name"]:
-            return model["name"], model["references"]
+        if weights == model["hash"]:
+            return model["name"], ()
+        if name == model["name"]:
+            return name, model["references"]
     return name, ()

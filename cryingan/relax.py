@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,9 @@ from cryingan.errors import CryinGANError
 from cryingan.journal import Journal
 from cryingan.optimizers import OPTIMIZERS, Fire
 from cryingan.potentials import Potential, PotentialCard
+from cryingan.progress import reported
 from cryingan.relaxation import Relaxed, Settings
-from cryingan.workers import CONNECT, Task, relax_here, relax_in_workers
-
-BACKENDS = ("serial", *CONNECT)
-SECONDS_BETWEEN_LINES = 30.0
+from cryingan.workers import Task, in_processes, relax_here, relax_in_workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +92,7 @@ def relax(
             anew by the next call on the same folder.
         progress: report on stderr how many have ended and how long the rest will take.
         **settings: fields of `cryingan.relaxation.Settings`: optimizer, fmax, max_steps, min_distance, max_force,
-            max_energy, max_displacement, fire.
+            max_energy, max_displacement, fire, frames (`cryingan.trajectory.read_frames` reads them from `output`).
 
     Returns:
         One entry per structure, sorted by sample number.
@@ -109,21 +106,20 @@ def relax(
     samples = np.arange(len(crystals)) if numbers is None else np.asarray(numbers, dtype=int)
     if len(samples) != len(crystals) or len(np.unique(samples)) != len(samples):
         raise CryinGANError(f"numbers: {len(crystals)} structures need as many different sample numbers")
-    if backend not in BACKENDS:
-        raise CryinGANError(f"unknown backend {backend!r}: use {', '.join(BACKENDS)}")
+    elsewhere = in_processes(potential, backend, processes)
 
     journal = Journal(output, crystals, samples, potential.card, settings) if output is not None else None
     finished = journal.finished if journal else set()
     waiting = [(int(sample), crystals.fractional[i]) for i, sample in enumerate(samples) if sample not in finished]
     task = Task(json.dumps(potential.spec), crystals.cell, crystals.species, settings, deadline)
-    if backend == "serial" or not str(potential.device).startswith("cpu") or (backend, processes) == ("loky", 1):
-        ending = relax_here(task, waiting, potential)
-    else:
+    if elsewhere:
         ending = relax_in_workers(task, waiting, backend, processes, address)
+    else:
+        ending = relax_here(task, waiting, potential)
 
     ended = []
     with closing(ending):
-        for relaxed in _reported(ending, len(waiting)) if progress else ending:
+        for relaxed in reported(ending, len(waiting), "relaxing", "relaxed") if progress else ending:
             if journal:
                 journal.append(relaxed)
             else:
@@ -157,22 +153,3 @@ def _results(ended: list[Relaxed], crystals: Crystals, card: PotentialCard) -> R
     positions = np.array([relaxed.positions for relaxed in ended]).reshape(-1, len(crystals.species), 3)
     final = Crystals(positions @ np.linalg.inv(crystals.cell), crystals.cell, crystals.species)
     return RelaxationResults(**columns, crystals=final, potential=card)
-
-
-def _reported(ending: Iterator[Relaxed], total: int) -> Iterator[Relaxed]:
-    """Pass results through; a bar with the time left on a terminal, otherwise a line now and then."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    if console.is_terminal:
-        yield from track(ending, "relaxing", total=total, console=console)
-        return
-    start = last = time.monotonic()
-    for done, relaxed in enumerate(ending, 1):
-        yield relaxed
-        now = time.monotonic()
-        if done == total or now - last >= SECONDS_BETWEEN_LINES:
-            left = (now - start) / done * (total - done)
-            print(f"relaxed {done} of {total}, {left:.0f} s left", file=sys.stderr, flush=True)
-            last = now

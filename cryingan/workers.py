@@ -40,6 +40,18 @@ class Task:
     deadline: float
 
 
+def in_processes(potential: Potential, backend: str, processes: int | None) -> bool:
+    """Whether other processes do the work: a potential on a GPU, and one process alone, do it here.
+
+    Raises:
+        CryinGANError: unknown backend.
+    """
+    if backend not in BACKENDS:
+        raise CryinGANError(f"unknown backend {backend!r}: use {', '.join(BACKENDS)}")
+    here = backend == "serial" or not str(potential.device).startswith("cpu") or (backend, processes) == ("loky", 1)
+    return not here
+
+
 def relax_here(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential) -> Iterator[Relaxed]:
     """Relax in this process, in batches as large as the potential takes.
 
@@ -150,6 +162,7 @@ def _ray(address: str | None) -> Iterator[dict[str, Any]]:
 
 
 CONNECT = {"loky": _loky, "dask": _dask, "ray": _ray}
+BACKENDS = ("serial", *CONNECT)
 
 
 _ONE_AT_A_TIME = threading.Lock()  # a worker may have several threads; calculators and models are not made for that

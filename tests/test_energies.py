@@ -4,9 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binom
 
-from cryingan import energies as module
 from cryingan.cards import PotentialCard
 from cryingan.crystals import Crystals
 from cryingan.data_cards import DataCard, read_data_card
@@ -18,7 +16,6 @@ from cryingan.energies import (
     interface_area,
     interface_factor,
     require_same_potential,
-    training_energies,
 )
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
@@ -77,34 +74,11 @@ def test_cutoff_by_the_rule_of_the_card(card, zero, training, tmp_path):
         assert scale.normalise(energies, potential.card).values.mean() == pytest.approx(0, abs=1e-14)
 
 
-def test_training_energies_are_cached_per_data_and_potential(training, tmp_path, monkeypatch):
-    potential, other = load_potential("pair"), load_potential("pair", depth=0.6)
-    first = training_energies(training, potential, tmp_path)
-    monkeypatch.setattr(potential, "evaluate", None)
-    np.testing.assert_array_equal(training_energies(training, potential, tmp_path), first)
-    assert np.abs(training_energies(training, other, tmp_path) - first).min() > 0
-    with pytest.raises(TypeError):
-        training_energies(training[:5], potential, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
-
-    def killed(file, *_, **__):
-        file.write(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(module.np, "save", killed)
-    with pytest.raises(KeyboardInterrupt):
-        training_energies(training[:4], other, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
-    blocked = tmp_path / "file"
-    blocked.touch()
-    with pytest.raises(CryinGANError, match="cannot be written"):
-        training_energies(training, other, blocked)
-
-
-def test_training_structure_without_energy_is_named(training, tmp_path):
-    training.fractional[3, 1, 2] = np.nan
-    with pytest.raises(CryinGANError, match="training structure 3"):
-        training_energies(training, load_potential("pair"), tmp_path)
+def test_a_cut_off_for_other_weights_of_the_same_name_is_reported(training, tmp_path, caplog):
+    listed = {"potential": "pair", "hash": "1" * 64, "energy_per_atom": -1.5}
+    scale = energy_scale(DataCard(cutoffs=(listed,)), training, load_potential("pair"), tmp_path, backend="serial")
+    assert scale.zero != -1.5
+    assert "cut-off for another pair" in caplog.text
 
 
 def test_potentials_are_never_mixed():
@@ -132,12 +106,25 @@ def test_fractions_are_of_generated_structures():
             fractions_below(relaxed, wrong)
 
 
-@pytest.mark.parametrize("below", [0, 5, 30, 100])
-def test_bootstrap_interval_is_the_binomial_one(below):
+@pytest.mark.parametrize("below", [0, 1, 5, 30, 99, 100])
+def test_interval_covers_what_such_samples_may_come_from(below):
+    """Its ends are the fractions from which the observed one is 1.96 standard deviations away."""
     energies = Energies(np.repeat([-1.0, 1.0], [below, 100 - below]), "J/m^2", PAPER)
     fraction = fractions_below(energies, 100)[0.0]
-    expected = binom.ppf([0.025, 0.975], 100, below / 100) / 100
-    np.testing.assert_allclose([fraction.low, fraction.high], expected, atol=0.0101)  # one structure
+    assert 0 <= fraction.low <= fraction.value <= fraction.high <= 1
+    assert fraction.high - fraction.low > 0.03, "no interval of no width, not for 0 of 100 either"
+    for end in (fraction.low, fraction.high):
+        deviation = abs(end - below / 100) / math.sqrt(end * (1 - end) / 100) if 0 < end < 1 else 1.959964
+        assert deviation == pytest.approx(1.959964, abs=1e-5)
+
+
+def test_more_samples_narrow_the_interval():
+    widths = []
+    for n in (10, 100, 1000):
+        fraction = fractions_below(Energies(np.repeat([-1.0, 1.0], [n // 10, n - n // 10]), "J/m^2", PAPER), n)[0.0]
+        widths.append(fraction.high - fraction.low)
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] / widths[2] == pytest.approx(10, rel=0.3)
 
 
 @pytest.mark.parametrize("name", ["set.extxyz", "set.extxyz.gz", "set", "set.v2.extxyz"])

@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import shutil
-import sys
 import types
 from pathlib import Path
 
@@ -295,61 +293,6 @@ def test_m3gnet_on_a_gpu_equals_the_cpu(m3gnet):
     np.testing.assert_allclose(forces, expected[1], atol=1e-4)
 
 
-@needs_weights
-def test_m3gnet_convention_comes_from_the_references(caplog):
-    as_loaded = -7.45390  # what matgl >= 3 gives for the published weights
-    caplog.set_level("INFO")
-    potential = load_potential("m3gnet", str(WEIGHTS), references=[as_reference(MOS, as_loaded)])
-    assert potential.evaluate([MOS])[0][0] == pytest.approx(as_loaded, abs=REFERENCE_TOLERANCE)
-    assert "source atom" in caplog.text
-    with pytest.raises(CryinGANError, match=r"neither .*source: MoS -7\.4539.*destination: MoS -10\.8243"):
-        load_potential("m3gnet", str(WEIGHTS), references=[as_reference(MOS, -9.0)])
-    silicon = bulk("Si")
-    with pytest.raises(CryinGANError, match="both of the message conventions"):
-        load_potential("m3gnet", str(WEIGHTS), references=[as_reference(silicon, -10.8, 1.0)])
-
-
-@needs_weights
-def test_m3gnet_card_in_the_folder(tmp_path):
-    from cryingan.m3gnet import write_card
-
-    folder = tmp_path / "mine"
-    shutil.copytree(WEIGHTS, folder)
-    card = write_card(folder, "mine", [MOS])
-    torch.manual_seed(1)
-    potential = load_potential("m3gnet", str(folder))
-    drawn = torch.rand(1)
-    assert potential.card == card
-    assert drawn == torch.rand(1, generator=torch.manual_seed(1)), "loading disturbs the random numbers of a training"
-    content = json.loads((folder / "card.json").read_text())
-    (folder / "card.json").write_text(json.dumps({**content, "hash": "0" * 64}))
-    with pytest.raises(CryinGANError, match="card of other weights: 000000000000"):
-        load_potential("m3gnet", str(folder))
-
-
-@needs_weights
-def test_m3gnet_without_references_or_with_other_files_is_refused(tmp_path):
-    state, settings = (
-        torch.load(WEIGHTS / name, map_location="cpu", weights_only=True) for name in ("state.pt", "model.pt")
-    )
-    torch.save({**state, "data_mean": torch.tensor(1.0)}, tmp_path / "state.pt")
-    torch.save(settings, tmp_path / "model.pt")
-    with pytest.raises(CryinGANError, match=r"no card\.json"):
-        load_potential("m3gnet", str(tmp_path))
-    canary = tmp_path / "canary"
-    hostile = {"@class": "Popen", "@module": "subprocess", "init_args": {"args": ["touch", str(canary)]}}
-    torch.save({**settings, "model": hostile}, tmp_path / "model.pt")
-    with pytest.raises(CryinGANError, match="cannot be loaded as an M3GNet"):
-        load_potential("m3gnet", str(tmp_path))
-    (tmp_path / "state.pt").write_bytes((WEIGHTS / "state.pt").read_bytes()[:1000])
-    with pytest.raises(CryinGANError, match="cannot be loaded as an M3GNet"):
-        load_potential("m3gnet", str(tmp_path))
-    (tmp_path / "state.pt").unlink()
-    with pytest.raises(CryinGANError, match=r"state\.pt cannot be read"):
-        load_potential("m3gnet", str(tmp_path))
-    assert not canary.exists()
-
-
 def test_hub_name_is_fetched_and_a_failure_is_one_line(monkeypatch):
     import huggingface_hub
 
@@ -363,25 +306,6 @@ def test_hub_name_is_fetched_and_a_failure_is_one_line(monkeypatch):
     with pytest.raises(CryinGANError, match=r"M3GNet-X is no folder.*no network$"):
         load_potential("m3gnet", "M3GNet-X")
     assert asked == [("materialyze/M3GNet-X", "model.pt")]
-
-
-def test_chgnet_missing_package_is_one_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "chgnet", None)
-    with pytest.raises(CryinGANError, match="pip install chgnet"):
-        load_potential("chgnet")
-
-
-def test_chgnet():
-    pytest.importorskip("chgnet")
-    from chgnet.model import CHGNetCalculator
-
-    frames = [rattled(MOS.repeat((2, 1, 1))), bulk("NaCl", "rocksalt", a=5.7)]
-    potential = load_potential("chgnet")
-    energies, forces = potential.evaluate(frames)
-    for frame, energy, force in zip(frames, energies, forces, strict=True):
-        frame.calc = CHGNetCalculator(use_device="cpu")
-        assert energy == pytest.approx(frame.get_potential_energy(), abs=2e-5 * len(frame))
-        np.testing.assert_allclose(force, frame.get_forces(), atol=BATCH_TOLERANCE)
 
 
 def test_a_structure_that_a_calculator_cannot_do_touches_no_other():

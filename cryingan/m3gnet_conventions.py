@@ -1,0 +1,42 @@
+"""The two message conventions of M3GNet weights in matgl's format."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from matgl.layers._graph_convolution import M3GNetGraphConv
+from matgl.utils.maths import scatter_add
+
+
+class DestinationGraphConv(M3GNetGraphConv):
+    """The convolution as it was up to matgl 2: messages are summed at the destination atom of an edge."""
+
+    def node_update_(
+        self,
+        edge_index: torch.Tensor,
+        edge_feat: torch.Tensor,
+        node_feat: torch.Tensor,
+        rbf: torch.Tensor,
+        u_per_edge: torch.Tensor | None,
+        num_nodes: int,
+    ) -> torch.Tensor:
+        """Update of the atoms (M3GNet paper, eq. 5), shape (atoms, features)."""
+        inputs = [node_feat[edge_index[0]], node_feat[edge_index[1]], edge_feat]
+        if self.include_state:
+            inputs.append(u_per_edge)
+        messages = self.node_update_func(torch.hstack(inputs)) * self.node_weight_func(rbf)
+        return scatter_add(messages, edge_index[1], dim_size=num_nodes, dim=0)
+
+
+CONVENTIONS = {"source": M3GNetGraphConv, "destination": DestinationGraphConv}
+
+
+def identity(weights: str, convention: str) -> str:
+    """SHA-256 of what makes the energies: the same weights are two potentials in the two conventions.
+
+    Args:
+        weights: SHA-256 of the weight files.
+        convention: `source` or `destination`.
+    """
+    return hashlib.sha256(f"{weights} {convention}".encode()).hexdigest()
