@@ -87,6 +87,13 @@ def resampled_counts(
     return np.stack([np.bincount(sample, minlength=structures) for sample in samples]).astype(np.float64)
 
 
+def mean_row(per_structure: np.ndarray) -> np.ndarray:
+    """Mean over the structures that have a row, shape (...) from (structures, ...); NaN when none has."""
+    rows = np.asarray(per_structure, dtype=np.float64)
+    rows = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
+    return rows.mean(axis=0) if len(rows) else np.full(rows.shape[1:], np.nan)
+
+
 def mean_interval(per_structure: np.ndarray, **bootstrap: int) -> Interval:
     """The mean over structures of a number or a curve, (structures,) or (structures, points), with its interval."""
     return pivotal_interval(per_structure, lambda means: means, **bootstrap)
@@ -108,13 +115,11 @@ def distance_of_means(
     Returns:
         The distance; NaN with a reason when a side has no structure.
     """
-    reference = np.asarray(reference, dtype=np.float64)
-    generated = np.reshape(generated, (-1, reference.shape[1]))
-    reference = reference[np.isfinite(reference).all(axis=1)]
-    if len(reference) == 0:
-        return _interval(np.nan, np.nan, np.nan, 0, "no reference structure to take a mean of")
+    target = mean_row(reference)
+    generated = np.reshape(generated, (-1, len(target)))
     measure = distance_measure(distance)
-    target = reference.mean(axis=0)
+    if not np.isfinite(target).all():
+        return _interval(np.nan, np.nan, np.nan, 0, "no reference structure to take a mean of")
     return pivotal_interval(generated, lambda means: measure(means, target), **bootstrap)
 
 

@@ -1,0 +1,108 @@
+"""Distances between the mean coordination-motif fingerprints of two sets of structures (specification B.5, C).
+
+Everything starts from arrays of `motifs.fingerprints`, one per structure: stacked, or a sequence where structures
+differ in their number of atoms. A structure counts as much as any other, however many atoms of a species it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from cryingan.metrics.bootstrap import Interval, as_tensors, distance_of_means, gathered
+
+ALL = "d_all"
+Rows = Mapping[str, np.ndarray]
+PerStructure = np.ndarray | Sequence[np.ndarray]
+
+
+def site_means(fingerprints: PerStructure, masks: PerStructure | None = None) -> np.ndarray:
+    """Mean fingerprint of each structure.
+
+    Args:
+        fingerprints: of one species, shape (structures, sites, features), or for each structure (sites, features).
+        masks: which sites count, bool, shape (structures, sites), such as those of a region; all when not given.
+
+    Returns:
+        Shape (structures, features); NaN for a structure without a site.
+    """
+    features = np.shape(fingerprints[0] if len(fingerprints) else fingerprints)[-1]
+    rows = np.full((len(fingerprints), features), np.nan)
+    for row, sites in enumerate(fingerprints):
+        kept = sites if masks is None else sites[masks[row]]
+        if len(kept):
+            rows[row] = kept.mean(axis=0, dtype=np.float64)
+    return rows
+
+
+def motif_distances(
+    generated: Rows, reference: Rows, sites: Mapping[str, float], distance: str = "euclidean", **bootstrap: int
+) -> dict[str, Interval]:
+    """d_X of every species and d_all, with intervals (B.5).
+
+    For d_all the mean fingerprints of the species are averaged by their numbers of sites, those of the reference on
+    both sides.
+
+    Args:
+        generated: for each species the mean fingerprints of structures, shape (structures, features).
+        reference: likewise; a mean that is known already is a single row.
+        sites: atoms of each species in a structure, such as {"Li": 72, "Co": 36, "Sc": 12}.
+        distance: `euclidean` or `cosine`.
+        bootstrap: as in `bootstrap.pivotal_interval`.
+
+    Returns:
+        `d_Li` and so on in the order of `sites`, then `d_all`; NaN with a reason where a species is missing.
+    """
+    total = sum(sites.values())
+    rows = {f"d_{species}": (generated[species], reference[species]) for species in sites}
+    rows[ALL] = tuple(sum(sites[s] / total * side[s] for s in sites) for side in (generated, reference))
+    lacking = [s for s in sites for side in (generated, reference) if not np.isfinite(side[s]).all(axis=1).any()]
+    distances = {}
+    for name, sides in rows.items():
+        interval = distance_of_means(*sides, distance, **bootstrap)
+        of = [species for species in dict.fromkeys(lacking) if name in (f"d_{species}", ALL)]
+        reason = f"{interval.reason}: {', '.join(of)} is missing" if of else interval.reason
+        distances[name] = replace(interval, reason=reason)
+    return distances
+
+
+class MotifDistance(Metric):
+    """Distances d_X of species and d_all to a reference, over all structures given to `update` (on all ranks).
+
+    Args:
+        reference: for each species the mean fingerprints of structures, shape (structures, features).
+        sites: as in `motif_distances`.
+        distance: `euclidean` or `cosine`.
+    """
+
+    higher_is_better = False
+    full_state_update = False
+
+    def __init__(self, reference: Rows, sites: Mapping[str, float], distance: str = "euclidean") -> None:
+        super().__init__()
+        self.reference, self.sites, self.distance = dict(reference), dict(sites), distance
+        for species in sites:
+            self.add_state(f"rows_{species}", [], dist_reduce_fx="cat")
+
+    def update(self, fingerprints: Mapping[str, PerStructure]) -> None:
+        """Add structures by the fingerprints of their atoms, for each species as in `site_means`."""
+        for species in self.sites:
+            rows = site_means(fingerprints[species]).reshape(-1, self.reference[species].shape[1])
+            getattr(self, f"rows_{species}").append(torch.as_tensor(rows, device=self.device))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Float64 scalars `d_Li`, `d_Li_low`, `d_Li_high` ... `d_all_high`; NaN where nothing was given."""
+        generated = {
+            species: gathered(getattr(self, f"rows_{species}")).reshape(-1, self.reference[species].shape[1])
+            for species in self.sites
+        }
+        result = {}
+        for name, interval in motif_distances(generated, self.reference, self.sites, self.distance).items():
+            for end, value in as_tensors(interval).items():
+                result[name if end == "value" else f"{name}_{end}"] = value
+        return result
