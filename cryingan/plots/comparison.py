@@ -1,0 +1,70 @@
+"""Several models side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryingan.plots.style import (
+    BLUE,
+    COLUMN_WIDTH,
+    GREY,
+    PAGE_WIDTH,
+    broken,
+    error_lines,
+    finite,
+    new_figure,
+    padded,
+    readable,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINE = 0.16  # inch, of a model's name
+COLUMNS = 5
+
+
+@styled
+def comparison_figure(models: Sequence[str], metrics: Mapping[str, np.ndarray]) -> Figure:
+    """Metrics of several models, a panel for each and a row for each model: mean and range, as the paper reports.
+
+    Args:
+        models: names, from top to bottom.
+        metrics: by name, with the unit: value, lowest and highest of every model, shape (3, models). A model whose
+            value is NaN is marked as undefined.
+    """
+    rows = math.ceil(len(metrics) / COLUMNS)
+    columns = math.ceil(len(metrics) / rows)
+    width = COLUMN_WIDTH if columns < 3 else PAGE_WIDTH
+    names = [broken(model, 0.4 * COLUMN_WIDTH if columns < 3 else 0.5 * COLUMN_WIDTH) for model in models]
+    line = LINE * max(name.count("\n") + 1.3 for name in names)
+    figure = new_figure(columns, rows, height=0.6 + line * len(models), width=width, sharey=True)
+    for axis, (name, values) in zip(figure.axes, metrics.items(), strict=False):
+        _draw_panel(axis, values)
+        axis.set_title(readable(broken(name, width / (columns + 1))))
+    for axis in figure.axes[len(metrics) :]:
+        axis.set_axis_off()
+    figure.axes[0].set_yticks(range(len(models)), names)
+    figure.axes[0].set_ylim(len(models) - 0.5, -0.5)
+    return figure
+
+
+def _draw_panel(axis: Axes, metric: np.ndarray) -> None:
+    value, low, high = np.asarray(metric, dtype=np.float64)
+    places = np.arange(len(value))
+    error_lines(axis, places, low, high, BLUE, horizontal=True)
+    axis.plot(value, places, "o", color=BLUE)
+    for place in np.flatnonzero(~np.isfinite(value)):
+        axis.text(0.5, place, "undefined", transform=axis.get_yaxis_transform(), color=GREY, ha="center", va="center")
+    known = finite(metric)
+    axis.set_xlim(padded(known.min(initial=0), known.max(initial=0)) if len(known) else (0, 1))
+    axis.locator_params(axis="x", nbins=3)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="y", color=GREY, alpha=0.3, linewidth=0.5)
+    axis.set_axisbelow(True)

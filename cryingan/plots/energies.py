@@ -1,0 +1,142 @@
+"""Distributions of energies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryingan.plots.style import (
+    BLACK,
+    BLUE,
+    FONT_SIZE,
+    GREY,
+    ORANGE,
+    finite,
+    legend_above,
+    limits_without_outliers,
+    new_figure,
+    padded,
+    readable,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINE_HEIGHT = 1.3 * FONT_SIZE  # points
+
+
+@dataclass(frozen=True, eq=False)
+class _Distribution:
+    label: str
+    color: str
+    style: str
+    energies: np.ndarray
+    total: int
+
+    def beyond(self, low: float, high: float) -> tuple[float, float]:
+        """Share of all its structures below and above a range."""
+        return (self.energies < low).sum() / self.total, (self.energies > high).sum() / self.total
+
+
+@styled
+def energy_figure(
+    generated: np.ndarray,
+    training: np.ndarray | None,
+    n_generated: int,
+    unit: str,
+    thresholds: Sequence[float] = (0.0,),
+    *,
+    unrelaxed: np.ndarray | None = None,
+    random: np.ndarray | None = None,
+    quantity: str = "energy",
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Distributions of energies (S14), each in percent of all its structures.
+
+    Nothing vanishes: the share of each set that lies beyond the axis stands at the axis' ends in the set's colour, and
+    how many generated structures have no energy in the legend.
+
+    Args:
+        generated: relaxed energies of generated structures, in `unit`; NaN is no energy.
+        training: of the training structures; None where there are none.
+        n_generated: structures that were generated, those without an energy included.
+        unit: of the energies; thresholds and limits are in it too.
+        thresholds: dashed lines, where the axis comes near them.
+        unrelaxed: energies of the generated structures before relaxation.
+        random: energies of structures with atoms at random.
+        quantity: name of the axis.
+        limits: of the axis; else it holds the training set without extreme outliers, and the generated structures up
+            to two widths of the training set beyond it.
+    """
+    generated, training = finite(generated), finite(training)
+    low, high = limits or energy_limits(training, generated, thresholds)
+    lost = f" ({1 - len(generated) / n_generated:.1%} without energy)" if len(generated) < n_generated else ""
+    sets = [
+        _Distribution("training set", BLACK, "-", training, len(training)),
+        _Distribution("generated" + lost, BLUE, "-", generated, n_generated),
+        _Distribution("unrelaxed", ORANGE, "--", finite(unrelaxed), len(finite(unrelaxed))),
+        _Distribution("random", GREY, ":", finite(random), len(finite(random))),
+    ]
+    figure = new_figure(1, 1, height=2.5)
+    [axis] = figure.axes
+    edges = np.linspace(low, high, number_of_bins(len(generated)) + 1)
+    lines = [_draw(axis, one, edges) for one in sets if one.total]
+    _write_beyond(axis, sets, low, high)
+    for threshold in thresholds:
+        if low <= threshold <= high:
+            axis.axvline(threshold, color=GREY, linestyle="--", linewidth=0.8, zorder=0)
+    axis.set_xlim(low, high)
+    axis.set_xlabel(f"{quantity} ({readable(unit)})")
+    axis.set_ylabel("structures (%)")
+    legend_above(figure, lines)
+    return figure
+
+
+def energy_limits(training: np.ndarray, generated: np.ndarray, thresholds: Sequence[float]) -> tuple[float, float]:
+    """Limits of an axis for finite energies, either of which may be none."""
+    core = training if len(training) else generated
+    if not len(core):
+        return padded(min(thresholds, default=0.0), max(thresholds, default=0.0))
+    low, high = limits_without_outliers(core)
+    width = max(high - low, 1e-3)
+    reach = low - 2 * width, high + 2 * width
+    if len(generated):
+        ends = np.clip(limits_without_outliers(generated), *reach)
+        low, high = min(low, ends[0]), max(high, ends[1])
+    near = [threshold for threshold in thresholds if reach[0] <= threshold <= reach[1]]
+    return padded(min(low, *near, high), max(low, *near, high))
+
+
+def number_of_bins(structures: int) -> int:
+    """Bins of a histogram that stays readable: few for few structures."""
+    return int(np.clip(2 * np.sqrt(structures), 15, 40))
+
+
+def _draw(axis: Axes, one: _Distribution, edges: np.ndarray) -> object:
+    share = np.histogram(one.energies, edges)[0] / one.total * 100
+    if one.color in (BLACK, BLUE):
+        axis.stairs(share, edges, color=one.color, fill=True, alpha=0.12)
+    axis.stairs(share, edges, baseline=None, color=one.color, linestyle=one.style, linewidth=1.2)
+    return axis.plot([], [], color=one.color, linestyle=one.style, label=one.label)[0]
+
+
+def _write_beyond(axis: Axes, sets: Sequence[_Distribution], low: float, high: float) -> None:
+    """Write shares beyond the axis above the curves, at its ends."""
+    most = 0
+    for end, (side, form) in enumerate((("left", "← {}"), ("right", "{} →"))):
+        shares = [(one.beyond(low, high)[end], one.color) for one in sets if one.total]
+        shares = [(share, color) for share, color in shares if share > 0]
+        for line, (share, color) in enumerate(shares):
+            text = form.format("<0.1%" if share < 0.0005 else f"{share:.1%}")
+            offset = (2 - 4 * end, -LINE_HEIGHT * line)
+            place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": side, "va": "top"}
+            axis.annotate(text, (end, 1), offset, color=color, **place)
+        most = max(most, len(shares))
+    peak = max((patch.get_data().values.max() for patch in axis.patches), default=0.0) or 1.0
+    room = 72 * axis.figure.get_figheight() * 0.75  # points that the panel is about high
+    axis.set_ylim(0, peak / (0.95 - LINE_HEIGHT * most / room))

@@ -1,0 +1,93 @@
+"""Predicted against reference values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryingan.plots.style import (
+    BLUE,
+    COLUMN_WIDTH,
+    GREY,
+    PAGE_WIDTH,
+    broken,
+    limits_without_outliers,
+    new_figure,
+    padded,
+    readable,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MANY = 2000  # points, above which a vector file holds them as pixels
+COLUMNS = 3
+SIDES = (2.5, 1.15, 1.7)  # inch, of one of 1, 2 or 3 panels beside each other
+
+
+@dataclass(frozen=True, eq=False)
+class Parity:
+    """A quantity by two methods.
+
+    Attributes:
+        reference: any shape.
+        predicted: the same shape.
+        unit: of both.
+        mae: mean absolute error.
+        error_unit: unit of the mean absolute error.
+        spearman: rank correlation; NaN where it is undefined.
+    """
+
+    reference: np.ndarray
+    predicted: np.ndarray
+    unit: str
+    mae: float
+    error_unit: str
+    spearman: float
+
+
+@styled
+def parity_figure(quantities: Mapping[str, Parity], methods: tuple[str, str] = ("reference", "predicted")) -> Figure:
+    """Predicted against reference values, a panel for each quantity, with the errors written above it.
+
+    Points more than ten interquartile ranges off are counted instead of shown.
+
+    Args:
+        quantities: by name, such as energy and force.
+        methods: names of the reference and of what predicts it.
+    """
+    columns = min(len(quantities), COLUMNS)
+    rows = -(-len(quantities) // columns)
+    side = SIDES[columns - 1]
+    figure = new_figure(columns, rows, height=side + 0.8, width=PAGE_WIDTH if columns == 3 else COLUMN_WIDTH)
+    for axis, (name, parity) in zip(figure.axes, quantities.items(), strict=False):
+        _draw_panel(axis, parity)
+        axis.set_xlabel(broken(f"{methods[0]} {name} ({readable(parity.unit)})", side + 0.3))
+        axis.set_ylabel(broken(f"{methods[1]} {name} ({readable(parity.unit)})", side + 0.3))
+    for axis in figure.axes[len(quantities) :]:
+        axis.set_axis_off()
+    return figure
+
+
+def _draw_panel(axis: Axes, parity: Parity) -> None:
+    points = np.stack([np.ravel(parity.reference), np.ravel(parity.predicted)]).astype(np.float64)
+    known = np.isfinite(points).all(axis=0)
+    ends = np.array([limits_without_outliers(row[known]) for row in points]) if known.any() else np.array([[0.0, 1.0]])
+    low, high = padded(ends.min(), ends.max())
+    shown = ((points >= low) & (points <= high)).all(axis=0)
+    axis.axline((low, low), slope=1, color=GREY, linestyle="--", linewidth=0.8)
+    many = shown.sum() > MANY
+    size, alpha = (1.5, 0.2) if many else (3, 0.6)
+    dots = {"markersize": size, "alpha": alpha, "markeredgewidth": 0, "rasterized": many}
+    axis.plot(*points[:, shown], "o", color=BLUE, **dots)
+    axis.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axis.locator_params(nbins=3)
+    lines = [f"MAE {parity.mae:.3g} {readable(parity.error_unit)}"] if np.isfinite(parity.mae) else []
+    lines += [f"Spearman {parity.spearman:.3f}"] if np.isfinite(parity.spearman) else []
+    lines += [f"{(~shown).sum()} not shown"] if not shown.all() else []
+    axis.set_title("\n".join(lines), loc="left")

@@ -1,0 +1,42 @@
+"""Structures drawn as atoms in their cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryingan.plots.style import new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cryingan.crystals import Crystals
+
+WIDTH = 2.9  # inch, of one structure
+
+
+@styled
+def structure_figure(crystals: Crystals, titles: Sequence[str] = ()) -> Figure:
+    """Structures side by side, seen along the second lattice vector, in the colours that chemists expect."""
+    from ase.visualize.plot import plot_atoms
+    from matplotlib.patches import Patch
+
+    figure = new_figure(len(crystals), 1, height=3.2, width=WIDTH * len(crystals))
+    for axis, atoms in zip(figure.axes, crystals.to_ase(), strict=True):
+        plot_atoms(atoms, axis, radii=0.5, rotation="-90x", show_unit_cell=2)
+        axis.set_axis_off()
+    for axis, title in zip(figure.axes, titles, strict=False):
+        axis.set_title(title)
+    handles = [Patch(color=color, label=symbol) for symbol, color in species_colors(crystals.species).items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5 * len(crystals)))
+    return figure
+
+
+def species_colors(species: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The Jmol colour of every species, RGB."""
+    from ase.data import atomic_numbers
+    from ase.data.colors import jmol_colors
+
+    return {symbol: jmol_colors[atomic_numbers[symbol]] for symbol in dict.fromkeys(species)}

@@ -1,0 +1,55 @@
+"""How a training went, from its metrics.csv."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryingan.plots.style import BLUE, GREY, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 3
+
+
+def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The curves of a metrics.csv: for every key the epochs in which it was logged, and its values."""
+    with Path(path).open() as file:
+        rows = list(csv.DictReader(file))
+    curves = {}
+    for name in rows[0] if rows else ():
+        points = [(int(row["epoch"]), float(row[name])) for row in rows if row[name]]
+        curves[name] = tuple(np.array(points).reshape(-1, 2).T)
+    return curves
+
+
+@styled
+def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
+    """Wasserstein distance and sample quality against epochs; dashed lines are atoms at random."""
+    titles = {
+        "train/wasserstein": "Wasserstein distance",
+        "samples/close_pairs": "close pairs per structure",
+        "samples/neighbor_distance_error": "neighbour-distance error (Å)",
+        "alloy/formation_energy_error": "formation-energy error (eV/atom)",
+        "alloy/sro_error": "short-range-order error",
+    }
+    curves = {name: curve for name, curve in read_metrics(metrics).items() if name in titles and len(curve[0])}
+    columns = int(np.clip(len(curves), 1, COLUMNS))
+    figure = new_figure(columns, max(math.ceil(len(curves) / columns), 1), height=1.8)
+    for axis, (name, (epochs, values)) in zip(figure.axes, curves.items(), strict=False):
+        axis.plot(epochs + 1, values, color=BLUE, marker="." if len(values) < 30 else None)
+        if name in random:
+            axis.axhline(random[name], color=GREY, linestyle="--", linewidth=0.8)
+        if name == "samples/close_pairs":
+            axis.set_yscale("symlog", linthresh=1)
+            axis.set_ylim(bottom=0)
+        axis.set_xlabel("epoch")
+        axis.set_title(titles[name])
+    for axis in figure.axes[len(curves) :]:
+        axis.set_axis_off()
+    return figure
