@@ -20,6 +20,7 @@ MOST_VACANCIES = 50 / 256
 CELL_TOLERANCE = 0.1
 """Relative difference of lengths, and of angles in units of 100 degrees, up to which a cell counts as the lattice's."""
 REFINEMENTS = 5
+DECIMALS = 9
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,20 @@ class FccLattice:
 
     @classmethod
     def of(cls, atoms: Atoms) -> FccLattice:
-        """The lattice that a reference structure fills.
+        """The lattice that a reference structure fills, its values rounded so that equal lattices compare equal.
 
         Raises:
             CryinGANError: the structure does not fill the lattice of a cubic cell.
         """
         repeats = max(1, round((len(atoms) / 4) ** (1 / 3)))
-        constant = atoms.cell.volume ** (1 / 3) / repeats
+        constant = round(float(atoms.cell.volume) ** (1 / 3) / repeats, DECIMALS)
         lattice = cls(repeats, constant)
         if len(atoms) != lattice.size or not constant or lattice.misfit(atoms):
             raise CryinGANError(
                 f"a reference of {len(atoms)} atoms in a cell {np.round(atoms.cell.cellpar(), 3).tolist()} does not "
                 "fill an fcc lattice of n x n x n conventional cells; it must be cubic with 4 n^3 atoms"
             )
-        return cls(repeats, constant, tuple(fitted_origin(atoms.get_scaled_positions(), lattice).tolist()))
+        return cls(repeats, constant, _standard(fitted_origin(atoms.get_scaled_positions(), lattice)))
 
     @property
     def size(self) -> int:
@@ -156,3 +157,11 @@ def nearest_fcc(points: np.ndarray) -> np.ndarray:
     axis = np.abs(off).argmax(axis=1)
     nearest[odd, axis] += np.where(off[np.arange(len(odd)), axis] < 0, -1, 1)
     return nearest
+
+
+def _standard(origin: np.ndarray) -> tuple[float, float, float]:
+    """The site equivalent to an origin with y and z from -1/8 to 3/8, where usual origins are far from the ends."""
+    x, y, z = 2 * origin
+    odd = np.floor(y + 0.25) + np.floor(z + 0.25)
+    site = np.array([(x - odd + 0.25) % 2, (y + 0.25) % 1, (z + 0.25) % 1]) - 0.25
+    return tuple((np.round(site / 2, DECIMALS) + 0.0).tolist())

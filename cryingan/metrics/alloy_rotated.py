@@ -44,17 +44,15 @@ def map_rotated(atoms: Atoms, lattice: FccLattice) -> Mapping:
     edges = second_shell(atoms.positions, atoms.cell.array, constant)[1]
     axes = fitted_axes(edges, constant)
     if axes is None:
-        return Mapping.rejected(
-            "cdvae", lattice, len(atoms), "no cube axes: too few atoms are a lattice constant apart"
-        )
+        return Mapping.rejected("cdvae", lattice, len(atoms), "no three directions in which atoms repeat")
     shells = ideal_vectors(axes)
     members = grain(atoms.positions, atoms.cell.array, shells[0])
     counts, vacancies = surroundings(atoms[members], shells)
-    reason = ""
-    if lattice.size - len(members) > lattice.most_vacancies:
+    missing, reason = lattice.size - len(members), ""
+    if missing > lattice.most_vacancies:
         fewest = lattice.size - lattice.most_vacancies
         reason = f"{len(members)} atoms lie on one fcc lattice, fewer than {fewest} of its {lattice.size} sites"
-    return Mapping("cdvae", None, counts, vacancies, len(atoms) - len(members), reason)
+    return Mapping("cdvae", None, counts, max(vacancies, missing), len(atoms) - len(members), reason)
 
 
 def fitted_axes(vectors: np.ndarray, constant: float) -> np.ndarray | None:
@@ -72,7 +70,8 @@ def fitted_axes(vectors: np.ndarray, constant: float) -> np.ndarray | None:
     """
     random = np.random.default_rng(0).normal(size=(TRIAL_DIRECTIONS, 4))
     trials = np.concatenate([np.eye(3)[None], Rotation.from_quat(random).as_matrix()])
-    fit = ((vectors @ trials.reshape(-1, 3).T) ** 4).sum(axis=0).reshape(-1, 3).sum(axis=1)
+    squares = (vectors @ trials.reshape(-1, 3).T) ** 2
+    fit = (squares * squares).sum(axis=0).reshape(-1, 3).sum(axis=1)
     axes, limit, sides = trials[fit.argmax()] * constant, constant / 2, None
     for _ in range(FITS):
         offsets = np.linalg.norm(vectors[:, None] - np.concatenate([axes, -axes]), axis=2)
