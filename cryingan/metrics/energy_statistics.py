@@ -1,0 +1,173 @@
+"""Statistics of energies and of relaxations: histograms, fractions below thresholds, steps and energy drops.
+
+Sources are sections of the Dismai-Bench specification: B.3 and C (histograms), E.2 (Tables S2 and S3).
+
+Dismai-Bench normalises a histogram over the structures in its range, so that bad structures vanish from it. Here shares
+are of all structures that have an energy, and those out of the range are told; `compatible=True` gives its numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from cryingan.energies import THRESHOLDS, Energies, fractions_below, require_same_potential
+from cryingan.metrics.bootstrap import Interval, gathered, mean_interval
+
+RANGES = {"interface": (-0.5, 0.5, 20), "silicon": (-50.0, 100.0, 30), "alloy": (-5.0, 15.0, 40)}
+"""Lowest edge, highest edge and number of bins of Dismai-Bench's histograms: J/m^2 for interfaces, otherwise meV/atom
+above the mean of the training set."""
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyHistogram:
+    """Shares of structures by their energy, percent.
+
+    Attributes:
+        edges: of the bins, in the unit of the energies, shape (bins + 1,).
+        shares: structures in each bin, shape (bins,); NaN where no structure has an energy.
+        below: structures below the lowest edge.
+        above: structures above the highest edge.
+        structures: structures that have an energy.
+        missing: structures that have none.
+    """
+
+    edges: np.ndarray
+    shares: np.ndarray
+    below: float
+    above: float
+    structures: int
+    missing: int
+
+
+def histogram_edges(benchmark: str, compatible: bool = False) -> np.ndarray:
+    """Edges of the histogram of `interface`, `silicon` or `alloy`, shape (bins + 1,).
+
+    Args:
+        benchmark: one of `RANGES`.
+        compatible: as `numpy.arange` gives them: the edge at 0 J/m^2 is then -1e-16, so that an energy of exactly 0,
+            which is a low interface energy, is in the bin above 0.
+    """
+    low, high, bins = RANGES[benchmark]
+    if not compatible:
+        return np.linspace(low, high, bins + 1)
+    step = (high - low) / bins
+    return np.arange(low, high + step, step)
+
+
+def energy_histogram(energies: np.ndarray, edges: np.ndarray, compatible: bool = False) -> EnergyHistogram:
+    """Histogram of energies whose bins hold their upper edge, the first one both (B.3).
+
+    Args:
+        energies: shape (structures,), in any unit; NaN for a structure without an energy.
+        edges: ascending, in the same unit.
+        compatible: shares of the structures in the range, as if there were no others.
+    """
+    energies = np.asarray(energies, dtype=np.float64)
+    values = energies[~np.isnan(energies)]
+    place = np.searchsorted(edges, values, side="left")
+    place[values == edges[0]] = 1
+    counts = np.bincount(place, minlength=len(edges) + 1)
+    total = counts[1:-1].sum() if compatible else len(values)
+    shares = 100 * counts / total if total else np.full(len(counts), np.nan)
+    return EnergyHistogram(
+        edges, shares[1:-1], float(shares[0]), float(shares[-1]), len(values), len(energies) - len(values)
+    )
+
+
+@dataclass(frozen=True)
+class RelaxationStatistics:
+    """How the relaxations of one set of structures went (Tables S2 and S3).
+
+    Attributes:
+        steps: mean number of steps.
+        steps_deviation: its standard deviation over structures.
+        drop: mean of the initial less the final energy, meV/atom.
+        drop_deviation: its standard deviation over structures, meV/atom.
+    """
+
+    steps: Interval
+    steps_deviation: float
+    drop: Interval
+    drop_deviation: float
+
+
+def relaxation_statistics(
+    steps: np.ndarray,
+    energy_initial: np.ndarray,
+    energy_final: np.ndarray,
+    converged: np.ndarray | None = None,
+    **bootstrap: int,
+) -> RelaxationStatistics:
+    """Steps and energy drops of the relaxations that converged, with bootstrap intervals over structures.
+
+    Args:
+        steps: of the optimiser, shape (structures,).
+        energy_initial: eV/atom, shape (structures,).
+        energy_final: likewise.
+        converged: which of them count, bool, shape (structures,); all when not given.
+        bootstrap: as in `bootstrap.pivotal_interval`.
+
+    Returns:
+        The statistics; NaN, with a reason, when none converged. Standard deviations divide by the number of structures.
+    """
+    chosen = np.ones(len(steps), dtype=bool) if converged is None else np.asarray(converged, dtype=bool)
+    columns = np.asarray(steps, dtype=np.float64), 1000 * (np.asarray(energy_initial) - np.asarray(energy_final))
+    results = []
+    for values in columns:
+        finite = values[chosen & np.isfinite(values)]
+        deviation = float(finite.std()) if len(finite) else np.nan
+        results += [mean_interval(finite, **bootstrap), deviation]
+    return RelaxationStatistics(*results)
+
+
+class EnergyFractions(Metric):
+    """Fractions of generated structures at or below thresholds, over all given to `update` (on all ranks).
+
+    Args:
+        thresholds: in the unit of the energies.
+    """
+
+    full_state_update = False
+    values: list[Tensor] | Tensor
+    generated: Tensor
+
+    def __init__(self, thresholds: Sequence[float] = THRESHOLDS) -> None:
+        super().__init__()
+        self.thresholds = tuple(thresholds)
+        self.first: Energies | None = None
+        self.add_state("values", [], dist_reduce_fx="cat")
+        self.add_state("generated", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, energies: Energies, generated: int) -> None:
+        """Add the energies of structures that were relaxed, out of so many that were generated.
+
+        Raises:
+            CryinGANError: they are from another potential, or in another unit, than those before.
+        """
+        self.first = energies if self.first is None else self.first
+        require_same_potential(self.first, energies)
+        self.values.append(torch.as_tensor(energies.values, dtype=torch.float64, device=self.device))
+        self.generated += generated
+
+    def compute(self) -> dict[str, Tensor]:
+        """For each threshold `below_-0.2`, `below_-0.2_low` and `below_-0.2_high`, float64; NaN of no structure.
+
+        Raises:
+            CryinGANError: fewer were generated than have energies.
+        """
+        result, fractions = {}, {}
+        if self.generated and self.first is not None:
+            pooled = Energies(gathered(self.values), self.first.unit, self.first.potential)
+            fractions = fractions_below(pooled, int(self.generated), self.thresholds)
+        for threshold in self.thresholds:
+            for end in ("value", "low", "high"):
+                name = f"below_{threshold:g}" + ("" if end == "value" else f"_{end}")
+                number = getattr(fractions.get(threshold), end, float("nan"))
+                result[name] = torch.tensor(number, dtype=torch.float64)
+        return result

@@ -1,0 +1,128 @@
+"""Energy statistics against pandas, the paper's constants and counting by hand."""
+
+import numpy as np
+import pandas
+import pytest
+import torch
+
+from cryingan.cards import PotentialCard
+from cryingan.energies import Energies, EnergyScale, fractions_below, interface_area, interface_factor
+from cryingan.errors import CryinGANError
+from cryingan.metrics.bootstrap import mean_interval
+from cryingan.metrics.energy_statistics import (
+    RANGES,
+    EnergyFractions,
+    energy_histogram,
+    histogram_edges,
+    relaxation_statistics,
+)
+
+PAPER = PotentialCard("paper", "0" * 64, ("Li",))
+GAMMA = np.radians(75.6674)
+PAPER_CELL = np.array([[12.46997, 0, 0], [17.19967 * np.cos(GAMMA), 17.19967 * np.sin(GAMMA), 0], [0, 0, 30.0]])
+
+
+def paper_energies(per_atom):
+    scale = EnergyScale(-4.78, interface_factor(264, interface_area(PAPER_CELL)), "J/m^2", PAPER)
+    return scale.normalise(np.asarray(per_atom), PAPER).values
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "step", "edges"), [("interface", 0.05, 21), ("silicon", 5, 31), ("alloy", 0.5, 41)]
+)
+def test_edges(benchmark, step, edges):
+    exact, theirs = histogram_edges(benchmark), histogram_edges(benchmark, compatible=True)
+    low, high, _ = RANGES[benchmark]
+    assert len(exact) == len(theirs) == edges
+    assert (exact[0], exact[-1]) == (low, high)
+    np.testing.assert_allclose(np.diff(exact), step, rtol=1e-12)
+    np.testing.assert_allclose(theirs, exact, rtol=0, atol=1e-15)
+    assert 0 in exact
+    if benchmark == "interface":
+        assert theirs[-1] == 0.4999999999999998
+
+
+@pytest.mark.parametrize("benchmark", list(RANGES))
+@pytest.mark.parametrize("compatible", [False, True])
+def test_histogram_is_that_of_pandas(benchmark, compatible):
+    edges = histogram_edges(benchmark, compatible)
+    random = np.random.default_rng(0)
+    width = edges[-1] - edges[0]
+    values = np.concatenate([random.uniform(edges[0] - width, edges[-1] + width, size=500), edges, [1e6, -1e6]])
+    binned = pandas.cut(values, edges, include_lowest=True).value_counts().to_numpy()
+    result = energy_histogram(values, edges, compatible)
+    total = binned.sum() if compatible else len(values)
+    np.testing.assert_allclose(result.shares, 100 * binned / total, rtol=1e-13)
+    assert result.below == pytest.approx(100 * (values < edges[0]).sum() / total)
+    assert result.above == pytest.approx(100 * (values > edges[-1]).sum() / total)
+    whole = result.shares.sum() + (0 if compatible else result.below + result.above)
+    assert whole == pytest.approx(100)
+    assert (result.structures, result.missing) == (len(values), 0)
+    shuffled = energy_histogram(random.permutation(values), edges, compatible)
+    np.testing.assert_array_equal(shuffled.shares, result.shares)
+
+
+def test_paper_constants_reach_the_right_bins():
+    energies = paper_energies([-4.80, -4.78, -4.77, -4.0])
+    np.testing.assert_allclose(energies[:3], [-0.40709055503263, 0, 0.20354527751633], rtol=0, atol=1e-12)
+    exact = energy_histogram(energies, histogram_edges("interface"))
+    assert np.flatnonzero(exact.shares).tolist() == [1, 9, 14]
+    assert (exact.shares[[1, 9, 14]] == 25).all()
+    assert (exact.below, exact.above) == (0, 25)
+    theirs = energy_histogram(energies, histogram_edges("interface", compatible=True), compatible=True)
+    assert np.flatnonzero(theirs.shares).tolist() == [1, 10, 14], "0 J/m^2 lies above the edge at -1e-16"
+    assert theirs.shares[1] == pytest.approx(100 / 3)
+
+
+def test_histogram_of_little():
+    edges = histogram_edges("alloy")
+    result = energy_histogram([np.nan, 1.0, np.inf, -np.inf, np.nan], edges)
+    assert (result.structures, result.missing) == (3, 2)
+    assert (result.below, result.above) == (pytest.approx(100 / 3), pytest.approx(100 / 3))
+    for nothing in ([], [np.nan]):
+        result = energy_histogram(nothing, edges)
+        assert np.isnan([*result.shares, result.below, result.above]).all()
+        assert result.structures == 0
+    outside = energy_histogram([99.0], edges, compatible=True)
+    assert np.isnan(outside.shares).all()
+    assert outside.structures == 1
+
+
+def test_relaxation_statistics():
+    random = np.random.default_rng(1)
+    steps, initial = random.integers(1, 300, size=20), random.uniform(-5, -4, size=20)
+    drop = random.uniform(0, 0.6, size=20)
+    converged = steps < 250
+    assert 0 < converged.sum() < 20
+    result = relaxation_statistics(steps, initial, initial - drop, converged)
+    assert result.steps.value == pytest.approx(steps[converged].mean())
+    assert result.steps_deviation == pytest.approx(steps[converged].std())
+    assert result.drop.value == pytest.approx(1000 * drop[converged].mean())
+    assert result.drop_deviation == pytest.approx(1000 * drop[converged].std())
+    expected = mean_interval(steps[converged])
+    assert (result.steps.low, result.steps.high) == (expected.low, expected.high)
+    everything = relaxation_statistics(steps, initial, initial - drop)
+    assert everything.steps.structures == 20
+    lost = relaxation_statistics(steps, np.where(steps > 100, initial, np.nan), initial - drop)
+    assert lost.drop.structures == (steps > 100).sum()
+    nothing = relaxation_statistics(steps, initial, initial - drop, np.zeros(20, dtype=bool))
+    assert np.isnan([nothing.steps.value, nothing.drop.value, nothing.drop_deviation]).all()
+    assert nothing.drop.reason
+
+
+def test_accumulated_fractions_are_those_of_all_at_once():
+    energies = np.append(np.random.default_rng(2).normal(0, 0.3, size=30), np.nan)
+    metric = EnergyFractions((0.0, -0.2))
+    with pytest.warns(UserWarning, match="before the ``update``"):
+        assert metric.compute()["below_0"].isnan()
+    for part in (slice(0, 10), slice(10, 10), slice(10, 31)):
+        metric.update(Energies(energies[part], "J/m^2", PAPER), generated=20)
+    result = metric.compute()
+    expected = fractions_below(Energies(energies, "J/m^2", PAPER), 60, (0.0, -0.2))
+    for threshold, name in ((0.0, "below_0"), (-0.2, "below_-0.2")):
+        values = [result[key].item() for key in (name, f"{name}_low", f"{name}_high")]
+        assert values == [getattr(expected[threshold], end) for end in ("value", "low", "high")]
+        assert result[name].dtype == torch.float64
+    assert result["below_0"].item() == (energies <= 0).sum() / 60
+    with pytest.raises(CryinGANError, match="cannot be mixed"):
+        metric.update(Energies(energies, "J/m^2", PotentialCard("other", "1" * 64, ())), generated=31)
