@@ -17,6 +17,7 @@ from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.files import replace_file
 from cryingan.potentials import PotentialCard
 from cryingan.relaxation import REASONS, Relaxed, Settings
+from cryingan.trajectory import write_frames
 
 MANIFEST, ROWS, FRAMES = "relax.json", "relax.csv", "relaxed.extxyz"
 COLUMNS = ("sample", "energy_initial", "energy_final", "steps", "evaluations", "fmax", "converged", "reason")
@@ -64,6 +65,8 @@ class Journal:
 
     def append(self, relaxed: Relaxed) -> None:
         """Add one result."""
+        if relaxed.frames is not None:
+            write_frames(self.folder, relaxed.sample, relaxed.frames)
         try:
             for name, entry in ((FRAMES, self._frame(relaxed)), (ROWS, self._row(relaxed))):
                 with (self.folder / name).open("ab") as file:

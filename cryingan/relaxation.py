@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cryingan.potentials import neighbors
+from cryingan.trajectory import Frames, Trajectory
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -30,6 +31,7 @@ class Settings:
         max_displacement: farthest that an atom may end up from its start before the structure counts as exploded,
             Angstrom.
         fire: parameters of `cryingan.optimizers.Fire` that differ from its defaults.
+        frames: how many frames of each relaxation are kept with their forces.
     """
 
     optimizer: str = "fire"
@@ -40,6 +42,7 @@ class Settings:
     max_energy: float = 1e3
     max_displacement: float = 10.0
     fire: Mapping[str, float] = field(default_factory=dict)
+    frames: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fire", dict(self.fire))
@@ -57,6 +60,7 @@ class Relaxed(NamedTuple):
         evaluations: structures evaluated by the potential; conjugate gradients needs several a step.
         fmax: largest force on an atom at `positions`, eV/Angstrom.
         reason: why it ended, one of `REASONS`.
+        frames: from its way, when the settings want some.
     """
 
     sample: int
@@ -67,6 +71,7 @@ class Relaxed(NamedTuple):
     evaluations: int
     fmax: float
     reason: str
+    frames: Frames | None = None
 
     @property
     def converged(self) -> bool:
@@ -88,6 +93,7 @@ class Relaxation:
         self.start = self.positions = atoms.get_positions()
         self.energy_initial = self.energy = self.fmax = float("nan")
         self.steps = self.evaluations = 0
+        self.trajectory = Trajectory(settings.frames)
 
     def fault_at_start(self) -> str | None:
         """The reason not to start at all, or None."""
@@ -104,6 +110,7 @@ class Relaxation:
         self.fmax = float(np.linalg.norm(forces, axis=1).max())
         if self.steps == 0:
             self.energy_initial = self.energy
+        self.trajectory.record(self.steps, self.energy, self.positions, forces)
         if self._exploded():
             return "exploded"
         if self.fmax < self.settings.fmax:
@@ -113,7 +120,8 @@ class Relaxation:
     def end(self, reason: str) -> Relaxed:
         """The result, ended for `reason`."""
         energies = (self.energy_initial, self.energy)
-        return Relaxed(self.sample, self.positions, *energies, self.steps, self.evaluations, self.fmax, reason)
+        counts = (self.steps, self.evaluations)
+        return Relaxed(self.sample, self.positions, *energies, *counts, self.fmax, reason, self.trajectory.thinned())
 
     def _exploded(self) -> bool:
         bounds = self.settings

@@ -1,0 +1,133 @@
+"""From a system to its interface: two matched slabs, and structures with a random region between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryingan.crystals import Crystals
+from data.interface.matching import Match, match_surfaces
+from data.interface.region import random_positions
+from data.interface.surfaces import SurfaceSlab, make_slab
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from data.interface.systems import System
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Two slabs in their common cell, and what is to be placed between them.
+
+    Attributes:
+        system: as its file has it.
+        match: the common cell.
+        slabs: atoms of the substrate below and the strained film above, in the cell of the interface.
+        random: element of every atom of the disordered region.
+        bounds: heights of the layers that face each other, Angstrom.
+        layers: atomic layers of substrate and film.
+    """
+
+    system: System
+    match: Match
+    slabs: Atoms
+    random: tuple[str, ...]
+    bounds: tuple[float, float]
+    layers: tuple[int, int]
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Makes every element contiguous, shape (atoms,): elements as they first appear, random atoms last in each."""
+        symbols = [*self.slabs.get_chemical_symbols(), *self.random]
+        first = {symbol: rank for rank, symbol in enumerate(dict.fromkeys(symbols))}
+        return np.argsort([first[symbol] for symbol in symbols], kind="stable")
+
+    def structures(self, seed: int, numbers: range) -> Crystals:
+        """Structures with random regions; each is a function of the seed and its own number only.
+
+        Raises:
+            CryinGANError: the region has no room for its atoms.
+        """
+        cell, region = np.asarray(self.slabs.cell), self.system.region
+        symbols = [*self.slabs.get_chemical_symbols(), *self.random]
+        positions = [
+            np.concatenate(
+                [
+                    self.slabs.positions,
+                    random_positions(
+                        self.slabs, self.random, self.bounds, region, np.random.default_rng([seed, number])
+                    ),
+                ]
+            )[self.order]
+            for number in numbers
+        ]
+        return Crystals(np.array(positions) @ np.linalg.inv(cell), cell, tuple(symbols[i] for i in self.order))
+
+
+def assemble(system: System, substrate: Atoms, film: Atoms) -> Interface:
+    """Match and stack the slabs of two crystals.
+
+    Args:
+        system: as its file has it.
+        substrate: its conventional cell.
+        film: its conventional cell.
+
+    Raises:
+        CryinGANError: a slab or a match as asked for does not exist.
+    """
+    lower, upper = make_slab(substrate, system.substrate, True), make_slab(film, system.film, False)
+    match = match_surfaces(lower.vectors, upper.vectors, system.matching)
+    below, above = (
+        _repeated(slab, matrix) for slab, matrix in ((lower, match.substrate_matrix), (upper, match.film_matrix))
+    )
+    top = float(below.positions[:, 2].max())
+    bottom = top + system.region.thickness
+    above.positions[:, 2] += bottom
+    height = above.positions[:, 2].max() + system.vacuum
+    slabs = _in_common_cell([below, above], match, height)
+    offset = system.vacuum / 2
+    slabs.positions[:, 2] += offset
+    random = [*lower.moved * match.determinants[0], *upper.moved * match.determinants[1]]
+    random += _formula(film) * system.region.formula_units
+    layers = (system.substrate.layers, system.film.layers)
+    return Interface(system, match, slabs, tuple(random), (top + offset, bottom + offset), layers)
+
+
+def _formula(crystal: Atoms) -> list[str]:
+    from ase.formula import Formula
+
+    reduced, _ = Formula(crystal.get_chemical_formula()).reduce()
+    return [symbol for symbol, count in reduced.count().items() for _ in range(count)]
+
+
+def _repeated(slab: SurfaceSlab, matrix: np.ndarray) -> Atoms:
+    from ase.build import make_supercell
+
+    block = np.eye(3, dtype=int)
+    block[:2, :2] = matrix
+    return make_supercell(slab.atoms, block, wrap=False)
+
+
+def _in_common_cell(slabs: list[Atoms], match: Match, height: float) -> Atoms:
+    """Both slabs strained into the substrate's superlattice, whose origin goes where its faces cut the fewest atoms."""
+    plane = np.linalg.cholesky(match.vectors @ match.vectors.T)
+    cell = np.zeros((3, 3))
+    cell[:2, :2], cell[2, 2] = plane, height
+    for slab in slabs:
+        heights = slab.positions[:, 2].copy()
+        slab.set_cell(cell, scale_atoms=True)
+        slab.positions[:, 2] = heights
+    both = slabs[0] + slabs[1]
+    fractional = both.get_scaled_positions()
+    for axis in range(2):
+        places = np.sort(fractional[:, axis])
+        gaps = np.diff(places, append=places[0] + 1)
+        widest = int(gaps.argmax())
+        fractional[:, axis] -= places[widest] + gaps[widest] / 2
+    both.set_scaled_positions(fractional % 1.0)
+    both.pbc = True
+    return both

@@ -1,0 +1,116 @@
+"""Build an interface data set: `python -m data.interface.build system=li2o_licl n=400 potential.path=FOLDER`.
+
+`system` is one that comes with the project (data/interface/systems/) or a YAML file of your own: docs/interfaces.md.
+Structures with random regions are numbered, each a function of the seed and its number, and relaxed at fixed cell.
+Killed and started again, a build goes on where it stood; started again with a larger n, it adds to what is there.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cryingan.errors import CryinGANError
+from cryingan.potentials import load_potential
+from cryingan.replace import lock_folder, make_folder
+from data.interface.assembly import Interface, assemble
+from data.interface.crystals import prepared_crystals
+from data.interface.relaxed import relax_structures
+from data.interface.systems import read_system, system_path
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass
+class Settings:
+    """What is to be built, and how.
+
+    Attributes:
+        system: name of a system that comes with the project, or a YAML file.
+        n: structures to relax, at least; what was begun is finished.
+        seed: of the random regions.
+        potential: arguments of `cryingan.potentials.load_potential`.
+        relax: arguments of `cryingan.relax.relax`.
+        frames: how many frames of each relaxation are kept with their forces, for training a potential.
+        folder: where the set is written; without it data/interface/SYSTEM.
+        work: where relaxations are kept; without it `work` in the folder.
+    """
+
+    system: str
+    n: int = 400
+    seed: int = 0
+    potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
+    relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None, "max_steps": 500})
+    frames: int = 12
+    folder: str | None = None
+    work: str | None = None
+
+    def __post_init__(self) -> None:
+        for key, least in (("seed", 0), ("n", 1), ("frames", 0)):
+            if getattr(self, key) < least:
+                raise CryinGANError(f"{key}={getattr(self, key)} must be at least {least}")
+
+    @property
+    def output(self) -> Path:
+        """The folder of the set."""
+        return Path(self.folder) if self.folder else FOLDER / Path(self.system).stem
+
+    @property
+    def work_folder(self) -> Path:
+        """The folder of the relaxations."""
+        return Path(self.work) if self.work else self.output / "work"
+
+
+def build(settings: Settings) -> Path:
+    """Build a set, going on where an earlier call stopped.
+
+    Returns:
+        The folder of the set.
+
+    Raises:
+        CryinGANError: the system, the potential or the settings cannot be used, or `work` holds another build.
+    """
+    system = read_system(system_path(settings.system))
+    potential = load_potential(**settings.potential)
+    work = make_folder(settings.work_folder)
+    with lock_folder(work):
+        interface = assemble(system, *prepared_crystals(system, potential, work))
+        print(_summary(interface), file=sys.stderr, flush=True)
+        relax_structures(interface, potential, settings, work)
+    return settings.output
+
+
+def _summary(interface: Interface) -> str:
+    match, atoms = interface.match, f"{len(interface.order)} atoms, {len(interface.random)} of them random"
+    cell = f"determinants {match.determinants[0]} and {match.determinants[1]}, area {match.area:.1f} Angstrom^2"
+    return f"{interface.system.name}: {atoms}, {cell}, mismatch {match.mismatch:.2%}"
+
+
+def read_settings(arguments: list[str]) -> Settings:
+    """Settings from key=value arguments; one clear error for what is unknown, missing or of the wrong type."""
+    keys = ", ".join(field.name for field in fields(Settings))
+    for argument in arguments:
+        if "=" not in argument:
+            raise CryinGANError(f"'{argument}' is not key=value; the keys are {keys}")
+    try:
+        given = OmegaConf.from_cli(arguments)
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), given))
+    except OmegaConfBaseException as error:
+        raise CryinGANError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
+
+
+def main() -> None:
+    """Build the set that the command line asks for."""
+    try:
+        print(build(read_settings(sys.argv[1:])))
+    except CryinGANError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

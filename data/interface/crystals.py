@@ -1,0 +1,135 @@
+"""The bulk crystals of an interface: from a system's file, relaxed with a potential."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryingan.crystals import Crystals
+from cryingan.errors import CryinGANError
+from cryingan.files import read_structures, write_structures
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+    from cryingan.potentials import Potential
+    from data.interface.systems import Crystal, System
+
+FMAX = 0.001  # eV/Angstrom, what the paper relaxes its unit cells to
+STRAIN = 2e-3  # of the central differences
+MAX_STEPS = 300
+
+
+def make_crystal(crystal: Crystal, folder: str) -> Atoms:
+    """The conventional cell of a crystal.
+
+    Args:
+        crystal: as the system's file has it.
+        folder: where that file lies.
+
+    Raises:
+        CryinGANError: the file is refused, or space group, lattice and sites make no crystal.
+    """
+    from pymatgen.core import Lattice, Structure
+
+    if crystal.file is not None:
+        [atoms] = read_structures(Path(folder) / crystal.file)[:1].to_ase()
+        return atoms
+    species = [element for element, orbits in crystal.sites.items() for _ in orbits]
+    sites = [site for orbits in crystal.sites.values() for site in orbits]
+    try:
+        lattice = Lattice.from_parameters(*crystal.lattice)
+        structure = Structure.from_spacegroup(crystal.spacegroup, lattice, species, sites)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CryinGANError(
+            f"crystal {crystal.spacegroup} {crystal.lattice}: {' '.join(str(error).split())}"
+        ) from error
+    return structure.to_ase_atoms(msonable=False)
+
+
+def prepared_crystals(system: System, potential: Potential, work: Path) -> tuple[Atoms, Atoms]:
+    """The crystals of substrate and film, relaxed where the system wants that, once for each potential.
+
+    Args:
+        system: as its file has it.
+        potential: relaxes them.
+        work: folder that keeps them relaxed.
+
+    Raises:
+        CryinGANError: see `make_crystal` and `relax_crystal`.
+    """
+    prepared = []
+    for slab in (system.substrate, system.film):
+        crystal = make_crystal(slab.crystal, system.folder)
+        prepared.append(_relaxed_once(crystal, potential, work) if system.relax_crystals else crystal)
+    return tuple(prepared)
+
+
+def _relaxed_once(crystal: Atoms, potential: Potential, work: Path) -> Atoms:
+    start = hashlib.sha256(repr((str(crystal.symbols), crystal.cell.tolist(), crystal.positions.tolist())).encode())
+    name = crystal.get_chemical_formula(empirical=True)
+    path = work / f"{name}-{start.hexdigest()[:8]}-{potential.card.hash[:8]}.extxyz"
+    if not path.exists():
+        write_structures(Crystals.from_ase([relax_crystal(crystal, potential)]), path)
+    [relaxed] = read_structures(path).to_ase()
+    return relaxed
+
+
+def relax_crystal(atoms: Atoms, potential: Potential) -> Atoms:
+    """Relax positions and cell, keeping the symmetry.
+
+    Args:
+        atoms: the crystal.
+        potential: gives energies and forces; the stress comes from differences of energies.
+
+    Raises:
+        CryinGANError: the potential does not know an element, or the crystal does not come to rest.
+    """
+    from ase.constraints import FixSymmetry
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import BFGS
+
+    relaxed = atoms.copy()
+    relaxed.calc = _calculator(potential)
+    relaxed.set_constraint(FixSymmetry(relaxed, symprec=1e-3))
+    optimizer = BFGS(FrechetCellFilter(relaxed), logfile=None)
+    if not optimizer.run(fmax=FMAX, steps=MAX_STEPS):
+        name = atoms.get_chemical_formula(empirical=True)
+        raise CryinGANError(f"crystal {name}: not relaxed after {MAX_STEPS} steps with {potential.card.name}")
+    relaxed.set_constraint()
+    relaxed.calc = None
+    return relaxed
+
+
+def _calculator(potential: Potential) -> Calculator:
+    from ase.calculators.calculator import Calculator, all_changes
+
+    class WithStress(Calculator):
+        implemented_properties = ("energy", "forces", "stress")
+
+        def calculate(self, atoms: Atoms, properties: list[str], system_changes: list[str] = all_changes) -> None:
+            super().calculate(atoms, properties, system_changes)
+            [energy], [forces] = potential.evaluate([atoms])
+            self.results = {"energy": float(energy), "forces": forces, "stress": stress(atoms, potential)}
+
+    return WithStress()
+
+
+def stress(atoms: Atoms, potential: Potential) -> np.ndarray:
+    """Stress by central differences of the energy, eV/Angstrom^3, shape (6,) in Voigt's order."""
+    from ase.stress import voigt_6_to_full_3x3_strain
+
+    strained = []
+    for component in np.eye(6):
+        for sign in (1, -1):
+            frame = atoms.copy()
+            frame.set_constraint()
+            deformation = voigt_6_to_full_3x3_strain(sign * STRAIN * component)  # identity included
+            frame.set_cell(np.asarray(atoms.cell) @ deformation, scale_atoms=True)
+            strained.append(frame)
+    energies = potential.evaluate(strained)[0].reshape(6, 2)
+    return (energies[:, 0] - energies[:, 1]) / (2 * STRAIN * atoms.get_volume())

@@ -1,0 +1,65 @@
+"""The relaxed structures of an interface: relaxed in parts, each a folder that survives a kill."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryingan.errors import CryinGANError
+from cryingan.potentials import Potential
+from cryingan.relax import relax
+from cryingan.replace import replace_file
+
+if TYPE_CHECKING:
+    from data.interface.assembly import Interface
+    from data.interface.build import Settings
+
+MANIFEST = "build.json"
+PART = re.compile(r"structures_(\d+)_(\d+)")
+
+
+def relax_structures(interface: Interface, potential: Potential, settings: Settings, work: Path) -> None:
+    """Relax structures 0 to n - 1, those of earlier calls first where they are unfinished.
+
+    Args:
+        interface: what they are structures of.
+        potential: relaxes them.
+        settings: n, seed, frames and how to relax.
+        work: the folder; each part in it holds the structures that one call has added.
+
+    Raises:
+        CryinGANError: `work` holds structures with another seed or of another interface.
+    """
+    _claim(work, settings.seed, interface)
+    for numbers in parts(work, settings.n):
+        crystals = interface.structures(settings.seed, numbers)
+        folder = work / f"structures_{numbers.start:06d}_{numbers.stop - 1:06d}"
+        relax(crystals, potential, output=folder, numbers=list(numbers), frames=settings.frames, **settings.relax)
+
+
+def parts(work: Path, n: int) -> list[range]:
+    """The structure numbers of every part that a folder holds, and those that are missing for n structures."""
+    found = sorted(range(int(match[1]), int(match[2]) + 1) for match in _matching(work))
+    covered = found[-1].stop if found else 0
+    return [*found, range(covered, n)] if n > covered else found
+
+
+def part_folders(work: Path) -> list[Path]:
+    """The folders of all parts, in the order of their numbers."""
+    return sorted(work / match[0] for match in _matching(work))
+
+
+def _matching(work: Path) -> list[re.Match]:
+    return [match for item in work.iterdir() if (match := PART.fullmatch(item.name))]
+
+
+def _claim(work: Path, seed: int, interface: Interface) -> None:
+    content = {"system": interface.system.name, "seed": seed, "species": "".join(interface.random)}
+    path = work / MANIFEST
+    if not path.exists():
+        with replace_file(path) as file:
+            file.write(json.dumps(content, indent=1).encode())
+    elif (found := json.loads(path.read_bytes())) != content:
+        raise CryinGANError(f"{work} holds another build ({found}): give an empty folder as work")

@@ -1,0 +1,149 @@
+"""What an interface system is: two crystals, their surfaces, how they match, and the disordered region between them.
+
+A system is one YAML file; those in data/interface/systems/ come with the project. docs/interfaces.md explains the keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cryingan.errors import CryinGANError
+
+SYSTEMS = Path(__file__).parent / "systems"
+
+
+@dataclass
+class Crystal:
+    """A bulk crystal: a structure file, or a space group with its lattice and sites.
+
+    Attributes:
+        file: CIF or any other file that ASE reads, relative to the system's file; then nothing else is needed.
+        spacegroup: symbol (Fm-3m) of the space group; its conventional cell is meant.
+        lattice: a, b, c in Angstrom and alpha, beta, gamma in degrees.
+        sites: per element the fractional coordinates of one atom of each orbit.
+        source: where lattice and sites are from.
+    """
+
+    file: str | None = None
+    spacegroup: str = ""
+    lattice: list[float] = field(default_factory=list)
+    sites: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass
+class Slab:
+    """A slab of one of the crystals.
+
+    Attributes:
+        crystal: of what.
+        miller: indices of the surface, in the crystal's conventional cell.
+        layers: atomic layers; atoms of one layer have the same height. Atoms of the disordered region do not count.
+        facing: elements of the layer that faces the other slab, such as O; any when not given.
+        neutralise: a slab with a dipole gets half of its outermost layer moved to the side that faces the other slab,
+            where these atoms belong to the disordered region. The two halves count as two of `layers`.
+        layer_tolerance: heights that differ by less are one layer, Angstrom.
+        oxidation_states: per element; guessed when not given.
+    """
+
+    crystal: Crystal = field(default_factory=Crystal)
+    miller: list[int] = MISSING
+    layers: int = MISSING
+    facing: str | None = None
+    neutralise: bool = False
+    layer_tolerance: float = 0.3
+    oxidation_states: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Matching:
+    """Which common cells of the two surfaces are accepted (Zur and McGill, J. Appl. Phys. 55, 378 (1984)).
+
+    Attributes:
+        max_area: Angstrom^2.
+        max_length_mismatch: of the lattice vectors, as a fraction.
+        max_angle_mismatch: of the angle between them, as a fraction.
+        determinants: of the superlattice matrices of substrate and film; the smallest cell when not given.
+    """
+
+    max_area: float = 250.0
+    max_length_mismatch: float = 0.04
+    max_angle_mismatch: float = 0.02
+    determinants: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Region:
+    """The disordered region between the slabs.
+
+    Attributes:
+        formula_units: of the film's crystal that are placed at random, in the whole cell.
+        thickness: distance between the layers of the slabs that face each other, Angstrom.
+        minimum_distances: of a random atom from any other, Angstrom, per pair of elements such as Li-O.
+    """
+
+    formula_units: int = MISSING
+    thickness: float = MISSING
+    minimum_distances: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class System:
+    """An interface between a substrate, which keeps its lattice constants, and a film, which is strained to fit.
+
+    Attributes:
+        name: what a reader calls it.
+        substrate: the lower slab.
+        film: the upper slab.
+        matching: the common cell.
+        region: what lies between them.
+        vacuum: thickness, Angstrom.
+        relax_crystals: relax the two crystals, cell included, with the potential first.
+        kept: which part of the relaxed structures, those of lowest energy, becomes the training set; its highest
+            energy is the cut-off.
+        folder: where the system's file lies, for the paths in it.
+    """
+
+    name: str = MISSING
+    substrate: Slab = field(default_factory=Slab)
+    film: Slab = field(default_factory=Slab)
+    matching: Matching = field(default_factory=Matching)
+    region: Region = field(default_factory=Region)
+    vacuum: float = 15.0
+    relax_crystals: bool = True
+    kept: float = 0.75
+    folder: str = "."
+
+
+def system_path(system: str) -> Path:
+    """The file of a system, given by the name of one that comes with the project or by its path.
+
+    Raises:
+        CryinGANError: there is none.
+    """
+    path = Path(system) if Path(system).suffix in (".yaml", ".yml") else SYSTEMS / f"{system}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in SYSTEMS.glob("*.yaml")))
+        raise CryinGANError(f"system={system} is neither one of {known} nor a YAML file")
+    return path
+
+
+def read_system(path: Path) -> System:
+    """Read a system's file.
+
+    Raises:
+        CryinGANError: it cannot be read, or a key is unknown, missing or of the wrong type.
+    """
+    try:
+        given = OmegaConf.create(yaml.safe_load(path.read_text()) or {})
+        system = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(System), given))
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise CryinGANError(f"{path}: {' '.join(str(error).split())}") from error
+    system.folder = str(path.parent)
+    return system
