@@ -1,4 +1,4 @@
-"""Potentials that need no weights of ours: an analytic pair potential, any ASE calculator, CHGNet."""
+"""Potentials without weights of their own: an analytic pair potential, and any ASE calculator."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 import importlib
 import json
 import logging
-import pickle
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,14 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.files import file_hash
-from cryingan.potentials import SAME_POINT, Potential, PotentialCard, neighbors, parse_references, resolve_device
+from cryingan.potentials import SAME_POINT, Potential, PotentialCard, neighbors, parse_references
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 log = logging.getLogger(__name__)
+
+DEVICES = ("cpu", "cuda", "mps", "xpu", "auto")
 
 
 class PairPotential(Potential):
@@ -60,6 +63,11 @@ class PairPotential(Potential):
         super().__init__(card, "cpu", atoms_per_batch)
         self.depth, self.stiffness, self.cutoff, self.radii = depth, stiffness, cutoff, radii
 
+    def verify(self) -> None:
+        """Compare with the references, if there are any: its settings say all that there is to know."""
+        if self.card.references:
+            super().verify()
+
     def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
         results = [self._evaluate_one(frame) for frame in frames]
         return [energy for energy, _ in results], [forces for _, forces in results]
@@ -84,9 +92,13 @@ class PairPotential(Potential):
 class AsePotential(Potential):
     """Any ASE calculator, one structure at a time.
 
+    Its hash covers import path, arguments, the content of files among them, and the version of the package that the
+    calculator comes from (of a module that belongs to no package, its content). The version of a program that the
+    calculator runs is not known here.
+
     Args:
         path: ignored; what the calculator needs goes into `arguments`.
-        device: ignored, for the same reason.
+        device: where the calculator computes, if neither `arguments` nor the calculator itself says so.
         calculator: import path of the calculator's class, such as `ase.calculators.emt.EMT`.
         arguments: keyword arguments of the class.
         elements: chemical symbols that it knows; without it the calculator has to refuse by itself.
@@ -109,14 +121,16 @@ class AsePotential(Potential):
     ) -> None:
         arguments = dict(arguments or {})
         module, _, name = calculator.rpartition(".")
+        self.default_dtype = OwnDefaultDtype()
         try:
-            self.calculator = getattr(importlib.import_module(module), name)(**arguments)
+            with self.default_dtype:
+                self.calculator = getattr(importlib.import_module(module), name)(**arguments)
         except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, LookupError, OSError) as error:
             raise CryinGANError(f"ASE calculator {calculator!r} cannot be made: {error}") from error
         files = {key: file_hash(value) for key, value in arguments.items() if _is_file(value)}
-        settings = {"calculator": calculator, "arguments": {**arguments, **files}}
+        settings = {"calculator": calculator, "arguments": {**arguments, **files}, "version": _version(module)}
         card = PotentialCard(name, _settings_hash(settings), tuple(elements), parse_references(references))
-        super().__init__(card, device, atoms_per_batch)
+        super().__init__(card, _device(self.calculator, arguments, device), atoms_per_batch)
 
     def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
         energies, forces = [], []
@@ -124,7 +138,8 @@ class AsePotential(Potential):
             frame = frame.copy()
             frame.calc = self.calculator
             try:
-                energy, force = frame.get_potential_energy(), np.array(frame.get_forces(), dtype=np.float64)
+                with self.default_dtype:
+                    energy, force = frame.get_potential_energy(), np.array(frame.get_forces(), dtype=np.float64)
             except NotImplementedError as error:  # what ASE's own calculators raise for an element
                 raise CryinGANError(f"{self.card.name}: {error}") from error
             except (RuntimeError, ArithmeticError, ValueError, OSError, subprocess.SubprocessError) as error:
@@ -136,63 +151,42 @@ class AsePotential(Potential):
         return energies, forces
 
 
-class CHGNetPotential(Potential):
-    """A CHGNet of its own package, which is the extra `chgnet`.
+class OwnDefaultDtype:
+    """A context in which torch's default dtype is what the calculator made of it, and after which it is as before."""
 
-    Args:
-        path: version that comes with the package (`0.3.0` without it, `0.2.0`, `r2scan`), or a checkpoint file.
-        device: torch device, or `auto`.
-        atoms_per_batch: see `Potential`.
-        references: see `load_potential`.
+    def __init__(self) -> None:
+        self.inside = self.outside = None
 
-    Raises:
-        CryinGANError: the package is not installed, the version or file does not exist or holds something else.
-    """
+    def __enter__(self) -> None:
+        self.outside = _default_dtype()
+        if self.inside is not None:
+            sys.modules["torch"].set_default_dtype(self.inside)
 
-    def __init__(
-        self,
-        path: str | None = None,
-        device: str = "cpu",
-        atoms_per_batch: int | None = None,
-        references: Sequence[Mapping] = (),
-    ) -> None:
-        import torch
-        from ase.data import chemical_symbols
+    def __exit__(self, *_: object) -> None:
+        self.inside = _default_dtype()
+        if self.inside is not None:
+            torch = sys.modules["torch"]
+            torch.set_default_dtype(self.outside or torch.float32)
 
-        try:
-            import chgnet
-            from chgnet.model import CHGNet
-        except ImportError as error:
-            raise CryinGANError(f"potential chgnet needs its package: pip install chgnet ({error})") from error
-        version = path or "0.3.0"
-        packaged = sorted((Path(chgnet.__file__).parent / "pretrained" / version).glob("*.pth.tar"))
-        file = packaged[0] if packaged else Path(version)
-        weights = file_hash(file)
-        try:
-            # The package's own loader would unpickle anything.
-            state = torch.load(file, map_location="cpu", weights_only=True)["model"]
-            with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-                # Up to 0.2.0 the last layer had a bias that its settings do not mention.
-                self.model = CHGNet.from_dict(state, mlp_out_bias=version == "0.2.0", version=version)
-                self.model.to(resolve_device(device)).eval().requires_grad_(False)
-        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-            raise CryinGANError(f"{file} cannot be loaded as a CHGNet: {str(error).splitlines()[0]}") from error
-        name = f"CHGNet-{version}" if packaged else file.name
-        self.model.graph_converter.set_isolated_atom_response("ignore")
-        known = parse_references(references)
-        card = PotentialCard(name, weights, tuple(chemical_symbols[1:95]), known)
-        super().__init__(card, resolve_device(device), atoms_per_batch)
 
-    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
-        import torch
-        from pymatgen.io.ase import AseAtomsAdaptor
+def _default_dtype() -> Any:
+    """Torch's default dtype; None as long as nothing has imported torch."""
+    return sys.modules["torch"].get_default_dtype() if "torch" in sys.modules else None
 
-        with torch.inference_mode(False), torch.enable_grad():
-            structures = [AseAtomsAdaptor.get_structure(frame) for frame in frames]
-            results = self.model.predict_structure(structures, task="ef", batch_size=len(frames))
-        results = results if isinstance(results, list) else [results]
-        energies = [float(result["e"]) * len(frame) for frame, result in zip(frames, results, strict=True)]
-        return energies, [result["f"].astype(np.float64) for result in results]
+
+def _version(module: str) -> str:
+    """Version of the package that a module comes from, or the hash of a module that belongs to none."""
+    owners = packages_distributions().get(module.partition(".")[0], ())
+    if owners:
+        return " ".join(f"{owner} {version(owner)}" for owner in sorted(set(owners)))
+    file = getattr(sys.modules[module], "__file__", None)
+    return file_hash(file) if file else "built in"
+
+
+def _device(calculator: Any, arguments: Mapping[str, Any], device: str) -> str:
+    """Where a calculator computes, as its arguments or the calculator itself say it."""
+    given = [arguments.get("device"), arguments.get("use_device"), getattr(calculator, "device", None), device]
+    return next(name for name in map(str, given) if name.startswith(DEVICES))
 
 
 def _is_file(value: Any) -> bool:

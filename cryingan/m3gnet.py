@@ -18,16 +18,10 @@ import torch
 from cryingan.errors import CryinGANError
 from cryingan.files import replace_file
 from cryingan.m3gnet_conventions import CONVENTIONS, identity
-from cryingan.m3gnet_files import (
-    CARD_FILE,
-    local_folder,
-    name_and_references,
-    published_references,
-    read_model,
-    weights_hash,
-)
+from cryingan.m3gnet_files import CARD_FILE, local_folder, name_and_references, read_model, weights_hash
 from cryingan.m3gnet_graph import joined, triples
 from cryingan.potentials import Potential, PotentialCard, parse_references, resolve_device
+from cryingan.published import published_references
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -13,34 +13,11 @@ import torch
 from matgl.models import M3GNet
 
 from cryingan.errors import CryinGANError
+from cryingan.published import PUBLISHED
 
 WEIGHTS_FILES = ("model.pt", "state.pt")
 CARD_FILE = "card.json"
 HUB_OWNER = "materialyze"  # where matgl publishes its models
-# The universal potential as matgl publishes it, for downloads that come without a card of ours. MoS is the published
-# energy; NaCl at its equilibrium is what the potential gives once MoS is right.
-PUBLISHED = (
-    {
-        "name": "M3GNet-MP-2021.2.8-PES",
-        "hash": "576ab0613a6d647e71f3150e29b0692b56377a5217d447da2618b30dd05fcea1",
-        "references": [
-            {
-                "symbols": ["Mo", "S"],
-                "fractional": [[0, 0, 0], [0.5, 0.5, 0.5]],
-                "cell": [[4.0, 0, 0], [0, 4.0, 0], [0, 0, 4.0]],
-                "energy": -10.82436,
-                "tolerance": 1e-4,
-            },
-            {
-                "symbols": ["Na", "Cl"],
-                "fractional": [[0, 0, 0], [0.5, 0.5, 0.5]],
-                "cell": [[0, 2.8457, 2.8457], [2.8457, 0, 2.8457], [2.8457, 2.8457, 0]],
-                "energy": -6.73501,
-                "tolerance": 1e-4,
-            },
-        ],
-    },
-)
 
 
 def local_folder(path: str | None) -> Path:
@@ -91,11 +68,6 @@ def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
         reason = str(error).strip().splitlines()[0]
         raise CryinGANError(f"{folder} cannot be loaded as an M3GNet of matgl: {reason}") from error
     return model.eval().requires_grad_(False), scale, shift, offsets.numpy().astype(np.float64)
-
-
-def published_references(weights: str) -> Sequence[Mapping]:
-    """References of the published model that has these weights (their hash); empty for any others."""
-    return next((model["references"] for model in PUBLISHED if model["hash"] == weights), ())
 
 
 def name_and_references(folder: Path, name: str, weights: str) -> tuple[str, Sequence[Mapping]]:

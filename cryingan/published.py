@@ -1,0 +1,52 @@
+"""Published potentials, known by the hash of their weights, and energies that they must reproduce."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MOS = {
+    "symbols": ["Mo", "S"],
+    "fractional": [[0, 0, 0], [0.5, 0.5, 0.5]],
+    "cell": [[4.0, 0, 0], [0, 4.0, 0], [0, 0, 4.0]],
+}
+NACL = {
+    "symbols": ["Na", "Cl"],
+    "fractional": [[0, 0, 0], [0.5, 0.5, 0.5]],
+    "cell": [[0, 2.8457, 2.8457], [2.8457, 0, 2.8457], [2.8457, 2.8457, 0]],
+}
+
+
+def _references(mos: float, nacl: float, tolerance: float) -> list[dict[str, Any]]:
+    return [{**structure, "energy": energy, "tolerance": tolerance} for structure, energy in ((MOS, mos), (NACL, nacl))]
+
+
+# M3GNet: MoS is the published energy; NaCl at its equilibrium is what the potential gives once MoS is right.
+# CHGNet: what the package's own calculator (chgnet 0.4.2) gives for each structure alone, in float32.
+PUBLISHED = (
+    {
+        "name": "M3GNet-MP-2021.2.8-PES",
+        "hash": "576ab0613a6d647e71f3150e29b0692b56377a5217d447da2618b30dd05fcea1",
+        "references": _references(-10.82436, -6.73501, 1e-4),
+    },
+    {
+        "name": "CHGNet-0.3.0",
+        "hash": "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1",
+        "references": _references(-11.30793, -7.33594, 1e-3),
+    },
+    {
+        "name": "CHGNet-0.2.0",
+        "hash": "ef624f78b6db9d315b4ef256f1bb3207449924191b91720dc17d3f60c5df980e",
+        "references": _references(-12.27551, -7.37610, 1e-3),
+    },
+    {
+        "name": "CHGNet-r2scan",
+        "hash": "8eba3db0f35a2788bb3ae22885ad340591e27996f213c6643af522a633b50dad",
+        "references": _references(-29.96477, -13.73181, 1e-3),
+    },
+)
+
+
+def published_references(weights: str) -> Sequence[Mapping]:
+    """References of the published potential with these weights (their SHA-256); empty for any others."""
+    return next((potential["references"] for potential in PUBLISHED if potential["hash"] == weights), ())
