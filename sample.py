@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.entry import run
+from configs.entry import given, run
 from cryingan.errors import CryinGANError
 from cryingan.schema import plain, sample_schema
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from cryingan.gan import CryinGAN
     from cryingan.relaxed_samples import Plan
+
+SETTINGS = ("optimizer", "fmax", "max_steps", "min_distance", "max_force", "max_energy", "max_displacement", "fire")
+JUDGING = ("thresholds", "repair_distance")
 
 
 def sample(config: DictConfig) -> Path:
@@ -29,7 +32,7 @@ def sample(config: DictConfig) -> Path:
     from cryingan import __version__
     from cryingan.files import write_structures
     from cryingan.potentials import resolve_device
-    from cryingan.relaxed_samples import store_samples
+    from cryingan.relaxed_folders import store_samples
     from cryingan.replace import file_hash, make_folder, replace_file
 
     settings = plain(config)
@@ -68,7 +71,7 @@ def sample(config: DictConfig) -> Path:
 def relax_file(settings: dict[str, Any]) -> Path:
     """Relax the structures of a file, whatever made them; the folder with the results comes back."""
     from cryingan.files import read_structures
-    from cryingan.relaxed_samples import store_samples
+    from cryingan.relaxed_folders import store_samples
 
     if settings["relax"] is None:
         raise CryinGANError("structures=FILE has them relaxed: add relax=true")
@@ -78,7 +81,7 @@ def relax_file(settings: dict[str, Any]) -> Path:
 
 
 def relaxation(settings: dict[str, Any]) -> Plan:
-    """How to relax; what the command line does not say of potential and training structures, the run's config does."""
+    """How to relax; what the command line does not say, the config of the checkpoint's run does."""
     from cryingan.checkpoints import run_settings
     from cryingan.relaxed_samples import Plan
     from data.module import StructureData
@@ -91,15 +94,41 @@ def relaxation(settings: dict[str, Any]) -> Plan:
     if settings["training"] is not None:
         data["path"] = settings["training"]
     training = StructureData(**data).training_source if "path" in data else None
-    keys = ("thresholds", "repair_distance", "cache", "pictures")
-    kept = {name: settings[name] for name in keys}
-    return Plan(potential, settings["relax"], training, **kept, molecules=settings["pictures"])
+    relax, judging = as_in_the_run(settings, run)
+    kept = {name: settings[name] for name in ("cache", "pictures")}
+    return Plan(potential, relax, training, **judging, **kept, molecules=settings["pictures"])
+
+
+def as_in_the_run(settings: dict[str, Any], run: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What decides how relaxations end and how they are judged; where both come from is printed.
+
+    Args:
+        settings: of this command.
+        run: of the run that the checkpoint is from; empty without one.
+
+    Returns:
+        The arguments of `cryingan.relax.relax`, and `thresholds` and `repair_distance`.
+    """
+    said = given()
+    relax = {name: value for name, value in run.get("relax", {}).items() if name in SETTINGS}
+    judging = {name: run.get("callbacks", {}).get("relax", {}).get(name, settings[name]) for name in JUDGING}
+    own = {key.split(".")[1] for key in said if key.startswith("relax.")}
+    if said.get("relax", "run") != "run":
+        own.add("optimizer")
+    relax = settings["relax"] | {name: value for name, value in relax.items() if name not in own}
+    judging |= {name: settings[name] for name in JUDGING if name in said}
+    if run:
+        values = {**{name: relax[name] for name in SETTINGS if name != "fire"}, **judging}
+        text = ", ".join(f"{name}={value}" for name, value in values.items())
+        print(f"relaxing as the run did, unless the command line says otherwise: {text}", flush=True)
+    return relax, judging
 
 
 def relax_samples(plan: Plan, folder: Path) -> Path:
     """Relax the samples in a folder and say what came of it; the folder comes back."""
+    from cryingan.relaxed_folders import RELAXED, read_summary
     from cryingan.relaxed_report import FIGURE, in_words
-    from cryingan.relaxed_samples import RELAXED, SampleRelaxer, read_summary
+    from cryingan.relaxed_samples import SampleRelaxer
 
     SampleRelaxer(plan)(folder)
     print(f"{in_words(read_summary(folder))}: {folder / RELAXED}, {folder / FIGURE}")

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from callbacks.metrics_csv import MetricsCSV
+from callbacks.relax import LOGGED, RelaxSamples
 from callbacks.timing import due
 from cryingan.checkpoints import read_checkpoint
+from cryingan.errors import CryinGANError
+from cryingan.relaxed_report import FRACTION
+
+SIGNS = {"max": 1, "min": -1}
 
 
 class KeepBest(Checkpoint):
-    """Keeps `checkpoints/best.ckpt` in the run folder: of the epoch with the highest value of one key of metrics.csv.
+    """Keeps `checkpoints/best.ckpt` in the run folder: of the epoch with the best value of one key of metrics.csv.
 
     The value may become known long after the weights: until then the epoch's checkpoint waits as
-    `checkpoints/candidates/epoch_<done>.ckpt`. Of equal epochs the first is kept. Logs nothing.
+    `checkpoints/candidates/epoch_<done>.ckpt`; it is dropped when its evaluation is given up, or when a later epoch has
+    its value, since values come in order. Of equal epochs the first is kept. Logs nothing.
 
     Args:
         key: what is compared; fractions of relaxed samples tell quality, the Wasserstein distance does not.
         every_n_epochs: epochs between candidates: how often the key is measured.
+        mode: `max`: the highest value is best; `min`: the lowest, as of energies and close pairs. None: `max`, and only
+            for fractions below a threshold.
     """
 
-    def __init__(self, key: str = "relax/fraction_below_0", every_n_epochs: int = 1000) -> None:
-        self.key, self.every_n_epochs = key, every_n_epochs
-        self.highest: float | None = None
+    def __init__(self, key: str = f"{FRACTION}0", every_n_epochs: int = 1000, mode: str | None = None) -> None:
+        self.key, self.every_n_epochs, self.mode = key, every_n_epochs, mode
+        self.best: float | None = None  # times the sign: more is better
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a key that is never logged, and one that does not tell what is best."""
+        self.relax = next((callback for callback in trainer.callbacks if isinstance(callback, RelaxSamples)), None)
+        known = self.relax.keys if self.relax else set()
+        if self.key.startswith("relax/") and self.key not in known:
+            why = f"is not logged; use {', '.join(sorted(known))}" if known else "needs callbacks=relax"
+            raise CryinGANError(f"callbacks.best.key={self.key} {why}")
+        mode = "max" if self.mode is None and self.key.startswith(FRACTION) else self.mode
+        if mode not in SIGNS:
+            raise CryinGANError(f"callbacks.best.key={self.key} needs callbacks.best.mode=min or max, what is best")
+        self.sign = SIGNS[mode]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the best so far."""
@@ -34,8 +55,7 @@ class KeepBest(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save a candidate, and compare those whose value is known by now."""
         if due(trainer, self.every_n_epochs):
-            name = f"epoch_{trainer.current_epoch + 1:06d}.ckpt"
-            trainer.save_checkpoint(_folder(trainer) / "candidates" / name)
+            trainer.save_checkpoint(_candidates(trainer) / f"epoch_{trainer.current_epoch + 1:06d}.ckpt")
         self._compare(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -44,34 +64,48 @@ class KeepBest(Checkpoint):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The same for a run whose training was over already."""
-        if self.highest is None:
+        if self.best is None:
             self._prepare(trainer)
             self._compare(trainer)
 
     def _prepare(self, trainer: Trainer) -> None:
         """How good the best is; its value is unknown when its epoch is about to be trained again."""
-        self.highest = float("-inf")
+        self.best = -math.inf
         self.metrics = next(logger for logger in trainer.loggers if isinstance(logger, MetricsCSV))
-        best = _folder(trainer) / "best.ckpt"
-        if trainer.is_global_zero and best.exists():
-            self.metrics.begin(trainer.current_epoch)
+        if not trainer.is_global_zero:
+            return
+        self.metrics.begin(trainer.current_epoch)
+        for path in _candidates(trainer).glob("*.ckpt"):
+            if _epoch(path) >= trainer.current_epoch:  # trained again, or of an earlier training
+                path.unlink()
+        best = _candidates(trainer).parent / "best.ckpt"
+        if best.exists():
             value = self.metrics.value(read_checkpoint(best)["epoch"], self.key)
-            self.highest = self.highest if value is None else value
+            self.best = self.best if value is None else self.sign * value
 
     def _compare(self, trainer: Trainer) -> None:
         if not trainer.is_global_zero:
             return
-        folder = _folder(trainer)
-        for path in sorted((folder / "candidates").glob("*.ckpt")):
-            value = self.metrics.value(int(path.stem.removeprefix("epoch_")) - 1, self.key)
-            if value is None:
-                continue
-            if value > self.highest:
-                self.highest = value
-                path.replace(folder / "best.ckpt")
-            else:
+        for path in sorted(_candidates(trainer).glob("*.ckpt"), key=_epoch):
+            value = self.metrics.value(_epoch(path), self.key)
+            if value is not None and self.sign * value > self.best:
+                self.best = self.sign * value
+                path.replace(path.parents[1] / "best.ckpt")
+            elif value is not None or self._never_comes(_epoch(path)):
                 path.unlink()
 
+    def _never_comes(self, epoch: int) -> bool:
+        """Whether the value of an epoch, which is not known, will not be."""
+        of_relaxation = self.key.startswith("relax/")
+        if of_relaxation and self.relax.gave_up(epoch):
+            return True
+        name = LOGGED if of_relaxation else self.key  # no energy is logged when nothing converged
+        return any(later >= epoch and self.metrics.value(later, name) is not None for later in self.metrics.rows)
 
-def _folder(trainer: Trainer) -> Path:
-    return Path(trainer.default_root_dir) / "checkpoints"
+
+def _candidates(trainer: Trainer) -> Path:
+    return Path(trainer.default_root_dir) / "checkpoints" / "candidates"
+
+
+def _epoch(candidate: Path) -> int:
+    return int(candidate.stem.removeprefix("epoch_")) - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,23 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 
+from callbacks.evaluations import SCALE, Evaluations, scale_of
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.relax_upload import upload
 from callbacks.timing import due
 from cryingan.errors import CryinGANError
 from cryingan.gan import CryinGAN
 from cryingan.randomness import generator
-from cryingan.relax_worker import BackgroundRelaxer, InlineRelaxer
-from cryingan.relaxed_report import in_words
-from cryingan.relaxed_samples import SAMPLES, Plan, read_summary, store_samples
+from cryingan.relax_owner import BackgroundRelaxer, InlineRelaxer
+from cryingan.relaxed_folders import read_summary
+from cryingan.relaxed_report import FRACTION, in_words
+from cryingan.relaxed_samples import Plan
 from cryingan.replace import make_folder
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
-LOGGED = "relax/failed"  # a row of metrics.csv with this key has all the others, too
+LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
+WORKER_LOG = "worker.log"
+OTHERS = ("failed", "unconverged", "close_pairs", "steps", "energy", "energy_median", "energy_drop")
 
 
 class RelaxSamples(Callback):
@@ -39,7 +43,9 @@ class RelaxSamples(Callback):
     `relax/molecules_before` and `relax/molecules_after` some that turn.
 
     The samples come from a seed stream of their own, so training does not depend on any of this. Evaluations that were
-    cut off are finished when the run goes on. Only the first process of several does anything.
+    cut off are finished when the run goes on; what was relaxed with other settings, or by an earlier training in the
+    same run folder, is set aside as `relaxed/epoch_<done>.1` or `relaxed.1`. A run goes on with the potential and the
+    energy scale that it began with, or not at all. Only the first process of several does anything.
 
     Args:
         potential: arguments of `cryingan.potentials.load_potential`.
@@ -69,6 +75,17 @@ class RelaxSamples(Callback):
         self.every_n_epochs, self.n_samples, self.mode = every_n_epochs, n_samples, mode
         self.thresholds, self.repair_distance, self.cache, self.pictures = thresholds, repair_distance, cache, pictures
         self.relaxer: InlineRelaxer | BackgroundRelaxer | None = None
+        self.scale: dict[str, Any] = {}
+
+    @property
+    def keys(self) -> set[str]:
+        """Everything that may be logged of an evaluation."""
+        fractions = [f"{FRACTION}{threshold:g}{end}" for threshold in self.thresholds for end in ("", "_low", "_high")]
+        return {*fractions, *(f"relax/{name}" for name in OTHERS)}
+
+    def gave_up(self, epoch: int) -> bool:
+        """Whether the samples of an epoch cannot be relaxed."""
+        return self.evaluations.gave_up(epoch)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse settings that cannot work."""
@@ -78,7 +95,7 @@ class RelaxSamples(Callback):
             raise CryinGANError(f"callbacks.relax.mode={self.mode}: use {' or '.join(MODES)}")
         if self.every_n_epochs < 1 or self.n_samples < 1:
             raise CryinGANError("callbacks.relax.every_n_epochs and callbacks.relax.n_samples must be at least 1")
-        self.folder = Path(trainer.default_root_dir) / "relaxed"
+        self.evaluations = Evaluations(Path(trainer.default_root_dir))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Load the potential, and go on with what a stopped run left unfinished."""
@@ -106,50 +123,56 @@ class RelaxSamples(Callback):
             self._finish(trainer)
         self._stop()
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remember what the energies are measured with."""
+        if self.scale:
+            checkpoint[SCALE] = self.scale
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave no process behind."""
         self._stop()
 
     def _start(self, trainer: Trainer) -> None:
+        if trainer.current_epoch == 0:
+            _say(self.evaluations.begin_anew())
         uploads = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
         plan = Plan(
             self.potential,
-            {**self.relax, "progress": self.relax.get("progress", True) and self.mode == "background"},
+            {**self.relax, "progress": self.relax.get("progress", True) and self._shows_progress()},
             trainer.datamodule.training_source,
             list(self.thresholds),
             self.repair_distance,
             self.cache,
             pictures=self.n_samples if uploads else self.pictures,
             molecules=self.pictures,
+            earlier=self.evaluations.scales(),
         )
-        log = make_folder(self.folder) / "worker.log"
+        log = make_folder(self.evaluations.folder) / WORKER_LOG
         self.relaxer = MODES[self.mode](plan, log, report=_say)
-        self.relaxer.wait_until_ready()
+        self.scale = self.relaxer.wait_until_ready()
         for folder in self._unfinished(trainer):
             self.relaxer.submit(folder)
+
+    def _shows_progress(self) -> bool:
+        """A terminal has the bar of the training already."""
+        return self.mode == "background" or not sys.stderr.isatty()
 
     def _unfinished(self, trainer: Trainer) -> list[Path]:
         """Folders with samples of epochs before the current one whose values have not been logged."""
         metrics = _metrics(trainer)
         metrics.begin(trainer.current_epoch)
-        folders = sorted(path.parent for path in self.folder.glob(f"epoch_*/{SAMPLES}"))
-        earlier = [folder for folder in folders if _epoch(folder) < trainer.current_epoch]
-        return [folder for folder in earlier if metrics.value(_epoch(folder), LOGGED) is None]
+        epochs = {folder: self.evaluations.epoch(folder) for folder in self.evaluations.all()}
+        earlier = {folder: epoch for folder, epoch in epochs.items() if epoch < trainer.current_epoch}
+        return [folder for folder, epoch in earlier.items() if metrics.value(epoch, LOGGED) is None]
 
     def _sampled(self, epoch: int, pl_module: CryinGAN) -> Path:
-        """The folder of an epoch with its samples; results of the same samples, from before a stop, are kept."""
-        folder = self.folder / f"epoch_{epoch + 1:06d}"
         seed = generator(pl_module.hparams.seed, "relaxed samples", epoch).initial_seed()
-        samples = pl_module.sample(self.n_samples, seed)
-        try:
-            store_samples(samples, folder)
-        except CryinGANError:  # an earlier run came this far with other settings
-            shutil.rmtree(folder)
-            store_samples(samples, folder)
-        return folder
+        _say(self.evaluations.store(pl_module.sample(self.n_samples, seed), epoch))
+        return self.evaluations.of(epoch)
 
     def _log(self, trainer: Trainer, folder: Path) -> None:
-        summary, epoch = read_summary(folder), _epoch(folder)
+        summary, epoch = read_summary(folder), self.evaluations.epoch(folder)
+        self.scale = scale_of(summary)
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in summary["values"].items()})
         values = {**summary["values"], "time/relaxation": summary["seconds"], "epoch": epoch}
         for logger in trainer.loggers:
@@ -160,7 +183,7 @@ class RelaxSamples(Callback):
 
     def _finish(self, trainer: Trainer) -> None:
         if self.relaxer.waiting:
-            _say(f"waiting for the relaxation of {self._names()} (progress: {self.folder / 'worker.log'})")
+            _say(f"waiting for the relaxation of {self._names()} (progress: {self.evaluations.folder / WORKER_LOG})")
         while folders := self.relaxer.wait(lambda: trainer.received_sigterm):
             for folder in folders:
                 self._log(trainer, folder)
@@ -180,10 +203,6 @@ def _metrics(trainer: Trainer) -> MetricsCSV:
     return next(logger for logger in trainer.loggers if isinstance(logger, MetricsCSV))
 
 
-def _epoch(folder: Path) -> int:
-    """The epoch that a folder's samples are from; folders are named after finished epochs, rows after the current."""
-    return int(folder.name.removeprefix("epoch_")) - 1
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
+def _say(line: str | None) -> None:
+    if line is not None:
+        print(line, flush=True)

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cryingan.relaxed_folders import RELAXED
 from cryingan.relaxed_report import ENERGIES, FIGURE, MOLECULES, PICTURES
-from cryingan.relaxed_samples import RELAXED
 from cryingan.replace import make_folder
 
 SHOWN = 3  # pictures beside the table, which has them all

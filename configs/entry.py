@@ -12,7 +12,7 @@ from typing import Any
 from cryingan.errors import CryinGANError
 
 CONFIGS = Path(__file__).parent
-ON = {"relax": "fire"}  # what GROUP=true stands for
+ON = {"relax": "run"}  # what GROUP=true stands for
 
 
 def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None:
@@ -66,6 +66,15 @@ def stem(path: str) -> str:
     """A file's name without folder, ending and the ending of its compression."""
     name = Path(path)
     return (name.with_suffix("") if name.suffix in (".gz", ".bz2", ".xz") else name).stem
+
+
+def given() -> dict[str, str]:
+    """What the command line says, as text by key; empty where there is none."""
+    from hydra.core.hydra_config import HydraConfig
+
+    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    pairs = [override.partition("=") for override in overrides]
+    return {key.lstrip("+~"): value for key, _, value in pairs}
 
 
 def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -6,27 +6,22 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cryingan.crystals import Crystals
-from cryingan.data_cards import DataCard, read_data_card
-from cryingan.energies import EnergyScale, energy_scale, training_energies
-from cryingan.errors import CryinGANError
-from cryingan.files import extxyz_frames, read_structures, write_structures
-from cryingan.journal import MANIFEST
+from cryingan.files import read_structures, write_structures
 from cryingan.potentials import load_potential
 from cryingan.relax import relax
+from cryingan.relaxed_folders import REPAIRED, SAMPLES, SUMMARY, locked
 from cryingan.relaxed_report import Outcome, draw, write_rows
 from cryingan.repair import repair
-from cryingan.replace import make_folder, replace_file
+from cryingan.replace import replace_file
+from cryingan.training_scale import TrainingScale
 
-SAMPLES, REPAIRED, RELAXED, SUMMARY = "samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "summary.json"
-CELL_TOLERANCE = 1e-3  # Angstrom
-TRAINING_SHOWN = 200  # training structures in the figure, where the data card makes the energies of all unnecessary
+COMPUTING = ("backend", "processes", "address", "progress")  # arguments of `relax` that training energies take, too
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,8 @@ class Plan:
         cache: folder for training energies; None for `.energies` beside the training structures.
         pictures: how many samples are drawn before and after.
         molecules: how many are also written as PDB.
+        earlier: the scales of energies that these ones will stand beside, as `TrainingScale.record` gives them, with
+            `where` they were found; another scale is refused.
     """
 
     potential: Mapping[str, Any]
@@ -53,6 +50,7 @@ class Plan:
     cache: str | None = None
     pictures: int = 3
     molecules: int = 3
+    earlier: Sequence[Mapping[str, Any]] = ()
 
 
 class SampleRelaxer:
@@ -61,16 +59,25 @@ class SampleRelaxer:
     Args:
         plan: how.
 
+    Attributes:
+        scale: the energy scale of the training structures.
+
     Raises:
-        CryinGANError: the potential cannot be loaded or does not know an element, or the training structures cannot be
-            read.
+        CryinGANError: the potential cannot be loaded or does not know an element, the training structures or their card
+            cannot be read, or energies would be on another scale than `plan.earlier`.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.potential = load_potential(**plan.potential)
-        if plan.training is not None:
-            self.potential.evaluate(self._training[:1].to_ase())  # an unknown element is refused now
+        computing = {name: value for name, value in plan.relax.items() if name in COMPUTING}
+        self.scale = TrainingScale(plan.training, self.potential, plan.cache, **computing)
+        for record in plan.earlier:
+            self.scale.require_same(record)
+
+    def prepare(self) -> None:
+        """Compute the energies of the training structures, unless they are known."""
+        _ = self.scale.scale, self.scale.shown
 
     def __call__(self, folder: str | Path) -> dict[str, float]:
         """Relax `samples.extxyz` in a folder; everything else there comes from it, `summary.json` last.
@@ -83,99 +90,35 @@ class SampleRelaxer:
             The values that a training logs, by name; see `cryingan.relaxed_report.values`.
 
         Raises:
-            CryinGANError: the folder holds relaxations with another potential or settings, or cannot be written.
+            OtherResultsError: the folder holds relaxations with another potential or other settings.
+            CryinGANError: the samples have no place on the energy scale, another process is at work there, or
+                it cannot be written.
         """
         folder = Path(folder)
+        samples = read_structures(folder / SAMPLES, closest=0)
+        self.scale.require_comparable(samples, folder / SAMPLES)
+        self.prepare()  # what is refused is refused before hours of relaxing
         start = time.monotonic()
-        outcome = self._relax(folder)
-        write_rows(outcome, folder)
-        draw(outcome, self._training_values, folder, self.plan.pictures, self.plan.molecules)
-        summary = {
-            "values": outcome.values(),
-            "samples": len(outcome.samples),
-            "unit": self._scale.unit,
-            "zero_ev_per_atom": self._scale.zero,
-            "potential": self._scale.potential.name,
-            "potential_hash": self._scale.potential.hash,
-            "seconds": round(time.monotonic() - start, 1),
-        }
-        with replace_file(folder / SUMMARY) as file:
-            file.write(json.dumps(summary, indent=1).encode())
+        with locked(folder):
+            outcome = self._relax(samples, folder)
+            write_rows(outcome, folder)
+            draw(outcome, self.scale.shown, folder, self.plan.pictures, self.plan.molecules)
+            summary = {
+                "values": outcome.values(),
+                "samples": len(outcome.samples),
+                **self.scale.record(),
+                "seconds": round(time.monotonic() - start, 1),
+            }
+            with replace_file(folder / SUMMARY) as file:
+                file.write(json.dumps(summary, indent=1).encode())
         return summary["values"]
 
-    def _relax(self, folder: Path) -> Outcome:
-        samples = read_structures(folder / SAMPLES, closest=0)
-        self._require_comparable(samples, folder)
+    def _relax(self, samples: Crystals, folder: Path) -> Outcome:
         repaired, repairs = repair(samples, self.plan.repair_distance)
         write_structures(repaired, folder / REPAIRED)
         accepted = np.flatnonzero(repairs.accepted)
         results = relax(repaired[accepted], self.potential, output=folder, numbers=accepted, **self.plan.relax)
         per_atom = results.energy_final / len(samples.species)
-        energies = self._scale.normalise(per_atom, results.potential, results.converged)
+        energies = self.scale.scale.normalise(per_atom, results.potential, results.converged)
         thresholds = () if self.plan.training is None else self.plan.thresholds
         return Outcome(samples, repairs, results, energies, tuple(thresholds))
-
-    def _require_comparable(self, samples: Crystals, folder: Path) -> None:
-        """The energy scale is that of the training structures: others have no place on it."""
-        if self.plan.training is None:
-            return
-        training = self._training
-        same_cell = np.allclose(training.cell, samples.cell, atol=CELL_TOLERANCE)
-        if training.counts != samples.counts or not same_cell:
-            what = "cell" if training.counts == samples.counts else f"composition ({samples.counts})"
-            raise CryinGANError(
-                f"{folder / SAMPLES} has another {what} than the training structures ({training.counts}); their "
-                "energies cannot be compared"
-            )
-
-    @cached_property
-    def _training(self) -> Crystals:
-        source = self.plan.training
-        return read_structures(source["path"], sort_species=source["sort_species"])[source["indices"]]
-
-    @cached_property
-    def _scale(self) -> EnergyScale:
-        if self.plan.training is None:
-            return EnergyScale(0.0, 1.0, "eV/atom", self.potential.card)
-        return energy_scale(self._card, self._training, self.potential, self._cache)
-
-    @cached_property
-    def _training_values(self) -> np.ndarray | None:
-        """Energies of training structures on the same scale, of all unless the card spares us that."""
-        if self.plan.training is None:
-            return None
-        shown = self._training
-        if self._card.cutoff(self.potential.card) is not None and len(shown) > TRAINING_SHOWN:
-            shown = shown[np.linspace(0, len(shown) - 1, TRAINING_SHOWN).astype(int)]
-        energies = training_energies(shown, self.potential, self._cache)
-        return self._scale.normalise(energies, self.potential.card).values
-
-    @cached_property
-    def _card(self) -> DataCard:
-        return read_data_card(self.plan.training["path"])
-
-    @property
-    def _cache(self) -> Path:
-        return Path(self.plan.cache or Path(self.plan.training["path"]).parent / ".energies")
-
-
-def read_summary(folder: str | Path) -> dict[str, Any] | None:
-    """What summary.json says of a folder whose samples have all been relaxed; None before that."""
-    path = Path(folder) / SUMMARY
-    return json.loads(path.read_bytes()) if path.exists() else None
-
-
-def store_samples(samples: Crystals, folder: str | Path) -> None:
-    """Write samples.extxyz into a folder for `SampleRelaxer`, unless they are there already.
-
-    Raises:
-        CryinGANError: the folder holds what came of other samples, or cannot be written.
-    """
-    path = make_folder(folder) / SAMPLES
-    text = b"".join(extxyz_frames(samples))
-    if path.exists() and path.read_bytes() == text:
-        return
-    if (path.parent / MANIFEST).exists():
-        raise CryinGANError(f"{folder} holds relaxations of other samples: give an empty folder")
-    with replace_file(path) as file:
-        file.write(text)

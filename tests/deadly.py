@@ -28,3 +28,17 @@ class MoodyCalculator(Calculator):
         if atoms.positions[0, 0] > 0.5:
             raise RuntimeError("not converged")
         self.results = {"energy": 1.0, "forces": np.zeros((len(atoms), 3))}
+
+
+class BrokenCalculator(Calculator):
+    """An ASE calculator with a mistake, which shows after the first structure."""
+
+    implemented_properties = ("energy", "forces")
+    calls = 0
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        BrokenCalculator.calls += 1
+        self.results = {"energy": 1.0, "forces": np.ones((len(atoms), 3))}
+        if BrokenCalculator.calls > 20:
+            raise TypeError("no such unit")

@@ -1,5 +1,8 @@
 import csv
 import json
+import threading
+import time
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -10,10 +13,12 @@ from cryingan.crystals import Crystals
 from cryingan.energies import Energies
 from cryingan.errors import CryinGANError
 from cryingan.files import read_structures, write_structures
-from cryingan.relax import RelaxationResults
+from cryingan.relax import RelaxationResults, relax
+from cryingan.relaxed_folders import holds, read_summary, set_results_aside, store_samples
 from cryingan.relaxed_report import Outcome, in_words
-from cryingan.relaxed_samples import Plan, SampleRelaxer, read_summary, store_samples
+from cryingan.relaxed_samples import Plan, SampleRelaxer
 from cryingan.repair import RepairLog
+from cryingan.replace import lock_folder
 from tests.conftest import random_crystals
 from tests.test_command import call
 
@@ -82,7 +87,7 @@ def test_a_folder_holds_everything_and_is_gone_on_with(tmp_path, training, monke
     names = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*.*")}
     assert names == {
         *("samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "relax.csv", "relax.json", "summary.json"),
-        *("energies.csv", "energies.png", "pictures/000000.png", "pictures/000001.png"),
+        *("energies.csv", "energies.png", ".lock", "pictures/000000.png", "pictures/000001.png"),
         *("molecules/000000_before.pdb", "molecules/000000_after.pdb"),
     }
     relaxed = read(tmp_path / "run/relaxed.extxyz", ":")
@@ -131,7 +136,7 @@ def test_unconverged_samples_are_never_below(tmp_path, training):
 
 
 def test_a_cut_off_on_the_card_spares_the_energies_of_all(tmp_path, training, monkeypatch):
-    monkeypatch.setattr("cryingan.relaxed_samples.TRAINING_SHOWN", 2)
+    monkeypatch.setattr("cryingan.training_scale.TRAINING_SHOWN", 2)
     card = SampleRelaxer(plan()).potential.card
     text = f"{CARD}cutoffs: [{{potential: pair, hash: {card.hash}, energy_per_atom: 0.25}}]\n"
     (tmp_path / "data/set.card.yaml").write_text(text)
@@ -190,3 +195,63 @@ def test_structures_of_another_composition_or_cell_are_not_compared(tmp_path, tr
         store_samples(crystals, tmp_path / what)
         with pytest.raises(CryinGANError, match=f"another {what}"):
             SampleRelaxer(plan(training=training))(tmp_path / what)
+
+
+def test_what_is_wrong_with_the_data_card_is_known_before_any_relaxation(tmp_path, training):
+    (tmp_path / "data/set.card.yaml").write_text("kind: surface\n")
+    with pytest.raises(CryinGANError, match=r"set.card.yaml: kind: 'surface' must be one of"):
+        SampleRelaxer(plan(training=training))
+
+
+def test_the_energy_scale_is_known_before_any_relaxation(tmp_path, training, monkeypatch, caplog):
+    """Its cache cannot be written: that is a warning, and the scale is kept while the process lives."""
+    store_samples(random_crystals(2, SPECIES, CELL, seed=1), tmp_path / "run")
+    (tmp_path / "file").touch()
+    relaxer = SampleRelaxer(plan(training=training, cache=str(tmp_path / "file/cache")))
+
+    def checked(*arguments, **settings):
+        assert "training energies cannot be kept" in caplog.text
+        monkeypatch.setattr("cryingan.training_scale.training_energies", None)
+        monkeypatch.setattr("cryingan.energies.training_energies", None)
+        return relax(*arguments, **settings)
+
+    monkeypatch.setattr("cryingan.relaxed_samples.relax", checked)
+    assert "relax/fraction_below_0" in relaxer(tmp_path / "run")
+
+
+def test_energies_on_another_scale_are_refused(training):
+    record = SampleRelaxer(plan(training=training)).scale.record()
+    assert set(record) == {"potential", "potential_hash", "unit", "zero_ev_per_atom", "factor"}
+    SampleRelaxer(plan(training=training, earlier=[{**record, "where": "a run"}]))
+    others = [("potential", "m3gnet"), ("potential_hash", "0" * 64), ("unit", "eV/atom")]
+    for name, value in [*others, ("zero_ev_per_atom", record["zero_ev_per_atom"] + 0.01), ("factor", 1.5)]:
+        with pytest.raises(CryinGANError, match=r"a run has energies in .* cannot be mixed"):
+            SampleRelaxer(plan(training=training, earlier=[{**record, name: value, "where": "a run"}]))
+
+
+def test_one_process_at_a_time_relaxes_in_a_folder(tmp_path, monkeypatch):
+    store_samples(random_crystals(1, SPECIES, CELL, seed=1), tmp_path)
+    relaxer = SampleRelaxer(plan())
+    monkeypatch.setattr("cryingan.relaxed_folders.SECONDS_TO_WAIT", 0.3)
+    with lock_folder(tmp_path), pytest.raises(CryinGANError, match="another process is at work"):
+        relaxer(tmp_path)
+    monkeypatch.setattr("cryingan.relaxed_folders.SECONDS_TO_WAIT", 30)
+    held = ExitStack()
+    held.enter_context(lock_folder(tmp_path))
+    threading.Timer(0.5, held.close).start()
+    start = time.monotonic()
+    assert relaxer(tmp_path)["relax/failed"] == 0
+    assert time.monotonic() - start > 0.4
+
+
+def test_results_are_set_aside_whatever_is_there(tmp_path):
+    samples = random_crystals(2, SPECIES, CELL, seed=1)
+    store_samples(samples, tmp_path / "run")
+    SampleRelaxer(plan())(tmp_path / "run")
+    before = {path.name for path in (tmp_path / "run").iterdir()}
+    assert set_results_aside(tmp_path / "run") == tmp_path / "run.1"
+    assert {path.name for path in (tmp_path / "run.1").iterdir()} == before - {".lock"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"samples.extxyz", ".lock"}
+    assert holds(samples, tmp_path / "run")
+    assert holds(samples, tmp_path / "run.1")
+    assert set_results_aside(tmp_path / "run") == tmp_path / "run.2"

@@ -14,8 +14,8 @@ from configs.entry import CONFIGS, register
 from cryingan.checkpoints import load_model, read_checkpoint
 from cryingan.errors import CryinGANError
 from cryingan.files import file_hash, read_structures
-from cryingan.schema import sample_schema
-from sample import sample
+from cryingan.schema import plain, sample_schema
+from sample import as_in_the_run, sample
 from tests.reference_cycle import ReferenceGenerator
 from train import train
 
@@ -128,3 +128,35 @@ def test_a_device_that_is_not_there_is_named(checkpoint):
 def test_what_cannot_be_sampled(overrides, said):
     with pytest.raises(CryinGANError, match=said):
         sample(compose(*overrides))
+
+
+RUN = {
+    "relax": {"optimizer": "cg", "fmax": 0.1, "max_steps": 50, "fire": {}, "processes": 7, "time_budget": 60.0},
+    "callbacks": {"relax": {"thresholds": [0.5], "repair_distance": 1.2, "n_samples": 4}},
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changed"),
+    [
+        ({"relax": "run"}, {}),
+        ({"relax": "run", "relax.fmax": "0.05"}, {"fmax": 0.05}),
+        ({"relax": "fire"}, {"optimizer": "fire"}),
+        (
+            {"relax": "run", "thresholds": "[0]", "repair_distance": "1.5"},
+            {"thresholds": [0.0], "repair_distance": 1.5},
+        ),
+    ],
+)
+def test_what_the_command_line_does_not_say_the_run_does(monkeypatch, capsys, arguments, changed):
+    monkeypatch.setattr("sample.given", lambda: arguments)
+    settings = plain(compose(*(f"{name}={value}" for name, value in arguments.items())))
+    relax, judging = as_in_the_run(settings, RUN)
+    expected = {"optimizer": "cg", "fmax": 0.1, "max_steps": 50, "thresholds": [0.5], "repair_distance": 1.2, **changed}
+    assert {name: {**relax, **judging}[name] for name in expected} == expected
+    assert relax["processes"] is None  # where the work is done is not the run's business
+    assert relax["time_budget"] is None
+    said = capsys.readouterr().out
+    assert all(f"{name}={value}" in said for name, value in expected.items())
+    assert as_in_the_run(settings, {}) == (settings["relax"], {name: settings[name] for name in judging})
+    assert not capsys.readouterr().out

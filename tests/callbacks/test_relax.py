@@ -1,17 +1,21 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import time
 
 import numpy as np
 import pytest
+import torch
 from ase.io import read
 
+from cryingan import relaxed_samples
 from cryingan.checkpoints import read_checkpoint
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
-from cryingan.relax_worker import BackgroundRelaxer
+from cryingan.relax_owner import BackgroundRelaxer
+from cryingan.relax_worker import attempt
 from data.module import StructureData
 from tests.conftest import TINY, compose
 from tests.support import InterruptedRun, KillWorker
@@ -45,7 +49,7 @@ def rows(run):
 def whole(structures_file, tmp_path_factory):
     """Run folders of the same training without relaxation, with it inline and in the background."""
     folder = tmp_path_factory.mktemp("whole")
-    common = (f"data.path={structures_file}", "logger=csv", *TINY)
+    common = (f"data.path={structures_file}", "logger=csv", *TINY, "callbacks.milestones.every_n_epochs=1")
     train(compose(*common, f"run_dir={folder / 'off'}"))
     for mode in ("inline", "background"):
         train(compose(*common, f"run_dir={folder / mode}", *RELAX, f"callbacks.relax.mode={mode}"))
@@ -53,9 +57,10 @@ def whole(structures_file, tmp_path_factory):
 
 
 def test_training_is_the_same_with_and_without(whole):
-    last = "checkpoints/last.ckpt"
-    assert_same(whole / "off" / last, whole / "inline" / last)
-    assert_same(whole / "off" / last, whole / "background" / last)
+    for name in ("last.ckpt", *(f"epoch_00000{done}.ckpt" for done in (1, 2, 3, 4))):
+        for mode in ("inline", "background"):
+            assert_same(whole / "off/checkpoints" / name, whole / mode / "checkpoints" / name)
+    assert any(key.startswith("train/") for key in rows(whole / "off")[0])
     assert rows(whole / "off") == [
         {key: value for key, value in row.items() if key not in KEYS} for row in rows(whole / "inline")
     ]
@@ -83,9 +88,16 @@ def test_logged_values_are_those_of_the_relaxed_structures(whole, structures_fil
 
 def test_samples_of_a_run_are_relaxed_as_the_run_did(whole, tmp_path):
     checkpoint = whole / "inline/checkpoints/best.ckpt"
-    result = call("sample.py", f"checkpoint={checkpoint}", "n=3", "relax=true", "relax.fmax=0.1", f"output={tmp_path}")
+    arguments = ("n=3", "relax=true", "relax.max_steps=900", f"output={tmp_path}")
+    result = call("sample.py", f"checkpoint={checkpoint}", *arguments)
     assert result.returncode == 0, result.stderr
     assert "3 samples relaxed" in result.stdout
+    assert (
+        "relaxing as the run did, unless the command line says otherwise: optimizer=fire, fmax=0.1, " in result.stdout
+    )
+    assert "thresholds=[0, -0.49]" in result.stdout
+    settings = [json.loads((f / "relax.json").read_text())["settings"] for f in (tmp_path, whole / EPOCH_2)]
+    assert settings[0] == {**settings[1], "max_steps": 900}
     ours, runs = (json.loads((folder / "summary.json").read_text()) for folder in (tmp_path, whole / EPOCH_2))
     for key in ("unit", "zero_ev_per_atom", "potential_hash"):
         assert ours[key] == runs[key]
@@ -221,33 +233,147 @@ def test_mistakes_are_told_before_training(tiny, tmp_path, mode, overrides, said
     assert not (tmp_path / "run/checkpoints").exists()
 
 
-def test_an_evaluation_that_cannot_be_done_does_not_stop_training(tiny, tmp_path, capsys):
-    folder = tmp_path / "run/relaxed/epoch_000001"
-    for mode in ("inline", "background"):
-        train(tiny(*RELAX, f"callbacks.relax.mode={mode}", "trainer.max_epochs=1", f"run_dir={tmp_path / mode}"))
-        folder = tmp_path / mode / "relaxed/epoch_000001"
-        cut_off(tmp_path / mode, 0)
-        train(tiny(*RELAX, f"callbacks.relax.mode={mode}", "relax.fmax=0.2", f"run_dir={tmp_path / mode}"))
-        assert "epoch_000001 is given up" in (said := capsys.readouterr().out)
-        assert "other settings" in said
-        assert "epoch 4/4" in said
-        assert (folder / "error.txt").exists()
-        assert "relax/failed" not in rows(tmp_path / mode)[0]
-        assert "relax/failed" in rows(tmp_path / mode)[3]
+@pytest.mark.parametrize("mode", ["inline", "background"])
+def test_what_other_settings_gave_is_set_aside(tiny, tmp_path, mode, capsys, caplog):
+    run = tmp_path / "run"
+    settings = (*RELAX, f"callbacks.relax.mode={mode}")
+    train(tiny(*settings, "trainer.max_epochs=2"))
+    cut_off(run, 1)
+    before = (run / "relaxed/epoch_000002/relax.csv").read_bytes()
+    train(tiny(*settings, "relax.fmax=0.2", "trainer.max_epochs=4"))
+    assert "what other settings gave is in epoch_000002.1 now" in capsys.readouterr().out + caplog.text
+    assert (run / "relaxed/epoch_000002.1/relax.csv").read_bytes() == before
+    fmax = [json.loads((run / f"relaxed/epoch_00000{n}/relax.json").read_text())["settings"]["fmax"] for n in (2, 4)]
+    assert fmax == [0.2, 0.2]
+    samples = [(run / f"relaxed/epoch_000002{end}/samples.extxyz").read_bytes() for end in ("", ".1")]
+    assert samples[0] == samples[1]
+    assert [set(row) & KEYS for row in rows(run)] == [set(), KEYS, set(), KEYS]
+    train(tiny(*settings, "relax.fmax=0.2", "trainer.max_epochs=5"))  # nor is the folder aside taken for an evaluation
+    assert set(rows(run)[4]) > KEYS
 
 
-def test_wandb_gets_values_table_and_structures_under_their_epoch(tiny, tmp_path):
-    train(tiny(*RELAX, "logger=wandb", "callbacks.relax.n_samples=2", "callbacks.relax.pictures=1"))
+@pytest.mark.parametrize("mode", ["inline", "background"])
+@pytest.mark.parametrize("kept", ["summaries", "best.ckpt"])
+def test_energies_of_another_potential_or_data_card_do_not_join(tiny, tmp_path, structures_file, mode, kept):
+    run, data = tmp_path / "run", tmp_path / "data.extxyz"
+    shutil.copy(structures_file, data)
+    settings = (*RELAX, f"callbacks.relax.mode={mode}", f"data.path={data}")
+    train(tiny(*settings, "trainer.max_epochs=3"))
+    if kept == "best.ckpt":
+        shutil.rmtree(run / "relaxed")
+    else:
+        for path in (run / "checkpoints").glob("*.ckpt"):
+            content = read_checkpoint(path)
+            del content["relaxed_energies"]
+            torch.save(content, path)
+    before = (run / "metrics.csv").read_bytes()
+    with pytest.raises(CryinGANError, match=r"has energies in eV/atom of pair .* cannot be mixed; use the same"):
+        train(tiny(*settings, "potential.depth=0.4"))
+    card = tmp_path / "data.card.yaml"
+    card.write_text("kind: interface")
+    with pytest.raises(CryinGANError, match=r"now they would be in J/m\^2 of pair"):
+        train(tiny(*settings))
+    if (mode, kept) != ("background", "best.ckpt"):  # whose candidate was stored before its zero was known
+        card.write_text("rule: maximum")
+        with pytest.raises(CryinGANError, match=r"zero at .* zero at"):
+            train(tiny(*settings))
+    assert (run / "metrics.csv").read_bytes() == before
+    card.unlink()
+    train(tiny(*settings))
+    assert set(rows(run)[3]) > KEYS
+
+
+def test_relaxations_of_an_earlier_training_are_set_aside(tiny, tmp_path, capsys):
+    run, settings = tmp_path / "run", (*RELAX, "callbacks.relax.every_n_epochs=1", "callbacks.relax.mode=inline")
+    train(tiny(*settings, "trainer.max_epochs=1"))
+    first = rows(run)
+    relaxed = run / "relaxed/epoch_000001/relax.csv"
+    born = relaxed.stat().st_mtime_ns
+    shutil.rmtree(run / "checkpoints")
+    train(tiny(*settings, "trainer.max_epochs=1"))  # as after a kill before the first checkpoint
+    assert f"{run / 'relaxed'} is of an earlier training; it is {run / 'relaxed.1'} now" in capsys.readouterr().out
+    assert rows(run) == first
+    assert relaxed.stat().st_mtime_ns > born
+    assert not (run / "relaxed.1/epoch_000001").exists()
+    shutil.rmtree(run / "checkpoints")
+    train(tiny(*settings, "seed=2", "callbacks.relax.every_n_epochs=2"))
+    assert [set(row) & KEYS for row in rows(run)] == [set(), KEYS, set(), KEYS]
+    assert (run / "relaxed.2/epoch_000001/summary.json").exists()
+    assert not (run / "relaxed/epoch_000001").exists()
+
+
+def test_an_evaluation_that_fails_unexpectedly_does_not_end_training(tiny, tmp_path, monkeypatch, capsys):
+    draw = relaxed_samples.draw
+    monkeypatch.setattr(relaxed_samples, "draw", lambda *_: 1 / 0)
+    settings = (*RELAX, "callbacks.relax.mode=inline", "callbacks.relax.every_n_epochs=1", "trainer.max_epochs=2")
+    train(tiny(*settings))
+    error = tmp_path / "run/relaxed/epoch_000001/error.txt"
+    [line, _] = [line for line in capsys.readouterr().out.splitlines() if "given up" in line]
+    assert line == f"relaxation of epoch_000001 is given up: ZeroDivisionError: division by zero (see {error})"
+    assert "Traceback" in error.read_text()
+    assert not [row for row in rows(tmp_path / "run") if "relax/failed" in row]
+    assert not list((tmp_path / "run/checkpoints").glob("candidates/*"))
+    monkeypatch.setattr(relaxed_samples, "draw", draw)
+    train(tiny(*settings))
+    assert all(set(row) > KEYS for row in rows(tmp_path / "run"))
+    assert not error.exists()
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_a_request_to_end_is_no_failed_evaluation(tmp_path, end):
+    def relaxer(folder):
+        raise end
+
+    with pytest.raises(end):
+        attempt(relaxer, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_worker_leaves_word_and_passes_warnings_on(tiny, tmp_path, capfd):
+    (tmp_path / "file").touch()
+    unwritable = f"callbacks.relax.cache={tmp_path / 'file/cache'}"
+    moody = ("potential=ase", "potential.calculator=tests.deadly.BrokenCalculator")
+    train(tiny(*RELAX, *moody, unwritable, "trainer.max_epochs=2"))
+    said = capfd.readouterr().out
+    assert "training energies cannot be kept" in said
+    assert "epoch_000002 is given up: TypeError: no such unit (see " in said
+    assert "Traceback" not in said
+    assert "Traceback" in (tmp_path / "run/relaxed/epoch_000002/error.txt").read_text()
+    assert not list((tmp_path / "run/checkpoints").glob("candidates/*"))
+
+
+def test_wandb_gets_values_table_and_structures_under_their_epoch(tiny, tmp_path, monkeypatch):
+    poll, wait = BackgroundRelaxer.poll, BackgroundRelaxer.wait
+
+    def wait_at_last(self, stop):
+        monkeypatch.setattr(BackgroundRelaxer, "poll", poll)
+        return wait(self, stop)
+
+    monkeypatch.setattr(BackgroundRelaxer, "poll", lambda self: [])  # every result comes when training is over
+    monkeypatch.setattr(BackgroundRelaxer, "wait", wait_at_last)
+    train(tiny(*RELAX, "logger=wandb", "callbacks.relax.n_samples=3", "callbacks.relax.pictures=1"))
     (folder,) = (tmp_path / "run/wandb").glob("offline-run-*")
     records = [json.loads(line) for line in inspect(folder, "--json").splitlines()]
     media = {"relax/energies", "relax/samples", "relax/structures", "relax/molecules_before", "relax/molecules_after"}
-    seen = {key: [] for key in ("relax/failed", *media)}
-    for record in records:
-        values = record.get("history", {}).get("item", {})
-        for key in seen.keys() & {name.removesuffix("._type") for name in values}:
-            seen[key].append(values["epoch"])
-    assert seen == {key: [1, 3] for key in seen}
-    [table, _] = sorted((folder / "files/media/table/relax").glob("*.json"))
-    content = json.loads(table.read_text())
-    assert content["columns"][-1] == "picture"
-    assert [row[-1] for row in content["data"]] == ["Image"] * 2
+    history = [record["history"]["item"] for record in records if "history" in record]
+    for key in media:
+        assert [item["epoch"] for item in history if {key, f"{key}._type"} & set(item)] == [1, 3], key
+    expected = {(row["epoch"], key): row[key] for row in rows(tmp_path / "run") for key in set(row) & KEYS}
+    logged = {(item["epoch"], key): item[key] for item in history for key in set(item) & KEYS}
+    assert logged == pytest.approx(expected)
+    assert {epoch for epoch, _ in logged} == {1, 3}
+    axes = [record["metric"] for record in records if "metric" in record]
+    assert any("epoch" in str(axis.get("step_metric")) and "*" in axis.values() for axis in axes), axes
+    for done, path in zip((2, 4), sorted((folder / "files/media/table/relax").glob("*.json"), key=step), strict=True):
+        table = json.loads(path.read_text())
+        with (tmp_path / f"run/relaxed/epoch_00000{done}/energies.csv").open() as file:
+            samples = list(csv.DictReader(file))
+        assert table["columns"] == [*samples[0], "picture"]
+        for row, sample in zip(table["data"], samples, strict=True):
+            assert [str(value) for value in row[:2]] == [f"{float(sample[name])}" for name in table["columns"][:2]]
+            assert row[table["columns"].index("energy")] == pytest.approx(float(sample["energy"]))
+            assert row[-1] == "Image"
+
+
+def step(path):
+    return int(path.name.split("_")[1])
