@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINE = 0.16  # inch, of a model's name
+LINE, BETWEEN = 0.14, 0.08  # inch, height of a line of a model's name and of the gap to the next name
 COLUMNS = 5
 
 
@@ -42,25 +42,25 @@ def comparison_figure(models: Sequence[str], metrics: Mapping[str, np.ndarray]) 
     rows = math.ceil(len(metrics) / COLUMNS)
     columns = math.ceil(len(metrics) / rows)
     width = COLUMN_WIDTH if columns < 3 else PAGE_WIDTH
-    names = [broken(model, 0.4 * COLUMN_WIDTH if columns < 3 else 0.5 * COLUMN_WIDTH) for model in models]
-    line = LINE * max(name.count("\n") + 1.3 for name in names)
-    figure = new_figure(columns, rows, height=0.6 + line * len(models), width=width, sharey=True)
+    names = [broken(model, 0.4 * COLUMN_WIDTH if columns < 3 else 0.3 * PAGE_WIDTH) for model in models]
+    heights = np.array([LINE * (name.count("\n") + 1) + BETWEEN for name in names])
+    places = heights.cumsum() - heights / 2
+    figure = new_figure(columns, rows, height=0.6 + heights.sum(), width=width, sharey=True)
     for axis, (name, values) in zip(figure.axes, metrics.items(), strict=False):
-        _draw_panel(axis, values)
+        _draw_panel(axis, values, places)
         axis.set_title(readable(broken(name, width / (columns + 1))))
     for axis in figure.axes[len(metrics) :]:
         axis.set_axis_off()
-    figure.axes[0].set_yticks(range(len(models)), names)
-    figure.axes[0].set_ylim(len(models) - 0.5, -0.5)
+    figure.axes[0].set_yticks(places, names)
+    figure.axes[0].set_ylim(heights.sum(), 0)
     return figure
 
 
-def _draw_panel(axis: Axes, metric: np.ndarray) -> None:
+def _draw_panel(axis: Axes, metric: np.ndarray, places: np.ndarray) -> None:
     value, low, high = np.asarray(metric, dtype=np.float64)
-    places = np.arange(len(value))
     error_lines(axis, places, low, high, BLUE, horizontal=True)
     axis.plot(value, places, "o", color=BLUE)
-    for place in np.flatnonzero(~np.isfinite(value)):
+    for place in places[~np.isfinite(value)]:
         axis.text(0.5, place, "undefined", transform=axis.get_yaxis_transform(), color=GREY, ha="center", va="center")
     known = finite(metric)
     axis.set_xlim(padded(known.min(initial=0), known.max(initial=0)) if len(known) else (0, 1))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Panels = Mapping[str, Mapping[str, Series]]
 MANY = 30  # points, above which a series has a band instead of markers and error bars
-APART = 2.5  # points, between the error bars of two series at one place
+APART, WIDEST = 2.5, 8  # points, between the error bars of two series at one place, and of all of them
 
 
 @styled
@@ -62,7 +62,8 @@ def parameter_figure(panels: Panels, xlabel: str, *, log_x: bool = False, log_y:
         log_y: logarithmic scale of all quantities; values that are not positive are left out.
     """
     looks = looks_of(label for series in panels.values() for label in series)
-    places = {label: APART * (i - (len(looks) - 1) / 2) for i, label in enumerate(looks)}
+    apart = min(APART, WIDEST / len(looks))
+    places = {label: apart * (i - (len(looks) - 1) / 2) for i, label in enumerate(looks)}
     many = any(len(one.x) > MANY for series in panels.values() for one in series.values())
     figure = new_figure(1, len(panels), height=2.3 if len(panels) == 1 else 1.6, sharex=True)
     for axis, (quantity, series) in zip(figure.axes, panels.items(), strict=True):

@@ -91,6 +91,7 @@ def energy_figure(
         if low <= threshold <= high:
             axis.axvline(threshold, color=GREY, linestyle="--", linewidth=0.8, zorder=0)
     axis.set_xlim(low, high)
+    axis.locator_params(axis="x", nbins=6)
     axis.set_xlabel(f"{quantity} ({readable(unit)})")
     axis.set_ylabel("structures (%)")
     legend_above(figure, lines)

@@ -87,7 +87,7 @@ def motif_neighbor_figure(
     from matplotlib.patches import Patch
 
     numbers = training.shape[1]
-    colors = colormaps["cividis"](np.linspace(0, 1, numbers))
+    colors = colormaps["viridis"](np.linspace(0, 1, numbers))
     figure = new_figure(
         2, 1, height=AROUND + 0.2 + _line(motifs) * len(motifs), width=COLUMN_WIDTH, sharex=True, sharey=True
     )
@@ -109,7 +109,7 @@ def motif_name(name: str) -> str:
     """A motif as it is printed: octahedral, CN 6."""
     name, _, number = name.partition(" CN_")
     name = {"sgl_bd": "single bond", "None": "no motif"}.get(name, name)
-    return f"{name}, CN {number}" if number else name
+    return f"{name}, CN\N{NO-BREAK SPACE}{number}" if number else name
 
 
 def _line(motifs: Sequence[str]) -> float:

@@ -66,7 +66,7 @@ def parity_figure(quantities: Mapping[str, Parity], methods: tuple[str, str] = (
     side = SIDES[columns - 1]
     figure = new_figure(columns, rows, height=side + 0.8, width=PAGE_WIDTH if columns == 3 else COLUMN_WIDTH)
     for axis, (name, parity) in zip(figure.axes, quantities.items(), strict=False):
-        _draw_panel(axis, parity)
+        _draw_panel(axis, parity, roomy=side > 1.5)
         axis.set_xlabel(broken(f"{methods[0]} {name} ({readable(parity.unit)})", side + 0.3))
         axis.set_ylabel(broken(f"{methods[1]} {name} ({readable(parity.unit)})", side + 0.3))
     for axis in figure.axes[len(quantities) :]:
@@ -74,7 +74,7 @@ def parity_figure(quantities: Mapping[str, Parity], methods: tuple[str, str] = (
     return figure
 
 
-def _draw_panel(axis: Axes, parity: Parity) -> None:
+def _draw_panel(axis: Axes, parity: Parity, roomy: bool) -> None:
     points = np.stack([np.ravel(parity.reference), np.ravel(parity.predicted)]).astype(np.float64)
     known = np.isfinite(points).all(axis=0)
     ends = np.array([limits_without_outliers(row[known]) for row in points]) if known.any() else np.array([[0.0, 1.0]])
@@ -86,7 +86,7 @@ def _draw_panel(axis: Axes, parity: Parity) -> None:
     dots = {"markersize": size, "alpha": alpha, "markeredgewidth": 0, "rasterized": many}
     axis.plot(*points[:, shown], "o", color=BLUE, **dots)
     axis.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axis.locator_params(nbins=3)
+    axis.locator_params(nbins=5 if roomy else 3)
     lines = [f"MAE {parity.mae:.3g} {readable(parity.error_unit)}"] if np.isfinite(parity.mae) else []
     lines += [f"Spearman {parity.spearman:.3f}"] if np.isfinite(parity.spearman) else []
     lines += [f"{(~shown).sum()} not shown"] if not shown.all() else []

@@ -89,6 +89,10 @@ def plain_numbers(axis: Axes, name: str) -> None:
     """Write 20 instead of 2 x 10^1 on the logarithmic axis `x` or `y`."""
     from matplotlib.ticker import LogFormatter
 
+    class Plain(LogFormatter):
+        def __call__(self, value: float, position: int | None = None) -> str:
+            return f"{value:g}" if super().__call__(value, position) else ""
+
     formatted = getattr(axis, f"{name}axis")
-    formatted.set_major_formatter(LogFormatter())
-    formatted.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
+    formatted.set_major_formatter(Plain())
+    formatted.set_minor_formatter(Plain(minor_thresholds=(1, 0.4)))

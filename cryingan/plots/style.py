@@ -119,6 +119,8 @@ def save_figure(figure: Figure, path: str | Path, vector: str = "") -> None:
 
 def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
     """A legend over the panels, read line by line, for which the figure grows; long labels are broken."""
+    if not handles:
+        return
     labels = [broken(handle.get_label(), figure.get_figwidth() - 0.5) for handle in handles]
     for columns in range(min(len(handles), 6), 0, -1):
         lines = [i for column in range(columns) for i in range(column, len(handles), columns)]
