@@ -10,6 +10,7 @@ from omegaconf import MISSING, DictConfig, EnumNode, FloatNode, IntegerNode, Lis
 from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
+from cryingan.relaxation import Settings
 
 
 class Choice(Enum):
@@ -132,16 +133,48 @@ POTENTIALS = {"m3gnet": M3GNetKeys, "chgnet": CHGNetKeys, "ase": AseKeys, "pair"
 
 
 @dataclass
-class RelaxKeys:
-    """Group relax: `cryingan.relax.relax`."""
+class AlloyKeys:
+    """Group benchmark, alloy: `cryingan.benchmarks.alloy.Alloy`."""
 
-    optimizer: str = "fire"
-    fmax: float = 0.05
-    max_steps: int = 1000
-    min_distance: float = 0.5
-    max_force: float = 1e4
-    max_energy: float = 1e3
-    max_displacement: float = 10.0
+    kind: str = "alloy"
+    mapping: str = "auto"
+    compatible: bool = False
+
+
+@dataclass
+class SiliconKeys:
+    """Group benchmark, silicon: `cryingan.benchmarks.silicon.Silicon`."""
+
+    kind: str = "silicon"
+    compatible: bool = False
+
+
+@dataclass
+class InterfaceKeys:
+    """Group benchmark, interface: `cryingan.benchmarks.interface.Interface`."""
+
+    kind: str = "interface"
+    species: list[str] = MISSING
+    anions: list[str] = MISSING
+    oxidation_states: dict[str, float] = MISSING
+    region: list[float] | None = None
+    compatible: bool = False
+
+
+BENCHMARKS = {"alloy": AlloyKeys, "silicon": SiliconKeys, "interface": InterfaceKeys}
+
+
+@dataclass
+class RelaxKeys:
+    """Group relax: `cryingan.relax.relax`, whose defaults these are."""
+
+    optimizer: str = Settings.optimizer
+    fmax: float = Settings.fmax
+    max_steps: int = Settings.max_steps
+    min_distance: float = Settings.min_distance
+    max_force: float = Settings.max_force
+    max_energy: float = Settings.max_energy
+    max_displacement: float = Settings.max_displacement
     fire: dict[str, float] = field(default_factory=dict)
     backend: str = "loky"
     processes: int | None = None
@@ -196,16 +229,33 @@ def sample_schema() -> DictConfig:
     )
 
 
+def evaluate_schema() -> DictConfig:
+    """Types of configs/evaluate.yaml."""
+    return DictConfig(
+        {
+            "structures": StringNode(None),
+            "reference": StringNode(None),
+            "benchmark": None,
+            "original": IntegerNode(None),
+            "output": StringNode("evaluation", is_optional=False),
+            "processes": IntegerNode(None),
+            "wandb": StringNode(None),
+            "compare": ListConfig([], element_type=str, is_optional=False),
+        }
+    )
+
+
 def plain(config: DictConfig) -> dict[str, Any]:
     """A config as plain Python values, with enums as their names: what checkpoints and loggers may hold."""
-    if config.get("potential") is not None:
-        _check_potential(config.potential)
+    for group, kinds in (("potential", POTENTIALS), ("benchmark", BENCHMARKS)):
+        if config.get(group) is not None:
+            _check_group(group, config[group], kinds)
     return OmegaConf.to_container(config, resolve=True, enum_to_str=True, throw_on_missing=True)
 
 
-def _check_potential(potential: DictConfig) -> None:
+def _check_group(name: str, group: DictConfig, kinds: dict[str, type]) -> None:
     """Check the types of a group whose keys depend on its kind, so that Hydra does not know them."""
     try:
-        OmegaConf.merge(OmegaConf.structured(POTENTIALS[potential.kind]), potential)
+        OmegaConf.merge(OmegaConf.structured(kinds[group.kind]), group)
     except OmegaConfBaseException as error:
-        raise CryinGANError(f"potential.{error.full_key}: {error.msg.splitlines()[0]}") from error
+        raise CryinGANError(f"{name}.{error.full_key}: {error.msg.splitlines()[0]}") from error

@@ -1,0 +1,64 @@
+"""How many structures were generated before some were lost, from the files that `sample.py` leaves beside them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryingan.errors import CryinGANError
+
+RELAXED, ENERGIES, MANIFEST = "relaxed.extxyz", "energies.csv", "manifest.json"
+NUMBERS = ("energy_per_atom_initial", "energy_per_atom", "energy", "steps")
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where structures come from.
+
+    Attributes:
+        generated: how many there were; None where nothing tells.
+        lost: why samples are not in the file, by sample number.
+        energies: rows of energies.csv by sample number; `energy_per_atom_initial` and `energy_per_atom` in eV/atom,
+            `energy` in `unit`, `steps`; NaN where there is none.
+        unit: of `energy`.
+    """
+
+    generated: int | None = None
+    lost: Mapping[int, str] = field(default_factory=dict)
+    energies: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    unit: str = ""
+
+
+def origin_of(path: Path, samples: set[int]) -> Origin:
+    """What the folder of a file tells of it: of relaxed.extxyz its energies.csv, of samples their manifest.json.
+
+    Args:
+        path: file or folder of structures.
+        samples: the sample numbers in it.
+
+    Raises:
+        CryinGANError: a file of ours beside it is broken.
+    """
+    energies, manifest = path.with_name(ENERGIES), path.with_name(MANIFEST)
+    try:
+        if path.name == RELAXED and energies.exists():
+            return _from_energies(energies, samples)
+        if manifest.exists():
+            content = json.loads(manifest.read_bytes())
+            if path.name in (content["structures"], RELAXED):
+                return Origin(int(content["n"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CryinGANError(f"{energies if path.name == RELAXED else manifest} cannot be read: {error}") from error
+    return Origin()
+
+
+def _from_energies(path: Path, samples: set[int]) -> Origin:
+    with path.open(newline="") as file:
+        rows = {int(row["sample"]): row for row in csv.DictReader(file)}
+    lost = {sample: row["reason"].replace("_", " ") for sample, row in rows.items() if sample not in samples}
+    values = {sample: {name: float(row[name] or "nan") for name in NUMBERS} for sample, row in rows.items()}
+    unit = next((row["unit"] for row in rows.values() if row["unit"]), "")
+    return Origin(len(rows), lost, values, unit)
