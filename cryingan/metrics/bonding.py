@@ -23,10 +23,13 @@ def as_species(elements: np.ndarray, oxidation_states: Mapping[str, float] | Non
     """Elements of pymatgen, or ions where there are oxidation states.
 
     Raises:
-        CryinGANError: an element has no oxidation state.
+        CryinGANError: a symbol is no element's, or an element has no oxidation state.
     """
     from pymatgen.core import Element, Species
 
+    for symbol in elements:
+        if not Element.is_valid_symbol(symbol):
+            raise CryinGANError(f"{symbol} is not an element")
     if oxidation_states is None:
         return [Element(symbol) for symbol in elements]
     missing = sorted(set(elements.tolist()) - set(oxidation_states))

@@ -53,6 +53,8 @@ def voronoi_faces(atoms: Atoms, centres: np.ndarray, cutoff: float = 7.0) -> Fac
     Raises:
         CryinGANError: the structure is not periodic or flat, a position is not finite, two atoms coincide.
     """
+    if not len(centres):
+        return Faces(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
     structure = pymatgen_structure(atoms)
     diagonals = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]]) @ atoms.cell.array
     longest = np.linalg.norm(diagonals, axis=1).max() + 0.01
@@ -73,7 +75,7 @@ def voronoi_faces(atoms: Atoms, centres: np.ndarray, cutoff: float = 7.0) -> Fac
 
 
 def pymatgen_structure(atoms: Atoms) -> Structure:
-    """The same structure in pymatgen; `voronoi_faces` lists the errors."""
+    """The same structure in pymatgen, atoms wrapped into the cell; `voronoi_faces` lists the errors."""
     from pymatgen.core import Lattice, Structure
 
     if not atoms.pbc.all():
@@ -82,8 +84,15 @@ def pymatgen_structure(atoms: Atoms) -> Structure:
         raise CryinGANError("a position or a lattice vector is not finite")
     if abs(atoms.cell.volume) < COINCIDENT:
         raise CryinGANError(f"the cell is flat; its volume is {atoms.cell.volume:g} Angstrom^3")
-    symbols = atoms.get_chemical_symbols()
-    return Structure(Lattice(atoms.cell.array), symbols, atoms.positions, coords_are_cartesian=True)
+    # Searching for neighbours takes memory by the volume that the atoms span, so they must not be far outside.
+    fractional = atoms.get_scaled_positions(wrap=True)
+    structure = Structure(Lattice(atoms.cell.array), atoms.get_chemical_symbols(), fractional)
+    first, second, _, distance = structure.get_neighbor_list(1.0)  # a radius that is quick to search
+    for pair in np.flatnonzero(distance < COINCIDENT)[:1]:
+        raise CryinGANError(
+            f"atoms {first[pair] + 1} and {second[pair] + 1} coincide ({distance[pair]:.2g} Angstrom); move them apart"
+        )
+    return structure
 
 
 def _surroundings(
@@ -92,14 +101,10 @@ def _surroundings(
     """Place in the list of centres, atom and vector of all atoms within the cutoff, sorted by centre and distance."""
     sites = [structure[int(centre)] for centre in centres]
     place, neighbor, image, distance = structure.get_neighbor_list(cutoff, sites, exclude_self=False)
-    near = distance < COINCIDENT
-    own = near & (neighbor == centres[place]) & (image == 0).all(axis=1)
-    if (near & ~own).any():
-        first = np.flatnonzero(near & ~own)[0]
-        pair = sorted((int(centres[place[first]]) + 1, int(neighbor[first]) + 1))
-        raise CryinGANError(f"atoms {pair[0]} and {pair[1]} coincide ({distance[first]:.2g} Angstrom); move them apart")
+    others = distance >= COINCIDENT
+    place, neighbor, image, distance = (column[others] for column in (place, neighbor, image, distance))
     order = np.lexsort((distance, place))
-    place, neighbor, image = (column[order[~own[order]]] for column in (place, neighbor, image))
+    place, neighbor, image = place[order], neighbor[order], image[order]
     positions = structure.cart_coords
     return place, neighbor, positions[neighbor] + image @ structure.lattice.matrix - positions[centres[place]]
 
