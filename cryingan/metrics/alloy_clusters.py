@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from cryingan.errors import CryinGANError
+from cryingan.metrics.accumulated import AccumulatedRows
 from cryingan.metrics.alloy import CLUSTER_NAMES, PAIRS, SPECIES, SRO_NAMES, neighbor_table, short_range_order
-from cryingan.metrics.bootstrap import as_tensors, distance_of_means, gathered
+from cryingan.metrics.bootstrap import as_tensors, distance_of_means
 
 MULTIPLICITIES = np.repeat(
     [1, *(table.shape[1] / 2 for table in neighbor_table())], [len(SPECIES)] + [len(PAIRS)] * len(neighbor_table())
@@ -44,7 +44,7 @@ def _undefined(counts: np.ndarray, order: np.ndarray) -> str:
     return f"an element of {', '.join(lonely)} has no neighbour in that shell" if lonely else ""
 
 
-class AlloyClusters(Metric):
+class AlloyClusters(AccumulatedRows):
     """d_cluster and the shares with vacancies and rejected, of all structures given to `update` (on all ranks).
 
     Args:
@@ -52,13 +52,9 @@ class AlloyClusters(Metric):
         original: how many structures were generated, those included that were lost before; default: those given.
     """
 
-    full_state_update = False
-    rows: list[Tensor] | Tensor
-
     def __init__(self, reference: np.ndarray, original: int | None = None) -> None:
-        super().__init__()
+        super().__init__(rows=(len(CLUSTER_NAMES) + 2,))
         self.reference, self.original = np.asarray(reference, dtype=np.float64), original
-        self.add_state("rows", [], dist_reduce_fx="cat")
 
     def update(self, counts: np.ndarray, vacancies: np.ndarray, rejected: np.ndarray) -> None:
         """Add structures as `map_to_lattice` gives them.
@@ -68,8 +64,7 @@ class AlloyClusters(Metric):
             vacancies: shape (structures,).
             rejected: whether there is a reason to reject them, shape (structures,).
         """
-        rows = np.column_stack([cluster_probabilities(counts), vacancies, rejected])
-        self.rows.append(torch.as_tensor(rows, dtype=torch.float64, device=self.device))
+        self.add_rows("rows", np.column_stack([cluster_probabilities(counts), vacancies, rejected]))
 
     def compute(self) -> dict[str, Tensor]:
         """`d_cluster`, `d_cluster_low`, `d_cluster_high`, `percent_with_vacancies`, `percent_failed`, float64 scalars.
@@ -77,7 +72,7 @@ class AlloyClusters(Metric):
         Raises:
             CryinGANError: more structures were given than were generated.
         """
-        rows = gathered(self.rows).reshape(-1, len(CLUSTER_NAMES) + 2)
+        rows = self.all_rows("rows")
         original = len(rows) if self.original is None else self.original
         if original < len(rows):
             raise CryinGANError(f"original={original} must be at least the {len(rows)} structures that were given")

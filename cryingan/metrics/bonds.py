@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from cryingan.metrics.bootstrap import as_tensors, gathered, mean_interval
+from cryingan.metrics.accumulated import AccumulatedRows
+from cryingan.metrics.bootstrap import as_tensors, mean_interval
 from cryingan.metrics.motif_distributions import NUMBERS, motif_shares
 
 
@@ -34,20 +33,16 @@ def mean_bonds(shares: np.ndarray) -> np.ndarray:
     return shares @ np.arange(NUMBERS) / 100
 
 
-class BondNumbers(Metric):
+class BondNumbers(AccumulatedRows):
     """Mean shares of atoms by their number of bonds, over all structures given to `update` (on all ranks)."""
 
-    full_state_update = False
-    rows: list[Tensor] | Tensor
-
     def __init__(self) -> None:
-        super().__init__()
-        self.add_state("rows", [], dist_reduce_fx="cat")
+        super().__init__(rows=(NUMBERS,))
 
     def update(self, counts: np.ndarray | Sequence[np.ndarray]) -> None:
         """Add structures by the numbers of bonds of their atoms, as in `bond_shares`."""
-        self.rows.append(torch.as_tensor(bond_shares(counts), device=self.device))
+        self.add_rows("rows", bond_shares(counts))
 
     def compute(self) -> dict[str, Tensor]:
         """`value`, `low` and `high` in percent, float64, each of shape (25,); NaN where nothing was given."""
-        return as_tensors(mean_interval(gathered(self.rows).reshape(-1, NUMBERS)))
+        return as_tensors(mean_interval(self.all_rows("rows")))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+
+from cryingan.metrics.accumulated import AccumulatedRows
 
 REPETITIONS = 1000
 SEED = 7
@@ -147,10 +148,8 @@ def _interval(value: np.ndarray, low: np.ndarray, high: np.ndarray, structures: 
     return Interval(*ends, structures, reason)
 
 
-class DistanceOfMeans(Metric):
+class DistanceOfMeans(AccumulatedRows):
     """Distance of the mean row of everything given to `update` (on all ranks) to the mean of a reference.
-
-    Rows are kept in float64. With several processes the bootstrap draws see the rows rank by rank.
 
     Args:
         reference: rows of the reference structures, shape (structures, features).
@@ -158,28 +157,18 @@ class DistanceOfMeans(Metric):
     """
 
     higher_is_better = False
-    full_state_update = False
-    rows: list[Tensor] | Tensor
 
     def __init__(self, reference: np.ndarray, distance: str = "euclidean") -> None:
-        super().__init__()
+        super().__init__(rows=np.shape(reference)[1:])
         self.reference, self.distance = np.asarray(reference, dtype=np.float64), distance
-        self.add_state("rows", [], dist_reduce_fx="cat")
 
     def update(self, rows: np.ndarray | Tensor) -> None:
         """Add structures by their rows, shape (structures, features)."""
-        self.rows.append(torch.as_tensor(rows, dtype=torch.float64, device=self.device))
+        self.add_rows("rows", rows)
 
     def compute(self) -> dict[str, Tensor]:
         """The distance as `value`, `low` and `high`, float64 scalars; NaN before any structure was given."""
-        return as_tensors(distance_of_means(gathered(self.rows), self.reference, self.distance))
-
-
-def gathered(state: list[Tensor] | Tensor) -> np.ndarray:
-    """What a state of `dist_reduce_fx="cat"` holds: a list in one process, a tensor once gathered from several."""
-    if isinstance(state, Tensor):
-        return state.cpu().numpy()
-    return torch.cat(state).cpu().numpy() if state else np.empty(0)
+        return as_tensors(distance_of_means(self.all_rows("rows"), self.reference, self.distance))
 
 
 def as_tensors(interval: Interval) -> dict[str, Tensor]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from cryingan.energies import THRESHOLDS, Energies, fractions_below, require_same_potential
-from cryingan.metrics.bootstrap import Interval, gathered, mean_interval
+from cryingan.energies import THRESHOLDS, Energies, EnergyScale, fractions_below, require_same_potential
+from cryingan.metrics.accumulated import AccumulatedRows
+from cryingan.metrics.bootstrap import Interval, mean_interval
 
 RANGES = {"interface": (-0.5, 0.5, 20), "silicon": (-50.0, 100.0, 30), "alloy": (-5.0, 15.0, 40)}
 """Lowest edge, highest edge and number of bins of Dismai-Bench's histograms: J/m^2 for interfaces, otherwise meV/atom
@@ -126,33 +126,29 @@ def relaxation_statistics(
     return RelaxationStatistics(*results)
 
 
-class EnergyFractions(Metric):
+class EnergyFractions(AccumulatedRows):
     """Fractions of generated structures at or below thresholds, over all given to `update` (on all ranks).
 
     Args:
-        thresholds: in the unit of the energies.
+        scale: of the energies.
+        thresholds: in the unit of the scale.
     """
 
-    full_state_update = False
-    values: list[Tensor] | Tensor
     generated: Tensor
 
-    def __init__(self, thresholds: Sequence[float] = THRESHOLDS) -> None:
-        super().__init__()
-        self.thresholds = tuple(thresholds)
-        self.first: Energies | None = None
-        self.add_state("values", [], dist_reduce_fx="cat")
+    def __init__(self, scale: EnergyScale, thresholds: Sequence[float] = THRESHOLDS) -> None:
+        super().__init__(values=())
+        self.scale, self.thresholds = scale, tuple(thresholds)
         self.add_state("generated", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, energies: Energies, generated: int) -> None:
         """Add the energies of structures that were relaxed, out of so many that were generated.
 
         Raises:
-            CryinGANError: they are from another potential, or in another unit, than those before.
+            CryinGANError: they are from another potential, or in another unit, than the scale.
         """
-        self.first = energies if self.first is None else self.first
-        require_same_potential(self.first, energies)
-        self.values.append(torch.as_tensor(energies.values, dtype=torch.float64, device=self.device))
+        require_same_potential(self.scale, energies)
+        self.add_rows("values", energies.values)
         self.generated += generated
 
     def compute(self) -> dict[str, Tensor]:
@@ -162,8 +158,8 @@ class EnergyFractions(Metric):
             CryinGANError: fewer were generated than have energies.
         """
         result, fractions = {}, {}
-        if self.generated and self.first is not None:
-            pooled = Energies(gathered(self.values), self.first.unit, self.first.potential)
+        if self.generated:
+            pooled = Energies(self.all_rows("values"), self.scale.unit, self.scale.potential)
             fractions = fractions_below(pooled, int(self.generated), self.thresholds)
         for threshold in self.thresholds:
             for end in ("value", "low", "high"):

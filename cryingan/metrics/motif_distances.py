@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from cryingan.metrics.bootstrap import Interval, as_tensors, distance_of_means, gathered
+from cryingan.metrics.accumulated import AccumulatedRows
+from cryingan.metrics.bootstrap import Interval, as_tensors, distance_of_means
 
 ALL = "d_all"
 Rows = Mapping[str, np.ndarray]
@@ -71,7 +70,7 @@ def motif_distances(
     return distances
 
 
-class MotifDistance(Metric):
+class MotifDistance(AccumulatedRows):
     """Distances d_X of species and d_all to a reference, over all structures given to `update` (on all ranks).
 
     Args:
@@ -81,26 +80,19 @@ class MotifDistance(Metric):
     """
 
     higher_is_better = False
-    full_state_update = False
 
     def __init__(self, reference: Rows, sites: Mapping[str, float], distance: str = "euclidean") -> None:
-        super().__init__()
+        super().__init__(**{species: np.shape(reference[species])[1:] for species in sites})
         self.reference, self.sites, self.distance = dict(reference), dict(sites), distance
-        for species in sites:
-            self.add_state(f"rows_{species}", [], dist_reduce_fx="cat")
 
     def update(self, fingerprints: Mapping[str, PerStructure]) -> None:
         """Add structures by the fingerprints of their atoms, for each species as in `site_means`."""
         for species in self.sites:
-            rows = site_means(fingerprints[species]).reshape(-1, self.reference[species].shape[1])
-            getattr(self, f"rows_{species}").append(torch.as_tensor(rows, device=self.device))
+            self.add_rows(species, site_means(fingerprints[species]))
 
     def compute(self) -> dict[str, Tensor]:
         """Float64 scalars `d_Li`, `d_Li_low`, `d_Li_high` ... `d_all_high`; NaN where nothing was given."""
-        generated = {
-            species: gathered(getattr(self, f"rows_{species}")).reshape(-1, self.reference[species].shape[1])
-            for species in self.sites
-        }
+        generated = {species: self.all_rows(species) for species in self.sites}
         result = {}
         for name, interval in motif_distances(generated, self.reference, self.sites, self.distance).items():
             for end, value in as_tensors(interval).items():

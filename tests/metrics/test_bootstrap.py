@@ -133,14 +133,30 @@ def test_accumulating_is_all_at_once():
     assert isinstance(expected, Interval)
 
 
-def test_rows_of_several_processes_are_gathered():
+def one_process(rank, first, path):
+    """What one of two processes does: the first takes so many structures, the second the rest, or none."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
     generated, reference = rows(11), rows(4, seed=1)
-
-    def gather(state, group=None):
-        return [torch.tensor(generated[:5]), state]  # what rank 0 holds, then this rank's
-
     metric = DistanceOfMeans(reference)
-    metric.dist_sync_fn, metric.distributed_available_fn = gather, lambda: True
+    own = generated[:first] if rank == 0 else generated[first:]
+    if len(own):
+        metric.update(own)
+    result, expected = metric.compute(), distance_of_means(generated, reference)
+    assert [result[end].item() for end in ("value", "low", "high")] == [expected.value, expected.low, expected.high]
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow  # processes that import torch
+@pytest.mark.parametrize("first", [4, 11])
+def test_several_processes_are_one(first, tmp_path):
+    torch.multiprocessing.spawn(one_process, (first, tmp_path / "meeting"), nprocs=2)
+
+
+def test_gathered_rows_of_another_process_count():
+    generated, reference = rows(11), rows(4, seed=1)
+    metric = DistanceOfMeans(reference)
+    metric.dist_sync_fn = lambda state, group=None: [torch.tensor(generated[:5]), state]  # of rank 0, then own
+    metric.distributed_available_fn = lambda: True
     metric.update(generated[5:8])
     metric.update(generated[8:])
-    assert metric.compute()["value"].item() == pytest.approx(distance_of_means(generated, reference).value, abs=1e-15)
+    assert metric.compute()["value"].item() == distance_of_means(generated, reference).value

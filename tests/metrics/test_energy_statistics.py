@@ -112,7 +112,7 @@ def test_relaxation_statistics():
 
 def test_accumulated_fractions_are_those_of_all_at_once():
     energies = np.append(np.random.default_rng(2).normal(0, 0.3, size=30), np.nan)
-    metric = EnergyFractions((0.0, -0.2))
+    metric = EnergyFractions(EnergyScale(-4.78, 20.0, "J/m^2", PAPER), (0.0, -0.2))
     with pytest.warns(UserWarning, match="before the ``update``"):
         assert metric.compute()["below_0"].isnan()
     for part in (slice(0, 10), slice(10, 10), slice(10, 31)):
