@@ -88,7 +88,7 @@ class Mapping:
     """A structure on the lattice.
 
     Attributes:
-        mapping: the procedure that was used, one of `alloy_mapping.MAPPINGS`.
+        mapping: the procedure that was used, one of `alloy_mapping.MAPPINGS`; `auto` where none was tried.
         occupation: index into `SPECIES` or `VACANCY` for every site, int8, shape (sites,), in the order of `fcc_sites`;
             None where the rotated lattice is not one of the cell's, so that sites cannot be numbered.
         counts: clusters per atom on the lattice as `cluster_counts` gives them, shape (45,); NaN without atoms.

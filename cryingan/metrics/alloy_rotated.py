@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 FEWEST_PARTNERS = 4
 TRIAL_DIRECTIONS = 300
-FITS = 30
+FITS = 20
+SPREAD = 0.2
+"""Distance from an edge at which a vector has half its weight, Angstrom."""
 
 
 def map_rotated(atoms: Atoms, lattice: FccLattice) -> Mapping:
@@ -59,7 +61,8 @@ def fitted_axes(vectors: np.ndarray, constant: float) -> np.ndarray | None:
     """Edges of the conventional cell that fit the vectors of the second shell best, whichever atom they start at.
 
     Of many directions the one with the largest sum of fourth powers of the direction cosines starts a fit, in which
-    every edge becomes the mean of the vectors nearest to it or its negative, until none changes sides.
+    every edge becomes the mean of the vectors near it or its negative, with less weight the farther they are from it:
+    vectors across a boundary do not bend it.
 
     Args:
         vectors: between atoms about a lattice constant apart, Angstrom, shape (vectors, 3).
@@ -72,18 +75,15 @@ def fitted_axes(vectors: np.ndarray, constant: float) -> np.ndarray | None:
     trials = np.concatenate([np.eye(3)[None], Rotation.from_quat(random).as_matrix()])
     squares = (vectors @ trials.reshape(-1, 3).T) ** 2
     fit = (squares * squares).sum(axis=0).reshape(-1, 3).sum(axis=1)
-    axes, limit, sides = trials[fit.argmax()] * constant, constant / 2, None
+    axes, limit, spread = trials[fit.argmax()] * constant, constant / 2, np.inf
     for _ in range(FITS):
         offsets = np.linalg.norm(vectors[:, None] - np.concatenate([axes, -axes]), axis=2)
-        previous, sides = sides, np.where(offsets.min(axis=1) <= limit, offsets.argmin(axis=1), len(axes) * 2)
-        number = np.bincount(sides, minlength=7)[:6].reshape(2, 3).sum(axis=0)
-        if not number.all():
+        weights = (offsets <= limit) / (1 + (offsets / spread) ** 2)
+        total = weights.sum(axis=0).reshape(2, 3).sum(axis=0)
+        if not total.all():
             return None
-        onto = np.eye(7)[sides, :6]
-        axes = (onto[:, :3] - onto[:, 3:]).T @ vectors / number[:, None]
-        if np.array_equal(sides, previous):
-            break
-        limit = MARGIN
+        axes = (weights[:, :3] - weights[:, 3:]).T @ vectors / total[:, None]
+        limit, spread = MARGIN, SPREAD
     return axes
 
 

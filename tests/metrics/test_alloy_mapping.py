@@ -1,4 +1,5 @@
 import warnings
+from pathlib import Path
 
 import ase
 import ase.io
@@ -206,7 +207,7 @@ def test_other_lattices(repeats, constant, origin):
 
 
 def test_data_sets_have_their_lattice_where_the_card_says():
-    crystals = read_structures("data/alloy/alloy_300K_wide.extxyz.gz")
+    crystals = read_structures(Path(__file__).resolve().parents[2] / "data/alloy/alloy_300K_wide.extxyz.gz")
     lattice = FccLattice.of(crystals[:1].to_ase()[0])
     np.testing.assert_allclose(lattice.origin, 0.25, atol=1e-6)
     mapped = map_to_lattice(crystals[7:8].to_ase()[0], lattice)
