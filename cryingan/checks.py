@@ -24,7 +24,7 @@ class Frame(NamedTuple):
     Attributes:
         numbers: atomic numbers, shape (atoms,).
         cell: lattice vectors in rows, Angstrom, shape (3, 3).
-        fractional: fractional coordinates in [0, 1), shape (atoms, 3).
+        fractional: fractional coordinates in [0, 1), shape (atoms, 3); NaN for atoms that are nowhere.
     """
 
     numbers: np.ndarray
@@ -32,13 +32,14 @@ class Frame(NamedTuple):
     fractional: np.ndarray
 
 
-def checked(atoms: Atoms, where: str, closest: float = CLOSEST) -> Frame:
+def checked(atoms: Atoms, where: str, closest: float = CLOSEST, *, not_finite: bool = False) -> Frame:
     """A frame as arrays, when its species, cell, boundaries and positions can be right.
 
     Args:
         atoms: the frame as ASE read it.
         where: file and frame, for messages.
         closest: Angstrom; atoms nearer than this are refused.
+        not_finite: let positions pass that are not finite or too far away; they become NaN.
 
     Raises:
         CryinGANError: names `where`, the atoms (from 1) and what is wrong.
@@ -52,14 +53,16 @@ def checked(atoms: Atoms, where: str, closest: float = CLOSEST) -> Frame:
         given = " ".join("FT"[int(periodic)] for periodic in atoms.pbc)
         raise CryinGANError(f'{where}: pbc is "{given}"; crystals are periodic in all directions, pbc="T T T"')
     beyond = ~(np.abs(atoms.positions) <= FARTHEST).all(axis=1)
-    if beyond.any():
+    if beyond.any() and not not_finite:
         first = int(beyond.argmax())
         x, y, z = atoms.positions[first]
         raise CryinGANError(
             f"{where}, atom {first + 1}: position ({x:g}, {y:g}, {z:g}) is not finite or beyond {FARTHEST:g} Angstrom"
         )
-    fractional = (np.linalg.solve(cell.T, atoms.positions.T).T % 1.0) % 1.0
-    check_distances(fractional, cell, where, closest)
+    positions = np.where(beyond[:, None], np.nan, atoms.positions)
+    fractional = (np.linalg.solve(cell.T, positions.T).T % 1.0) % 1.0
+    if not beyond.any():
+        check_distances(fractional, cell, where, closest)
     return Frame(atoms.numbers, cell, fractional)
 
 

@@ -30,7 +30,9 @@ CACHE_VERSION = 1
 SUFFIXES = {"cif": ".cif", "poscar": ".vasp"}
 
 
-def read_structures(path: str | Path, *, sort_species: bool = False, closest: float = CLOSEST) -> Crystals:
+def read_structures(
+    path: str | Path, *, sort_species: bool = False, closest: float = CLOSEST, not_finite: bool = False
+) -> Crystals:
     """Read structures of one cell and one composition from a file in any format that ASE reads.
 
     Compressed text (.gz, .bz2, .xz) is read too. The order of the atoms is that of the first frame. Cells may differ by
@@ -42,9 +44,10 @@ def read_structures(path: str | Path, *, sort_species: bool = False, closest: fl
         sort_species: match frames with another order of the same species to the first frame's order; atoms of one
             species keep their order. Otherwise such frames are refused.
         closest: Angstrom; frames with atoms nearer than this are refused. 0 for structures that are to be repaired.
+        not_finite: keep frames with positions that are not finite or absurdly far away, instead of refusing the file.
 
     Returns:
-        The structures, coordinates wrapped into [0, 1).
+        The structures, coordinates wrapped into [0, 1); with `not_finite`, NaN where an atom is nowhere.
 
     Raises:
         CryinGANError: the file cannot be read, or a frame cannot be right; one line naming file, frame and atom or line
@@ -55,30 +58,30 @@ def read_structures(path: str | Path, *, sort_species: bool = False, closest: fl
         raise CryinGANError(f"{path} is a folder; give a file of structures")
     if not path.is_file():
         raise CryinGANError(f"{path} is not there; give a file of structures")
-    key = cache_key(path, sort_species, closest)
+    key = cache_key(path, sort_species, closest, not_finite)
     cache = path.with_name(f".{path.name}.cache.npz")
     if (crystals := load_cache(cache, key)) is not None:
         return crystals
     start = time.monotonic()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of ASE's parsers; what matters is checked here
-        crystals = parse(path, sort_species, closest)
-    if time.monotonic() - start > SLOW_SECONDS and key == cache_key(path, sort_species, closest):
+        crystals = parse(path, sort_species, closest, not_finite)
+    if time.monotonic() - start > SLOW_SECONDS and key == cache_key(path, sort_species, closest, not_finite):
         save_cache(cache, key, crystals)
     return crystals
 
 
-def cache_key(path: Path, sort_species: bool, closest: float) -> str:
+def cache_key(path: Path, sort_species: bool, closest: float, not_finite: bool) -> str:
     """What a cache must have been made from."""
-    return f"{CACHE_VERSION} {file_hash(path)} {sort_species} {closest}"
+    return f"{CACHE_VERSION} {file_hash(path)} {sort_species} {closest} {not_finite}"
 
 
-def parse(path: Path, sort_species: bool, closest: float) -> Crystals:
+def parse(path: Path, sort_species: bool, closest: float, not_finite: bool = False) -> Crystals:
     """Read and check all frames of a file."""
     first, fractional = None, []
     for number, atoms in enumerate(shown(iterate_frames(path), path), start=1):
         where = f"{path}, frame {number}"
-        frame = checked(atoms, where, closest)
+        frame = checked(atoms, where, closest, not_finite=not_finite)
         first = first or frame
         fractional.append(matched(frame, first, where, sort_species=sort_species))
     if first is None:

@@ -55,7 +55,7 @@ class Outcome:
         """The numbers that are logged, by name; `relax/failed` and the like are fractions of all samples.
 
         - `relax/fraction_below_<threshold>`, `..._low`, `..._high`: samples whose relaxation converged at or below the
-          threshold, and the 95 % bootstrap interval
+          threshold, and the 95 % interval (Wilson's)
         - `relax/failed`: could not be repaired, exploded, not finite or too close; `relax/unconverged`: anything else
           that did not converge, lack of time included
         - `relax/energy`, `relax/energy_median`: of the converged, in the unit of the data; `relax/energy_drop`: mean
@@ -93,27 +93,35 @@ class Outcome:
 
 
 def write_rows(outcome: Outcome, folder: Path) -> None:
-    """Write energies.csv: a row per sample, those that could not be repaired included."""
+    """Write energies.csv: a row per sample, those that could not be repaired included.
+
+    Where there is no number the field is empty, and `reason` says why; `not_repaired` and `not_finite` without any
+    numbers belong to samples that were never relaxed.
+    """
+    finite = np.isfinite(outcome.samples.fractional).all(axis=(1, 2))
     results, n_atoms = outcome.results, len(outcome.samples.species)
     place = {sample: row for row, sample in enumerate(results.samples.tolist())}
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
     writer.writeheader()
     for sample, pairs in enumerate(outcome.repairs.close_pairs.tolist()):
-        row = {"sample": sample, "close_pairs": pairs, "converged": False, "reason": "not_repaired"}
+        row = {"sample": sample, "close_pairs": pairs, "converged": False}
+        row["reason"] = "not_repaired" if finite[sample] else "not_finite"
         if (at := place.get(sample)) is not None:
             row |= {name: getattr(results, name)[at] for name in ("steps", "fmax", "converged", "reason")}
             row["energy_per_atom_initial"] = results.energy_initial[at] / n_atoms
             row["energy_per_atom"] = results.energy_final[at] / n_atoms
             row |= {"energy": outcome.energies.values[at], "unit": outcome.energies.unit}
             row["potential"] = outcome.energies.potential.name
-        writer.writerow(row)
+        writer.writerow({name: "" if value != value else value for name, value in row.items()})  # NaN is not itself
     with replace_file(folder / ENERGIES) as file:
         file.write(text.getvalue().encode())
 
 
 def draw(outcome: Outcome, training: np.ndarray | None, folder: Path, pictures: int, molecules: int) -> None:
     """Write energies.png, and the first samples before and after as pictures/<sample>.png and molecules/*.pdb.
+
+    Samples with coordinates that are not finite have no picture.
 
     Args:
         outcome: what to draw.
@@ -129,10 +137,11 @@ def draw(outcome: Outcome, training: np.ndarray | None, folder: Path, pictures: 
     energies, n = outcome.energies, len(outcome.samples)
     figure = energy_figure(energies.values[outcome.results.converged], training, n, energies.unit, outcome.thresholds)
     save_figure(figure, folder / FIGURE)
-    for sample in range(min(pictures, n)):
+    finite = np.isfinite(outcome.samples.fractional).all(axis=(1, 2))  # others cannot be drawn
+    for sample in np.flatnonzero(finite[:pictures]).tolist():
         path = make_folder(folder / PICTURES) / f"{sample:06d}.png"
         save_figure(structure_figure(*outcome.before_and_after(sample)), path)
-    for sample in range(min(molecules, n)):
+    for sample in np.flatnonzero(finite[:molecules]).tolist():
         pair, _ = outcome.before_and_after(sample)
         for atoms, state in zip(pair.to_ase(), ("before", "after"), strict=False):
             text = io.StringIO()

@@ -600,3 +600,39 @@ def test_a_terminal_gets_a_progress_bar(slow_file, monkeypatch, caplog):
     monkeypatch.setenv("TERM", "xterm")
     assert len(read_structures(slow_file[0])) == 2
     assert "set.extxyz: 2 structures" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("line", ["O 2.0 nan 0.4", "O inf 0.1 0.4", "O 1e30 0.1 0.4"])
+def test_frames_that_are_not_finite_are_kept_when_asked(line, tmp_path):
+    path = tmp_path / "set.extxyz"
+    path.write_text(text(FRAME, changed(MOVED, 4, line), MOVED))
+    assert "frame 2, atom 2" in refusal(path)
+    crystals = read_structures(path, not_finite=True)
+    assert len(crystals) == 3
+    assert np.isnan(crystals.fractional).all(axis=2).tolist() == [[False] * 4, [False, True, False, False], [False] * 4]
+    write_structures(crystals, tmp_path / "again.extxyz")
+    again = read_structures(tmp_path / "again.extxyz", not_finite=True)
+    np.testing.assert_allclose(again.fractional, crystals.fractional, atol=1e-6)
+    path.write_text(text(changed(FRAME, 3, f"Li{line[1:]}"), MOVED))
+    assert np.isfinite(read_structures(path, not_finite=True).fractional[1]).all(), "the first frame may be such a one"
+
+
+def test_what_else_is_wrong_with_such_frames_is_refused(tmp_path):
+    path = tmp_path / "set.extxyz"
+    broken = changed(MOVED, 4, "O 2.0 nan 0.4")
+    path.write_text(text(FRAME, [broken[0], broken[1].replace("6.0", "6.5"), *broken[2:]]))
+    with pytest.raises(CryinGANError, match="cell differs"):
+        read_structures(path, not_finite=True)
+    close = changed(FRAME, 4, "O 0.1 0.2 0.31")
+    path.write_text(text(close))
+    with pytest.raises(CryinGANError, match="apart"):
+        read_structures(path, not_finite=True)
+
+
+def test_the_cache_knows_whether_such_frames_were_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "SLOW_SECONDS", 0)
+    path = tmp_path / "set.extxyz"
+    path.write_text(text(FRAME, changed(MOVED, 4, "O 2.0 nan 0.4")))
+    assert len(read_structures(path, not_finite=True)) == 2
+    assert list(tmp_path.glob(".*.npz")), "there is a cache"
+    assert "frame 2, atom 2" in refusal(path)

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,9 +24,11 @@ from cryingan import workers
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
 from cryingan.journal import Journal
+from cryingan.optimizers import OPTIMIZERS, Fire
 from cryingan.potentials import load_potential
 from cryingan.relax import relax
 from cryingan.relaxation import Settings
+from cryingan.schema import RelaxKeys
 
 SAME_STEP = 1e-10  # Angstrom or eV, float64
 SAME_ENERGY = 1e-6  # eV, batch against single
@@ -152,6 +155,20 @@ def test_cg_counts_evaluations_and_steps(pair):
     assert results.reason.tolist() == ["max_steps"] * 2
     assert results.steps.tolist() == [2, 2]
     assert (results.evaluations > 2).all()
+
+
+def test_the_papers_verdict_tolerates_a_little_more_than_fmax(pair):
+    """Dismai-Bench discards what ends above fmax + 0.001 eV/Angstrom, although it goes on until fmax is reached."""
+    for name in ("cg", "fire"):
+        path = [here(rattled(1), pair, optimizer=name, max_steps=steps, fmax=1e-8).fmax[0] for steps in range(9)]
+        steps = int(np.argmin(path))
+        ended = path[steps]
+        assert ended < min(path[:steps]) - 2e-3, "nothing before would have ended it"
+        for short, verdict in ((5e-4, "converged"), (2e-3, "max_steps")):
+            results = here(rattled(1), pair, optimizer=name, max_steps=steps, fmax=ended - short)
+            assert results.fmax[0] == pytest.approx(ended, abs=SAME_STEP), "it goes as far as it may in any case"
+            assert results.steps[0] == steps
+            assert results.reason[0] == (verdict if name == "cg" else "max_steps")
 
 
 def test_cg_that_finds_nothing_lower_is_stalled():
@@ -519,7 +536,16 @@ def test_no_structures(pair, tmp_path):
     assert len(here(rattled(1)[:0], pair, output=tmp_path)) == 0
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [CONFIGS / f"{name}.yaml" for name in OPTIMIZERS], ids=lambda path: path.stem)
+def test_configs_show_the_defaults(path):
+    config = OmegaConf.to_container(OmegaConf.load(path))
+    defaults = asdict(Settings()) | OmegaConf.to_container(OmegaConf.structured(RelaxKeys))
+    own = {name: value for name, value in config.items() if name not in ("optimizer", "fire")}
+    assert own == {name: defaults[name] for name in own}
+    assert config.get("fire", {}).items() <= vars(Fire()).items()
+
+
+@pytest.mark.parametrize("path", [CONFIGS / f"{name}.yaml" for name in OPTIMIZERS], ids=lambda path: path.stem)
 def test_configs_are_arguments_of_relax(pair, path):
     config = OmegaConf.load(path)
     assert config.optimizer == path.stem
