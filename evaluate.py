@@ -43,8 +43,14 @@ def evaluate(config: DictConfig) -> Path:
 
 
 def compare(settings: dict[str, Any]) -> Path:
-    """Put evaluations in one table."""
-    raise CryinGANError("not yet")
+    """Put evaluations in one table; the folder comes back."""
+    from cryingan.comparison import TABLE, compare, markdown, write_comparison
+
+    comparison = compare(settings["compare"])
+    folder = write_comparison(comparison, settings["output"])
+    print(markdown(comparison), end="")
+    print(folder / TABLE)
+    return folder
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import math
 import os
 import shutil
@@ -106,7 +105,6 @@ def write_table(table: Table, path: Path) -> None:
 def _draw(draw: Callable[[], Any], path: Path) -> None:
     from cryingan.plots import save_figure
 
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells how it embeds fonts
     save_figure(draw(), path, vector="pdf")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from cryingan.benchmarks.base import Sample, Scores, Table
 from cryingan.benchmarks.motif_report import (
+    bars,
     curve_table,
     curves,
     distribution_table,
@@ -54,7 +55,7 @@ class InterfaceScores:
         shapes = self._radial()
         tables |= {f"bonds_{name}{self.part}.csv": table for name, table in bonds.items()}
         tables |= {f"avg_rdf_{name.replace('-', '_')}{self.part}.csv": table for name, table in shapes.items()}
-        figures[f"bonds{self.part}"] = curves(bonds, "bonds of an atom", "share of atoms (%)")
+        figures |= {f"bonds_{name}{self.part}": bars(name, table) for name, table in bonds.items()}
         figures[f"rdf{self.part}"] = curves(shapes, "r (Å)", "g(r)")
         return Scores(values, columns, tables, figures)
 

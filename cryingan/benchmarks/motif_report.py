@@ -109,6 +109,19 @@ def motif_figures(name: str, distribution: MotifDistribution, species: str, neig
         yield f"{name}_coord_env_with_n_{neighbor}", stacked
 
 
+def bars(pair: str, table: Table) -> Callable[[], Figure]:
+    """A function that draws how many atoms have 0, 1, 2 ... bonds, from a table of `curve_table`."""
+
+    def draw() -> Figure:
+        from cryingan.plots import motif_figure
+
+        species, anion = pair.split("-")
+        numbers, *shares = table.values()
+        return motif_figure([f"{number} {anion}" for number in numbers], *shares, species=species)
+
+    return draw
+
+
 def curves(panels: Mapping[str, Table], xlabel: str, ylabel: str) -> Callable[[], Figure]:
     """A function that draws tables of `curve_table`, a panel with its own scale for each title."""
 

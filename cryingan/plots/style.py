@@ -107,6 +107,7 @@ def save_figure(figure: Figure, path: str | Path, vector: str = "") -> None:
     Raises:
         CryinGANError: a file cannot be written.
     """
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells at length how it embeds fonts
     drawn = {}
     for format in filter(None, ("png", vector)):
         buffer = io.BytesIO()
