@@ -7,10 +7,12 @@ It is the file `NAME.card.yaml` beside a data file `NAME.extxyz` or `NAME.extxyz
     area_axis: c                # interface: the lattice vector that does not lie in its plane, a | b | c
     cutoffs:                    # energies that count as zero, each for one potential
       - potential: my-m3gnet
-        hash: 0123456789ab...   # all 64 digits, as the potential's card gives it
+        hash: 0123456789ab...   # all 64 digits, `potential_hash` in summary.json
         energy_per_atom: -3.95  # eV/atom
     rule: maximum               # zero for any other potential: maximum | mean | percentile of the training energies
     percentile: 95.0            # for rule: percentile
+    made:                       # free: how the data set was made
+      seed: 0
 
 Every key has a default. The rule is by default `maximum` for an interface, where the training set holds the structures
 below the cut-off, and `mean` for bulk. Data without a card are bulk.
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ class DataCard:
     cutoffs: tuple[Mapping[str, Any], ...] = ()
     rule: str = ""
     percentile: float = 95.0
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in RULES:

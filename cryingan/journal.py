@@ -76,13 +76,9 @@ class Journal:
 
     def finish(self) -> list[Relaxed]:
         """Sort the files by sample number and read them back."""
-        from ase.io import read
-
         rows, frames = self._read()
-        samples = sorted(rows.keys() & frames.keys())
-        self._write(samples, rows, frames)
-        atoms = read(self.folder / FRAMES, index=":", format="extxyz") if samples else []
-        return [_parse(rows[sample], frame.positions) for sample, frame in zip(samples, atoms, strict=True)]
+        self._write(sorted(rows.keys() & frames.keys()), rows, frames)
+        return _parse_all(rows, frames)
 
     def _claim(self, manifest: dict) -> None:
         path = self.folder / MANIFEST
@@ -99,9 +95,7 @@ class Journal:
 
     def _read(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
         """Whole rows and whole frames, by sample number."""
-        contents = [(self.folder / name) for name in (ROWS, FRAMES)]
-        rows, frames = (path.read_bytes() if path.exists() else b"" for path in contents)
-        return _whole_rows(rows), _whole_frames(frames, len(self.species))
+        return _whole(self.folder, len(self.species))
 
     def _write(self, samples: Iterable[int], rows: dict[int, bytes], frames: dict[int, bytes]) -> None:
         with replace_file(self.folder / FRAMES) as file:
@@ -127,6 +121,31 @@ class Journal:
         text = io.StringIO()
         write(text, atoms, format="extxyz")
         return text.getvalue().encode()
+
+
+def read_journal(folder: str | Path, atoms: int) -> list[Relaxed]:
+    """What has ended in a folder so far, sorted by sample number; another process may be adding to it.
+
+    Args:
+        folder: of a `Journal`.
+        atoms: how many a structure has.
+    """
+    return _parse_all(*_whole(Path(folder), atoms))
+
+
+def _whole(folder: Path, atoms: int) -> tuple[dict[int, bytes], dict[int, bytes]]:
+    """Whole rows and whole frames, by sample number."""
+    rows, frames = (path.read_bytes() if path.exists() else b"" for path in (folder / ROWS, folder / FRAMES))
+    return _whole_rows(rows), _whole_frames(frames, atoms)
+
+
+def _parse_all(rows: dict[int, bytes], frames: dict[int, bytes]) -> list[Relaxed]:
+    from ase.io.extxyz import read_xyz
+
+    samples = sorted(rows.keys() & frames.keys())
+    text = io.StringIO(b"".join(frames[sample] for sample in samples).decode())
+    atoms = read_xyz(text, slice(None)) if samples else []
+    return [_parse(rows[sample], frame.positions) for sample, frame in zip(samples, atoms, strict=True)]
 
 
 def _manifest(crystals: Crystals, numbers: np.ndarray, card: PotentialCard, settings: Settings) -> dict:

@@ -88,9 +88,9 @@ def _place(
         trials[:, 2] = random.uniform(*bounds, size=TRIALS_PER_ATOM)
         least = np.tile([limits[element, symbol] for symbol in symbols], len(images))
         others = (np.array(there) + images[:, None]).reshape(-1, 3)
-        free = (np.linalg.norm(trials[:, None] - others, axis=2) >= least).all(axis=1)
-        if not free.any():
+        free = (trial for trial in trials if (((trial - others) ** 2).sum(axis=1) >= least**2).all())
+        if (found := next(free, None)) is None:
             return None
-        there.append(trials[free.argmax()])
+        there.append(found)
         symbols = [*symbols, element]
     return np.array(there[len(fixed) :])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REACH = 6  # vectors of a surface cell have no larger indices in the primitive cell
 SYMMETRY_TOLERANCE = 1e-3  # Angstrom, for the primitive cell
+SAME_ATOM = 0.05  # Angstrom; atoms nearer than this under a translation of the lattice are one
 SMALL_DIPOLE = 0.05  # e Angstrom per primitive cell of the surface
 
 
@@ -83,12 +84,17 @@ def surface_cell(crystal: Atoms, miller: list[int]) -> Atoms:
         crystal: conventional cell.
         miller: indices in that cell.
     """
-    from ase.build import cut
+    from ase import Atoms
 
-    a, b, c = _surface_basis(crystal, np.array(miller))
-    cell = cut(crystal, a, b, c)
-    cell.set_cell(_upright(np.asarray(cell.cell)), scale_atoms=True)
-    return cell
+    basis = _surface_basis(crystal, np.array(miller))
+    fractional = crystal.get_scaled_positions() @ np.linalg.inv(basis)
+    difference = fractional[:, None] - fractional
+    apart = np.linalg.norm((difference - np.round(difference)) @ basis @ np.asarray(crystal.cell), axis=2)
+    first = (apart < SAME_ATOM).argmax(axis=1)  # the atoms of a centred cell are several times the same
+    distinct = np.flatnonzero(first == np.arange(len(crystal)))
+    cell = _upright(basis @ np.asarray(crystal.cell))
+    symbols = crystal.symbols[distinct]
+    return Atoms(symbols, scaled_positions=fractional[distinct] % 1.0, cell=cell, pbc=True)
 
 
 def dipole(atoms: Atoms, charges: dict[str, float]) -> float:
