@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import textwrap
 from collections.abc import Callable, Sequence
