@@ -70,13 +70,13 @@ def sample(config: DictConfig) -> Path:
 
 def relax_file(settings: dict[str, Any]) -> Path:
     """Relax the structures of a file, whatever made them; the folder with the results comes back."""
-    from cryingan.files import read_structures
     from cryingan.relaxed_folders import store_samples
+    from cryingan.salvage import salvage_structures
 
     if settings["relax"] is None:
         raise CryinGANError("structures=FILE has them relaxed: add relax=true")
     plan = relaxation(settings)
-    store_samples(read_structures(settings["structures"], closest=0), settings["output"])
+    store_samples(salvage_structures(settings["structures"]), settings["output"])
     return relax_samples(plan, Path(settings["output"]))
 
 

@@ -95,7 +95,7 @@ class SampleRelaxer:
                 it cannot be written.
         """
         folder = Path(folder)
-        samples = read_structures(folder / SAMPLES, closest=0)
+        samples = read_structures(folder / SAMPLES, closest=0, not_finite=True)
         self.scale.require_comparable(samples, folder / SAMPLES)
         self.prepare()  # what is refused is refused before hours of relaxing
         start = time.monotonic()
