@@ -41,7 +41,7 @@ class PotentialCard:
 
     Attributes:
         name: name of the potential.
-        hash: SHA-256 of its weights, or of its settings when it has no weights.
+        hash: SHA-256 of what its energies depend on: its weights and how they are read, or its settings and version.
         elements: chemical symbols that it knows; empty when only the potential itself can tell.
         references: energies that it must reproduce when loaded.
     """

@@ -23,7 +23,8 @@ class Settings:
 
     Attributes:
         optimizer: `fire`, or `cg` for the protocol of the Dismai-Bench paper.
-        fmax: converged when the largest force on an atom is below it, eV/Angstrom.
+        fmax: converged when the largest force on an atom is below it, eV/Angstrom; with `cg`, the paper's verdict
+            tolerates 0.001 more where the optimizer can do no more.
         max_steps: most steps of the optimizer.
         min_distance: atoms closer than this at the start, Angstrom: not relaxed, reason `too_close`.
         max_force: largest force on an atom before the structure counts as exploded, eV/Angstrom.
