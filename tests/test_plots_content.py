@@ -70,6 +70,8 @@ def test_no_energy_vanishes(seed):
     assert axes.get_legend() is None
     [legend] = axes.figure.legends
     axes.figure.draw_without_rendering()
+    peak = max(outline(axes, color).values.max() for color, *_ in sets)
+    assert min(text.get_window_extent().y0 for text in axes.texts) > axes.transData.transform((0, peak))[1]
     boxes = {text: text.get_window_extent() for text in legend.get_texts()}
     as_read = sorted(boxes, key=lambda text: (-round(boxes[text].y1, -1), boxes[text].x0))
     labels = ["training set", "generated (29.9% without energy)", "unrelaxed", "random"]

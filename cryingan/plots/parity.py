@@ -71,6 +71,7 @@ def parity_figure(quantities: Mapping[str, Parity], methods: tuple[str, str] = (
         axis.set_ylabel(broken(f"{methods[1]} {name} ({readable(parity.unit)})", side + 0.3))
     for axis in figure.axes[len(quantities) :]:
         axis.set_axis_off()
+    figure.draw_without_rendering()  # the layout of square panels needs their size first
     return figure
 
 
