@@ -94,6 +94,7 @@ def disordered() -> dict[str, Atoms]:
         "bcc, rattled": rattled(ordered["bcc"], 0.1),
         "random, dense": at_random(40, ions, np.diag([6.0, 7, 8])),
         "random, sparse": at_random(20, ions, np.diag([15.0, 14, 18])),
+        "random, sparser": at_random(60, ("Si",), np.diag([24.0, 24, 26.4]), 7),
         "random, skewed": at_random(30, ions, skewed),
         "random, left-handed": at_random(30, ions, skewed[[1, 0, 2]], 1),
         "random, few atoms": at_random(5, ions, np.diag([2.5, 3, 3.5])),

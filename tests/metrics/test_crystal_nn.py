@@ -100,10 +100,11 @@ def test_known_cells():
         np.testing.assert_allclose(faces.solid_angle[real], 4 * np.pi / neighbors, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["random, dense", "random, skewed", "slab, random", "silicon, rattled"])
+@pytest.mark.parametrize("name", ["random, dense", "random, sparser", "random, skewed", "slab, random"])
 def test_faces_equal_voronoi_nn(name):
+    """In the sparser one some cells are open at 7 Angstrom, and at 14 still lack atoms that would cut them."""
     atoms = STRUCTURES[name]
-    structure, sites = in_pymatgen(atoms), some(atoms)
+    structure, sites = in_pymatgen(atoms), some(atoms, 12)
     faces = voronoi_faces(atoms, np.array(sites))
     for place, site in enumerate(sites):
         expected = VoronoiNN(cutoff=7, compute_adj_neighbors=False).get_voronoi_polyhedra(structure, site).values()
