@@ -7,7 +7,7 @@ It is the file `NAME.card.yaml` beside a data file `NAME.extxyz` or `NAME.extxyz
     area_axis: c                # interface: the lattice vector that does not lie in its plane, a | b | c
     cutoffs:                    # energies that count as zero, each for one potential
       - potential: my-m3gnet
-        hash: 0123456789ab...   # all 64 digits, `potential_hash` in summary.json
+        hash: 0123456789ab...   # all 64 digits, `potential_hash` in summary.json; any: its name decides
         energy_per_atom: -3.95  # eV/atom
     rule: maximum               # zero for any other potential: maximum | mean | percentile of the training energies
     percentile: 95.0            # for rule: percentile
@@ -32,6 +32,7 @@ from cryingan.cards import PotentialCard
 from cryingan.errors import CryinGANError
 
 RULES = {"interface": "maximum", "bulk": "mean"}  # what each kind takes unless the card says otherwise
+ANY = "any"  # hash of a published potential whose weights are not at hand
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class DataCard:
     def cutoff(self, potential: PotentialCard) -> float | None:
         """The energy that counts as zero for a potential of this name and hash, eV/atom; None when it is not listed."""
         for cutoff in self.cutoffs:
-            if (cutoff["potential"], cutoff["hash"]) == (potential.name, potential.hash):
+            if cutoff["potential"] == potential.name and cutoff["hash"] in (potential.hash, ANY):
                 return float(cutoff["energy_per_atom"])
         return None
 
@@ -71,8 +72,12 @@ class DataCard:
         return float(energies.mean() if self.rule == "mean" else np.percentile(energies, self.percentile))
 
 
-def read_data_card(data_path: str | Path) -> DataCard:
-    """The card beside a data file, or that of bulk data when there is none.
+def read_data_card(data_path: str | Path, card: str | Path | None = None) -> DataCard:
+    """The card of a data file.
+
+    Args:
+        data_path: the data file.
+        card: its card; without it the one beside the data file, or that of bulk data when there is none.
 
     Raises:
         CryinGANError: the card cannot be read, or has an unknown key or value.
@@ -81,8 +86,8 @@ def read_data_card(data_path: str | Path) -> DataCard:
 
     data_path = Path(data_path)
     stem = re.sub(r"(\.[^.]+)?(\.(gz|bz2|xz))?$", "", data_path.name)
-    path = data_path.with_name(f"{stem}.card.yaml")
-    if not path.exists():
+    path = data_path.with_name(f"{stem}.card.yaml") if card is None else Path(card)
+    if card is None and not path.exists():
         return DataCard()
     try:
         content = yaml.safe_load(path.read_text())
@@ -94,7 +99,7 @@ def read_data_card(data_path: str | Path) -> DataCard:
 def _check_cutoff(cutoff: Any) -> None:
     if not isinstance(cutoff, Mapping) or set(cutoff) != {"potential", "hash", "energy_per_atom"}:
         raise CryinGANError("cutoffs: each needs potential, hash and energy_per_atom, and nothing else")
-    if not re.fullmatch("[0-9a-f]{64}", str(cutoff["hash"])):
+    if cutoff["hash"] != ANY and not re.fullmatch("[0-9a-f]{64}", str(cutoff["hash"])):
         raise CryinGANError(f"cutoffs: hash {cutoff['hash']!r} must be 64 hexadecimal digits")
     if not isinstance(cutoff["energy_per_atom"], int | float):
         raise CryinGANError(f"cutoffs: energy_per_atom {cutoff['energy_per_atom']!r} must be a number of eV")

@@ -44,6 +44,7 @@ class DataKeys:
     """Group data: `data.module.StructureData`."""
 
     path: str = MISSING
+    card: str | None = None
     width: str = "wide"
     sort_species: bool = False
     validation: float = 0.2

@@ -27,8 +27,8 @@ class TrainingScale:
     """The energy scale that the training structures and their card give, for one potential.
 
     Args:
-        source: the training structures as `path`, `sort_species` and `indices` in the file; None where they are
-            unknown: energies are then eV/atom as the potential gives them.
+        source: the training structures as `path`, `sort_species` and `indices` in the file, and perhaps `card`;
+            None where they are unknown: energies are then eV/atom as the potential gives them.
         potential: what gives the energies.
         cache: folder for the energies of the training structures; None for `.energies` beside them.
         **computing: where these are computed, as `training_energies` takes it.
@@ -44,7 +44,7 @@ class TrainingScale:
         if source is not None:
             path = Path(source["path"])
             self.structures = read_structures(path, sort_species=source["sort_species"])[source["indices"]]
-            self.card, self.cache = read_data_card(path), Path(cache or path.parent / ".energies")
+            self.card, self.cache = read_data_card(path, source.get("card")), Path(cache or path.parent / ".energies")
             potential.evaluate(self.structures[:1].to_ase())  # an unknown element is refused now
 
     @cached_property

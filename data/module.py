@@ -50,6 +50,7 @@ class StructureData(LightningDataModule):
         validation: fraction of the structures that is held out, in [0, 1).
         split_seed: seed of the split; it is not the seed of the run, so that all seeds train on the same structures.
         batch_size: structures per batch and process.
+        card: the data set's card, see `cryingan.data_cards`; without it the one beside the file, where there is one.
         n_neighbors: neighbours per atom; 0 where no distances are wanted.
         seed: seed of the order of the batches.
 
@@ -64,6 +65,7 @@ class StructureData(LightningDataModule):
         validation: float = 0.2,
         split_seed: int = 0,
         batch_size: int = 32,
+        card: str | None = None,
         n_neighbors: int = 0,
         seed: int = 1,
     ) -> None:
@@ -73,6 +75,7 @@ class StructureData(LightningDataModule):
         if not 0 <= validation < 1:
             raise CryinGANError(f"data.validation={validation}: it must be at least 0 and less than 1")
         self.path = Path(path)
+        self.card = card
         self.sort_species = sort_species
         self.validation = validation
         self.split_seed = split_seed
@@ -109,9 +112,10 @@ class StructureData(LightningDataModule):
 
     @property
     def training_source(self) -> dict[str, Any]:
-        """Plain values that lead another process to the same training structures: path, sort_species and indices."""
+        """Plain values that lead another process to the training structures: path, card, sort_species and indices."""
+        card = None if self.card is None else str(Path(self.card).resolve())
         indices = self.split()[0].tolist()
-        return {"path": str(self.path.resolve()), "sort_species": self.sort_species, "indices": indices}
+        return {"path": str(self.path.resolve()), "card": card, "sort_species": self.sort_species, "indices": indices}
 
     def setup(self, stage: str) -> None:
         """Put both parts on the device of the trainer, with their neighbour distances."""

@@ -29,7 +29,7 @@ class Interface:
         slabs: atoms of the substrate below and the strained film above, in the cell of the interface.
         random: element of every atom of the disordered region.
         bounds: heights of the layers that face each other, Angstrom.
-        layers: atomic layers of substrate and film.
+        crystals: of substrate and film, as they were cut.
     """
 
     system: System
@@ -37,7 +37,13 @@ class Interface:
     slabs: Atoms
     random: tuple[str, ...]
     bounds: tuple[float, float]
-    layers: tuple[int, int]
+    crystals: tuple[Atoms, Atoms]
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Element of every atom of a structure."""
+        symbols = [*self.slabs.get_chemical_symbols(), *self.random]
+        return tuple(symbols[i] for i in self.order)
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -53,7 +59,6 @@ class Interface:
             CryinGANError: the region has no room for its atoms.
         """
         cell, region = np.asarray(self.slabs.cell), self.system.region
-        symbols = [*self.slabs.get_chemical_symbols(), *self.random]
         positions = [
             np.concatenate(
                 [
@@ -65,7 +70,7 @@ class Interface:
             )[self.order]
             for number in numbers
         ]
-        return Crystals(np.array(positions) @ np.linalg.inv(cell), cell, tuple(symbols[i] for i in self.order))
+        return Crystals(np.array(positions) @ np.linalg.inv(cell), cell, self.species)
 
 
 def assemble(system: System, substrate: Atoms, film: Atoms) -> Interface:
@@ -93,8 +98,7 @@ def assemble(system: System, substrate: Atoms, film: Atoms) -> Interface:
     slabs.positions[:, 2] += offset
     random = [*lower.moved * match.determinants[0], *upper.moved * match.determinants[1]]
     random += _formula(film) * system.region.formula_units
-    layers = (system.substrate.layers, system.film.layers)
-    return Interface(system, match, slabs, tuple(random), (top + offset, bottom + offset), layers)
+    return Interface(system, match, slabs, tuple(random), (top + offset, bottom + offset), (substrate, film))
 
 
 def _formula(crystal: Atoms) -> list[str]:

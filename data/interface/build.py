@@ -19,7 +19,10 @@ from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.replace import lock_folder, make_folder
 from data.interface.assembly import Interface, assemble
+from data.interface.cards import facts, write_readme
 from data.interface.crystals import prepared_crystals
+from data.interface.dataset import RelaxedSet, collect, write_card, write_energies, write_structures_kept
+from data.interface.figures import draw
 from data.interface.relaxed import relax_structures
 from data.interface.systems import read_system, system_path
 
@@ -37,6 +40,7 @@ class Settings:
         potential: arguments of `cryingan.potentials.load_potential`.
         relax: arguments of `cryingan.relax.relax`.
         frames: how many frames of each relaxation are kept with their forces, for training a potential.
+        collect: write the set from what has been relaxed so far, maybe by a build that still runs; relax nothing.
         folder: where the set is written; without it data/interface/SYSTEM.
         work: where relaxations are kept; without it `work` in the folder.
     """
@@ -47,6 +51,7 @@ class Settings:
     potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
     relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None, "max_steps": 500})
     frames: int = 12
+    collect: bool = False
     folder: str | None = None
     work: str | None = None
 
@@ -78,11 +83,25 @@ def build(settings: Settings) -> Path:
     system = read_system(system_path(settings.system))
     potential = load_potential(**settings.potential)
     work = make_folder(settings.work_folder)
-    with lock_folder(work):
+    with lock_folder(work, wanted=not settings.collect):
         interface = assemble(system, *prepared_crystals(system, potential, work))
         print(_summary(interface), file=sys.stderr, flush=True)
-        relax_structures(interface, potential, settings, work)
+        if not settings.collect:
+            relax_structures(interface, potential, settings, work)
+        write_set(collect(interface, work), settings)
     return settings.output
+
+
+def write_set(relaxed: RelaxedSet, settings: Settings) -> None:
+    """Write the structures, their card, all energies and the figures."""
+    folder, stem = make_folder(settings.output), Path(settings.system).stem
+    made = facts(relaxed, settings.seed)
+    write_structures_kept(relaxed, folder / f"{stem}.extxyz.gz")
+    write_energies(relaxed, folder / "energies.csv")
+    draw(relaxed, folder)
+    command = f"python -m data.interface.build system={settings.system} n={made['tried']} potential.path=FOLDER"
+    write_readme(relaxed, made, stem, command, folder / "README.md")
+    write_card(relaxed, folder / f"{stem}.card.yaml", made)
 
 
 def _summary(interface: Interface) -> str:

@@ -79,6 +79,13 @@ def _relaxed_once(crystal: Atoms, potential: Potential, work: Path) -> Atoms:
     return relaxed
 
 
+def reduced_formula(atoms: Atoms) -> str:
+    """Such as Li2O or LiCoO2, with the elements in the order that chemists write."""
+    from pymatgen.core import Composition
+
+    return Composition(atoms.get_chemical_formula()).reduced_formula
+
+
 def relax_crystal(atoms: Atoms, potential: Potential) -> Atoms:
     """Relax positions and cell, keeping the symmetry.
 
@@ -98,8 +105,9 @@ def relax_crystal(atoms: Atoms, potential: Potential) -> Atoms:
     relaxed.set_constraint(FixSymmetry(relaxed, symprec=1e-3))
     optimizer = BFGS(FrechetCellFilter(relaxed), logfile=None)
     if not optimizer.run(fmax=FMAX, steps=MAX_STEPS):
-        name = atoms.get_chemical_formula(empirical=True)
-        raise CryinGANError(f"crystal {name}: not relaxed after {MAX_STEPS} steps with {potential.card.name}")
+        raise CryinGANError(
+            f"crystal {reduced_formula(atoms)}: not relaxed after {MAX_STEPS} steps with {potential.card.name}"
+        )
     relaxed.set_constraint()
     relaxed.calc = None
     return relaxed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.errors import CryinGANError
+from data.interface.crystals import reduced_formula
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -52,7 +53,7 @@ def make_slab(crystal: Atoms, slab: Slab, upwards: bool) -> SurfaceSlab:
     Raises:
         CryinGANError: no choice of the first layer gives what is asked for; says why.
     """
-    name = f"{crystal.get_chemical_formula(empirical=True)}({''.join(map(str, slab.miller))})"
+    name = f"{reduced_formula(crystal)}({''.join(map(str, slab.miller))})"
     unit, layers = _stacked_layers(surface_cell(crystal, slab.miller), slab.layer_tolerance)
     charges = _charges(crystal, slab)
     full = slab.layers - slab.neutralise
@@ -167,7 +168,7 @@ def _faces(slab: SurfaceSlab, elements: str | None, upwards: bool) -> bool:
 
 
 def _is_whole(atoms: Atoms, crystal: Atoms) -> bool:
-    return atoms.get_chemical_formula(empirical=True) == crystal.get_chemical_formula(empirical=True)
+    return reduced_formula(atoms) == reduced_formula(crystal)
 
 
 def _move_half(slab: SurfaceSlab, upwards: bool, name: str) -> SurfaceSlab:
@@ -192,5 +193,5 @@ def _charges(crystal: Atoms, slab: Slab) -> dict[str, float]:
     if slab.oxidation_states:
         return dict(slab.oxidation_states)
     elements = set(crystal.get_chemical_symbols())
-    guesses = Composition(crystal.get_chemical_formula(empirical=True)).oxi_state_guesses()
+    guesses = Composition(reduced_formula(crystal)).oxi_state_guesses()
     return dict(guesses[0]) if guesses else dict.fromkeys(elements, 0.0)

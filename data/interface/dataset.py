@@ -1,0 +1,147 @@
+"""The data set of an interface: the relaxed structures below the cut-off, and the energies of all."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.crystals import Crystals
+from cryingan.energies import interface_area, interface_factor
+from cryingan.errors import CryinGANError
+from cryingan.journal import read_journal
+from cryingan.relaxation import Relaxed
+from cryingan.replace import replace_file
+from data.interface.assembly import Interface
+from data.interface.relaxed import part_folders
+
+LEAST = 2  # structures, below which there is nothing to train on
+
+
+@dataclass(frozen=True, eq=False)
+class RelaxedSet:
+    """Everything that was relaxed for a data set, sorted by number.
+
+    Attributes:
+        interface: what the structures are of.
+        results: how each relaxation ended.
+        potential: name and hash of the potential.
+        kept: which of them make up the data set, shape (structures,).
+        cutoff: eV/atom; the highest energy that is kept.
+    """
+
+    interface: Interface
+    results: list[Relaxed]
+    potential: Mapping[str, str]
+    kept: np.ndarray
+    cutoff: float
+
+    @property
+    def n_atoms(self) -> int:
+        """In one structure."""
+        return len(self.interface.order)
+
+    @property
+    def energies(self) -> np.ndarray:
+        """Relaxed energies, eV/atom, shape (structures,); NaN for what did not converge."""
+        return _energies(self.results, self.n_atoms)
+
+    @property
+    def factor(self) -> float:
+        """J/m^2 per eV/atom."""
+        return interface_factor(self.n_atoms, interface_area(np.asarray(self.interface.slabs.cell)))
+
+    @property
+    def crystals(self) -> Crystals:
+        """All structures as they ended."""
+        cell = np.asarray(self.interface.slabs.cell)
+        positions = np.array([relaxed.positions for relaxed in self.results])
+        return Crystals(positions @ np.linalg.inv(cell), cell, self.interface.species)
+
+
+def collect(interface: Interface, work: Path) -> RelaxedSet:
+    """What has been relaxed so far, and which of it is kept.
+
+    Args:
+        interface: what the structures are of.
+        work: the folder of the relaxations.
+
+    Raises:
+        CryinGANError: fewer than two have been relaxed.
+    """
+    folders, n_atoms = part_folders(work), len(interface.order)
+    ended = [relaxed for folder in folders for relaxed in read_journal(folder, n_atoms) if relaxed.reason != "time"]
+    energies = _energies(ended, n_atoms)
+    relaxed = energies[np.isfinite(energies)]
+    if len(relaxed) < LEAST:
+        raise CryinGANError(f"{work}: {len(relaxed)} structures are relaxed, too few for a data set")
+    highest = np.sort(relaxed)[max(LEAST, round(interface.system.kept * len(relaxed))) - 1]
+    cutoff = float(np.ceil(highest * 1e8) / 1e8)  # as many digits as the card has
+    potential = json.loads((folders[0] / "relax.json").read_bytes())["potential"]
+    return RelaxedSet(interface, ended, potential, energies <= cutoff, cutoff)
+
+
+def write_structures_kept(relaxed: RelaxedSet, path: Path) -> None:
+    """Write the structures that are kept as gzipped extended XYZ, the same bytes each time."""
+    crystals, energies = relaxed.crystals, relaxed.energies
+    lattice = " ".join(f"{x:.8f}" for x in crystals.cell.ravel())
+    with replace_file(path) as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+        for index in np.flatnonzero(relaxed.kept):
+            header = f'{relaxed.n_atoms}\nLattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"'
+            header += f" number={relaxed.results[index].sample} energy_per_atom={energies[index]:.8f}\n"
+            places = crystals.fractional[index] @ crystals.cell
+            rows = [
+                f"{symbol:<2s} {x:.5f} {y:.5f} {z:.5f}\n"
+                for symbol, (x, y, z) in zip(crystals.species, places, strict=True)
+            ]
+            packed.write((header + "".join(rows)).encode())
+
+
+def write_energies(relaxed: RelaxedSet, path: Path) -> None:
+    """Write a row per structure that was tried: its energies, how its relaxation ended, whether it is kept."""
+    text = io.StringIO()
+    text.write("number,energy_per_atom_initial,energy_per_atom,interface_energy,steps,fmax,reason,kept\n")
+    energies = relaxed.energies
+    for one, energy, kept in zip(relaxed.results, energies, relaxed.kept, strict=True):
+        initial = one.energy_initial / relaxed.n_atoms
+        values = [_number(initial), _number(energy), _number((energy - relaxed.cutoff) * relaxed.factor)]
+        text.write(f"{one.sample},{','.join(values)},{one.steps},{_number(one.fmax)},{one.reason},{kept}\n")
+    with replace_file(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None:
+    """Write the card that `cryingan.data_cards` reads.
+
+    Args:
+        relaxed: the set.
+        path: NAME.card.yaml beside NAME.extxyz.gz.
+        made: how it was made, in plain values.
+    """
+    import yaml
+
+    cutoff = {"potential": relaxed.potential["name"], "hash": relaxed.potential["hash"]}
+    cutoff["energy_per_atom"] = relaxed.cutoff
+    content = {
+        "name": relaxed.interface.system.name,
+        "kind": "interface",
+        "area_axis": "c",
+        "cutoffs": [cutoff],
+        "made": dict(made),
+    }
+    with replace_file(path) as file:
+        file.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode())
+
+
+def _number(value: float) -> str:
+    return f"{value:.8g}" if np.isfinite(value) else ""
+
+
+def _energies(results: list[Relaxed], n_atoms: int) -> np.ndarray:
+    return np.array([one.energy_final / n_atoms if one.converged else np.nan for one in results], dtype=np.float64)

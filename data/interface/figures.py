@@ -1,0 +1,50 @@
+"""Figures of an interface's card: energies of all structures, and some of those that are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cryingan.plots.energies import number_of_bins
+from cryingan.plots.structures import structure_figure
+from cryingan.plots.style import BLUE, GREY, legend_above, new_figure, save_figure, styled
+from data.interface.dataset import RelaxedSet
+
+SHOWN = 4
+
+
+def draw(relaxed: RelaxedSet, folder: Path) -> None:
+    """Write distribution.png and structures.png."""
+    save_distribution(relaxed, folder / "distribution.png")
+    energies = np.where(relaxed.kept, relaxed.energies, np.inf)
+    chosen = np.argsort(energies)[np.linspace(0, relaxed.kept.sum() - 1, SHOWN).astype(int)]
+    titles = [f"{(relaxed.energies[i] - relaxed.cutoff) * relaxed.factor:.2f} J/m$^2$" for i in chosen]
+    save_figure(structure_figure(relaxed.crystals[chosen], titles), folder / "structures.png")
+
+
+@styled
+def save_distribution(relaxed: RelaxedSet, path: Path) -> None:
+    """Draw the energies of all structures after relaxation (supplementary figure S4 of the paper), and before.
+
+    Args:
+        relaxed: the set.
+        path: of the PNG.
+    """
+    before = np.array([one.energy_initial for one in relaxed.results]) / relaxed.n_atoms
+    panels = [("relaxed", relaxed.energies, BLUE), ("as placed", before[np.isfinite(before)], GREY)]
+    figure = new_figure(2, 1, height=2.4)
+    for axis, (label, energies, color) in zip(figure.axes, panels, strict=True):
+        values = (energies[np.isfinite(energies)] - relaxed.cutoff) * relaxed.factor
+        edges = np.linspace(values.min(), values.max(), number_of_bins(len(values)) + 1)
+        counts = np.histogram(values, edges)[0] / len(energies) * 100
+        patch = axis.stairs(counts, edges, color=color, fill=True, alpha=0.6, label=label)
+        axis.set_xlabel("interface energy (J/m$^2$)")
+        axis.set_ylabel("structures (%)")
+        if label == "relaxed":
+            line = axis.axvline(0, color="black", linestyle="--", linewidth=0.8, label="cut-off")
+            handles = [patch, line]
+        else:
+            handles.append(patch)
+    legend_above(figure, handles)
+    save_figure(figure, path)
