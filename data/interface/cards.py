@@ -111,7 +111,7 @@ def _interface(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
             f"{relaxed.interface.match.mismatch:.2%}), of their angle {mismatch['angle']:.2%}; the film is strained to "
             f"the substrate. {RELAXED_CRYSTALS if system.relax_crystals else ''}"
         ),
-        f"Cell: {_cell(made['cell'])}; area {made['area']:.2f} Å². Vacuum: {system.vacuum:g} Å, half of it at each end.",
+        f"Cell: {_cell(made['cell'])}; area {made['area']:.2f} Å². Vacuum: {system.vacuum:g} Å, half at each end.",
         _filled(
             f"Disordered region: {_formula(region['atoms'])} placed at random between the slabs, whose facing layers "
             f"are {region['thickness']:g} Å apart at first, none of them nearer to another atom than (Å) {least}. "

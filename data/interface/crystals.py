@@ -34,11 +34,15 @@ def make_crystal(crystal: Crystal, folder: str) -> Atoms:
     Raises:
         CryinGANError: the file is refused, or space group, lattice and sites make no crystal.
     """
-    from pymatgen.core import Lattice, Structure
+    from pymatgen.core import Element, Lattice, Structure
 
     if crystal.file is not None:
         [atoms] = read_structures(Path(folder) / crystal.file)[:1].to_ase()
         return atoms
+    if unknown := [element for element in crystal.sites if not Element.is_valid_symbol(element)]:
+        raise CryinGANError(f"crystal {crystal.spacegroup}: unknown element {', '.join(unknown)}")
+    if not crystal.sites:
+        raise CryinGANError("crystal: give a file, or spacegroup, lattice and sites")
     species = [element for element, orbits in crystal.sites.items() for _ in orbits]
     sites = [site for orbits in crystal.sites.values() for site in orbits]
     try:

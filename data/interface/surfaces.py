@@ -53,7 +53,11 @@ def make_slab(crystal: Atoms, slab: Slab, upwards: bool) -> SurfaceSlab:
     Raises:
         CryinGANError: no choice of the first layer gives what is asked for; says why.
     """
+    if len(slab.miller) != 3 or not any(slab.miller):
+        raise CryinGANError(f"miller: {list(slab.miller)} must be three integers, not all zero")
     name = f"{reduced_formula(crystal)}({''.join(map(str, slab.miller))})"
+    if slab.layers <= slab.neutralise:
+        raise CryinGANError(f"{name}: layers={slab.layers} must be at least {1 + slab.neutralise}")
     unit, layers = _stacked_layers(surface_cell(crystal, slab.miller), slab.layer_tolerance)
     charges = _charges(crystal, slab)
     full = slab.layers - slab.neutralise
