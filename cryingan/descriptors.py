@@ -1,4 +1,4 @@
-"""Descriptors of many structures: computed by several processes, kept as they end, gone on with after a kill."""
+"""A file that keeps descriptors of structures as they end, so that a killed evaluation goes on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import io
 import json
 import logging
 import os
-import time
-import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,13 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cryingan.errors import CryinGANError, OtherResultsError
-from cryingan.evaluation_frames import Frame
-from cryingan.progress import reported
 from cryingan.replace import replace_file
 
-SECONDS_ALONE = 3.0  # what takes longer gets processes, whose start takes about as long
-LENGTH = 8  # bytes before each record, which say how long it is
-BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, OSError, EOFError)
+LENGTH, CHECKSUM = 8, 4  # bytes before each record
 
 Arrays = dict[str, np.ndarray]
 
@@ -116,24 +109,22 @@ class DescriptorFile:
                 )
             whole = file.tell()
             while (record := _next(file)) is not None:
-                try:
-                    described = _parse(record)
-                except BROKEN:
-                    break
+                described = _parse(record)
                 self.known[described.number] = described
                 whole = file.tell()
         return whole
 
 
 def _append(file: BinaryIO, record: bytes) -> None:
-    file.write(len(record).to_bytes(LENGTH, "little") + record)
+    file.write(len(record).to_bytes(LENGTH, "little") + zlib.crc32(record).to_bytes(CHECKSUM, "little") + record)
 
 
 def _next(file: BinaryIO) -> bytes | None:
-    """The next record; None at the end, or where it is torn."""
-    length = int.from_bytes(file.read(LENGTH), "little")
+    """The next record; None at the end, or where it is torn or damaged."""
+    length, checksum = (int.from_bytes(file.read(size), "little") for size in (LENGTH, CHECKSUM))
     left = os.fstat(file.fileno()).st_size - file.tell()
-    return file.read(length) if 0 < length <= left else None
+    record = file.read(length) if 0 < length <= left else b""
+    return record if record and zlib.crc32(record) == checksum else None
 
 
 def _header(file: BinaryIO) -> dict[str, Any]:
@@ -150,69 +141,3 @@ def _parse(record: bytes) -> Described:
         arrays = {name: loaded[name] for name in loaded.files}
     about = json.loads(str(arrays.pop("about")))
     return Described(about["number"], about["composition"], arrays, about["reason"])
-
-
-def describe_all(
-    frames: Iterable[Frame],
-    describe: Callable[[Any], Arrays],
-    kept: DescriptorFile | None = None,
-    processes: int | None = None,
-    progress: bool = True,
-) -> list[Described]:
-    """Descriptors of all structures, in their order; one that fails touches no other.
-
-    The first few seconds are spent in this process; what then is left is spread over others, with one thread each.
-
-    Args:
-        frames: the structures; those without atoms are passed over with their reason.
-        describe: takes one `ase.Atoms` to named arrays; a function that other processes can import.
-        kept: where descriptors are kept as they end; those that are there are not computed again.
-        processes: how many; all processors when None, this one alone when 1.
-        progress: report on stderr how many are done and how long the rest will take.
-
-    Raises:
-        CryinGANError: a worker process died, or `kept` cannot be written.
-    """
-    done = dict(kept.known) if kept else {}
-    waiting = []
-    for frame in frames:
-        if frame.atoms is None:
-            done[frame.number] = Described(frame.number, {}, {}, frame.reason)
-        elif frame.number not in done:
-            waiting.append(frame)
-    with closing(_ending(waiting, describe, processes)) as ending:
-        for described in reported(ending, len(waiting), "describing", "described") if progress else ending:
-            if kept:
-                kept.append(described)
-            done[described.number] = described
-    return [done[number] for number in sorted(done)]
-
-
-def _ending(frames: list[Frame], describe: Callable[[Any], Arrays], processes: int | None) -> Iterator[Described]:
-    """Results in the order in which they end."""
-    start, here = time.monotonic(), 0
-    while here < len(frames) and (processes == 1 or time.monotonic() - start < SECONDS_ALONE):
-        yield _describe(describe, frames[here])
-        here += 1
-    if here == len(frames):
-        return
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = Parallel(processes or -1, return_as="generator_unordered")
-    try:
-        yield from parallel(delayed(_describe)(describe, frame) for frame in frames[here:])
-    except BrokenProcessPool as error:
-        raise CryinGANError(
-            "a worker process died, perhaps for lack of memory: use fewer processes (what is done is kept in output)"
-        ) from error
-
-
-def _describe(describe: Callable[[Any], Arrays], frame: Frame) -> Described:
-    try:
-        return Described(frame.number, frame.composition, describe(frame.atoms))
-    except CryinGANError as error:
-        return Described(frame.number, frame.composition, {}, str(error))
-    except Exception as error:  # whatever a library makes of a strange structure, the others go on
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        return Described(frame.number, frame.composition, {}, reason)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from cryingan.benchmarks import Benchmark, Scores, load_benchmark
-from cryingan.benchmarks.base import percentage
-from cryingan.descriptors import Described, DescriptorFile, describe_all
+from cryingan.benchmarks import Benchmark, load_benchmark
+from cryingan.describing import describe_all
+from cryingan.descriptors import DescriptorFile
 from cryingan.errors import CryinGANError
 from cryingan.evaluation_frames import Frame, formula, read_frames, source_hash
 from cryingan.evaluation_origin import Origin, origin_of
-from cryingan.evaluation_reference import Reference, descriptor_key, load_reference, stacked, versions
-from cryingan.metrics.bootstrap import Interval, mean_interval
+from cryingan.evaluation_reference import Reference, descriptor_key, load_reference, versions
+from cryingan.evaluation_result import Evaluation, scored
 from cryingan.replace import lock_folder, make_folder
 
 if TYPE_CHECKING:
@@ -27,31 +24,8 @@ if TYPE_CHECKING:
 
 DESCRIPTORS = "descriptors.bin"
 OTHER_COMPOSITION = "composition differs from the reference's"
-NOT_THERE = "not in the file"
 
 Source = str | Path | Sequence["Atoms"]
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """How structures compare with a reference.
-
-    Attributes:
-        values: metrics by the paper's names, with their 95 % bootstrap intervals; `percent_failed` is of `original`.
-        scores: what the benchmark says of the accepted structures, besides `values`.
-        rows: of every structure `number` (place in the file, from 1), `sample` (its number in sampling, or the name of
-            its file), `accepted`, `reason` and `formula`; of accepted ones also the columns of the benchmark.
-        counts: `original`, `read` (in the file), `accepted` and `failed` (original - accepted) structures.
-        failures: how many structures failed for which reason; numbers in it are replaced by N.
-        provenance: files, their hashes, settings and versions.
-    """
-
-    values: Mapping[str, Interval]
-    scores: Scores
-    rows: Sequence[Mapping[str, Any]]
-    counts: Mapping[str, int]
-    failures: Mapping[str, int]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def evaluate(
@@ -97,10 +71,9 @@ def evaluate(
             stack.enter_context(lock_folder(output))
             key = descriptor_key(against.benchmark, hash) | {"reference": against.hash}
             kept = DescriptorFile(output / DESCRIPTORS, key)
-        frames = list(read_frames(structures))
+        frames = _comparable(list(read_frames(structures)), against, _name(structures))
+        origin = _origin(structures, frames, original)
         described = describe_all(frames, against.benchmark.describe, kept, processes, progress)
-        described = [_compared(one, against) for one in described]
-        _require_comparable(described, against, structures)
         provenance = {
             "structures": {"path": _name(structures), "sha256": hash},
             "reference": {
@@ -112,7 +85,7 @@ def evaluate(
             "settings": against.benchmark.settings(),
             "versions": versions(),
         }
-        evaluation = _scored(frames, described, against, _origin(structures, frames, original), provenance)
+        evaluation = scored(frames, described, against, origin, provenance)
         if output is not None:
             from cryingan.evaluation_report import write_evaluation
 
@@ -124,26 +97,26 @@ def _name(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else f"{len(source)} structures in memory"
 
 
-def _compared(described: Described, reference: Reference) -> Described:
-    """A structure of another composition than the reference's as failed."""
-    if described.reason or reference.same_composition(described.composition):
-        return described
-    return Described(described.number, described.composition, {}, OTHER_COMPOSITION)
+def _comparable(frames: list[Frame], reference: Reference, name: str) -> list[Frame]:
+    """The structures, with those of another composition than the reference's as failed.
 
-
-def _require_comparable(described: Sequence[Described], reference: Reference, structures: Source) -> None:
-    """Structures of another composition throughout are not failures, but another system."""
-    compositions = Counter(formula(one.composition) for one in described if one.composition)
+    Raises:
+        CryinGANError: all of them are, or the commonest holds elements that the benchmark does not know.
+    """
+    compositions = [frame.composition for frame in frames if frame.atoms is not None]
     if not compositions:
-        return
-    name = _name(structures)
-    common = next(c for c in (one.composition for one in described) if formula(c) == compositions.most_common(1)[0][0])
-    reference.benchmark.require_species(common, name)
-    if all(one.reason == OTHER_COMPOSITION for one in described if one.composition):
-        raise CryinGANError(
-            f"{name} holds {formula(common)}, but the reference {formula(reference.composition)}: "
-            "they cannot be compared"
-        )
+        return frames
+    common = Counter(map(formula, compositions)).most_common(1)[0][0]
+    reference.benchmark.require_species(next(c for c in compositions if formula(c) == common), name)
+    if not any(map(reference.same_composition, compositions)):
+        expected = formula(reference.composition)
+        raise CryinGANError(f"{name} holds {common}, but the reference {expected}: they cannot be compared")
+    return [
+        replace(frame, reason=OTHER_COMPOSITION)
+        if frame.atoms is not None and not reference.same_composition(frame.composition)
+        else frame
+        for frame in frames
+    ]
 
 
 def _origin(structures: Source, frames: Sequence[Frame], original: int | None) -> Origin:
@@ -155,56 +128,4 @@ def _origin(structures: Source, frames: Sequence[Frame], original: int | None) -
     generated = original if original is not None else origin.generated or len(frames)
     if generated < len(frames):
         raise CryinGANError(f"original={generated}: at least the {len(frames)} structures in the file were generated")
-    return Origin(generated, origin.lost, origin.energies, origin.unit)
-
-
-def _scored(
-    frames: Sequence[Frame],
-    described: Sequence[Described],
-    reference: Reference,
-    origin: Origin,
-    provenance: Mapping[str, Any],
-) -> Evaluation:
-    accepted = [one for one in described if not one.reason]
-    generated = stacked(accepted, reference.benchmark.nothing(reference.composition))
-    scores = reference.benchmark.score(generated, reference.sample)
-    failed = 100.0 * (np.arange(origin.generated) >= len(accepted))
-    rows = _rows(frames, described, scores, origin)
-    reasons = Counter(_general(row["reason"]) for row in rows if row["reason"])
-    untold = origin.generated - len(rows)
-    return Evaluation(
-        values={**scores.values, "percent_failed": percentage(mean_interval(failed))},
-        scores=scores,
-        rows=rows,
-        counts={
-            "original": origin.generated,
-            "read": len(frames),
-            "accepted": len(accepted),
-            "failed": origin.generated - len(accepted),
-        },
-        failures=dict((reasons + Counter({NOT_THERE: untold})).most_common()),
-        provenance=provenance,
-    )
-
-
-def _rows(
-    frames: Sequence[Frame], described: Sequence[Described], scores: Scores, origin: Origin
-) -> list[dict[str, Any]]:
-    """A row for every structure in the file, and for every sample that is known to be lost."""
-    place = {number: at for at, number in enumerate(one.number for one in described if not one.reason)}
-    rows = []
-    for frame, one in zip(frames, described, strict=True):
-        sample = frame.info.get("sample", frame.name)
-        row = {"number": frame.number, "sample": sample, "accepted": not one.reason, "reason": one.reason}
-        row["formula"] = formula(frame.composition)
-        row |= origin.energies.get(int(sample), {}) if "sample" in frame.info else {}
-        if not one.reason:
-            row |= {name: column[place[frame.number]] for name, column in scores.columns.items()}
-        rows.append(row)
-    lost = [{"sample": sample, "accepted": False, "reason": reason} for sample, reason in origin.lost.items()]
-    return rows + lost
-
-
-def _general(reason: str) -> str:
-    """A reason with N for the numbers in it, so that equal failures count as equal."""
-    return re.sub(r"(?<![\w.])-?\d+(\.\d+)?(e[-+]?\d+)?(?![\w])", "N", reason)
+    return replace(origin, generated=generated)

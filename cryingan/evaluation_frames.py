@@ -31,7 +31,7 @@ class Frame:
         number: its place, from 1.
         name: the file that it stands in, in a folder; empty otherwise.
         atoms: periodic in all directions; None where the structure cannot be right.
-        reason: why it cannot; empty otherwise.
+        reason: why it has failed; empty otherwise.
         info: what the file says of it besides, such as `sample` and `converged`.
     """
 
@@ -107,16 +107,19 @@ def read_frames(source: str | Path | Sequence[Atoms]) -> Iterator[Frame]:
     path = Path(source)
     files, number = structure_files(path), 0
     for file in files:
-        name = file.name if path.is_dir() else ""
+        name, before = file.name if path.is_dir() else "", number
         try:
-            for atoms, reason, info in _read(file):
+            for atoms, broken, info in _read(file):
                 number += 1
-                yield _frame(number, name, atoms, info) if atoms is not None else Frame(number, name, None, reason)
+                yield _frame(number, name, atoms, info) if atoms is not None else Frame(number, name, None, broken)
         except CryinGANError as error:
             if not path.is_dir():
                 raise
             number += 1
             yield Frame(number, name, None, _without_place(str(error), str(file)))
+        if number == before and path.is_dir():
+            number += 1
+            yield Frame(number, name, None, "holds no structure")
     if number == 0:
         raise CryinGANError(f"{path} holds no structures")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryingan.errors import CryinGANError
 
-RELAXED, ENERGIES, MANIFEST = "relaxed.extxyz", "energies.csv", "manifest.json"
+RELAXED, ENERGIES, MANIFEST, SUMMARY = "relaxed.extxyz", "energies.csv", "manifest.json", "summary.json"
 NUMBERS = ("energy_per_atom_initial", "energy_per_atom", "energy", "steps")
 
 
@@ -20,16 +20,20 @@ class Origin:
 
     Attributes:
         generated: how many there were; None where nothing tells.
+        in_order: whether the first structure is sample 0, the second sample 1, and so on.
         lost: why samples are not in the file, by sample number.
         energies: rows of energies.csv by sample number; `energy_per_atom_initial` and `energy_per_atom` in eV/atom,
             `energy` in `unit`, `steps`; NaN where there is none.
         unit: of `energy`.
+        fractions: of all samples, from summary.json, such as `relax/fraction_below_0` and its `_low` and `_high`.
     """
 
     generated: int | None = None
+    in_order: bool = False
     lost: Mapping[int, str] = field(default_factory=dict)
     energies: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     unit: str = ""
+    fractions: Mapping[str, float] = field(default_factory=dict)
 
 
 def origin_of(path: Path, samples: set[int]) -> Origin:
@@ -49,7 +53,7 @@ def origin_of(path: Path, samples: set[int]) -> Origin:
         if manifest.exists():
             content = json.loads(manifest.read_bytes())
             if path.name in (content["structures"], RELAXED):
-                return Origin(int(content["n"]))
+                return Origin(int(content["n"]), in_order=path.name != RELAXED)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CryinGANError(f"{energies if path.name == RELAXED else manifest} cannot be read: {error}") from error
     return Origin()
@@ -61,4 +65,7 @@ def _from_energies(path: Path, samples: set[int]) -> Origin:
     lost = {sample: row["reason"].replace("_", " ") for sample, row in rows.items() if sample not in samples}
     values = {sample: {name: float(row[name] or "nan") for name in NUMBERS} for sample, row in rows.items()}
     unit = next((row["unit"] for row in rows.values() if row["unit"]), "")
-    return Origin(len(rows), lost, values, unit)
+    summary = path.with_name(SUMMARY)
+    fractions = json.loads(summary.read_bytes())["values"] if summary.exists() else {}
+    fractions = {name: value for name, value in fractions.items() if name.startswith("relax/fraction")}
+    return Origin(len(rows), False, lost, values, unit, fractions)

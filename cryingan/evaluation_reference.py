@@ -19,7 +19,8 @@ import numpy as np
 
 from cryingan import __version__
 from cryingan.benchmarks import Benchmark, Sample
-from cryingan.descriptors import Described, DescriptorFile, describe_all
+from cryingan.describing import describe_all
+from cryingan.descriptors import Described, DescriptorFile
 from cryingan.errors import CryinGANError
 from cryingan.evaluation_frames import STRUCTURE_FILE, formula, read_frames, source_hash
 

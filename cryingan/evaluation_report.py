@@ -20,7 +20,7 @@ from cryingan.metrics.bootstrap import Interval
 from cryingan.replace import sync_folder
 
 if TYPE_CHECKING:
-    from cryingan.evaluation import Evaluation
+    from cryingan.evaluation_result import Evaluation
 
 METRICS, STRUCTURES, PARTS = "metrics.json", "structures.csv", ".parts"
 
@@ -67,6 +67,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         **{name: interval_json(interval) for name, interval in evaluation.values.items()},
         "counts": dict(evaluation.counts),
         "failures": dict(evaluation.failures),
+        **({"relaxation": dict(evaluation.relaxation)} if evaluation.relaxation else {}),
         "provenance": evaluation.provenance,
     }
 

@@ -74,12 +74,12 @@ class InterfaceScores:
             sides.append({s: site_means(sample[f"motifs_{s}"], self._masks(sample, s)) for s in species})
         # By atoms of all the structure, also for the region, where their number is not the same in all.
         sites = {s: self.reference[f"motifs_{s}"].shape[1] for s in species}
-        present = {s: count for s, count in sites.items() if count} or sites
+        present = {s: count for s, count in sites.items() if count}
+        absent = [s for s in species if s not in present]
         values = {}
         for distance, ending in (("euclidean", ""), ("cosine", "_cosine")):
             found = motif_distances(*sides, present, distance)
-            missing = motif_distances(*sides, {s: 1 for s in species if s not in present}, distance)
-            found = missing | found
+            found |= {f"d_{s}": motif_distances(*sides, {s: 1}, distance)[f"d_{s}"] for s in absent}
             ordered = [f"d_{s}" for s in species] + [ALL]
             values |= {f"{name}{self.part}{ending}": found[name] for name in ordered}
         columns = {}
