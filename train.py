@@ -27,11 +27,10 @@ def train(config: DictConfig) -> dict[str, float]:
         CryinGANError: a setting, the structures or the checkpoint to go on from cannot be used, or training diverged.
     """
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
-    from omegaconf import OmegaConf
 
     from cryingan.checkpoints import require_same_settings, starting_point
     from cryingan.errors import CryinGANError
-    from cryingan.replace import lock_folder, make_folder, replace_file
+    from cryingan.replace import lock_folder, make_folder
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # Lightning's own business with torch
@@ -45,9 +44,6 @@ def train(config: DictConfig) -> dict[str, float]:
     try:
         trainer = build_trainer(config, run_dir, checkpoint)
         with lock_folder(make_folder(run_dir), wanted=trainer.is_global_zero):
-            if trainer.is_global_zero:
-                with replace_file(run_dir / "config.yaml") as file:
-                    file.write(OmegaConf.to_yaml(OmegaConf.create(settings)).encode())
             fit(trainer, model, data, checkpoint)
     except MisconfigurationException as error:
         raise CryinGANError(" ".join(str(error).split())) from error
@@ -105,6 +101,7 @@ def build_trainer(config: DictConfig, run_dir: Path, checkpoint: Path | None) ->
     from lightning.fabric.plugins.environments import SLURMEnvironment
 
     from callbacks.metrics_csv import MetricsCSV
+    from callbacks.settings_file import SettingsFile
     from callbacks.time_limit import TimeLimit
     from callbacks.wandb_run import WandbRun
     from cryingan.checkpoints import AtomicCheckpointIO
@@ -122,6 +119,7 @@ def build_trainer(config: DictConfig, run_dir: Path, checkpoint: Path | None) ->
             *([TimeLimit(max_time)] if max_time else []),  # first: the others ask whether this epoch is the last
             WandbRun(plain(config)),
             *(instantiate(node) for node in config["callbacks"].values()),
+            SettingsFile(plain(config)),
         ],
         plugins=[AtomicCheckpointIO(), *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else [])],
         num_sanity_val_steps=0,

@@ -266,7 +266,8 @@ def test_energies_of_another_potential_or_data_card_do_not_join(tiny, tmp_path, 
             content = read_checkpoint(path)
             del content["relaxed_energies"]
             torch.save(content, path)
-    before = (run / "metrics.csv").read_bytes()
+    written = [run / "metrics.csv", run / "config.yaml"]
+    before = [path.read_bytes() for path in written]
     with pytest.raises(CryinGANError, match=r"has energies in eV/atom of pair .* cannot be mixed; use the same"):
         train(tiny(*settings, "potential.depth=0.4"))
     card = tmp_path / "data.card.yaml"
@@ -277,7 +278,7 @@ def test_energies_of_another_potential_or_data_card_do_not_join(tiny, tmp_path, 
         card.write_text("rule: maximum")
         with pytest.raises(CryinGANError, match=r"zero at .* zero at"):
             train(tiny(*settings))
-    assert (run / "metrics.csv").read_bytes() == before
+    assert [path.read_bytes() for path in written] == before
     card.unlink()
     train(tiny(*settings))
     assert set(rows(run)[3]) > KEYS

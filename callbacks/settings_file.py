@@ -1,0 +1,31 @@
+"""The settings of a run, kept with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from omegaconf import OmegaConf
+
+from cryingan.replace import replace_file
+
+
+class SettingsFile(Callback):
+    """Writes config.yaml when training starts; a start that is refused leaves the one that was there.
+
+    Place it behind the callbacks that may refuse.
+
+    Args:
+        settings: all settings, plain values.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the file."""
+        if trainer.is_global_zero:
+            with replace_file(Path(trainer.default_root_dir) / "config.yaml") as file:
+                file.write(OmegaConf.to_yaml(OmegaConf.create(self.settings)).encode())
