@@ -99,7 +99,8 @@ def write_set(relaxed: RelaxedSet, settings: Settings) -> None:
     write_structures_kept(relaxed, folder / f"{stem}.extxyz.gz")
     write_energies(relaxed, folder / "energies.csv")
     draw(relaxed, folder)
-    command = f"python -m data.interface.build system={settings.system} n={made['tried']} potential.path=FOLDER"
+    system = Path(settings.system).name
+    command = f"python -m data.interface.build system={system} n={made['tried']} potential.path=FOLDER"
     write_readme(relaxed, made, stem, command, folder / "README.md")
     write_card(relaxed, folder / f"{stem}.card.yaml", made)
 

@@ -18,7 +18,7 @@ def draw(relaxed: RelaxedSet, folder: Path) -> None:
     """Write distribution.png and structures.png."""
     save_distribution(relaxed, folder / "distribution.png")
     energies = np.where(relaxed.kept, relaxed.energies, np.inf)
-    chosen = np.argsort(energies)[np.linspace(0, relaxed.kept.sum() - 1, SHOWN).astype(int)]
+    chosen = np.argsort(energies)[np.unique(np.linspace(0, relaxed.kept.sum() - 1, SHOWN).astype(int))]
     titles = [f"{(relaxed.energies[i] - relaxed.cutoff) * relaxed.factor:.2f} J/m$^2$" for i in chosen]
     save_figure(structure_figure(relaxed.crystals[chosen], titles), folder / "structures.png")
 

@@ -41,7 +41,7 @@ def relax_structures(interface: Interface, potential: Potential, settings: Setti
 
 def parts(work: Path, n: int) -> list[range]:
     """The structure numbers of every part that a folder holds, and those that are missing for n structures."""
-    found = sorted(range(int(match[1]), int(match[2]) + 1) for match in _matching(work))
+    found = [range(first, last + 1) for first, last in sorted((int(m[1]), int(m[2])) for m in _matching(work))]
     covered = found[-1].stop if found else 0
     return [*found, range(covered, n)] if n > covered else found
 

@@ -1,0 +1,234 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import yaml
+
+from cryingan.data_cards import read_data_card
+from cryingan.energies import energy_scale, interface_area
+from cryingan.errors import CryinGANError
+from cryingan.files import read_structures, write_structures
+from cryingan.potentials import Potential, PotentialCard
+from cryingan.trajectory import read_frames
+from data.interface import build, relaxed
+from data.interface.build import FOLDER, Settings
+from data.interface.crystals import make_crystal
+from data.module import StructureData
+from tests.conftest import compose, random_crystals
+from tests.data.interface.crystals_of_tests import LI2O, LICL
+
+SYSTEM = """
+name: my pair
+substrate: {crystal: {file: li2o.cif}, miller: [1, 0, 0], layers: 3, facing: O, neutralise: true}
+film: {crystal: {file: licl.cif}, miller: [1, 0, 0], layers: 1}
+matching: {max_area: 60, determinants: [5, 4]}
+region:
+  formula_units: 4
+  thickness: 7.5
+  minimum_distances: {Li-Li: 1.9, Li-O: 1.6, Li-Cl: 1.9, Cl-Cl: 2.5, O-Cl: 2.3}
+relax_crystals: false
+kept: 0.5
+"""
+POTENTIAL = {"kind": "pair", "radii": {"Li": 0.8, "O": 1.1, "Cl": 1.5}}
+RELAX = {"backend": "serial", "max_steps": 300, "fmax": 0.5, "progress": False}
+
+
+@pytest.fixture
+def system(tmp_path):
+    """The file of a system of 31 atoms, with its crystals as CIF."""
+    for name, crystal in (("li2o", LI2O), ("licl", LICL)):
+        ase.io.write(tmp_path / f"{name}.cif", make_crystal(crystal, "."))
+    path = tmp_path / "pair.yaml"
+    path.write_text(SYSTEM)
+    return path
+
+
+def settings(system, n, **changes):
+    given = {"potential": POTENTIAL, "relax": RELAX, "frames": 3, "folder": str(system.parent / "set")}
+    return Settings(system=str(system), n=n, **{**given, **changes})
+
+
+def rows(folder):
+    with (folder / "energies.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_set_from_two_cif_files(system):
+    folder = build.build(settings(system, 6))
+    stem = folder / "pair.extxyz.gz"
+    crystals, table = read_structures(stem), rows(folder)
+    assert crystals.counts == {"Li": 18, "O": 5, "Cl": 8}
+    assert [int(row["number"]) for row in table] == list(range(6))
+    kept = [row for row in table if row["kept"] == "True"]
+    energies = np.array([float(row["energy_per_atom"]) for row in table])
+    assert len(crystals) == len(kept) == 3
+    assert max(float(row["energy_per_atom"]) for row in kept) == np.sort(energies)[2]
+
+    potential = build.load_potential(**POTENTIAL)
+    found = potential.evaluate(crystals.to_ase())[0] / len(crystals.species)
+    np.testing.assert_allclose(found, [float(row["energy_per_atom"]) for row in kept], atol=1e-4)
+    card = read_data_card(stem)
+    assert (card.kind, card.name) == ("interface", "my pair")
+    assert card.cutoff(potential.card) == pytest.approx(np.sort(energies)[2], abs=2e-8)
+    assert card.made["tried"] == 6
+    scale = energy_scale(card, crystals, potential, folder / "never")
+    above = scale.normalise(energies, potential.card).values
+    np.testing.assert_allclose(above, [float(row["interface_energy"]) for row in table], atol=1e-5)
+    assert (above <= 1e-6).sum() == 3
+    assert len(StructureData(str(stem)).training) == 2
+    frames = dict(read_frames(relaxed.part_folders(folder / "work")[0]))
+    assert sorted(frames) == list(range(6))
+    text = (folder / "README.md").read_text()
+    assert "Li2O (100)" in text
+    assert potential.card.hash in text
+    assert "system=pair.yaml n=6" in text
+    for name in ("distribution.png", "structures.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_more_structures_are_added_to_what_is_there(system, tmp_path):
+    build.build(settings(system, 3))
+    first = rows(tmp_path / "set")
+    build.build(settings(system, 5))
+    both = rows(tmp_path / "set")
+    columns = ("energy_per_atom", "energy_per_atom_initial", "steps", "fmax")
+    assert [[row[name] for name in columns] for row in both[:3]] == [[row[name] for name in columns] for row in first]
+    assert len(both) == 5
+    build.build(settings(system, 5, folder=str(tmp_path / "at_once")))
+    for name in ("pair.extxyz.gz", "energies.csv", "distribution.png", "structures.png", "README.md"):
+        assert (tmp_path / "at_once" / name).read_bytes() == (tmp_path / "set" / name).read_bytes()
+    build.build(settings(system, 2))  # fewer: nothing is lost
+    assert rows(tmp_path / "set") == both
+
+
+def test_interrupted_build_goes_on(system, tmp_path, monkeypatch):
+    done, append = [], build.relax_structures.__globals__["relax"].__globals__["Journal"].append
+
+    def append_and_die(journal, one):
+        append(journal, one)
+        done.append(one.sample)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    journal = build.relax_structures.__globals__["relax"].__globals__["Journal"]
+    monkeypatch.setattr(journal, "append", append_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        build.build(settings(system, 4))
+    build.build(settings(system, 4, collect=True))  # what is there so far
+    assert len(rows(tmp_path / "set")) == 2
+    build.build(settings(system, 4))
+    assert len(done) == len(set(done)) == 4
+    monkeypatch.undo()
+    build.build(settings(system, 4, folder=str(tmp_path / "whole")))
+    assert (tmp_path / "whole" / "energies.csv").read_bytes() == (tmp_path / "set" / "energies.csv").read_bytes()
+
+
+def test_what_fails_is_in_the_log_and_not_in_the_set(system, tmp_path):
+    build.build(settings(system, 4, relax={**RELAX, "max_steps": 60}))
+    table = rows(tmp_path / "set")
+    reasons = {row["reason"] for row in table}
+    assert reasons == {"converged", "max_steps"}
+    for row in table:
+        assert (row["reason"] == "converged") == (row["energy_per_atom"] != "")
+        assert row["kept"] == "False" or row["reason"] == "converged"
+
+
+def test_nothing_relaxed_is_said(system):
+    with pytest.raises(CryinGANError, match="0 structures are relaxed"):
+        build.build(settings(system, 2, relax={**RELAX, "max_steps": 1}))
+
+
+def test_work_of_another_build_is_refused(system):
+    build.build(settings(system, 3))
+    with pytest.raises(CryinGANError, match="holds another build"):
+        build.build(settings(system, 3, seed=1))
+    with pytest.raises(CryinGANError, match="other settings"):
+        build.build(settings(system, 4, relax={**RELAX, "fmax": 0.4}))
+
+
+def test_potential_that_does_not_know_an_element(system):
+    with pytest.raises(CryinGANError, match="does not know Cl"):
+        build.build(settings(system, 2, potential={"kind": "pair", "radii": {"Li": 0.8, "O": 1.1}}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["n=4"], "system"),
+        (["system=li2o_licl", "m=4"], "m"),
+        (["system=li2o_licl", "n=many"], "many"),
+        (["system=li2o_licl", "n=0"], "n=0"),
+        (["system=li2o_licl", "seed=-1"], "seed=-1"),
+        (["li2o_licl"], "key=value"),
+    ],
+)
+def test_wrong_argument_is_named_in_one_line(arguments, message):
+    with pytest.raises(CryinGANError, match=message) as caught:
+        build.read_settings(arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_command_line_keeps_the_defaults_that_it_does_not_name():
+    read = build.read_settings(["system=li2o_licl", "potential.path=X", "relax.processes=3"])
+    assert read.potential == {"kind": "m3gnet", "path": "X", "device": "auto"}
+    assert read.relax == {"backend": "loky", "processes": 3, "max_steps": 500}
+    assert read.output == FOLDER / "li2o_licl"
+
+
+def test_command_ends_in_one_line():
+    command = [sys.executable, "-m", "data.interface.build", "system=nowhere"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=FOLDER.parents[1])
+    assert result.returncode == 1
+    assert result.stderr.strip().split("\n") == ["system=nowhere is neither one of li2o_licl, lsc_lco nor a YAML file"]
+
+
+def test_own_set_of_the_papers(tmp_path):
+    # The cell of the papers' files; c is not published and does not matter for the area.
+    a, b, gamma = 12.46997, 17.19967, np.radians(75.6674)
+    cell = np.array([[a, 0, 0], [b * np.cos(gamma), b * np.sin(gamma), 0], [0, 0, 40]])
+    species = tuple(s for s, count in {"Li": 72, "Co": 36, "Sc": 12, "O": 72, "Cl": 72}.items() for _ in range(count))
+    path = tmp_path / "train.extxyz"
+    write_structures(random_crystals(5, species, cell), path)
+    config = compose("data=dismai_lsc_lco", f"data.path={path}")
+    data = StructureData(config.data.path, card=config.data.card)
+    source = data.training_source
+    card = read_data_card(source["path"], source["card"])
+    potential = PotentialCard("m3gnet_int", "0" * 64, ())
+    scale = energy_scale(card, data.training, Potential(potential), tmp_path)
+    assert interface_area(cell) == pytest.approx(207.80370664315096)
+    assert (scale.zero, scale.unit) == (-4.78, "J/m^2")
+    values = scale.normalise(np.array([-4.80, -4.78, -4.77]), potential).values
+    np.testing.assert_allclose(values, [-0.40709055503263, 0, 0.20354527751633], atol=1e-12)
+    assert card.cutoff(PotentialCard("another", "0" * 64, ())) is None
+
+
+def test_card_that_is_missing_is_named(tmp_path):
+    with pytest.raises(CryinGANError, match="nowhere"):
+        read_data_card(tmp_path / "x.extxyz", tmp_path / "nowhere.card.yaml")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*/*.extxyz.gz")), ids=lambda path: path.parent.name)
+def test_committed_set_is_what_its_card_says(path):
+    assert path.stat().st_size < 5e6
+    crystals, card, table = read_structures(path), read_data_card(path), rows(path.parent)
+    made = card.made
+    assert dict(crystals.counts) == made["composition"]
+    assert len(crystals) == made["kept"] == sum(row["kept"] == "True" for row in table)
+    assert len(table) == made["tried"]
+    assert interface_area(crystals.cell) == pytest.approx(made["area"], abs=1e-3)
+    [cutoff] = card.cutoffs
+    energies = [atoms.info["energy_per_atom"] for atoms in ase.io.read(path, ":")]
+    assert max(energies) <= cutoff["energy_per_atom"] + 1e-8
+    assert [row["kept"] == "True" for row in table] == [
+        row["reason"] == "converged" and float(row["energy_per_atom"]) <= cutoff["energy_per_atom"] for row in table
+    ]
+    for atoms in crystals[:20].to_ase():
+        distances = atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)]
+        assert distances.min() > 1.4
+    config = compose(f"data={path.parent.name}")
+    assert Path(config.data.path).samefile(path)
+    assert yaml.safe_load((path.parent / f"{path.parent.name}.card.yaml").read_text())["kind"] == "interface"
