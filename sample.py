@@ -1,6 +1,7 @@
 """Write samples of a trained generator: `python sample.py checkpoint=PATH n=1000`, with `relax=true` relaxed ones, too.
 
-`python sample.py structures=FILE relax=true` relaxes structures of any origin; `--help` lists every key.
+`python sample.py structures=FILE relax=true` relaxes structures of any origin, `evaluate=interface` scores what comes
+out; `--help` lists every key.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.entry import given, run
 from cryingan.errors import CryinGANError
+from cryingan.evaluation_origin import RELAXED
 from cryingan.schema import plain, sample_schema
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def sample(config: DictConfig) -> Path:
     if settings["structures"] is not None:
         return relax_file(settings)
     plan = relaxation(settings) if settings["relax"] is not None else None
+    scoring = evaluation(settings)
     model, source = load(settings)
     model.to(resolve_device(settings["device"]))
     crystals = model.sample(settings["n"], settings["seed"], settings["batch_size"])
@@ -65,6 +68,8 @@ def sample(config: DictConfig) -> Path:
     print(f"{len(crystals)} structures in {path}")
     if plan is not None:
         relax_samples(plan, folder)
+    if scoring:
+        score(scoring, path if plan is None else folder / RELAXED)
     return path
 
 
@@ -75,9 +80,45 @@ def relax_file(settings: dict[str, Any]) -> Path:
 
     if settings["relax"] is None:
         raise CryinGANError("structures=FILE has them relaxed: add relax=true")
-    plan = relaxation(settings)
+    plan, scoring = relaxation(settings), evaluation(settings)
     store_samples(salvage_structures(settings["structures"]), settings["output"])
-    return relax_samples(plan, Path(settings["output"]))
+    folder = relax_samples(plan, Path(settings["output"]))
+    if scoring:
+        score(scoring, folder / RELAXED)
+    return folder
+
+
+def evaluation(settings: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `cryingan.evaluation.evaluate` besides the structures, checked before anything is computed.
+
+    The reference is the file of the training structures. Empty where nothing is to be scored.
+    """
+    from cryingan.benchmarks import load_benchmark
+    from cryingan.checkpoints import run_settings
+
+    if settings["evaluate"] is None:
+        return {}
+    run = run_settings(settings["checkpoint"]) if settings["checkpoint"] else {}
+    reference = settings["training"] or run.get("data", {}).get("path")
+    if reference is None:
+        raise CryinGANError(
+            f"evaluate={settings['evaluate']['kind']} needs training=FILE, which samples are compared with"
+        )
+    if not Path(reference).exists():
+        raise CryinGANError(f"training={reference} is not there; give the structures that samples are compared with")
+    return {"reference": reference, "benchmark": load_benchmark(**settings["evaluate"])}
+
+
+def score(scoring: dict[str, Any], structures: Path) -> Path:
+    """Score samples, or what relaxation made of them, in a folder beside them, and say what came of it."""
+    from cryingan.evaluation import evaluate
+    from cryingan.evaluation_report import METRICS, in_words
+
+    folder = structures.parent / f"evaluation_{scoring['benchmark'].kind}"
+    # What lies there may be of the same samples when fewer of them had been relaxed.
+    print("\n".join(in_words(evaluate(structures, output=folder, replace=True, **scoring))))
+    print(folder / METRICS)
+    return folder
 
 
 def relaxation(settings: dict[str, Any]) -> Plan:
@@ -126,7 +167,7 @@ def as_in_the_run(settings: dict[str, Any], run: dict[str, Any]) -> tuple[dict[s
 
 def relax_samples(plan: Plan, folder: Path) -> Path:
     """Relax the samples in a folder and say what came of it; the folder comes back."""
-    from cryingan.relaxed_folders import RELAXED, read_summary
+    from cryingan.relaxed_folders import read_summary
     from cryingan.relaxed_report import FIGURE, in_words
     from cryingan.relaxed_samples import SampleRelaxer
 

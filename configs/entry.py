@@ -126,7 +126,8 @@ def known_keys() -> dict[str, str]:
     import yaml
 
     keys = {}
-    for path in sorted(CONFIGS.glob("**/*.yaml"), reverse=True):
+    # A script's own keys come last and replace those of groups that end the same.
+    for path in sorted(sorted(CONFIGS.glob("**/*.yaml"), reverse=True), key=lambda path: path.parent == CONFIGS):
         group = path.parent.relative_to(CONFIGS).as_posix()
         if group not in ("experiment", "hydra", "sweep"):
             for name in _names(yaml.safe_load(path.read_text()) or {}):

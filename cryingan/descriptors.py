@@ -49,6 +49,7 @@ class DescriptorFile:
         path: made when missing.
         key: what the descriptors are of and how they are made, as JSON values.
         cache: start anew where the file holds something else, and go on without it where it cannot be written.
+        replace: only start anew.
 
     Attributes:
         known: what is in the file, by number.
@@ -58,8 +59,8 @@ class DescriptorFile:
         CryinGANError: the file cannot be written.
     """
 
-    def __init__(self, path: str | Path, key: Mapping[str, Any], cache: bool = False) -> None:
-        self.path, self.cache = Path(path), cache
+    def __init__(self, path: str | Path, key: Mapping[str, Any], cache: bool = False, replace: bool = False) -> None:
+        self.path, self.cache, self.replace = Path(path), cache, cache or replace
         self.known: dict[int, Described] = {}
         self.writable = True
         with self._writing():
@@ -101,7 +102,7 @@ class DescriptorFile:
         with self.path.open("rb") as file:
             found = _header(file)
             if found != key:
-                if self.cache:
+                if self.replace:
                     return 0
                 other = sorted(name for name in key if found.get(name) != key[name])
                 raise OtherResultsError(

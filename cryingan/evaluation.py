@@ -35,6 +35,7 @@ def evaluate(
     *,
     original: int | None = None,
     output: str | Path | None = None,
+    replace: bool = False,
     processes: int | None = None,
     progress: bool = True,
     **settings: Any,
@@ -52,6 +53,7 @@ def evaluate(
             it is the number of structures.
         output: folder for everything; the same call on the same folder goes on where it was killed. Nothing is written
             where not given.
+        replace: start anew where `output` holds another evaluation, instead of refusing it.
         processes: how many describe structures; all processors when not given.
         progress: report on stderr how far the work has come.
         settings: fields of the benchmark's class, where it is given by its name.
@@ -70,7 +72,7 @@ def evaluate(
             output = make_folder(output)
             stack.enter_context(lock_folder(output))
             key = descriptor_key(against.benchmark, hash) | {"reference": against.hash}
-            kept = DescriptorFile(output / DESCRIPTORS, key)
+            kept = DescriptorFile(output / DESCRIPTORS, key, replace=replace)
         frames = _comparable(list(read_frames(structures)), against, _name(structures))
         origin = _origin(structures, frames, original)
         described = describe_all(frames, against.benchmark.describe, kept, processes, progress)

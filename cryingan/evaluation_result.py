@@ -70,11 +70,14 @@ def scored(
         tables, figures = {**scores.tables, **relaxed.tables}, {**scores.figures, **relaxed.figures}
         scores = replace(scores, tables=tables, figures=figures)
     failed = 100.0 * (np.arange(origin.generated) >= len(accepted))
+    values = dict(scores.values)
+    if not accepted:
+        values = {name: replace(value, reason="no structure was accepted") for name, value in values.items()}
     rows = _rows(frames, described, scores, origin)
     reasons = Counter(_general(row["reason"]) for row in rows if row["reason"])
     untold = origin.generated - len(rows)
     return Evaluation(
-        values={**scores.values, "percent_failed": percentage(mean_interval(failed))},
+        values={**values, "percent_failed": percentage(mean_interval(failed))},
         scores=scores,
         rows=rows,
         counts={

@@ -225,6 +225,7 @@ def sample_schema() -> DictConfig:
             "cache": StringNode(None),
             "pictures": IntegerNode(3, is_optional=False),
             "potential": None,
+            "evaluate": None,
             "relax": DictConfig(None, ref_type=RelaxKeys),
         }
     )
@@ -248,7 +249,7 @@ def evaluate_schema() -> DictConfig:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """A config as plain Python values, with enums as their names: what checkpoints and loggers may hold."""
-    for group, kinds in (("potential", POTENTIALS), ("benchmark", BENCHMARKS)):
+    for group, kinds in (("potential", POTENTIALS), ("benchmark", BENCHMARKS), ("evaluate", BENCHMARKS)):
         if config.get(group) is not None:
             _check_group(group, config[group], kinds)
     return OmegaConf.to_container(config, resolve=True, enum_to_str=True, throw_on_missing=True)

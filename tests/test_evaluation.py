@@ -179,7 +179,7 @@ def test_nothing_accepted_is_no_crash(kind, tmp_path):
     content = json.loads((tmp_path / "out/metrics.json").read_text())
     distances = [value for name, value in content.items() if name.startswith("d_")]
     assert distances
-    assert all(value["value"] is None and value["reason"] for value in distances)
+    assert all(value["value"] is None and value["reason"] == "no structure was accepted" for value in distances)
     assert content["percent_failed"]["value"] == 100
 
 
