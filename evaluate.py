@@ -23,7 +23,7 @@ def evaluate(config: DictConfig) -> Path:
         CryinGANError: a setting or a file cannot be used.
     """
     from cryingan.evaluation import evaluate
-    from cryingan.evaluation_report import in_words
+    from cryingan.evaluation_report import METRICS, in_words
 
     settings = plain(config)
     output = Path(settings["output"])
@@ -38,7 +38,11 @@ def evaluate(config: DictConfig) -> Path:
         **{key: settings[key] for key in keys}, benchmark=settings["benchmark"].pop("kind"), **settings["benchmark"]
     )
     print("\n".join(in_words(evaluation)))
-    print(f"{output / 'metrics.json'}")
+    print(output / METRICS)
+    if settings["wandb"] is not None:
+        from callbacks.evaluation_upload import upload_to_new_run
+
+        upload_to_new_run(output, settings["wandb"])
     return output
 
 
