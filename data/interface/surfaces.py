@@ -196,6 +196,5 @@ def _charges(crystal: Atoms, slab: Slab) -> dict[str, float]:
 
     if slab.oxidation_states:
         return dict(slab.oxidation_states)
-    elements = set(crystal.get_chemical_symbols())
     guesses = Composition(reduced_formula(crystal)).oxi_state_guesses()
-    return dict(guesses[0]) if guesses else dict.fromkeys(elements, 0.0)
+    return dict(guesses[0]) if guesses else dict.fromkeys(crystal.get_chemical_symbols(), 0.0)
