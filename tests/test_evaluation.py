@@ -352,3 +352,12 @@ def test_broken_structures_of_a_reference_are_left_out_and_named(caplog):
     result = evaluate(silicon(2, 0.1, 5), reference, "silicon", **QUIET)
     assert result.provenance["reference"]["structures"] == 3
     assert "structure 2" in caplog.text
+
+
+def test_the_published_way_of_computing_is_passed_through():
+    structures, reference = silicon(3, 0.1, 1), silicon(3, 0.2, 2)
+    right, published = (evaluate(structures, reference, "silicon", compatible=c, **QUIET) for c in (False, True))
+    assert published.provenance["settings"]["compatible"]
+    # In this small cell the published g(r) ends at the nearest image, long before 10 Angstrom.
+    assert published.values["d_rdf"].value < right.values["d_rdf"].value
+    assert published.values["d_angle"].value == right.values["d_angle"].value
