@@ -130,7 +130,7 @@ class M3GNetPotential(Potential):
         return energies, np.split(forces, np.cumsum([len(frame) for frame in frames])[:-1])
 
 
-def write_card(folder: str | Path, name: str, frames: Sequence[Atoms]) -> PotentialCard:
+def write_card(folder: str | Path, name: str, frames: Sequence[Atoms], convention: str = "source") -> PotentialCard:
     """Write the `card.json` of an M3GNet that was trained and saved with matgl 3 or later.
 
     The energies that it gives now become the references, so that a later matgl cannot change them unseen. Where there
@@ -141,6 +141,7 @@ def write_card(folder: str | Path, name: str, frames: Sequence[Atoms]) -> Potent
         name: name of the potential.
         frames: reference structures; at least one with more than one element, since pure elements cannot tell the
             message conventions apart.
+        convention: that it was trained with; another than `source` only where an older model was trained further.
 
     Returns:
         The card.
@@ -160,7 +161,7 @@ def write_card(folder: str | Path, name: str, frames: Sequence[Atoms]) -> Potent
     if potential.card.references:
         potential.verify()
     else:
-        potential.use_convention("source")
+        potential.use_convention(convention)
     used = next(each for each in CONVENTIONS if identity(potential.weights, each) == potential.card.hash)
     references = [
         {

@@ -111,15 +111,15 @@ def _summary(interface: Interface) -> str:
     return f"{interface.system.name}: {atoms}, {cell}, mismatch {match.mismatch:.2%}"
 
 
-def read_settings(arguments: list[str]) -> Settings:
+def read_settings(arguments: list[str], schema: type = Settings) -> Any:
     """Settings from key=value arguments; one clear error for what is unknown, missing or of the wrong type."""
-    keys = ", ".join(field.name for field in fields(Settings))
+    keys = ", ".join(field.name for field in fields(schema))
     for argument in arguments:
         if "=" not in argument:
             raise CryinGANError(f"'{argument}' is not key=value; the keys are {keys}")
     try:
         given = OmegaConf.from_cli(arguments)
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), given))
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
     except OmegaConfBaseException as error:
         raise CryinGANError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
 

@@ -72,12 +72,12 @@ def write_readme(relaxed: RelaxedSet, made: dict[str, Any], stem: str, command: 
     """
     parts = [
         f"# {relaxed.interface.system.name}",
-        _filled(
+        filled(
             f"{made['kept']} structures of {relaxed.n_atoms} atoms ({_formula(made['composition'])}) for training, all "
             f"in one cell, relaxed with {relaxed.potential['name']} at fixed cell. Built by"
         ),
         f"    {command}",
-        _table(
+        table(
             ["file", "what it holds"],
             [f"`{stem}.extxyz.gz`", "the structures below the cut-off, with `number` and `energy_per_atom` (eV/atom)"],
             [f"`{stem}.card.yaml`", "cut-off and potential, and everything on this page, for machines"],
@@ -96,7 +96,7 @@ def _interface(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
     least = ", ".join(f"{pair} {distance:g}" for pair, distance in region["minimum_distances"].items())
     return [
         "## The interface",
-        _table(
+        table(
             ["", "substrate", "film"],
             ["crystal", *(f"{side['crystal']} ({''.join(map(str, side['miller']))})" for side in sides)],
             ["a, b, c (Å)", *(", ".join(f"{x:.3f}" for x in side["lattice"][:3]) for side in sides)],
@@ -106,13 +106,13 @@ def _interface(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
             ["superlattice matrix", *(side["matrix"] for side in sides)],
             ["its determinant", *relaxed.interface.match.determinants],
         ),
-        _filled(
+        filled(
             f"Mismatch of the lattice vectors {mismatch['lengths'][0]:.2%} and {mismatch['lengths'][1]:.2%} (mean "
             f"{relaxed.interface.match.mismatch:.2%}), of their angle {mismatch['angle']:.2%}; the film is strained to "
             f"the substrate. {RELAXED_CRYSTALS if system.relax_crystals else ''}"
         ),
         f"Cell: {_cell(made['cell'])}; area {made['area']:.2f} Å². Vacuum: {system.vacuum:g} Å, half at each end.",
-        _filled(
+        filled(
             f"Disordered region: {_formula(region['atoms'])} placed at random between the slabs, whose facing layers "
             f"are {region['thickness']:g} Å apart at first, none of them nearer to another atom than (Å) {least}. "
             f"Structure number k is a function of the seed, {made['seed']}, and of k. Then all atoms relax."
@@ -129,8 +129,8 @@ def _energies(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
         rows.append([name, len(energies), *both])
     return [
         "## Energies",
-        _table(["", "structures", "eV/atom, mean (standard deviation)", "J/m², mean (standard deviation)"], *rows),
-        _filled(
+        table(["", "structures", "eV/atom, mean (standard deviation)", "J/m², mean (standard deviation)"], *rows),
+        filled(
             f"Of {made['tried']} structures {', '.join(f'{n} {reason}' for reason, n in made['ended'].items())}. "
             f"Cut-off: {relaxed.cutoff:.6f} eV/atom, the highest energy among the lowest "
             f"{relaxed.interface.system.kept:.0%}. Energies in J/m² are (E - cut-off) x {relaxed.factor:.4f}, with one "
@@ -142,12 +142,14 @@ def _energies(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
     ]
 
 
-def _table(*rows: list[Any]) -> str:
+def table(*rows: list[Any]) -> str:
+    """A Markdown table, its head first."""
     lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
-def _filled(text: str) -> str:
+def filled(text: str) -> str:
+    """Text in lines of at most 118 characters."""
     return textwrap.fill(" ".join(text.split()), width=118, break_long_words=False, break_on_hyphens=False)
 
 
