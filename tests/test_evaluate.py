@@ -42,14 +42,10 @@ def test_a_file_is_scored_and_two_results_are_compared(tmp_path):
     ("arguments", "said"),
     [
         ((), "give benchmark=interface"),
-        (("benchmark=alloy",), "give structures=FILE"),
         (("benchmark=alloy", "structures=no.extxyz", "reference=none.extxyz"), "no.extxyz"),
-        (("benchmark=steel",), "interface"),
         (("benchmark=alloy", "benchmark.mapping=[1]"), "benchmark.mapping"),
         (("benchmark=interface", "benchmark.region=0.5"), "benchmark.region"),
         (("benchmark=alloy", "structure=x"), "Did you mean structures?"),
-        (("compare=[no/such]",), "no/such"),
-        (("original=many",), "'many'"),
     ],
 )
 def test_a_mistake_ends_in_one_line(arguments, said, tmp_path):

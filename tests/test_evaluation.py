@@ -302,7 +302,7 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path, undrawn):
             evaluate(structures, reference, "alloy", output=tmp_path / "out", **settings, **QUIET)
 
 
-def test_relaxed_samples_bring_their_number_reasons_and_energies(tmp_path):
+def test_relaxed_samples_bring_their_number_reasons_and_energies(tmp_path, undrawn):
     structures = silicon(3, 0.1)
     for sample, converged in zip((0, 2, 3), (True, False, True), strict=True):
         info = {"sample": sample, "converged": converged, "reason": "converged" if converged else "max_steps"}
