@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import logging
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import packages_distributions, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +15,7 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.files import file_hash
 from cryingan.potentials import SAME_POINT, Potential, PotentialCard, neighbors, parse_references
+from cryingan.settings_hash import content, settings_hash
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -59,7 +57,7 @@ class PairPotential(Potential):
 
         radii = dict.fromkeys(chemical_symbols[1:], 1.25) if radii is None else dict(radii)
         settings = {"depth": depth, "stiffness": stiffness, "cutoff": cutoff, "radii": radii}
-        card = PotentialCard("pair", _settings_hash(settings), tuple(radii), parse_references(references))
+        card = PotentialCard("pair", settings_hash(settings), tuple(radii), parse_references(references))
         super().__init__(card, "cpu", atoms_per_batch)
         self.depth, self.stiffness, self.cutoff, self.radii = depth, stiffness, cutoff, radii
 
@@ -92,9 +90,10 @@ class PairPotential(Potential):
 class AsePotential(Potential):
     """Any ASE calculator, one structure at a time.
 
-    Its hash covers import path, arguments, the content of files among them, and the version of the package that the
-    calculator comes from (of a module that belongs to no package, its content). The version of a program that the
-    calculator runs is not known here.
+    Its hash covers import path, arguments, the content of files and folders among them at any depth (but not of
+    `directory`, where ASE's calculators leave their output), and the version of the package that the calculator comes
+    from (of a module that belongs to no package, its content). The version of a program that the calculator runs is
+    not known here.
 
     Args:
         path: ignored; what the calculator needs goes into `arguments`.
@@ -127,9 +126,8 @@ class AsePotential(Potential):
                 self.calculator = getattr(importlib.import_module(module), name)(**arguments)
         except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, LookupError, OSError) as error:
             raise CryinGANError(f"ASE calculator {calculator!r} cannot be made: {error}") from error
-        files = {key: file_hash(value) for key, value in arguments.items() if _is_file(value)}
-        settings = {"calculator": calculator, "arguments": {**arguments, **files}, "version": _version(module)}
-        card = PotentialCard(name, _settings_hash(settings), tuple(elements), parse_references(references))
+        settings = {"calculator": calculator, "arguments": content(arguments), "version": _version(module)}
+        card = PotentialCard(name, settings_hash(settings), tuple(elements), parse_references(references))
         super().__init__(card, _device(self.calculator, arguments, device), atoms_per_batch)
 
     def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
@@ -187,11 +185,3 @@ def _device(calculator: Any, arguments: Mapping[str, Any], device: str) -> str:
     """Where a calculator computes, as its arguments or the calculator itself say it."""
     given = [arguments.get("device"), arguments.get("use_device"), getattr(calculator, "device", None), device]
     return next(name for name in map(str, given) if name.startswith(DEVICES))
-
-
-def _is_file(value: Any) -> bool:
-    return isinstance(value, str) and Path(value).is_file()
-
-
-def _settings_hash(settings: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

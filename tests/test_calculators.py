@@ -1,6 +1,8 @@
 """Calculators of ASE: what identifies them, where they compute, and what they must not change."""
 
 import importlib.metadata
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -96,6 +98,37 @@ def test_the_hash_names_calculator_arguments_and_version(monkeypatch, tmp_path):
         hashes.add(load_potential(**EMT).card.hash)
     assert len(hashes) == 4
     assert calculators._version("ase.calculators.emt") == f"ase {importlib.metadata.version('ase')}"
+
+
+@pytest.mark.parametrize("form", ["{0}/a", ["{0}/a"], {"models": [{"path": "{0}/a"}, 1]}, "{0}", ["x", "{0}"]], ids=str)
+def test_the_hash_follows_the_content_of_files_and_folders_at_any_depth(form, tmp_path):
+    def hashed(at):
+        argument = json.loads(json.dumps(form).replace("{0}", str(at)))
+        return load_potential("ase", calculator=f"{HERE}.Aware", arguments={"model": argument}).card.hash
+
+    weights = tmp_path / "one"
+    (weights / "deep").mkdir(parents=True)
+    (weights / "a").write_text("1")
+    (weights / "deep/b").write_text("2")
+    first = hashed(weights)
+    shutil.copytree(weights, tmp_path / "elsewhere")
+    assert hashed(tmp_path / "elsewhere") == first, "where weights lie does not matter"
+    (weights / "a").write_text("3")
+    assert hashed(weights) != first
+    (weights / "a").write_text("1")
+    assert hashed(weights) == first
+    (weights / "deep/b").rename(weights / "deep/c")
+    assert (hashed(weights) != first) == ("{0}/a" not in json.dumps(form))
+
+
+def test_the_folder_of_output_and_what_is_no_path_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = {"directory": ".", "label": "", "nested": ["", "x" * 5000]}
+    hashes = set()
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+        hashes.add(load_potential("ase", calculator=f"{HERE}.Aware", arguments=arguments).card.hash)
+    assert len(hashes) == 1
 
 
 def test_the_hash_of_a_loose_module_follows_its_content(monkeypatch, tmp_path):
