@@ -59,11 +59,21 @@ class DataCard:
             _check_cutoff(cutoff)
 
     def cutoff(self, potential: PotentialCard) -> float | None:
-        """The energy that counts as zero for a potential of this name and hash, eV/atom; None when it is not listed."""
-        for cutoff in self.cutoffs:
-            if cutoff["potential"] == potential.name and cutoff["hash"] in (potential.hash, ANY):
-                return float(cutoff["energy_per_atom"])
-        return None
+        """The energy that counts as zero for a potential of this name and hash, eV/atom; None when it is not listed.
+
+        A cut-off with the very hash comes before one with the hash `any`, wherever they stand in the list.
+        """
+        return None if (listed := self._listed(potential)) is None else float(listed["energy_per_atom"])
+
+    def only_by_name(self, potential: PotentialCard) -> bool:
+        """Whether a cut-off is listed for the name of a potential and `any` hash, and none for its own hash."""
+        listed = self._listed(potential)
+        return listed is not None and listed["hash"] == ANY
+
+    def _listed(self, potential: PotentialCard) -> Mapping[str, Any] | None:
+        named = [cutoff for cutoff in self.cutoffs if cutoff["potential"] == potential.name]
+        fitting = (cutoff for value in (potential.hash, ANY) for cutoff in named if cutoff["hash"] == value)
+        return next(fitting, None)
 
     def cutoff_by_rule(self, energies: np.ndarray) -> float:
         """The energy that counts as zero, eV/atom, from the training energies (structures,) in eV/atom."""

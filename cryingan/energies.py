@@ -134,6 +134,12 @@ def energy_scale(
         CryinGANError: the potential does not know an element, an energy is not finite, or time is up.
     """
     zero = card.cutoff(potential.card)
+    if card.only_by_name(potential.card):
+        log.warning(
+            "the data card gives the cut-off for any %s: whether it is the one with hash %s is not known",
+            potential.card.name,
+            potential.card.hash,
+        )
     if zero is None:
         if potential.card.name in {cutoff["potential"] for cutoff in card.cutoffs}:
             log.warning(

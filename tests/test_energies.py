@@ -81,6 +81,21 @@ def test_a_cut_off_for_other_weights_of_the_same_name_is_reported(training, tmp_
     assert "cut-off for another pair" in caplog.text
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_cut_off_of_the_very_hash_comes_before_that_of_any(order, training, tmp_path, caplog):
+    potential = load_potential("pair")
+    anything = {"potential": "pair", "hash": "any", "energy_per_atom": -1.5}
+    exact = {**anything, "hash": potential.card.hash, "energy_per_atom": -2.5}
+    card = DataCard(cutoffs=(anything, exact)[::order])
+    assert energy_scale(card, training, potential, tmp_path).zero == -2.5
+    assert not caplog.text
+    other = load_potential("pair", depth=0.6)
+    assert energy_scale(card, training, other, tmp_path).zero == -1.5
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"for any pair: whether it is the one with hash {other.card.hash}" in record.getMessage()
+
+
 def test_potentials_are_never_mixed():
     scale = EnergyScale(0.0, 1.0, "eV/atom", PAPER)
     for other in (PotentialCard("paper", "1" * 64, ()), PotentialCard("other", PAPER.hash, ())):
