@@ -31,8 +31,8 @@ class Plan:
     Attributes:
         potential: arguments of `cryingan.potentials.load_potential`.
         relax: arguments of `cryingan.relax.relax`.
-        training: the training structures as `path`, `sort_species` and `indices` in the file; None where they are
-            unknown: energies are then eV/atom as the potential gives them, and there are no thresholds.
+        training: the data set, as `TrainingScale` takes it; None where it is unknown: energies are then eV/atom as the
+            potential gives them, and there are no thresholds.
         thresholds: in J/m^2 for an interface, eV/atom for bulk.
         repair_distance: atoms closer than this are moved apart first, Angstrom.
         cache: folder for training energies; None for `.energies` beside the training structures.

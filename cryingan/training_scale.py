@@ -1,4 +1,4 @@
-"""What relaxed samples are compared with: the training structures, their energies and the scale of the data set."""
+"""What relaxed samples are compared with: the structures of the data set, their energies and their scale."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ TRAINING_SHOWN = 200  # training structures in the figure, where the data card m
 
 
 class TrainingScale:
-    """The energy scale that the training structures and their card give, for one potential.
+    """The energy scale that a data set and its card give, for one potential.
+
+    All structures of the file count, so that the scale does not depend on which of them a run holds out.
 
     Args:
-        source: the training structures as `path`, `sort_species` and `indices` in the file, and perhaps `card`;
-            None where they are unknown: energies are then eV/atom as the potential gives them.
+        source: the data set as `path` and `sort_species`, and perhaps `card`; None where it is unknown: energies are
+            then eV/atom as the potential gives them.
         potential: what gives the energies.
         cache: folder for the energies of the training structures; None for `.energies` beside them.
         **computing: where these are computed, as `training_energies` takes it.
@@ -43,7 +45,7 @@ class TrainingScale:
         self.potential, self.structures, self.computing = potential, None, computing
         if source is not None:
             path = Path(source["path"])
-            self.structures = read_structures(path, sort_species=source["sort_species"])[source["indices"]]
+            self.structures = read_structures(path, sort_species=source["sort_species"])
             self.card, self.cache = read_data_card(path, source.get("card")), Path(cache or path.parent / ".energies")
             potential.evaluate(self.structures[:1].to_ase())  # an unknown element is refused now
 

@@ -112,10 +112,13 @@ class StructureData(LightningDataModule):
 
     @property
     def training_source(self) -> dict[str, Any]:
-        """Plain values that lead another process to the training structures: path, card, sort_species and indices."""
+        """Plain values that lead another process to the structures of the file: path, card and sort_species.
+
+        They are all structures, those held out included: what their energies are measured against is a property of the
+        data set, so that runs with different splits compare.
+        """
         card = None if self.card is None else str(Path(self.card).resolve())
-        indices = self.split()[0].tolist()
-        return {"path": str(self.path.resolve()), "card": card, "sort_species": self.sort_species, "indices": indices}
+        return {"path": str(self.path.resolve()), "card": card, "sort_species": self.sort_species}
 
     def setup(self, stage: str) -> None:
         """Put both parts on the device of the trainer, with their neighbour distances."""

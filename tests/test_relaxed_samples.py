@@ -3,6 +3,7 @@ import json
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,19 +14,25 @@ from cryingan.crystals import Crystals
 from cryingan.energies import Energies
 from cryingan.errors import CryinGANError
 from cryingan.files import read_structures, write_structures
+from cryingan.potentials import load_potential
 from cryingan.relax import RelaxationResults, relax
+from cryingan.relaxation import Settings
 from cryingan.relaxed_folders import holds, read_summary, set_results_aside, store_samples
 from cryingan.relaxed_report import Outcome, in_words
 from cryingan.relaxed_samples import Plan, SampleRelaxer
 from cryingan.repair import RepairLog
 from cryingan.replace import lock_folder
 from cryingan.salvage import salvage_structures
+from cryingan.training_scale import TrainingScale
+from data.module import StructureData
+from sample import relaxation
 from tests.conftest import random_crystals
 from tests.test_command import call
 
 CELL = np.diag([7.0, 7.5, 8.0])
 SPECIES = ("Li", "O", "Li", "Cl", "O", "O", "Li", "Cl")
 FAST = {"backend": "serial", "fmax": 0.1, "progress": False}
+FAST_SCALE = {"backend": "serial", "progress": False}
 CARD = "kind: interface\nrule: percentile\npercentile: 50\n"
 
 
@@ -39,7 +46,7 @@ def training(tmp_path):
     path.parent.mkdir()
     write_structures(random_crystals(9, SPECIES, CELL), path)
     (tmp_path / "data/set.card.yaml").write_text(CARD)
-    return {"path": str(path), "sort_species": False, "indices": [0, 2, 4, 6, 8]}
+    return {"path": str(path), "sort_species": False}
 
 
 def test_values_by_hand():
@@ -241,6 +248,40 @@ def test_the_energy_scale_is_known_before_any_relaxation(tmp_path, training, mon
 
     monkeypatch.setattr("cryingan.relaxed_samples.relax", checked)
     assert "relax/fraction_below_0" in relaxer(tmp_path / "run")
+
+
+def test_the_zero_is_that_of_all_structures_whatever_is_held_out(tmp_path, training):
+    """And `sample.py` has it with a checkpoint, whose run has a split, as with the file alone."""
+    (tmp_path / "data/set.card.yaml").write_text("kind: interface\nrule: maximum\n")
+    every = load_potential("pair").evaluate(read_structures(training["path"]).to_ase())[0] / 8
+    splits = [StructureData(training["path"], validation=0.5, split_seed=seed) for seed in range(6)]
+    highest = {int(every.argmax()) in data.split()[0] for data in splits}
+    assert highest == {True, False}, "else it would not matter"
+    for data in splits:
+        scale = TrainingScale(data.training_source, load_potential("pair"), str(tmp_path / "cache"), progress=False)
+        assert scale.scale.zero == pytest.approx(every.max(), rel=1e-12)
+        assert len(scale.shown) == len(every)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
+
+
+def test_sample_has_one_zero_by_both_routes(tmp_path, training):
+    settings = {
+        "potential": {"kind": "pair"},
+        "cache": None,
+        "pictures": 0,
+        "relax": asdict(Settings()),
+        "training": None,
+    }
+    settings |= {"checkpoint": None, "thresholds": [0.0], "repair_distance": 1.5}
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    data = {"path": training["path"], "validation": 0.5, "split_seed": 3}
+    (run / "config.yaml").write_text(json.dumps({"data": data}))
+    routes = {"checkpoint": str(run / "checkpoints/best.ckpt")}, {"training": training["path"]}
+    plans = [relaxation(settings | route) for route in routes]
+    assert plans[0].training == plans[1].training
+    zeros = {TrainingScale(one.training, load_potential("pair"), **FAST_SCALE).scale.zero for one in plans}
+    assert len(zeros) == 1
 
 
 def test_energies_on_another_scale_are_refused(training):

@@ -71,7 +71,7 @@ def test_logged_values_are_those_of_the_relaxed_structures(whole, structures_fil
     run = whole / "background"
     assert [set(row) & KEYS for row in rows(run)] == [set(), KEYS, set(), KEYS]
     data = StructureData(structures_file, validation=0.25)
-    zero = (load_potential("pair").evaluate(data.training.to_ase())[0] / 10).mean()
+    zero = (load_potential("pair").evaluate(data.crystals.to_ase())[0] / 10).mean()  # held-out ones, too
     for done, row in ((2, rows(run)[1]), (4, rows(run)[3])):
         relaxed = read(run / f"relaxed/epoch_00000{done}/relaxed.extxyz", ":")
         energies = np.array([atoms.get_potential_energy() / 10 - zero for atoms in relaxed])
