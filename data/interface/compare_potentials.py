@@ -1,0 +1,150 @@
+"""Relax held-out structures with another potential: `python -m data.interface.compare_potentials system=li2o_licl`.
+
+Random structures of an interface that were not used for training are relaxed from the same start, with the same
+settings, as the build has relaxed them with its own potential. What counts is whether both put them in the same order
+and on the same side of the cut-off. Killed and started again, it goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryingan.cards import PotentialCard
+from cryingan.data_cards import read_data_card
+from cryingan.errors import CryinGANError
+from cryingan.plots import Parity, parity_figure, save_figure
+from cryingan.potentials import Potential, load_potential
+from cryingan.relax import RelaxationResults, relax
+from cryingan.replace import lock_folder, make_folder, replace_file
+from data.interface.build import FOLDER, read_settings
+from data.interface.potential_training.comparison import Relaxations, agreement, relaxations
+from data.interface.potential_training.report import write_readme
+
+TIMED = 8  # structures
+
+
+@dataclass
+class Settings:
+    """What is compared.
+
+    Attributes:
+        system: an interface that has been built, or is being built.
+        frames: folder of its relaxations; without it `work` in the folder of the system.
+        potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
+        reference: path of the potential of the build, for the speed of both; may be left out.
+        n: how many held-out structures, at most.
+        relax: where to relax, arguments of `cryingan.relax.relax`; how is decided by the build.
+        folder: where comparison.json and comparison.png are written; without it the folder of the potential.
+    """
+
+    system: str
+    frames: str | None = None
+    potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
+    reference: str | None = None
+    n: int = 50
+    relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None})
+    folder: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """Name of the system."""
+        return Path(self.system).stem
+
+    @property
+    def build_folder(self) -> Path:
+        """Folder of the relaxations of the system."""
+        return Path(self.frames) if self.frames else FOLDER / self.stem / "work"
+
+
+def compare(settings: Settings) -> Path:
+    """Relax held-out structures, and write how the energies agree with those of the build.
+
+    Returns:
+        The folder with comparison.json and comparison.png.
+
+    Raises:
+        CryinGANError: a potential cannot be loaded, or the build holds nothing to compare with.
+    """
+    given = {**settings.potential, "path": settings.potential.get("path") or str(FOLDER / settings.stem / "potential")}
+    potential = load_potential(**given)
+    folder = Path(settings.folder or given["path"])
+    metrics = _metrics(Path(given["path"]))
+    built = relaxations(settings.build_folder, _held_out(metrics, settings), settings.n)
+    if potential.card.hash == built.potential["hash"]:
+        raise CryinGANError(f"{potential.card.name} is the potential that the structures were relaxed with")
+    work = make_folder(settings.build_folder / f"comparison_{potential.card.hash[:12]}_{len(built.numbers)}")
+    with lock_folder(work):
+        protocol = {key: value for key, value in built.settings.items() if key != "frames"}
+        ended = relax(built.starts, potential, output=work, numbers=built.numbers, **protocol, **settings.relax)
+    if not ended.converged.any():
+        raise CryinGANError(f"none of {len(ended.converged)} structures converges with {potential.card.name}")
+    found = {
+        "system": settings.stem,
+        "potential": {"name": potential.card.name, "hash": potential.card.hash},
+        **agreement(ended, built, _cutoff(settings.stem, built.potential)),
+        "speed": _speed(potential, settings.reference, built) if settings.reference else None,
+    }
+    _write(found, ended, built, make_folder(folder), metrics)
+    return folder
+
+
+def _metrics(folder: Path) -> dict[str, Any] | None:
+    """What `train_potential` wrote beside a potential; None for any other."""
+    path = folder / "metrics.json"
+    return json.loads(path.read_bytes()) if path.is_file() else None
+
+
+def _held_out(metrics: Mapping[str, Any] | None, settings: Settings) -> set[str] | None:
+    """Names of the structures of its system that a potential was not trained on; None for all."""
+    return set(metrics["held_out"]) if metrics and metrics["system"] == settings.system else None
+
+
+def _cutoff(stem: str, potential: Mapping[str, str]) -> float | None:
+    card = read_data_card(FOLDER / stem / f"{stem}.extxyz.gz")
+    return card.cutoff(PotentialCard(potential["name"], potential["hash"], ()))
+
+
+def _speed(potential: Potential, path: str, built: Relaxations) -> dict[str, float]:
+    """CPU time of one evaluation with both potentials in turn, ms; the least of several, as other work disturbs."""
+    reference = load_potential("m3gnet", path, potential.device)
+    if reference.card.hash != built.potential["hash"]:
+        raise CryinGANError(f"reference={path} is {reference.card.name}, not what the structures were relaxed with")
+    spent: dict[str, list[float]] = {"ms": [], "reference_ms": []}
+    for atoms in built.starts[:TIMED].to_ase():
+        for key, one in (("ms", potential), ("reference_ms", reference)):
+            start = time.process_time()
+            one.evaluate([atoms])
+            spent[key].append((time.process_time() - start) * 1000)
+    return {key: min(values) for key, values in spent.items()}
+
+
+def _write(
+    found: dict[str, Any], ended: RelaxationResults, built: Relaxations, folder: Path, metrics: dict[str, Any] | None
+) -> None:
+    both, energies = ended.converged, ended.energy_final / len(built.starts.species)
+    rank = float("nan") if found["spearman"] is None else found["spearman"]
+    parity = Parity(built.energies[both], energies[both], "eV/atom", found["mae"] * 1000, "meV/atom", rank)
+    names = (found["reference"], found["potential"]["name"])
+    save_figure(parity_figure({"relaxed energy": parity}, names), folder / "comparison.png")
+    with replace_file(folder / "comparison.json") as file:
+        file.write(json.dumps(found, indent=1).encode())
+    if metrics is not None:
+        write_readme(folder, metrics, found)
+
+
+def main() -> None:
+    """Compare what the command line asks for."""
+    try:
+        print(compare(read_settings(sys.argv[1:], Settings)))
+    except CryinGANError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

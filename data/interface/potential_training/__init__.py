@@ -1,0 +1,1 @@
+"""Training an M3GNet on structures with known energies and forces."""

@@ -1,0 +1,96 @@
+"""Structures relaxed by a build and by another potential from the same start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.crystals import Crystals
+from cryingan.errors import CryinGANError
+from cryingan.journal import MANIFEST, read_journal
+from cryingan.relax import RelaxationResults
+from cryingan.trajectory import read_frames
+from data.interface.potential_training.errors import spearman
+from data.interface.potential_training.frames import any_structure
+from data.interface.relaxed import part_folders
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxations:
+    """Structures as the build placed and relaxed them.
+
+    Attributes:
+        numbers: shape (structures,).
+        starts: as placed.
+        energies: relaxed, eV/atom, shape (structures,); all have converged.
+        potential: name and hash of the potential of the build.
+        settings: how they were relaxed.
+    """
+
+    numbers: list[int]
+    starts: Crystals
+    energies: np.ndarray
+    potential: Mapping[str, str]
+    settings: Mapping[str, Any]
+
+
+def relaxations(work: Path, names: set[str] | None, n: int) -> Relaxations:
+    """The first converged structures of a build.
+
+    Args:
+        work: folder of its relaxations.
+        names: of those that may be used; None for all.
+        n: how many, at most.
+
+    Raises:
+        CryinGANError: there are fewer than two, or their frames were not kept.
+    """
+    found: list[tuple[int, np.ndarray, float]] = []
+    folders = part_folders(work) if work.is_dir() else []
+    for folder in folders:
+        pattern = any_structure(folder)
+        ended = {one.sample: one for one in read_journal(folder, len(pattern)) if one.converged}
+        for sample, frames in read_frames(folder):
+            if sample in ended and (names is None or str(sample) in names) and len(found) < n:
+                found.append((sample, frames.positions[0].astype(float), ended[sample].energy_final / len(pattern)))
+    if len(found) < 2:
+        raise CryinGANError(f"{work}: {len(found)} converged structures with frames that may be compared, too few")
+    numbers, positions, energies = zip(*found, strict=True)
+    manifest, cell = json.loads((folders[0] / MANIFEST).read_bytes()), np.asarray(pattern.cell)
+    starts = Crystals(np.array(positions) @ np.linalg.inv(cell), cell, tuple(pattern.get_chemical_symbols()))
+    return Relaxations(list(numbers), starts, np.array(energies), manifest["potential"], manifest["settings"])
+
+
+def agreement(ended: RelaxationResults, built: Relaxations, cutoff: float | None) -> dict[str, Any]:
+    """How relaxed energies of the same structures agree, in plain values.
+
+    Args:
+        ended: with the potential that is judged; at least one has converged.
+        built: with that of the build.
+        cutoff: eV/atom; None where there is none.
+    """
+    energies, both = ended.energy_final / len(built.starts.species), ended.converged
+    mine, theirs = energies[both], built.energies[both]
+    same_side = None
+    if cutoff is not None:  # what does not converge is on no side
+        same_side = float((both & ((energies <= cutoff) == (built.energies <= cutoff))).mean())
+    return {
+        "reference": built.potential["name"],
+        "reference_hash": built.potential["hash"],
+        "fmax": built.settings["fmax"],
+        "structures": len(both),
+        "compared": int(both.sum()),
+        "spearman": spearman(theirs, mine),
+        "mae": float(np.abs(mine - theirs).mean()),
+        "mean_difference": float((mine - theirs).mean()),
+        "spread": float(built.energies.std()),
+        "cutoff": cutoff,
+        "agreement": same_side,
+        "steps": float(ended.steps.mean()),
+        "numbers": built.numbers,
+    }

@@ -1,0 +1,182 @@
+"""Structures with known energies and forces: frames of relaxations, or those of a user's file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.journal import FRAMES, MANIFEST
+from cryingan.replace import file_hash
+from cryingan.trajectory import read_frames
+from data.interface.relaxed import part_folders
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+SETS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFrames:
+    """Structures with energies and forces.
+
+    Attributes:
+        atoms: periodic structures of any size.
+        energies: total, eV, shape (frames,).
+        forces: eV/Angstrom, an array of shape (atoms, 3) for each.
+        stresses: eV/Angstrom^3, positive when the cell is stretched, shape (frames, 3, 3); None without any.
+        structures: name of the structure that a frame is of, shape (frames,); its frames are never split up.
+        source: where the labels are from: name and hash of a potential, or file and SHA-256.
+    """
+
+    atoms: Sequence[Atoms]
+    energies: np.ndarray
+    forces: Sequence[np.ndarray]
+    stresses: np.ndarray | None
+    structures: np.ndarray
+    source: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return len(self.atoms)
+
+    def __getitem__(self, indices: np.ndarray) -> LabelledFrames:
+        stresses = None if self.stresses is None else self.stresses[indices]
+        atoms, forces = ([values[i] for i in indices] for values in (self.atoms, self.forces))
+        return LabelledFrames(atoms, self.energies[indices], forces, stresses, self.structures[indices], self.source)
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols, by atomic number."""
+        from ase.data import chemical_symbols
+
+        return tuple(chemical_symbols[number] for number in sorted({int(z) for a in self.atoms for z in a.numbers}))
+
+    def of(self, names: Sequence[str]) -> LabelledFrames:
+        """The frames of some structures."""
+        return self[np.flatnonzero(np.isin(self.structures, names))]
+
+
+def frames_of_relaxations(work: Path) -> LabelledFrames:
+    """The frames that a build of an interface has kept so far; it may still be running.
+
+    Args:
+        work: folder of the build's relaxations.
+
+    Raises:
+        CryinGANError: there are none, they cannot be read, or they are from different potentials.
+    """
+    if not work.is_dir():
+        raise CryinGANError(f"{work} is not there: build the interface first, or give frames=FOLDER")
+    found, potentials = [], []
+    for folder in part_folders(work):
+        part = list(read_frames(folder))
+        if part:
+            found.append((part, any_structure(folder)))
+            potentials.append(json.loads((folder / MANIFEST).read_bytes())["potential"])
+    if not found:
+        raise CryinGANError(f"{work} holds no frames of relaxations: build the interface first, with frames above 0")
+    if any(potential != potentials[0] for potential in potentials):
+        raise CryinGANError(f"{work} holds relaxations with different potentials, whose energies cannot be mixed")
+    return _joined(found, potentials[0])
+
+
+def any_structure(folder: Path) -> Atoms:
+    """A structure that has the cell and the species of all in a folder."""
+    from ase.io.extxyz import read_xyz
+
+    with (folder / FRAMES).open() as file:
+        return next(read_xyz(file, 0))
+
+
+def _joined(parts: list[tuple[list, Atoms]], potential: Mapping[str, str]) -> LabelledFrames:
+    atoms, energies, forces, structures = [], [], [], []
+    for part, pattern in parts:
+        for sample, frames in part:
+            for positions in frames.positions:
+                atom = pattern.copy()
+                atom.calc, atom.info = None, {}
+                atom.positions = positions
+                atoms.append(atom)
+            energies.extend(frames.energies)
+            forces.extend(frames.forces.astype(np.float64))
+            structures.extend([str(sample)] * len(frames.energies))
+    return LabelledFrames(atoms, np.array(energies), forces, None, np.array(structures), dict(potential))
+
+
+def frames_of_file(path: str | Path, key: str | None = None) -> LabelledFrames:
+    """Frames of an extended XYZ file with energies and forces, and perhaps stresses, as ASE writes them.
+
+    Args:
+        path: the file; structures may differ in cell and composition.
+        key: of each frame's comment line, whose value names the structure that the frame is of, such as a trajectory;
+            without it every frame is a structure of its own.
+
+    Raises:
+        CryinGANError: the file cannot be read, or a frame lacks what it needs; names the frame, from 1.
+    """
+    path = Path(path)
+    read = list(_read(path, key))
+    if not read:
+        raise CryinGANError(f"{path} holds no structures")
+    atoms, energies, forces, stresses, structures = zip(*read, strict=True)
+    known = [stress is not None for stress in stresses]
+    if any(known) and not all(known):
+        raise CryinGANError(f"{path}, frame {known.index(False) + 1} has no stress, others have: all or none need one")
+    source = {"file": path.name, "sha256": file_hash(path)}
+    all_stresses = np.array(stresses) if all(known) else None
+    return LabelledFrames(atoms, np.array(energies), forces, all_stresses, np.array(structures), source)
+
+
+def _read(path: Path, key: str | None) -> Iterator[tuple[Any, ...]]:
+    from ase.io import iread
+
+    frames = iread(str(path.absolute()), index=":", format="extxyz", do_not_split_by_at_sign=True)
+    number = 0
+    while True:
+        number += 1
+        where = f"{path}, frame {number}"
+        try:
+            atoms = next(frames)
+        except StopIteration:
+            return
+        except Exception as error:  # whatever ASE raises, it is the file
+            raise CryinGANError(f"{where}: {' '.join(str(error).split())}") from error
+        results = atoms.calc.results if atoms.calc else {}
+        if not atoms.pbc.all() or not {"energy", "forces"} <= results.keys():
+            raise CryinGANError(f'{where} needs a Lattice, pbc="T T T", energy=... (eV) and a column forces:R:3')
+        if not (np.isfinite(results["energy"]) and np.isfinite(results["forces"]).all()):
+            raise CryinGANError(f"{where}: energy or forces are not finite")
+        if key is not None and key not in atoms.info:
+            raise CryinGANError(f"{where} has no {key}=..., which structure_key asks for")
+        stress = atoms.get_stress(voigt=False) if "stress" in results else None
+        yield atoms, results["energy"], results["forces"], stress, str(number if key is None else atoms.info[key])
+
+
+def split(frames: LabelledFrames, validation: float, test: float, seed: int) -> dict[str, list[str]]:
+    """Names of the structures of training, validation and test set, drawn at random.
+
+    Args:
+        frames: all of them.
+        validation: share of the structures.
+        test: share of the structures.
+        seed: of the draw.
+
+    Raises:
+        CryinGANError: there are too few structures, or a share is none.
+    """
+    if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
+        raise CryinGANError(f"validation={validation}, test={test}: shares above 0 that leave some for training")
+    names = np.unique(frames.structures)
+    counts = [max(1, round(share * len(names))) for share in (test, validation)]
+    if len(names) <= sum(counts):
+        raise CryinGANError(f"{len(names)} structures are too few for a training, a validation and a test set")
+    drawn = np.random.default_rng(seed).permutation(names)
+    test_set, validation_set, training_set = np.split(drawn, np.cumsum(counts))
+    sets = (training_set, validation_set, test_set)
+    return {name: sorted(one.tolist()) for name, one in zip(SETS, sets, strict=True)}

@@ -1,0 +1,145 @@
+"""The M3GNet that is trained: a new one, or one that is there already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matgl.models import M3GNet
+
+from cryingan.errors import CryinGANError
+from cryingan.m3gnet import M3GNetPotential
+from cryingan.m3gnet_conventions import CONVENTIONS, identity
+from cryingan.potentials import load_potential
+from data.interface.potential_training.frames import LabelledFrames
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a new M3GNet is.
+
+    Attributes:
+        units: width of all its layers.
+        blocks: rounds of messages between atoms.
+        cutoff: length of the longest edge, Angstrom.
+        threebody_cutoff: of the bonds between which angles count, Angstrom.
+        max_n: radial functions for each angular one.
+        max_l: angular functions.
+        smooth: radial functions that end at the cut-off without a kink.
+    """
+
+    units: int = 32
+    blocks: int = 2
+    cutoff: float = 4.5
+    threebody_cutoff: float = 3.0
+    max_n: int = 3
+    max_l: int = 3
+    smooth: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.units, self.blocks, self.max_n, self.max_l) < 1 or not 0 < self.threebody_cutoff <= self.cutoff:
+            raise CryinGANError("model: sizes must be at least 1, and threebody_cutoff above 0 and at most cutoff")
+
+
+@dataclass(frozen=True, eq=False)
+class Student:
+    """A model, and what its sum over the atoms becomes: scale x sum + offsets of the elements + shift.
+
+    Attributes:
+        model: extensive M3GNet.
+        scale: eV.
+        shift: eV per structure.
+        offsets: eV, by the model's elements.
+        convention: at which atom of an edge it sums messages, `source` or `destination`.
+    """
+
+    model: M3GNet
+    scale: float
+    shift: float
+    offsets: np.ndarray
+    convention: str = "source"
+
+    @property
+    def types(self) -> dict[str, int]:
+        """Number of every chemical symbol."""
+        return {symbol: number for number, symbol in enumerate(self.model.element_types)}
+
+
+def new_student(frames: LabelledFrames, size: Size, seed: int) -> Student:
+    """An untrained M3GNet for the elements of some frames.
+
+    Its scale is the root mean square of the forces, and its offsets are the energies per element that fit best.
+    """
+    elements = frames.elements
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = M3GNet(
+            element_types=elements,
+            dim_node_embedding=size.units,
+            dim_edge_embedding=size.units,
+            units=size.units,
+            nblocks=size.blocks,
+            cutoff=size.cutoff,
+            threebody_cutoff=size.threebody_cutoff,
+            max_n=size.max_n,
+            max_l=size.max_l,
+            use_smooth=size.smooth,
+            is_intensive=False,
+        )
+    scale = float(np.sqrt(np.mean(np.concatenate(frames.forces) ** 2)))
+    offsets = energies_of_elements(frames, frames.energies, elements)
+    return Student(model, scale or 1.0, 0.0, offsets)
+
+
+def started_student(path: str | Path, frames: LabelledFrames) -> Student:
+    """A trained M3GNet, its offsets shifted to the level of the labels, which may be those of another method.
+
+    Args:
+        path: folder of the model, with its card.
+        frames: it is to be trained on.
+
+    Raises:
+        CryinGANError: it cannot be loaded, or does not know an element.
+    """
+    potential = load_potential("m3gnet", str(path))
+    assert isinstance(potential, M3GNetPotential)
+    energies, _ = potential.evaluate(frames.atoms)
+    elements = tuple(potential.model.element_types)
+    offsets = potential.offsets + energies_of_elements(frames, frames.energies - energies, elements)
+    [convention] = [each for each in CONVENTIONS if identity(potential.weights, each) == potential.card.hash]
+    return Student(potential.model, potential.scale, potential.shift, offsets, convention)
+
+
+def energies_of_elements(frames: LabelledFrames, energies: np.ndarray, elements: tuple[str, ...]) -> np.ndarray:
+    """Energies per element (eV) whose sums come closest to some energies; those of absent elements are zero.
+
+    Where compositions do not tell elements apart, these get the same energy.
+
+    Args:
+        frames: structures.
+        energies: of each, eV, shape (frames,).
+        elements: chemical symbols.
+    """
+    counts = np.array([[atoms.get_chemical_symbols().count(symbol) for symbol in elements] for atoms in frames.atoms])
+    totals = counts.sum(axis=1)
+    mean = totals @ energies / (totals @ totals)
+    rest = np.linalg.lstsq(counts.astype(float), energies - mean * totals, rcond=None)[0]
+    return np.where(counts.any(axis=0), mean + rest, 0.0)
+
+
+def write_model(student: Student, state: dict[str, Any], folder: Path) -> None:
+    """Write a model with some weights as matgl does.
+
+    Args:
+        student: what was trained.
+        state: weights of matgl's `Potential` around it.
+        folder: exists.
+    """
+    from matgl.apps.pes import Potential
+
+    wrapped = Potential(student.model, data_mean=student.shift, data_std=student.scale, element_refs=student.offsets)
+    wrapped.load_state_dict(state)
+    wrapped.save(str(folder))

@@ -1,0 +1,116 @@
+"""How a training was done, and what came of every epoch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+QUANTITIES = ("Energy_MAE", "Force_MAE", "Stress_MAE", "Total_Loss")
+RESULTS = ("energy_mae", "force_mae", "stress_mae", "loss")
+NO_STRESS = "stress_mae"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What may differ between two trainings on the same frames.
+
+    Attributes:
+        learning_rate: the highest; it warms up over the first steps and then falls along a cosine.
+        batch_size: structures per step.
+        epochs: passes over the training frames.
+        weights: of the mean absolute errors of energies (eV/atom), forces (eV/Angstrom) and stresses (GPa) in the loss.
+        seed: of the order of the frames.
+    """
+
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    weights: tuple[float, float, float]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training has come to.
+
+    Attributes:
+        schedule: how it was done.
+        rows: by epoch: `epoch` (from 1), `seconds`, `learning_rate`, and errors of both sets as `training/energy_mae`
+            (eV/atom), `validation/force_mae` (eV/Angstrom), `.../stress_mae` (GPa, where there are labels), `.../loss`.
+        state: weights of the epoch with the lowest validation loss.
+        diverged: whether its loss stopped being a number.
+    """
+
+    schedule: Schedule
+    rows: list[dict[str, float]]
+    state: Mapping[str, torch.Tensor]
+    diverged: bool = False
+
+    @property
+    def best(self) -> dict[str, float] | None:
+        """The row of the epoch with the lowest validation loss; None without any."""
+        return min(self.rows, key=lambda row: row["validation/loss"], default=None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.diverged or len(self.rows) == self.schedule.epochs
+
+
+class Record(Callback):
+    """Keeps the errors of every epoch and the best weights, which a checkpoint holds, too.
+
+    Args:
+        stress: whether there are stresses.
+        title: what is trained, for the lines on stderr.
+    """
+
+    def __init__(self, stress: bool, title: str) -> None:
+        self.stress, self.title = stress, title
+        self.rows: list[dict[str, float]] = []
+        self.best: dict[str, torch.Tensor] = {}
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self.rate, self.started = trainer.optimizers[0].param_groups[0]["lr"], time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add a row, and say how far it is."""
+        seconds = time.monotonic() - self.started
+        row = {"epoch": len(self.rows) + 1, "seconds": seconds, "learning_rate": self.rate}
+        for prefix, name in (("train", "training"), ("val", "validation")):
+            for quantity, result in zip(QUANTITIES, RESULTS, strict=True):
+                if self.stress or result != NO_STRESS:
+                    row[f"{name}/{result}"] = float(trainer.callback_metrics[f"{prefix}_{quantity}"])
+        self.rows.append(row)
+        if row["validation/loss"] == min(one["validation/loss"] for one in self.rows):
+            self.best = {key: value.detach().cpu().clone() for key, value in pl_module.model.state_dict().items()}
+        self._report(row, trainer.max_epochs)
+
+    def _report(self, row: Mapping[str, float], epochs: int) -> None:
+        mean = sum(one["seconds"] for one in self.rows) / len(self.rows)
+        left = timedelta(seconds=round(mean * (epochs - row["epoch"])))
+        energy, force = row["validation/energy_mae"] * 1000, row["validation/force_mae"] * 1000
+        errors = f"validation errors {energy:.2f} meV/atom, {force:.1f} meV/Angstrom"
+        print(f"{self.title}: epoch {row['epoch']} of {epochs}, {errors}, {left} left", file=sys.stderr, flush=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"rows": self.rows, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on."""
+        self.rows, self.best = state_dict["rows"], state_dict["best"]
+
+
+def in_plain_values(trained: Trained) -> dict[str, Any]:
+    """Schedule, rows and best row, for a JSON file."""
+    return {**asdict(trained.schedule), "diverged": trained.diverged, "best": trained.best, "rows": trained.rows}

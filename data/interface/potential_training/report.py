@@ -1,0 +1,185 @@
+"""The card of a trained potential for readers: README.md and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.plots import Series, parameter_figure, parity_figure, save_figure
+from cryingan.replace import replace_file
+from data.interface.cards import filled, table
+from data.interface.potential_training.errors import Errors
+
+CURVES = {
+    "energy_mae": ("energy MAE (meV/atom)", 1000.0),
+    "force_mae": ("force MAE (meV/Angstrom)", 1000.0),
+    "stress_mae": ("stress MAE (GPa)", 1.0),
+    "loss": ("loss", 1.0),
+}
+
+
+def draw(training: Mapping[str, Any], errors: Errors, labels: str, name: str, folder: Path) -> None:
+    """Write learning_curves.png (as the paper's Fig. S27) and parity.png.
+
+    Args:
+        training: in plain values, as metrics.json has it.
+        errors: of the test set.
+        labels: what the labels are called.
+        name: of the potential.
+        folder: where.
+    """
+    rows = training["rows"]
+    epochs = np.array([row["epoch"] for row in rows])
+    panels = {}
+    for quantity, (title, factor) in CURVES.items():
+        if f"validation/{quantity}" in rows[0]:
+            panels[title] = {
+                which: Series(epochs, np.array([row[f"{which}/{quantity}"] for row in rows]) * factor)
+                for which in ("training", "validation")
+            }
+    save_figure(parameter_figure(panels, "epoch", log_y=True), folder / "learning_curves.png")
+    save_figure(parity_figure(errors.panels(), (labels, name)), folder / "parity.png")
+
+
+def write_readme(folder: Path, metrics: Mapping[str, Any], comparison: Mapping[str, Any] | None = None) -> None:
+    """Write the card for readers.
+
+    Args:
+        folder: of the potential.
+        metrics: what its metrics.json holds.
+        comparison: what its comparison.json holds, when it was compared with the potential of its labels.
+    """
+    parts = [
+        *_head(metrics),
+        *_training(metrics),
+        *_accuracy(metrics),
+        *(_comparison(comparison) if comparison else []),
+    ]
+    with replace_file(folder / "README.md") as file:
+        file.write(("\n\n".join(parts) + "\n").encode())
+
+
+def label_name(labels: Mapping[str, str]) -> str:
+    """What gave the labels: a potential or a file."""
+    return labels.get("name") or labels["file"]
+
+
+def _head(metrics: Mapping[str, Any]) -> list[str]:
+    labels, counts = metrics["labels"], metrics["sets"]
+    identity = labels.get("hash") or labels["sha256"]
+    begun = f", trained further from {metrics['start']}" if metrics["start"] else ""
+    return [
+        f"# {metrics['name']}",
+        filled(
+            f"An M3GNet of {metrics['parameters']:,} weights for {', '.join(metrics['elements'])}{begun}. Its energies "
+            f"belong to it alone; `card.json` holds reference energies that show that it was loaded right. Made by"
+        ),
+        f"    {metrics['command']}",
+        filled(
+            f"Labels: {label_name(labels)} (SHA-256 {identity}). Frames of one structure are all in one set, drawn "
+            f"with seed {metrics['seed']}:"
+        ),
+        table(
+            ["", *counts],
+            ["structures", *(one["structures"] for one in counts.values())],
+            ["frames", *(one["frames"] for one in counts.values())],
+        ),
+    ]
+
+
+def _training(metrics: Mapping[str, Any]) -> list[str]:
+    stress = metrics["weights"]["stress"] > 0
+    chosen = metrics["training"]
+    weights = ", ".join(f"{value:g} {key}" for key, value in metrics["weights"].items() if value)
+    rows = [_trial(one, stress) for one in metrics["trials"]]
+    units = "eV/atom, eV/Å, GPa" if stress else "eV/atom, eV/Å"
+    without = "" if stress else " The labels have no stresses."
+    parts = [
+        "## Training",
+        filled(
+            f"The loss is the sum of the mean absolute errors ({units}), weighted by {weights}.{without} The learning "
+            f"rate rises to {chosen['learning_rate']:g} and falls along a cosine to almost nothing in the last of "
+            f"{chosen['epochs']} epochs, with {chosen['batch_size']} structures per step; {len(chosen['rows'])} epochs "
+            f"were done in {_duration(chosen['rows'])}, and the weights are those of epoch "
+            f"{chosen['best']['epoch']}, which has the lowest validation loss."
+        ),
+    ]
+    if rows:
+        last = ["stress MAE (GPa)"] if stress else []
+        head = ["learning rate", "batch size", "epochs", "energy MAE (meV/atom)", "force MAE (meV/Å)", *last, "loss"]
+        parts += [
+            "Learning rates and batch sizes that were tried, by their errors on the validation set:",
+            table(head, *rows),
+        ]
+    return [*parts, "![Errors of training and validation set by epoch](learning_curves.png)"]
+
+
+def _trial(trial: Mapping[str, Any], stress: bool) -> list[Any]:
+    best = trial["best"]
+    head = [f"{trial['learning_rate']:g}", trial["batch_size"], trial["epochs"]]
+    if trial["diverged"] or best is None:
+        return [*head, *["diverged"] * (3 + stress)]
+    last = [f"{best['validation/stress_mae']:.4f}"] if stress else []
+    loss = f"{best['validation/loss']:.4f}" + (" (chosen)" if trial["chosen"] else "")
+    energy, force = best["validation/energy_mae"] * 1000, best["validation/force_mae"] * 1000
+    return [*head, f"{energy:.2f}", f"{force:.1f}", *last, loss]
+
+
+def _accuracy(metrics: Mapping[str, Any]) -> list[str]:
+    sets = metrics["errors"]
+    rows = (
+        ("energy MAE (meV/atom)", "energy_mae", 1000, ".2f"),
+        ("energy RMSE (meV/atom)", "energy_rmse", 1000, ".2f"),
+        ("energy, rank correlation (Spearman)", "energy_spearman", 1, ".3f"),
+        ("force component MAE (meV/Å)", "force_mae", 1000, ".1f"),
+        ("force component RMSE (meV/Å)", "force_rmse", 1000, ".1f"),
+        ("mean size of a force component (meV/Å)", "force_size", 1000, ".1f"),
+        ("lowest frame of each structure: energy MAE (meV/atom)", "lowest_energy_mae", 1000, ".2f"),
+        ("lowest frame of each structure: rank correlation", "lowest_energy_spearman", 1, ".3f"),
+    )
+    shown = [
+        [title, *("" if one[key] is None else format(one[key] * factor, style) for one in sets.values())]
+        for title, key, factor, style in rows
+    ]
+    return [
+        "## Accuracy",
+        filled(f"Against {label_name(metrics['labels'])}, on structures that the weights were not fitted to:"),
+        table(["", *sets], *shown),
+        "![Energies and forces of the test set against their labels](parity.png)",
+    ]
+
+
+def _comparison(found: Mapping[str, Any]) -> list[str]:
+    rows = [
+        ["relaxed with both", f"{found['compared']} of {found['structures']}"],
+        ["rank correlation of the relaxed energies (Spearman)", _three(found["spearman"])],
+        ["mean absolute difference (meV/atom)", f"{found['mae'] * 1000:.2f}"],
+        ["mean difference (meV/atom)", f"{found['mean_difference'] * 1000:+.2f}"],
+        ["standard deviation among the structures (meV/atom)", f"{found['spread'] * 1000:.2f}"],
+    ]
+    if found["cutoff"] is not None:
+        rows.append([f"same side of the cut-off, {found['cutoff']:.6f} eV/atom", f"{found['agreement']:.0%}"])
+    if found["speed"]:
+        rows.append(["CPU time per evaluation (ms)", f"{found['speed']['ms']:.1f}"])
+        rows.append([f"... of {found['reference']}", f"{found['speed']['reference_ms']:.1f}"])
+    return [
+        "## Random structures relaxed with both",
+        filled(
+            f"Structures of {found['system']} that it was not trained on, relaxed with it and with "
+            f"{found['reference']} from the same random start (fmax {found['fmax']:g} eV/Å):"
+        ),
+        table(["", ""], *rows),
+        "![Relaxed energies with both potentials](comparison.png)",
+    ]
+
+
+def _three(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _duration(rows: list[Mapping[str, float]]) -> str:
+    hours = sum(row["seconds"] for row in rows) / 3600
+    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"

@@ -1,0 +1,122 @@
+"""What is trained, on what and how: the keys of `data.interface.train_potential`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from cryingan.errors import CryinGANError
+from data.interface.build import FOLDER
+
+PLACES = ("frames", "folder", "work", "minutes", "device")  # where and when, which change nothing in the result
+
+
+@dataclass
+class Settings:
+    """What is trained, on what, and how.
+
+    Attributes:
+        system: an interface that is being built; its frames are the training data.
+        frames: folder of its relaxations; without it `work` in the folder of the system.
+        labelled: an extended XYZ file with energies, forces and perhaps stresses, instead of a system.
+        structure_key: of its comment lines, whose value names the structure that a frame is of; without it every frame
+            is a structure of its own.
+        folder: where the potential is written; without it `potential` in the folder of the system.
+        work: where the training keeps its state; without it `training` in `frames`, or FOLDER.training.
+        name: of the potential.
+        start: folder of an M3GNet that is trained further; `model` does not matter then.
+        seed: of the sets, the first weights and the order of the frames.
+        validation: share of the structures that choose the epoch and the learning rate.
+        test: share of the structures that only the card is about.
+        model: size of the M3GNet, see `data.interface.potential_training.model.Size`.
+        weights: of energies (eV/atom), forces (eV/Angstrom) and stresses (GPa) in the loss; stresses count only where
+            there are labels.
+        learning_rate: the highest.
+        batch_size: structures per step.
+        epochs: passes over the training frames.
+        trials: pairs of learning rate and batch size that are tried first; the best one is then used.
+        trial_epochs: of each trial; as many as `epochs` when not given.
+        minutes: training stops after the epoch in which they are over; the same command goes on.
+        device: of torch.
+    """
+
+    system: str | None = None
+    frames: str | None = None
+    labelled: str | None = None
+    structure_key: str | None = None
+    folder: str | None = None
+    work: str | None = None
+    name: str | None = None
+    start: str | None = None
+    seed: int = 0
+    validation: float = 0.1
+    test: float = 0.1
+    model: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=lambda: {"energy": 1.0, "force": 1.0, "stress": 0.1})
+    learning_rate: float = 5e-3
+    batch_size: int = 4
+    epochs: int = 30
+    trials: list[Any] = field(default_factory=list)
+    trial_epochs: int | None = None
+    minutes: float | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if (self.system is None) == (self.labelled is None):
+            raise CryinGANError("give either system=NAME or labelled=FILE.extxyz")
+        if self.labelled is not None and self.folder is None:
+            raise CryinGANError("labelled=... needs folder=FOLDER, where the potential is written")
+        if set(self.weights) != {"energy", "force", "stress"} or min(self.weights.values()) < 0:
+            raise CryinGANError(f"weights={self.weights}: energy, force and stress need a weight of at least 0")
+        for learning_rate, batch_size in self.tried:
+            if learning_rate <= 0 or batch_size < 1:
+                raise CryinGANError("learning_rate must be above 0 and batch_size at least 1, in trials, too")
+        if min(self.epochs, self.trial_epochs or 1) < 1:
+            raise CryinGANError("epochs and trial_epochs must be at least 1")
+
+    @property
+    def tried(self) -> list[tuple[float, int]]:
+        """Learning rate and batch size of every trial, or those that are used without any."""
+        try:
+            return [(float(rate), int(size)) for rate, size in self.trials or [(self.learning_rate, self.batch_size)]]
+        except (TypeError, ValueError) as error:
+            raise CryinGANError(f"trials={self.trials}: pairs such as [[0.005,4],[0.002,4]]") from error
+
+    @property
+    def stem(self) -> str:
+        """Name of the system or of the file."""
+        return Path(self.system or self.labelled or "").stem
+
+    @property
+    def build_folder(self) -> Path:
+        """Folder of the relaxations of a system."""
+        return Path(self.frames) if self.frames else FOLDER / self.stem / "work"
+
+    @property
+    def output(self) -> Path:
+        """Folder of the potential."""
+        return Path(self.folder) if self.folder else FOLDER / self.stem / "potential"
+
+    @property
+    def work_folder(self) -> Path:
+        """Folder of the training's state."""
+        if self.work:
+            return Path(self.work)
+        return self.build_folder / "training" if self.system else self.output.with_name(f"{self.output.name}.training")
+
+    @property
+    def command(self) -> str:
+        """What makes the same potential again."""
+        given = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in PLACES}
+        plain = {name: value for name, value in given.items() if value != getattr(DEFAULTS, name)}
+        words = (f"{name}={_in_one_word(value)}" for name, value in plain.items())
+        return f"python -m data.interface.train_potential {' '.join(words)}"
+
+
+def _in_one_word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":")).replace('"', "")
+
+
+DEFAULTS = Settings(system="")

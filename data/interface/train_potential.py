@@ -1,0 +1,190 @@
+"""Train an M3GNet: `python -m data.interface.train_potential system=NAME`, or `labelled=FILE.extxyz folder=FOLDER`.
+
+The labels are those of the frames that `data.interface.build` keeps of each relaxation, or of a user's own file; with
+`start=FOLDER` an M3GNet that is there already is trained further: docs/potential.md. Killed and started again, a
+training goes on at its last finished epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.replace import lock_folder, make_folder, replace_file, replace_folder
+from data.interface.build import read_settings
+from data.interface.potential_training.claim import claim
+from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations
+from data.interface.potential_training.settings import Settings
+
+if TYPE_CHECKING:
+    from data.interface.potential_training.model import Student
+    from data.interface.potential_training.record import Schedule, Trained
+
+METRICS = "metrics.json"
+OUTPUT = r"model\.(pt|json)|state\.pt|card\.json|metrics\.json|README\.md|(learning_curves|parity)\.png|comparison\..*"
+REFERENCES = 3
+Sets = Mapping[str, LabelledFrames]
+
+
+def train(settings: Settings) -> Path:
+    """Train a potential, going on where an earlier call stopped, and write it with its card.
+
+    Returns:
+        The folder of the potential.
+
+    Raises:
+        CryinGANError: the frames or the settings cannot be used, `work` holds another training, the time is over before
+            the trials are, or the loss stops being a number.
+    """
+    deadline = None if settings.minutes is None else time.monotonic() + 60 * settings.minutes
+    if settings.system is not None:
+        frames = frames_of_relaxations(settings.build_folder)
+    else:
+        frames = frames_of_file(str(settings.labelled), settings.structure_key)
+    work = make_folder(settings.work_folder)
+    with lock_folder(work):
+        sets = {name: frames.of(structures) for name, structures in claim(work, settings, frames).items()}
+        numbers = ", ".join(f"{len(one)} {name}" for name, one in sets.items())
+        print(f"frames: {numbers}", file=sys.stderr, flush=True)
+        trials, trained = run(settings, sets, work, deadline)
+        write(settings, sets, trials, trained)
+    return settings.output
+
+
+def run(settings: Settings, sets: Sets, work: Path, deadline: float | None) -> tuple[list[Trained], Trained]:
+    """The trials and the training itself, for which the best of them gives learning rate and batch size.
+
+    Raises:
+        CryinGANError: a setting cannot be used, time is over before the trials are, or the loss stops being a number.
+    """
+    from cryingan.potentials import resolve_device
+    from data.interface.potential_training.graphs import make_graphs
+    from data.interface.potential_training.training import fit
+
+    device, first = resolve_device(settings.device), new_or_started(settings, sets)
+    graphs = {name: make_graphs(sets[name], first.types, first.model.cutoff) for name in ("training", "validation")}
+
+    def one(schedule: Schedule) -> Trained:
+        title = f"learning rate {schedule.learning_rate:g}, batch size {schedule.batch_size}"
+        folder = f"rate{schedule.learning_rate:g}_batch{schedule.batch_size}_epochs{schedule.epochs}"
+        left = None if deadline is None else timedelta(seconds=max(1e-3, deadline - time.monotonic()))
+        student = new_or_started(settings, sets)
+        return fit(student, graphs, schedule, make_folder(work / folder), device=device, time_limit=left, title=title)
+
+    trials = []
+    for rate, size in settings.tried if settings.trials else []:
+        trials.append(one(_schedule(settings, sets, rate, size, settings.trial_epochs or settings.epochs)))
+        if not trials[-1].finished:
+            raise CryinGANError("time is over before the trials are; the same command goes on")
+    rate, size = settings.tried[0]
+    if trials:
+        good = [trial for trial in trials if not trial.diverged]
+        if not good:
+            raise CryinGANError(f"all trials diverged: lower the learning rates, trials={settings.trials}")
+        best = min(good, key=lambda trial: trial.best["validation/loss"]).schedule
+        rate, size = best.learning_rate, best.batch_size
+    trained = one(_schedule(settings, sets, rate, size, settings.epochs))
+    if trained.diverged:
+        raise CryinGANError(f"the loss stopped being a number: lower learning_rate={rate:g}")
+    return trials, trained
+
+
+def new_or_started(settings: Settings, sets: Sets) -> Student:
+    """The model that training begins with, always the same."""
+    from data.interface.potential_training.model import Size, new_student, started_student
+
+    if settings.start:
+        return started_student(settings.start, sets["training"])
+    try:
+        return new_student(sets["training"], Size(**settings.model), settings.seed)
+    except TypeError as error:
+        raise CryinGANError(f"model: {str(error).replace('Size.__init__() ', '')}") from error
+
+
+def _schedule(settings: Settings, sets: Sets, rate: float, size: int, epochs: int) -> Schedule:
+    from data.interface.potential_training.record import Schedule
+
+    weights = settings.weights
+    stress = 0.0 if sets["training"].stresses is None else weights["stress"]
+    return Schedule(rate, size, epochs, (weights["energy"], weights["force"], stress), settings.seed)
+
+
+def write(settings: Settings, sets: Sets, trials: list[Trained], trained: Trained) -> None:
+    """Write the potential with card, metrics, figures and README, all at once."""
+    from cryingan.m3gnet import write_card
+    from cryingan.potentials import load_potential
+    from data.interface.potential_training.errors import errors_of
+    from data.interface.potential_training.model import write_model
+    from data.interface.potential_training.report import draw, label_name, write_readme
+
+    student, test = new_or_started(settings, sets), sets["test"]
+    chosen = np.unique(np.linspace(0, len(test) - 1, REFERENCES).astype(int))
+    name = settings.name or f"M3GNet-{settings.stem}"
+    make_folder(settings.output.parent)
+    with replace_folder(settings.output, OUTPUT) as folder:
+        write_model(student, trained.state, folder)
+        try:
+            write_card(folder, name, [test.atoms[i] for i in chosen], student.convention)
+        except CryinGANError as error:
+            raise CryinGANError(f"training has not come far enough for a potential to be written: {error}") from error
+        potential = load_potential("m3gnet", str(folder), settings.device)
+        errors = {which: errors_of(potential, sets[which]) for which in ("validation", "test")}
+        metrics = {
+            "name": name,
+            "hash": potential.card.hash,
+            "command": settings.command,
+            "parameters": sum(weight.numel() for weight in student.model.parameters()),
+            "elements": list(potential.card.elements),
+            **_origin(settings, sets),
+            **_results(trials, trained),
+            "errors": {which: one.summary() for which, one in errors.items()},
+        }
+        with replace_file(folder / METRICS) as file:
+            file.write(json.dumps(metrics, indent=1).encode())
+        draw(metrics["training"], errors["test"], label_name(metrics["labels"]), name, folder)
+        write_readme(folder, metrics)
+
+
+def _origin(settings: Settings, sets: Sets) -> dict[str, Any]:
+    return {
+        "system": settings.system,
+        "labels": dict(sets["test"].source),
+        "start": Path(settings.start).name if settings.start else None,
+        "seed": settings.seed,
+        "sets": {
+            name: {"structures": len(set(one.structures.tolist())), "frames": len(one)} for name, one in sets.items()
+        },
+        "held_out": sorted(set(sets["test"].structures.tolist())),
+    }
+
+
+def _results(trials: list[Trained], trained: Trained) -> dict[str, Any]:
+    from data.interface.potential_training.record import in_plain_values
+
+    chosen = (trained.schedule.learning_rate, trained.schedule.batch_size)
+    tried = [
+        {**in_plain_values(one), "chosen": (one.schedule.learning_rate, one.schedule.batch_size) == chosen}
+        for one in trials
+    ]
+    weights = dict(zip(("energy", "force", "stress"), trained.schedule.weights, strict=True))
+    return {"weights": weights, "trials": tried, "training": in_plain_values(trained)}
+
+
+def main() -> None:
+    """Train what the command line asks for."""
+    try:
+        print(train(read_settings(sys.argv[1:], Settings)))
+    except CryinGANError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,374 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+import cryingan.m3gnet
+from cryingan.errors import CryinGANError
+from cryingan.potentials import load_potential
+from cryingan.trajectory import read_frames
+from data.interface import build, compare_potentials, train_potential
+from data.interface.build import read_settings
+from data.interface.potential_training.frames import frames_of_file, frames_of_relaxations, split
+from data.interface.potential_training.settings import Settings
+from tests.conftest import random_crystals
+from tests.data.interface.test_interface_build import POTENTIAL, RELAX, SYSTEM
+from tests.data.interface.test_interface_build import settings as build_settings
+from tests.support import InterruptedRun
+
+SMALL = {"units": 4, "blocks": 1, "cutoff": 3.5, "threebody_cutoff": 2.5, "max_n": 2, "max_l": 2}
+TINY = {"model": SMALL, "epochs": 2, "validation": 0.2, "test": 0.2, "device": "cpu"}
+STRUCTURES, FRAMES = 6, 3
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Folder of the relaxations of a built interface of 31 atoms."""
+    from data.interface.crystals import make_crystal
+    from tests.data.interface.crystals_of_tests import LI2O, LICL
+
+    folder = tmp_path_factory.mktemp("built")
+    for name, crystal in (("li2o", LI2O), ("licl", LICL)):
+        ase.io.write(folder / f"{name}.cif", make_crystal(crystal, "."))
+    (folder / "pair.yaml").write_text(SYSTEM)
+    build.build(build_settings(folder / "pair.yaml", STRUCTURES, frames=FRAMES))
+    return folder / "set" / "work"
+
+
+@pytest.fixture(autouse=True)
+def barely_trained(monkeypatch):
+    """Models that have learned next to nothing can still be told from those of the other message convention."""
+    monkeypatch.setattr(cryingan.m3gnet, "TOLERANCE", 1e-9)
+
+
+def settings(built, tmp_path, **changes):
+    given = {"system": "pair", "frames": str(built), "folder": str(tmp_path / "pot"), "work": str(tmp_path / "work")}
+    return Settings(**{**given, **TINY, **changes})
+
+
+def labelled(path, n=10, stress=True, seed=0, **changes):
+    """A file of structures of two compositions with energies, forces and stresses that depend on the positions."""
+    rng, frames = np.random.default_rng(seed), []
+    for number in range(n):
+        species = ("Li", "O", "Cl", "Li") if number % 2 else ("Li", "Cl", "Cl", "O", "Li")
+        [atoms] = random_crystals(1, species, np.diag([5.0, 5.2, 5.4]), seed=number).to_ase()
+        results = {"energy": rng.normal(), "forces": rng.normal(size=(len(atoms), 3))}
+        if stress:
+            results["stress"] = rng.normal(size=6) * 0.01
+        atoms.calc = SinglePointCalculator(atoms, **{**results, **changes})
+        atoms.info["trajectory"] = f"run{number // 2}"
+        frames.append(atoms)
+    ase.io.write(path, frames, format="extxyz")
+    return path
+
+
+def test_frames_of_a_build_are_what_its_potential_gives(built):
+    frames = frames_of_relaxations(built)
+    [folder] = built.glob("structures_*")
+    kept = dict(read_frames(folder))
+    assert len(frames) == sum(len(one.energies) for one in kept.values())
+    assert len(set(frames.structures)) == STRUCTURES
+    assert frames.elements == ("Li", "O", "Cl")
+    energies, forces = load_potential(**POTENTIAL).evaluate(frames.atoms)
+    np.testing.assert_allclose(frames.energies, energies, atol=2e-4)  # positions are kept as float32
+    np.testing.assert_allclose(np.concatenate(frames.forces), np.concatenate(forces), atol=2e-3)
+
+
+def test_frames_of_one_structure_stay_together(built):
+    frames = frames_of_relaxations(built)
+    for seed in range(5):
+        sets = split(frames, 0.2, 0.3, seed)
+        assert [len(sets[name]) for name in ("training", "validation", "test")] == [3, 1, 2]
+        assert sorted(name for names in sets.values() for name in names) == sorted(set(frames.structures))
+        assert sum(len(frames.of(names)) for names in sets.values()) == len(frames)
+    assert split(frames, 0.2, 0.3, 0) == split(frames, 0.2, 0.3, 0) != split(frames, 0.2, 0.3, 1)
+    for shares in ((0.5, 0.5), (0.0, 0.1), (0.1, -0.1)):
+        with pytest.raises(CryinGANError, match="shares above 0"):
+            split(frames, *shares, 0)
+
+
+def test_potential_with_its_card(built, tmp_path):
+    made = settings(built, tmp_path, trials=[[0.005, 4], [0.01, 2]], trial_epochs=1)
+    folder = train_potential.train(made)
+    metrics = json.loads((folder / "metrics.json").read_bytes())
+    potential = load_potential("m3gnet", str(folder))
+    assert potential.card.hash == metrics["hash"]
+    assert potential.card.name == "M3GNet-pair"
+    assert sum((folder / name).stat().st_size for name in ("model.pt", "state.pt")) < 2**20
+
+    frames = frames_of_relaxations(built)
+    held_out = frames.of(metrics["held_out"])
+    energies, forces = potential.evaluate(held_out.atoms)
+    errors = metrics["errors"]["test"]
+    assert errors["energy_mae"] == pytest.approx(np.abs(energies - held_out.energies).mean() / 31, rel=1e-6)
+    difference = np.concatenate(forces) - np.concatenate(held_out.forces)
+    assert errors["force_mae"] == pytest.approx(np.abs(difference).mean(), rel=1e-6)
+    # Lightning's validation during training, through matgl's own `Potential`, of the weights that were written:
+    best = metrics["training"]["best"]
+    assert metrics["errors"]["validation"]["force_mae"] == pytest.approx(best["validation/force_mae"], rel=1e-3)
+    assert metrics["errors"]["validation"]["energy_mae"] == pytest.approx(best["validation/energy_mae"], rel=1e-3)
+
+    assert [(one["learning_rate"], one["epochs"]) for one in metrics["trials"]] == [(0.005, 1), (0.01, 1)]
+    lowest = min(metrics["trials"], key=lambda one: one["best"]["validation/loss"])
+    assert [one["chosen"] for one in metrics["trials"]] == [one is lowest for one in metrics["trials"]]
+    assert metrics["training"]["learning_rate"] == lowest["learning_rate"]
+    readme = (folder / "README.md").read_text()
+    assert f"{lowest['best']['validation/loss']:.4f} (chosen)" in readme
+    assert "trials=[[0.005,4],[0.01,2]] trial_epochs=1" in readme
+    assert str(tmp_path) not in readme
+    for name in ("learning_curves.png", "parity.png"):
+        assert (folder / name).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_interrupted_training_goes_on_bit_by_bit(built, tmp_path, monkeypatch):
+    whole = train_potential.train(settings(built, tmp_path / "whole", epochs=3))
+    made = settings(built, tmp_path / "cut", epochs=3)
+    from data.interface.potential_training.training import PotentialTraining
+
+    step = PotentialTraining.training_step
+
+    def dies(self, batch, number):
+        if self.current_epoch == 2:
+            raise InterruptedRun
+        return step(self, batch, number)
+
+    monkeypatch.setattr(PotentialTraining, "training_step", dies)
+    with pytest.raises(InterruptedRun):
+        train_potential.train(made)
+    assert not made.output.exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(cryingan.m3gnet, "TOLERANCE", 1e-9)
+    cut = train_potential.train(made)
+    states = [torch.load(folder / "state.pt", weights_only=True) for folder in (whole, cut)]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    rows = [json.loads((folder / "metrics.json").read_bytes())["training"]["rows"] for folder in (whole, cut)]
+    plain = [[{k: v for k, v in row.items() if k != "seconds"} for row in one] for one in rows]
+    assert plain[0] == plain[1]
+
+
+def test_time_limit_ends_a_training_that_goes_on(built, tmp_path):
+    folder = train_potential.train(settings(built, tmp_path, minutes=1e-6))
+    first = json.loads((folder / "metrics.json").read_bytes())
+    assert len(first["training"]["rows"]) == 1
+    folder = train_potential.train(settings(built, tmp_path))
+    second = json.loads((folder / "metrics.json").read_bytes())
+    assert len(second["training"]["rows"]) == 2
+    assert second["training"]["rows"][0] == first["training"]["rows"][0]
+    with pytest.raises(CryinGANError, match="time is over before the trials are"):
+        train_potential.train(settings(built, tmp_path, trials=[[0.02, 4]], minutes=1e-6))
+
+
+def test_work_of_another_training_is_refused(built, tmp_path):
+    train_potential.train(settings(built, tmp_path, epochs=1))
+    for changes in ({"seed": 1}, {"model": {**SMALL, "units": 5}}, {"test": 0.3}):
+        with pytest.raises(CryinGANError, match=f"holds a training with other {next(iter(changes))}"):
+            train_potential.train(settings(built, tmp_path, epochs=1, **changes))
+
+
+def test_structures_that_came_later_change_nothing(built, tmp_path, capsys):
+    less = tmp_path / "less"
+    shutil.copytree(built, less)
+    last = max(less.glob("structures_*/frames/*.npz"))
+    last.rename(tmp_path / last.name)
+    first = train_potential.train(settings(less, tmp_path, epochs=1))
+    kept = json.loads((first / "metrics.json").read_bytes())["sets"]
+    (tmp_path / last.name).rename(last)
+    again = train_potential.train(settings(less, tmp_path, epochs=1))
+    assert json.loads((again / "metrics.json").read_bytes())["sets"] == kept
+    assert "1 structures came after" in capsys.readouterr().err
+
+
+def test_own_file_with_stresses_and_trajectories(tmp_path):
+    path = labelled(tmp_path / "own.extxyz")
+    frames = frames_of_file(path, "trajectory")
+    read = ase.io.read(path, ":")
+    np.testing.assert_allclose(frames.energies, [atoms.get_potential_energy() for atoms in read])
+    np.testing.assert_allclose(frames.stresses, [atoms.get_stress(voigt=False) for atoms in read])
+    assert sorted(set(frames.structures)) == [f"run{i}" for i in range(5)]
+    assert len(set(frames_of_file(path).structures)) == 10
+    made = Settings(labelled=str(path), structure_key="trajectory", folder=str(tmp_path / "mine"), **TINY)
+    folder = train_potential.train(made)
+    metrics = json.loads((folder / "metrics.json").read_bytes())
+    assert metrics["sets"]["test"] == {"structures": 1, "frames": 2}
+    assert metrics["weights"]["stress"] == 0.1
+    best = metrics["training"]["best"]
+    parts = [best[f"validation/{key}_mae"] for key in ("energy", "force", "stress")]
+    assert best["validation/loss"] == pytest.approx(parts[0] + parts[1] + 0.1 * parts[2], rel=1e-5)
+    assert "GPa" in (folder / "README.md").read_text()
+
+
+def test_energies_of_elements():
+    from data.interface.potential_training.frames import LabelledFrames
+    from data.interface.potential_training.model import energies_of_elements
+
+    def of(formulas, energies):
+        atoms = [Atoms(formula) for formula in formulas]
+        frames = LabelledFrames(atoms, np.array(energies), [], None, np.array(formulas), {})
+        return energies_of_elements(frames, frames.energies, ("H", "Li", "O", "Cl"))
+
+    several = of(["Li2O", "LiCl", "Li3OCl", "O2"], [2 * -2 - 5, -2 - 3, 3 * -2 - 5 - 3, -10])
+    np.testing.assert_allclose(several, [0, -2, -5, -3], atol=1e-9)
+    np.testing.assert_allclose(of(["Li2O", "Li2O"], [-8.0, -10.0]), [0, -3, -3, 0], atol=1e-9)
+
+
+def test_trained_further_begins_where_the_first_ended(tmp_path):
+    """Labels are a model's own, by matgl's calculator, at another level of energy: there is nothing to learn."""
+    from matgl import load_model
+    from matgl.ext.ase import PESCalculator
+
+    first = train_potential.train(
+        Settings(labelled=str(labelled(tmp_path / "a.extxyz")), folder=str(tmp_path / "a"), **{**TINY, "epochs": 1})
+    )
+    calculator = PESCalculator(load_model(str(first)), stress_unit="eV/A3", use_voigt=True)
+    frames = []
+    for atoms in ase.io.read(tmp_path / "a.extxyz", ":"):
+        results = {"energy": calculator.get_potential_energy(atoms) + 0.5 * atoms.symbols.count("O")}
+        results |= {"forces": calculator.get_forces(atoms), "stress": calculator.get_stress(atoms)}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    ase.io.write(tmp_path / "b.extxyz", frames, format="extxyz")
+    folder = train_potential.train(
+        Settings(
+            labelled=str(tmp_path / "b.extxyz"),
+            folder=str(tmp_path / "b"),
+            start=str(first),
+            learning_rate=1e-9,
+            **{**TINY, "epochs": 1},
+        )
+    )
+    best = json.loads((folder / "metrics.json").read_bytes())["training"]["best"]
+    size = max(abs(atoms.get_stress()).max() for atoms in frames) * 160.2
+    assert best["validation/stress_mae"] < 1e-3 * size
+    assert best["validation/force_mae"] < 1e-5
+    assert best["validation/energy_mae"] < 1e-5
+    assert "trained further from a" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds no structures"),
+        ("1\nno lattice\nLi 0 0 0\n", "frame 1 needs a Lattice"),
+        ('1\nLattice="4 0 0 0 4 0 0 0 4" energy=1 pbc="T T T"\nLi 0 0 0\n', "frame 1 needs .* forces:R:3"),
+        ("2\nLi 0 0\n", "frame 1: "),
+    ],
+)
+def test_file_that_cannot_be_used(tmp_path, content, message):
+    path = tmp_path / "bad.extxyz"
+    path.write_text(content)
+    with pytest.raises(CryinGANError, match=message):
+        frames_of_file(path)
+
+
+def test_labels_that_cannot_be_used(tmp_path):
+    with pytest.raises(CryinGANError, match="frame 1: energy or forces are not finite"):
+        frames_of_file(labelled(tmp_path / "nan.extxyz", n=2, energy=np.nan))
+    with pytest.raises(CryinGANError, match="frame 1 has no missing="):
+        frames_of_file(labelled(tmp_path / "key.extxyz"), "missing")
+    mixed = ase.io.read(labelled(tmp_path / "a.extxyz", n=2), ":")
+    mixed += ase.io.read(labelled(tmp_path / "b.extxyz", n=2, stress=False), ":")
+    ase.io.write(tmp_path / "mixed.extxyz", mixed, format="extxyz")
+    with pytest.raises(CryinGANError, match="frame 3 has no stress, others have"):
+        frames_of_file(tmp_path / "mixed.extxyz")
+    with pytest.raises(CryinGANError, match="2 structures are too few"):
+        split(frames_of_file(labelled(tmp_path / "few.extxyz", n=2)), 0.1, 0.1, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give either system=NAME or labelled"),
+        (["system=a", "labelled=b"], "give either system=NAME or labelled"),
+        (["labelled=b"], "labelled=... needs folder"),
+        (["system=a", "learning_rate=0"], "learning_rate must be above 0"),
+        (["system=a", "trials=[3]"], r"pairs such as \[\[0.005,4\],\[0.002,4\]\]"),
+        (["system=a", "weights={energy: 1, force: 1, stress: -1}"], "need a weight"),
+        (["system=a", "epochs=0"], "must be at least 1"),
+        (["system=a", "speed=1"], "speed"),
+    ],
+)
+def test_wrong_setting_is_named(arguments, message):
+    with pytest.raises(CryinGANError, match=message):
+        read_settings(arguments, Settings)
+
+
+def test_wrong_model_or_folder_is_named(built, tmp_path):
+    with pytest.raises(CryinGANError, match=r"model: .*width"):
+        train_potential.train(settings(built, tmp_path, model={"width": 3}))
+    with pytest.raises(CryinGANError, match="threebody_cutoff above 0 and at most cutoff"):
+        train_potential.train(settings(built, tmp_path / "b", model={"cutoff": 3.0, "threebody_cutoff": 4.0}))
+    with pytest.raises(CryinGANError, match="is not there: build the interface first"):
+        train_potential.train(settings(tmp_path / "nothing", tmp_path))
+
+
+def test_divergence_ends_in_one_line(built, tmp_path, capsys):
+    made = settings(built, tmp_path, trials=[[1e30, 4], [1e31, 4]])
+    with pytest.raises(CryinGANError, match="all trials diverged: lower the learning rates"):
+        train_potential.train(made)
+    assert "training diverged in epoch 1: lower learning_rate=1e+30" in capsys.readouterr().err
+    assert not made.output.exists()
+
+
+def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare_potentials, "FOLDER", tmp_path)
+    folder = train_potential.train(settings(built, tmp_path, test=0.4, epochs=1))
+    held_out = json.loads((folder / "metrics.json").read_bytes())["held_out"]
+    made = compare_potentials.Settings(
+        system="pair",
+        frames=str(built),
+        potential={"kind": "m3gnet", "path": str(folder)},
+        relax={"backend": "serial", "progress": False},
+    )
+    assert compare_potentials.compare(made) == folder
+    found = json.loads((folder / "comparison.json").read_bytes())
+    assert sorted(map(str, found["numbers"])) == held_out
+    assert found["reference_hash"] == load_potential(**POTENTIAL).card.hash
+    assert "Random structures relaxed with both" in (folder / "README.md").read_text()
+    assert (folder / "comparison.png").is_file()
+    again = compare_potentials.compare(made)  # goes on with what is there: nothing is relaxed twice
+    assert json.loads((again / "comparison.json").read_bytes()) == found
+    with pytest.raises(CryinGANError, match="is the potential that the structures were relaxed with"):
+        compare_potentials.compare(
+            compare_potentials.Settings("pair", str(built), dict(POTENTIAL), relax=RELAX, folder=str(tmp_path))
+        )
+
+
+def test_agreement_by_hand(built):
+    from types import SimpleNamespace
+
+    from data.interface.potential_training.comparison import agreement, relaxations
+
+    theirs = relaxations(built, None, 4)
+    assert theirs.numbers == [0, 1, 2, 3]
+    order = np.argsort(np.argsort(theirs.energies))
+    mine = theirs.energies + np.where(order == 3, -1.0, 0.01)  # the highest becomes the lowest
+    ended = SimpleNamespace(
+        energy_final=mine * 31, converged=np.array([True] * 4), steps=np.array([1, 2, 3, 4]), samples=np.arange(4)
+    )
+    middle = float(np.sort(theirs.energies)[1:3].mean())
+    found = agreement(ended, theirs, middle)
+    assert found["spearman"] == pytest.approx(1 - 6 * (9 + 3) / (4 * 15))
+    assert found["mae"] == pytest.approx((3 * 0.01 + 1) / 4)
+    assert found["mean_difference"] == pytest.approx((3 * 0.01 - 1) / 4)
+    sides = (mine <= middle) == (theirs.energies <= middle)
+    assert found["agreement"] == sides.mean() <= 0.75
+    ended.converged = np.array([True, True, True, False])
+    assert agreement(ended, theirs, middle)["agreement"] == (sides[:3].sum()) / 4
+    assert agreement(ended, theirs, None)["agreement"] is None
+
+
+def test_commands_end_in_one_line(monkeypatch):
+    arguments = [sys.executable, "-m", "data.interface.train_potential", "system=nothing"]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+    monkeypatch.setattr(sys, "argv", ["compare_potentials", "system=nothing"])
+    with pytest.raises(SystemExit, match="nothing/potential is no folder"):
+        compare_potentials.main()
