@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -17,6 +16,7 @@ from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.files import replace_file
 from cryingan.potentials import PotentialCard
 from cryingan.relaxation import REASONS, Relaxed, Settings
+from cryingan.same_structures import kind_hash, projections, same_projections
 from cryingan.trajectory import write_frames
 
 MANIFEST, ROWS, FRAMES = "relax.json", "relax.csv", "relaxed.extxyz"
@@ -84,7 +84,7 @@ class Journal:
         path = self.folder / MANIFEST
         if path.exists():
             found = json.loads(path.read_bytes())
-            other = [part for part in manifest if found.get(part) != manifest[part]]
+            other = [part for part in manifest if not _same(found.get(part), manifest[part])]
             if other:
                 raise OtherResultsError(f"{self.folder} holds relaxations with other {other[0]}: give an empty folder")
         elif (self.folder / ROWS).exists():
@@ -149,13 +149,18 @@ def _parse_all(rows: dict[int, bytes], frames: dict[int, bytes]) -> list[Relaxed
 
 
 def _manifest(crystals: Crystals, numbers: np.ndarray, card: PotentialCard, settings: Settings) -> dict:
-    content = hashlib.sha256(json.dumps([crystals.species, numbers.tolist()]).encode())
-    content.update(crystals.cell.tobytes() + crystals.fractional.tobytes())
     return {
-        "structures": content.hexdigest(),
+        "structures": {"kind": kind_hash(crystals, numbers.tolist()), "projections": projections(crystals)},
         "potential": {"name": card.name, "hash": card.hash},
         "settings": asdict(settings),
     }
+
+
+def _same(found: dict | None, wanted: dict) -> bool:
+    """Whether a part of a manifest is the wanted one; projections as far as rounding lets them."""
+    if not isinstance(found, dict) or "projections" not in wanted:
+        return found == wanted
+    return found["kind"] == wanted["kind"] and same_projections(found["projections"], wanted["projections"])
 
 
 def _whole_rows(data: bytes) -> dict[int, bytes]:

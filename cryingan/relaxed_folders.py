@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ from typing import Any
 
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError, OtherResultsError
-from cryingan.files import extxyz_frames
+from cryingan.files import extxyz_frames, read_structures
 from cryingan.journal import MANIFEST
 from cryingan.replace import lock_folder, make_folder, replace_file
+from cryingan.same_structures import same_structures
+
+log = logging.getLogger(__name__)
 
 SAMPLES, REPAIRED, RELAXED, SUMMARY = "samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "summary.json"
 SECONDS_TO_WAIT = 10.0  # for another process in the folder: one that was killed may take a moment to end
@@ -44,9 +48,17 @@ def store_samples(samples: Crystals, folder: str | Path) -> None:
 
 
 def holds(samples: Crystals, folder: str | Path) -> bool:
-    """Whether samples.extxyz of a folder has exactly these samples."""
+    """Whether samples.extxyz of a folder has these samples, apart from what rounding does to them."""
     path = Path(folder) / SAMPLES
-    return path.exists() and path.read_bytes() == b"".join(extxyz_frames(samples))
+    if not path.exists():
+        return False
+    if path.read_bytes() == b"".join(extxyz_frames(samples)):
+        return True
+    try:
+        return same_structures(read_structures(path, closest=0, not_finite=True), samples)
+    except CryinGANError as error:  # it is not ours, or no longer whole
+        log.info("%s is not used: %s", path, error)
+        return False
 
 
 def numbered(path: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import logging
 import time
@@ -20,6 +19,7 @@ from cryingan.potentials import Potential
 from cryingan.progress import reported
 from cryingan.relaxation import Relaxed, Settings
 from cryingan.replace import make_folder, replace_file
+from cryingan.same_structures import kind_hash, projections, same_projections
 from cryingan.workers import Task, in_processes, relax_here, relax_in_workers
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def training_energies(
     Raises:
         CryinGANError: the potential does not know an element, an energy is not finite, or time is up.
     """
-    path = Path(cache) / f"energies-{_crystals_hash(training)[:16]}-{potential.card.hash[:16]}.npy"
+    path = _place(Path(cache), training, potential.card.hash)
     if path.exists():
         return np.load(path, allow_pickle=False)
     with _unfinished(path.with_suffix(".csv"), deadline) as kept:
@@ -188,8 +188,11 @@ def _warn(path: str | Path, error: Exception) -> None:
     log.warning("training energies cannot be kept and are computed again next time: %s: %s", path, error)
 
 
-def _crystals_hash(crystals: Crystals) -> str:
-    digest = hashlib.sha256(" ".join(crystals.species).encode())
-    digest.update(np.ascontiguousarray(crystals.cell).tobytes())
-    digest.update(np.ascontiguousarray(crystals.fractional).tobytes())
-    return digest.hexdigest()
+def _place(cache: Path, training: Crystals, potential: str) -> Path:
+    """The file in a cache for these structures and a potential's hash, named after their projections."""
+    start, own = f"energies-{kind_hash(training)[:16]}-{potential[:16]}-", projections(training)
+    for path in (*cache.glob(f"{start}*.npy"), *cache.glob(f"{start}*.csv")):
+        numbers = [float(number) for number in path.stem.removeprefix(start).split("_")]
+        if same_projections(numbers, own):
+            return path.with_suffix(".npy")
+    return cache / f"{start}{'_'.join(f'{number:.9f}' for number in own)}.npy"
