@@ -24,10 +24,10 @@ from ase.io import read
 from ase.optimize import FIRE
 from joblib import Parallel, delayed, parallel_config
 
+from cryingan.clusters import CONNECT
 from cryingan.crystals import Crystals
 from cryingan.potentials import Potential, load_potential
 from cryingan.relax import relax
-from cryingan.workers import CONNECT
 
 NEVER = 1e-9  # eV/Angstrom, a target that no structure reaches
 RATTLE = 0.1  # Angstrom

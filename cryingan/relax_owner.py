@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from cryingan.errors import CryinGANError
 from cryingan.relax_worker import ERROR, attempt, leave_word
 from cryingan.relaxed_folders import SUMMARY, read_summary
 from cryingan.relaxed_samples import Plan, SampleRelaxer
+from cryingan.workers import DEATHS
 
-DEATHS = 3  # of the process in one folder, after which the folder is given up
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_END = 15
 
@@ -95,7 +95,7 @@ class BackgroundRelaxer:
     def _start(self) -> None:
         root = str(Path(__file__).parents[1])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        with self.log.open("ab") as log:
+        with open_log(self.log) as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cryingan.relax_worker"],
                 stdin=subprocess.PIPE,
@@ -178,6 +178,14 @@ class InlineRelaxer:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def open_log(path: Path) -> BinaryIO:
+    """A file to write at the end of; CryinGANError where that cannot be."""
+    try:
+        return path.open("ab")
+    except OSError as error:
+        raise CryinGANError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _reset(folder: Path) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from cryingan.clusters import CONNECT
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
 from cryingan.optimizers import OPTIMIZERS
 from cryingan.potentials import Potential, load_potential
 from cryingan.relaxation import Relaxed, Settings
+
+log = logging.getLogger(__name__)
+
+BACKENDS = ("serial", *CONNECT)
+DEATHS = 3  # of workers without a result in between, after which their work is given up
 
 
 @dataclass(frozen=True)
@@ -87,82 +94,50 @@ def relax_in_workers(
         Results in the order in which they end.
 
     Raises:
-        CryinGANError: the backend is not installed or not reachable, or a worker died.
+        CryinGANError: the backend is not installed or not reachable, or workers died 3 times with nothing done.
     """
-    from joblib import Parallel, delayed, parallel_config
-
     if task.spec == "{}":
         raise CryinGANError(f"backend={backend} needs a potential from load_potential: workers load it again")
+    deaths, left = 0, dict(waiting)
+    while left:
+        begun: list[int] = []
+        try:
+            with closing(_relax_until_death(task, left, begun, backend, processes, address)) as ending:
+                for relaxed in ending:
+                    deaths = 0
+                    del left[relaxed.sample]
+                    yield relaxed
+        except BrokenProcessPool as error:
+            deaths += 1
+            if deaths == DEATHS:
+                raise CryinGANError(
+                    f"a worker process died, {DEATHS} times with nothing done in between, perhaps for lack of memory: "
+                    "use fewer processes (results in output are kept)"
+                ) from error
+            log.warning("a worker process died, perhaps for lack of memory; going on with %d structures", len(left))
+            # What may have killed it comes last, the earliest begun at the very end, so that it stops few others.
+            suspects = {sample: left.pop(sample) for sample in reversed(begun) if sample in left}
+            left.update(suspects)
+
+
+def _relax_until_death(
+    task: Task, left: dict[int, np.ndarray], begun: list[int], backend: str, processes: int | None, address: str | None
+) -> Iterator[Relaxed]:
+    """The same as long as no worker dies; the samples that workers were given are added to `begun`."""
+    from joblib import Parallel, delayed, parallel_config
+
+    def works() -> Iterator[Any]:
+        for sample, fractional in list(left.items()):
+            begun.append(sample)
+            # Coordinates travel inside a tuple: Dask would scatter bare arrays and lose them with their worker.
+            yield delayed(relax_in_worker)((task, sample, fractional))
+
+    # A cluster may grow, so that it is given all; workers of this machine have one structure in hand and one next.
+    ahead = "2*n_jobs" if backend == "loky" else "all"
     with CONNECT[backend](address) as options:
         with parallel_config(**options):
-            parallel = Parallel(processes or -1, return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-        try:
-            # Coordinates travel inside a tuple: Dask would scatter bare arrays and lose them with their worker.
-            yield from parallel(delayed(relax_in_worker)((task, *structure)) for structure in waiting)
-        except BrokenProcessPool as error:
-            raise CryinGANError(
-                "a worker process died, perhaps for lack of memory: use fewer processes (results in output are kept)"
-            ) from error
-
-
-@contextmanager
-def _loky(address: str | None) -> Iterator[dict[str, Any]]:
-    yield {"backend": "loky", "inner_max_num_threads": 1}
-
-
-@contextmanager
-def _dask(address: str | None) -> Iterator[dict[str, Any]]:
-    try:
-        from dask.distributed import Client, get_client
-    except ImportError as error:
-        raise CryinGANError('backend=dask needs Dask: pip install "cryingan[cluster]"') from error
-    try:
-        connection = Client(address, set_as_default=False) if address else nullcontext(get_client())
-    except (ValueError, OSError) as error:
-        raise CryinGANError(f"no Dask scheduler at address={address}: {error or 'not reachable'}") from error
-    with connection as client:
-        yield {"backend": _dask_backend(client)}
-
-
-def _dask_backend(client: Any) -> Any:
-    """Joblib's Dask backend, made to report a task that Dask gave up: joblib 1.6 itself waits for it forever."""
-    from joblib._dask import DaskDistributedBackend
-
-    class ReportingBackend(DaskDistributedBackend):
-        def submit(self, func: Any, callback: Any = None) -> Any:
-            future = super().submit(func, callback)
-            future.add_done_callback(lambda done: done.exception() and callback(done.exception()))
-            return future
-
-        def retrieve_result_callback(self, out: Any) -> Any:
-            if isinstance(out, Exception):
-                raise BrokenProcessPool(str(out)) from out
-            return super().retrieve_result_callback(out)
-
-    return ReportingBackend(client=client)
-
-
-@contextmanager
-def _ray(address: str | None) -> Iterator[dict[str, Any]]:
-    try:
-        import ray
-        from ray.util.joblib.ray_backend import RayBackend
-    except ImportError as error:
-        raise CryinGANError('backend=ray needs Ray: pip install "ray[default]"') from error
-    try:
-        if not ray.is_initialized():
-            ray.init(address=address)
-    except (ConnectionError, ValueError) as error:
-        raise CryinGANError(f"no Ray cluster at address={address}: {error}") from error
-
-    class StreamingBackend(RayBackend):
-        supports_return_generator = True  # it can, but inherits from a backend of joblib that must not
-
-    yield {"backend": StreamingBackend()}
-
-
-CONNECT = {"loky": _loky, "dask": _dask, "ray": _ray}
-BACKENDS = ("serial", *CONNECT)
+            parallel = Parallel(processes or -1, return_as="generator_unordered", batch_size=1, pre_dispatch=ahead)
+        yield from parallel(works())
 
 
 _ONE_AT_A_TIME = threading.Lock()  # a worker may have several threads; calculators and models are not made for that

@@ -1,4 +1,5 @@
 import os
+import signal
 
 os.environ.setdefault("WANDB_MODE", "offline")
 
@@ -34,6 +35,19 @@ TINY = (
     "callbacks.structures.pictures=0",
     "~callbacks.summary",
 )
+
+
+@pytest.fixture
+def time_limit():
+    """Ends a test that hangs, as one with killed processes may: so many seconds from the call of this function on."""
+
+    def too_long(*_: object) -> None:
+        pytest.fail("the test hangs")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    yield signal.alarm
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def random_crystals(structures: int, species: tuple[str, ...], cell: np.ndarray, seed: int = 0) -> Crystals:

@@ -1,4 +1,5 @@
 import os
+import time
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -16,6 +17,19 @@ class DeadlyCalculator(Calculator):
         if DeadlyCalculator.calls > 1:
             os._exit(3)
         self.results = {"energy": 0.0, "forces": np.zeros((len(atoms), 3))}
+
+
+class PickyCalculator(Calculator):
+    """An ASE calculator that one structure kills wherever it is computed: the one whose first atom is beyond 0.5 A."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        if atoms.positions[0, 0] > 0.5:
+            os._exit(3)
+        time.sleep(0.1)  # results that end in the same moment may be lost with the other workers
+        self.results = {"energy": 1.0, "forces": np.zeros((len(atoms), 3))}
 
 
 class MoodyCalculator(Calculator):

@@ -1,0 +1,94 @@
+"""Connections of joblib: to processes of this machine that end with this one, or to a Dask or Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from cryingan.errors import CryinGANError
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+@contextmanager
+def _loky(address: str | None) -> Iterator[dict[str, Any]]:
+    yield {
+        "backend": "loky",
+        "inner_max_num_threads": 1,
+        "initializer": end_with_parent,
+        "initargs": (os.getpid(),),
+    }
+
+
+def end_with_parent(parent: int) -> None:
+    """Have this process end within a second or two of its parent, even when that is killed.
+
+    Args:
+        parent: its process number.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)  # in the middle of a structure, which may take minutes
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _dask(address: str | None) -> Iterator[dict[str, Any]]:
+    try:
+        from dask.distributed import Client, get_client
+    except ImportError as error:
+        raise CryinGANError('backend=dask needs Dask: pip install "cryingan[cluster]"') from error
+    try:
+        connection = Client(address, set_as_default=False) if address else nullcontext(get_client())
+    except (ValueError, OSError) as error:
+        raise CryinGANError(f"no Dask scheduler at address={address}: {error or 'not reachable'}") from error
+    with connection as client:
+        yield {"backend": _dask_backend(client)}
+
+
+def _dask_backend(client: Any) -> Any:
+    """Joblib's Dask backend, made to report a task that Dask gave up: joblib 1.6 itself waits for it forever."""
+    from joblib._dask import DaskDistributedBackend
+
+    class ReportingBackend(DaskDistributedBackend):
+        def submit(self, func: Any, callback: Any = None) -> Any:
+            future = super().submit(func, callback)
+            future.add_done_callback(lambda done: done.exception() and callback(done.exception()))
+            return future
+
+        def retrieve_result_callback(self, out: Any) -> Any:
+            if isinstance(out, Exception):
+                raise BrokenProcessPool(str(out)) from out
+            return super().retrieve_result_callback(out)
+
+    return ReportingBackend(client=client)
+
+
+@contextmanager
+def _ray(address: str | None) -> Iterator[dict[str, Any]]:
+    try:
+        import ray
+        from ray.util.joblib.ray_backend import RayBackend
+    except ImportError as error:
+        raise CryinGANError('backend=ray needs Ray: pip install "ray[default]"') from error
+    try:
+        if not ray.is_initialized():
+            ray.init(address=address)
+    except (ConnectionError, ValueError) as error:
+        raise CryinGANError(f"no Ray cluster at address={address}: {error}") from error
+
+    class StreamingBackend(RayBackend):
+        supports_return_generator = True  # it can, but inherits from a backend of joblib that must not
+
+    yield {"backend": StreamingBackend()}
+
+
+CONNECT = {"loky": _loky, "dask": _dask, "ray": _ray}
