@@ -71,10 +71,14 @@ def compare(settings: Settings) -> Path:
     Raises:
         CryinGANError: a potential cannot be loaded, or the build holds nothing to compare with.
     """
-    given = {**settings.potential, "path": settings.potential.get("path") or str(FOLDER / settings.stem / "potential")}
+    given = dict(settings.potential)
+    if given["kind"] == "m3gnet" and not given.get("path"):
+        given["path"] = str(FOLDER / settings.stem / "potential")
+    if settings.folder is None and not Path(given.get("path") or "").is_dir():
+        raise CryinGANError(f"give folder=FOLDER for the results, or potential.path, which is {given.get('path')}")
     potential = load_potential(**given)
     folder = Path(settings.folder or given["path"])
-    metrics = _metrics(Path(given["path"]))
+    metrics = _metrics(given.get("path"))
     built = relaxations(settings.build_folder, _held_out(metrics, settings), settings.n)
     if potential.card.hash == built.potential["hash"]:
         raise CryinGANError(f"{potential.card.name} is the potential that the structures were relaxed with")
@@ -87,16 +91,16 @@ def compare(settings: Settings) -> Path:
     found = {
         "system": settings.stem,
         "potential": {"name": potential.card.name, "hash": potential.card.hash},
-        **agreement(ended, built, _cutoff(settings.stem, built.potential)),
+        **agreement(ended, built, _cutoff(settings, built.potential)),
         "speed": _speed(potential, settings.reference, built) if settings.reference else None,
     }
     _write(found, ended, built, make_folder(folder), metrics)
     return folder
 
 
-def _metrics(folder: Path) -> dict[str, Any] | None:
+def _metrics(folder: str | None) -> dict[str, Any] | None:
     """What `train_potential` wrote beside a potential; None for any other."""
-    path = folder / "metrics.json"
+    path = Path(folder or "") / "metrics.json"
     return json.loads(path.read_bytes()) if path.is_file() else None
 
 
@@ -105,8 +109,8 @@ def _held_out(metrics: Mapping[str, Any] | None, settings: Settings) -> set[str]
     return set(metrics["held_out"]) if metrics and metrics["system"] == settings.system else None
 
 
-def _cutoff(stem: str, potential: Mapping[str, str]) -> float | None:
-    card = read_data_card(FOLDER / stem / f"{stem}.extxyz.gz")
+def _cutoff(settings: Settings, potential: Mapping[str, str]) -> float | None:
+    card = read_data_card(settings.build_folder.parent / f"{settings.stem}.extxyz.gz")
     return card.cutoff(PotentialCard(potential["name"], potential["hash"], ()))
 
 

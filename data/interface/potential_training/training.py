@@ -106,6 +106,9 @@ def fit(
     diverged = False
     try:
         trainer.fit(module, *loaders, ckpt_path=newest_checkpoint(folder / "checkpoints"), weights_only=True)
+    except SystemExit:  # Lightning's answer to Ctrl-C and to a scheduler that wants the machine back
+        print("stopped; the same command goes on after the last finished epoch", file=sys.stderr, flush=True)
+        sys.exit(143 if trainer.received_sigterm else 130)
     except DivergedError as error:
         print(f"{title}: {error}", file=sys.stderr, flush=True)
         diverged = True

@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import cryingan.m3gnet
+from cryingan.data_cards import read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.trajectory import read_frames
@@ -330,6 +331,9 @@ def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch
     found = json.loads((folder / "comparison.json").read_bytes())
     assert sorted(map(str, found["numbers"])) == held_out
     assert found["reference_hash"] == load_potential(**POTENTIAL).card.hash
+    card = read_data_card(built.parent / "pair.extxyz.gz")
+    assert found["cutoff"] == card.cutoff(load_potential(**POTENTIAL).card)
+    assert 0 <= found["agreement"] <= 1
     assert "Random structures relaxed with both" in (folder / "README.md").read_text()
     assert (folder / "comparison.png").is_file()
     again = compare_potentials.compare(made)  # goes on with what is there: nothing is relaxed twice
@@ -370,5 +374,5 @@ def test_commands_end_in_one_line(monkeypatch):
     assert ended.returncode == 1
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
     monkeypatch.setattr(sys, "argv", ["compare_potentials", "system=nothing"])
-    with pytest.raises(SystemExit, match="nothing/potential is no folder"):
+    with pytest.raises(SystemExit, match=r"potential.path, which is .*nothing/potential"):
         compare_potentials.main()
