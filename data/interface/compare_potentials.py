@@ -134,8 +134,7 @@ def _write(
     both, energies = ended.converged, ended.energy_final / len(built.starts.species)
     rank = float("nan") if found["spearman"] is None else found["spearman"]
     parity = Parity(built.energies[both], energies[both], "eV/atom", found["mae"] * 1000, "meV/atom", rank)
-    names = (found["reference"], found["potential"]["name"])
-    save_figure(parity_figure({"relaxed energy": parity}, names), folder / "comparison.png")
+    save_figure(parity_figure({"relaxed energy": parity}, ("build's", "compared")), folder / "comparison.png")
     with replace_file(folder / "comparison.json") as file:
         file.write(json.dumps(found, indent=1).encode())
     if metrics is not None:

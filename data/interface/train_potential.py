@@ -123,7 +123,7 @@ def write(settings: Settings, sets: Sets, trials: list[Trained], trained: Traine
     from cryingan.potentials import load_potential
     from data.interface.potential_training.errors import errors_of
     from data.interface.potential_training.model import write_model
-    from data.interface.potential_training.report import draw, label_name, write_readme
+    from data.interface.potential_training.report import draw, write_readme
 
     student, test = new_or_started(settings, sets), sets["test"]
     chosen = np.unique(np.linspace(0, len(test) - 1, REFERENCES).astype(int))
@@ -149,7 +149,7 @@ def write(settings: Settings, sets: Sets, trials: list[Trained], trained: Traine
         }
         with replace_file(folder / METRICS) as file:
             file.write(json.dumps(metrics, indent=1).encode())
-        draw(metrics["training"], errors["test"], label_name(metrics["labels"]), name, folder)
+        draw(metrics["training"], errors["test"], folder)
         write_readme(folder, metrics)
 
 

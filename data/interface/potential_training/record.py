@@ -13,9 +13,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-QUANTITIES = ("Energy_MAE", "Force_MAE", "Stress_MAE", "Total_Loss")
-RESULTS = ("energy_mae", "force_mae", "stress_mae", "loss")
-NO_STRESS = "stress_mae"
+QUANTITIES = {"energy_mae": "Energy_MAE", "force_mae": "Force_MAE", "stress_mae": "Stress_MAE"}  # ours, matgl's
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,12 @@ class Record(Callback):
     """Keeps the errors of every epoch and the best weights, which a checkpoint holds, too.
 
     Args:
-        stress: whether there are stresses.
+        weights: of the errors of energies, forces and stresses in the loss; without stresses the last is 0.
         title: what is trained, for the lines on stderr.
     """
 
-    def __init__(self, stress: bool, title: str) -> None:
-        self.stress, self.title = stress, title
+    def __init__(self, weights: tuple[float, float, float], title: str) -> None:
+        self.weights, self.title = weights, title
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, torch.Tensor] = {}
 
@@ -87,9 +85,11 @@ class Record(Callback):
         seconds = time.monotonic() - self.started
         row = {"epoch": len(self.rows) + 1, "seconds": seconds, "learning_rate": self.rate}
         for prefix, name in (("train", "training"), ("val", "validation")):
-            for quantity, result in zip(QUANTITIES, RESULTS, strict=True):
-                if self.stress or result != NO_STRESS:
-                    row[f"{name}/{result}"] = float(trainer.callback_metrics[f"{prefix}_{quantity}"])
+            row[f"{name}/loss"] = 0.0  # with all weights in full, unlike the one that is minimised at first
+            for (quantity, logged), weight in zip(QUANTITIES.items(), self.weights, strict=True):
+                if weight > 0 or quantity != "stress_mae":
+                    row[f"{name}/{quantity}"] = float(trainer.callback_metrics[f"{prefix}_{logged}"])
+                    row[f"{name}/loss"] += weight * row[f"{name}/{quantity}"]
         self.rows.append(row)
         if row["validation/loss"] == min(one["validation/loss"] for one in self.rows):
             self.best = {key: value.detach().cpu().clone() for key, value in pl_module.model.state_dict().items()}

@@ -21,14 +21,12 @@ CURVES = {
 }
 
 
-def draw(training: Mapping[str, Any], errors: Errors, labels: str, name: str, folder: Path) -> None:
+def draw(training: Mapping[str, Any], errors: Errors, folder: Path) -> None:
     """Write learning_curves.png (as the paper's Fig. S27) and parity.png.
 
     Args:
         training: in plain values, as metrics.json has it.
         errors: of the test set.
-        labels: what the labels are called.
-        name: of the potential.
         folder: where.
     """
     rows = training["rows"]
@@ -41,7 +39,7 @@ def draw(training: Mapping[str, Any], errors: Errors, labels: str, name: str, fo
                 for which in ("training", "validation")
             }
     save_figure(parameter_figure(panels, "epoch", log_y=True), folder / "learning_curves.png")
-    save_figure(parity_figure(errors.panels(), (labels, name)), folder / "parity.png")
+    save_figure(parity_figure(errors.panels(), ("label:", "predicted")), folder / "parity.png")
 
 
 def write_readme(folder: Path, metrics: Mapping[str, Any], comparison: Mapping[str, Any] | None = None) -> None:

@@ -101,7 +101,7 @@ def fit(
         GraphLoader(graphs[name], student.model.threebody_cutoff, schedule.batch_size, schedule.seed, shuffle)
         for name, shuffle in (("training", True), ("validation", False))
     ]
-    record = Record(stress > 0, title)
+    record = Record(schedule.weights, title)
     trainer = _trainer(schedule.epochs, folder, device, time_limit, record)
     diverged = False
     try:
