@@ -23,7 +23,8 @@ class KeepBest(Checkpoint):
 
     The value may become known long after the weights: until then the epoch's checkpoint waits as
     `checkpoints/candidates/epoch_<done>.ckpt`; it is dropped when its evaluation is given up, or when a later epoch has
-    its value, since values come in order. Of equal epochs the first is kept. Logs nothing.
+    its value, since values come in order. Of equal epochs the last is kept: as long as no sample is low in energy, the
+    one that has trained longer. Logs nothing; says at the end which epoch it is.
 
     Args:
         key: what is compared; fractions of relaxed samples tell quality, the Wasserstein distance does not.
@@ -61,6 +62,8 @@ class KeepBest(Checkpoint):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare those that training waited for."""
         self._compare(trainer)
+        if trainer.is_global_zero:
+            self._tell(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The same for a run whose training was over already."""
@@ -88,7 +91,7 @@ class KeepBest(Checkpoint):
             return
         for path in sorted(_candidates(trainer).glob("*.ckpt"), key=_epoch):
             value = self.metrics.value(_epoch(path), self.key)
-            if value is not None and self.sign * value > self.best:
+            if value is not None and self.sign * value >= self.best:
                 self.best = self.sign * value
                 path.replace(path.parents[1] / "best.ckpt")
             elif value is not None or self._never_comes(_epoch(path)):
@@ -99,8 +102,18 @@ class KeepBest(Checkpoint):
         of_relaxation = self.key.startswith("relax/")
         if of_relaxation and self.relax.gave_up(epoch):
             return True
-        name = LOGGED if of_relaxation else self.key  # no energy is logged when nothing converged
-        return any(later >= epoch and self.metrics.value(later, name) is not None for later in self.metrics.rows)
+        return self._logged(LOGGED if of_relaxation else self.key, epoch)  # no energy is logged when nothing converged
+
+    def _logged(self, key: str, first: int = 0) -> bool:
+        return any(epoch >= first and self.metrics.value(epoch, key) is not None for epoch in self.metrics.rows)
+
+    def _tell(self, trainer: Trainer) -> None:
+        best = _candidates(trainer).parent / "best.ckpt"
+        if best.exists() and math.isfinite(self.best):
+            done = read_checkpoint(best)["epoch"] + 1
+            print(f"best: {self.key} = {self.sign * self.best:g} after {done} epochs, {best}", flush=True)
+        elif not self._logged(self.key):
+            print(f"no best.ckpt: {self.key} has not been logged; metrics.csv has the keys that are", flush=True)
 
 
 def _candidates(trainer: Trainer) -> Path:

@@ -27,7 +27,7 @@ def upload(run: Any, folder: Path, epoch: int) -> None:
 
     caption = f"after {epoch + 1} epochs"
     media = {"relax/energies": wandb.Image(str(folder / FIGURE), caption=caption), "relax/samples": _table(folder)}
-    pictures = sorted((folder / PICTURES).glob("*.png"))[:SHOWN]
+    pictures = _of_one_size(sorted((folder / PICTURES).glob("*.png")))[:SHOWN]
     if pictures:
         media["relax/structures"] = [wandb.Image(str(path), caption=caption) for path in pictures]
     for state in ("before", "after"):
@@ -39,6 +39,17 @@ def upload(run: Any, folder: Path, epoch: int) -> None:
         copy = make_folder(Path(run.dir) / "relaxed" / folder.name) / RELAXED
         shutil.copyfile(folder / RELAXED, copy)
         run.save(str(copy), base_path=run.dir, policy="now")
+
+
+def _of_one_size(pictures: list[Path]) -> list[Path]:
+    """The largest pictures, before and after; W&B shows a list only of one size."""
+    from PIL import Image
+
+    sizes = {}
+    for path in pictures:
+        with Image.open(path) as picture:
+            sizes[path] = picture.size
+    return [path for path, size in sizes.items() if size == max(sizes.values())]
 
 
 def _table(folder: Path) -> Any:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,10 @@ def read_data_card(data_path: str | Path, card: str | Path | None = None) -> Dat
     if card is None and not path.exists():
         return DataCard()
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text()) or {}
+        known = [field.name for field in fields(DataCard)]
+        if unknown := sorted(set(content) - set(known)):
+            raise CryinGANError(f"unknown key {unknown[0]!r}; the keys are {', '.join(known)}")
         return DataCard(**{**content, "cutoffs": tuple(content.get("cutoffs") or ())})
     except (OSError, TypeError, AttributeError, ValueError, yaml.YAMLError, CryinGANError) as error:
         raise CryinGANError(f"{path}: {' '.join(str(error).split())}") from error

@@ -26,6 +26,8 @@ def local_folder(path: str | None) -> Path:
         raise CryinGANError("potential m3gnet needs a path: a local folder, or the name of a model on the hub")
     if Path(path).is_dir():
         return Path(path)
+    if path.startswith(("/", ".", "~")):
+        raise CryinGANError(f"the folder {path} of potential m3gnet does not exist")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 

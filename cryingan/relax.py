@@ -101,6 +101,7 @@ def relax(
         CryinGANError: unknown settings, backend not installed or not reachable, a worker that died, or an output folder
             that belongs to another input, potential or settings.
     """
+    require_time(time_budget)
     deadline = np.inf if time_budget is None else time.time() + time_budget
     settings = _checked(settings)
     samples = np.arange(len(crystals)) if numbers is None else np.asarray(numbers, dtype=int)
@@ -125,6 +126,12 @@ def relax(
             else:
                 ended.append(relaxed)
     return _results(journal.finish() if journal else sorted(ended), crystals, potential.card)
+
+
+def require_time(time_budget: float | None) -> None:
+    """Refuse a time budget that is not positive; CryinGANError."""
+    if time_budget is not None and not time_budget > 0:
+        raise CryinGANError(f"time_budget={time_budget}: it must be positive, in seconds")
 
 
 def _checked(settings: dict[str, Any]) -> Settings:

@@ -22,7 +22,7 @@ def test_the_best_epoch_is_kept_however_late_its_value_comes(tiny, tmp_path):
     waiting = {"candidates/epoch_000002.ckpt": 1, "candidates/epoch_000003.ckpt": 2}
     assert epochs(folder) == {"best.ckpt": 0, "last.ckpt": 2, "epoch_000003.ckpt": 2, **waiting}
     train(tiny(*SETTINGS, "trainer.max_epochs=6"))
-    assert epochs(folder)["best.ckpt"] == 1
+    assert epochs(folder)["best.ckpt"] == 3  # as good as epoch 1, and trained longer
     assert {name for name in epochs(folder) if "candidates" in name} == {
         "candidates/epoch_000005.ckpt",
         "candidates/epoch_000006.ckpt",
@@ -35,16 +35,16 @@ def test_a_resumed_run_remembers_how_good_the_best_is(tiny, tmp_path, epoch):
     with pytest.raises(InterruptedRun):
         train(tiny(*SETTINGS, stop, "trainer.max_epochs=6"))
     train(tiny(*SETTINGS, "trainer.max_epochs=6"))
-    assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 1
+    assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 3
 
 
 def test_the_lowest_value_is_best_where_that_is_meant(tiny, tmp_path):
     best = BEST.replace("mode: max", "mode: min")
     late = LATE.replace("0.1, 0.5, 0.3", "0.3, 0.1, 0.1").replace("delay: 2", "delay: 0")
     train(tiny(f"+callbacks.late={late}", f"+callbacks.best={best}", "trainer.max_epochs=4"))
-    assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 1
+    assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 2
     train(tiny(f"+callbacks.late={late}", f"+callbacks.best={best}", "trainer.max_epochs=6"))
-    assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 1
+    assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 2
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,11 @@ def test_a_candidate_older_than_a_known_value_is_dropped(tiny, tmp_path):
     train(tiny(*settings, "callbacks.quality.every_n_epochs=3", "trainer.max_epochs=3"))
     assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 2
     assert not list((tmp_path / "run/checkpoints/candidates").glob("*"))
+
+
+def test_a_run_says_what_its_best_is_and_when_there_is_none(tiny, tmp_path, capsys):
+    best = "+callbacks.best={{_target_: callbacks.best.KeepBest, key: {}, mode: min, every_n_epochs: 1}}"
+    train(tiny(best.format("samples/close_pairs"), "trainer.max_epochs=2"))
+    assert "best: samples/close_pairs = " in capsys.readouterr().out
+    train(tiny(best.format("samples/close_pair"), "trainer.max_epochs=2", f"run_dir={tmp_path / 'other'}"))
+    assert "no best.ckpt: samples/close_pair has not been logged" in capsys.readouterr().out
