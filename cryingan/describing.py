@@ -28,6 +28,7 @@ def describe_all(
 ) -> list[Described]:
     """Descriptors of all structures, in their order; one that fails touches no other.
 
+    A failure that is not of the structure, such as an error within a library, is not kept: the next call tries again.
     The first few seconds are spent in this process; what then is left is spread over others, with one thread each.
 
     Args:
@@ -39,6 +40,7 @@ def describe_all(
 
     Raises:
         CryinGANError: a worker process died, or `kept` cannot be written.
+        MemoryError, OSError: of the computer, not of a structure.
     """
     done = dict(kept.known) if kept else {}
     waiting = []
@@ -49,7 +51,7 @@ def describe_all(
             waiting.append(frame)
     with closing(_ending(waiting, describe, processes)) as ending:
         for described in reported(ending, len(waiting), "describing", "described") if progress else ending:
-            if kept:
+            if kept and described.lasting:
                 kept.append(described)
             done[described.number] = described
     return [done[number] for number in sorted(done)]
@@ -80,6 +82,8 @@ def _describe(describe: Callable[[Atoms], Arrays], frame: Frame) -> Described:
         return Described(frame.number, frame.composition, describe(frame.atoms))
     except CryinGANError as error:
         return Described(frame.number, frame.composition, {}, str(error))
+    except (MemoryError, OSError):  # nothing that the structure can be blamed for
+        raise
     except Exception as error:  # whatever a library makes of a strange structure, the others go on
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        return Described(frame.number, frame.composition, {}, reason)
+        return Described(frame.number, frame.composition, {}, reason, lasting=False)

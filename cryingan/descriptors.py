@@ -34,12 +34,14 @@ class Described:
         composition: atoms per species, sorted by symbol.
         arrays: its descriptors; none where it failed.
         reason: why it failed; empty otherwise.
+        lasting: whether another attempt would give the same; what may not is not kept.
     """
 
     number: int
     composition: Mapping[str, int]
     arrays: Arrays
     reason: str = ""
+    lasting: bool = True
 
 
 class DescriptorFile:

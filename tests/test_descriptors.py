@@ -1,5 +1,7 @@
 """Descriptors survive kills and do not depend on who computes them in which order."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -29,6 +31,12 @@ def squares(atoms):
     return {"square": np.array([x**2, -x]), "whole": np.array(int(x)), "name": np.array("x" * int(x))}
 
 
+def fails_at_four(error, atoms):
+    if atoms.positions[0, 0] == 4:
+        raise error("for now")
+    return squares(atoms)
+
+
 def check(described):
     assert [one.number for one in described] == list(range(1, 9))
     reasons = {one.number: one.reason for one in described if one.reason}
@@ -50,11 +58,25 @@ def test_serial_and_parallel_are_equal(monkeypatch, processes):
 def test_what_is_kept_is_not_computed_again(tmp_path):
     path = tmp_path / "descriptors.bin"
     check(describe_all(FRAMES, squares, DescriptorFile(path, KEY), 1, False))
+    calls = []
 
-    def never(atoms):
-        raise AssertionError
+    def counted(atoms):
+        calls.append(int(atoms.positions[0, 0]))
+        return squares(atoms)
 
-    check(describe_all(FRAMES[::-1], never, DescriptorFile(path, KEY), 1, False))
+    check(describe_all(FRAMES[::-1], counted, DescriptorFile(path, KEY), 1, False))
+    assert calls == [6]  # its failure was a library's
+
+
+@pytest.mark.parametrize("error", [MemoryError, OSError])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_failure_of_the_computer_is_no_failure_of_a_structure(tmp_path, monkeypatch, error, processes):
+    monkeypatch.setattr(describing, "SECONDS_ALONE", 0.0)
+    path = tmp_path / "descriptors.bin"
+    with pytest.raises(error):
+        describe_all(FRAMES, partial(fails_at_four, error), DescriptorFile(path, KEY), processes, False)
+    assert 4 not in DescriptorFile(path, KEY).known
+    check(describe_all(FRAMES, squares, DescriptorFile(path, KEY), 1, False))
 
 
 def test_a_file_torn_anywhere_is_gone_on_with(tmp_path):
@@ -85,7 +107,7 @@ def test_a_damaged_record_is_not_believed(tmp_path):
         content[place] ^= 255
         path.write_bytes(content)
         kept = DescriptorFile(path, KEY)
-        assert len(kept.known) < 7
+        assert len(kept.known) < 6
         check(describe_all(FRAMES, squares, kept, 1, False))
 
 
@@ -94,7 +116,7 @@ def test_other_descriptors_are_refused_but_replaced_in_a_cache(tmp_path):
     describe_all(FRAMES, squares, DescriptorFile(path, KEY), 1, False)
     with pytest.raises(OtherResultsError, match="other settings"):
         DescriptorFile(path, {**KEY, "settings": {"a": 2}})
-    assert len(DescriptorFile(path, KEY).known) == 7
+    assert len(DescriptorFile(path, KEY).known) == 6
     assert DescriptorFile(path, {**KEY, "settings": {"a": 2}}, cache=True).known == {}
     path.write_bytes(b"something else altogether")
     with pytest.raises(OtherResultsError):
