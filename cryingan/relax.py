@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from cryingan.optimizers import OPTIMIZERS, Fire
 from cryingan.potentials import Potential, PotentialCard
 from cryingan.progress import reported
 from cryingan.relaxation import Relaxed, Settings
+from cryingan.relaxed_folders import locked
+from cryingan.replace import holds_lock, make_folder
 from cryingan.workers import Task, in_processes, relax_here, relax_in_workers
 
 
@@ -98,8 +100,9 @@ def relax(
         One entry per structure, sorted by sample number.
 
     Raises:
-        CryinGANError: unknown settings, backend not installed or not reachable, a worker that died, or an output folder
-            that belongs to another input, potential or settings.
+        CryinGANError: unknown settings, backend not installed or not reachable, workers that died 3 times with nothing
+            done in between, or an output folder where another process works or that belongs to another input, potential
+            or settings.
     """
     require_time(time_budget)
     deadline = np.inf if time_budget is None else time.time() + time_budget
@@ -109,23 +112,33 @@ def relax(
         raise CryinGANError(f"numbers: {len(crystals)} structures need as many different sample numbers")
     elsewhere = in_processes(potential, backend, processes)
 
-    journal = Journal(output, crystals, samples, potential.card, settings) if output is not None else None
-    finished = journal.finished if journal else set()
-    waiting = [(int(sample), crystals.fractional[i]) for i, sample in enumerate(samples) if sample not in finished]
-    task = Task(json.dumps(potential.spec), crystals.cell, crystals.species, settings, deadline)
-    if elsewhere:
-        ending = relax_in_workers(task, waiting, backend, processes, address)
-    else:
-        ending = relax_here(task, waiting, potential)
+    with _journal(output, crystals, samples, potential.card, settings) as journal:
+        finished = journal.finished if journal else set()
+        waiting = [(int(sample), crystals.fractional[i]) for i, sample in enumerate(samples) if sample not in finished]
+        task = Task(json.dumps(potential.spec), crystals.cell, crystals.species, settings, deadline)
+        if elsewhere:
+            ending = relax_in_workers(task, waiting, backend, processes, address)
+        else:
+            ending = relax_here(task, waiting, potential)
 
-    ended = []
-    with closing(ending):
-        for relaxed in reported(ending, len(waiting), "relaxing", "relaxed") if progress else ending:
-            if journal:
-                journal.append(relaxed)
-            else:
-                ended.append(relaxed)
-    return _results(journal.finish() if journal else sorted(ended), crystals, potential.card)
+        ended = []
+        with closing(ending):
+            for relaxed in reported(ending, len(waiting), "relaxing", "relaxed") if progress else ending:
+                if journal:
+                    journal.append(relaxed)
+                else:
+                    ended.append(relaxed)
+        return _results(journal.finish() if journal else sorted(ended), crystals, potential.card)
+
+
+@contextmanager
+def _journal(output: str | Path | None, *contents: Any) -> Iterator[Journal | None]:
+    """The journal of a folder, where no other process works meanwhile; a caller may have locked it already."""
+    if output is None:
+        yield None
+        return
+    with locked(make_folder(output), wanted=not holds_lock(output)):
+        yield Journal(output, *contents)
 
 
 def require_time(time_budget: float | None) -> None:

@@ -86,8 +86,8 @@ def set_results_aside(folder: Path) -> Path:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes of this machine out of a folder for the length of a block.
+def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
+    """Keep other processes of this machine out of a folder for the length of a block; not `wanted`, do nothing.
 
     Raises:
         CryinGANError: another process has been at work there for the last 10 s.
@@ -96,7 +96,7 @@ def locked(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(lock_folder(folder))
+                stack.enter_context(lock_folder(folder, wanted))
                 break
             except CryinGANError:
                 if time.monotonic() > end:

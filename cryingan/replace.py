@@ -7,12 +7,15 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from cryingan.errors import CryinGANError
+
+_HELD = threading.local()  # the folders that each thread has locked
 
 
 @contextmanager
@@ -118,17 +121,29 @@ def lock_folder(folder: str | Path, wanted: bool = True) -> Iterator[None]:
         wanted: False does nothing.
 
     Raises:
-        CryinGANError: another process is at work there.
+        CryinGANError: another process is at work there, or it cannot be locked.
     """
     if not wanted:
         yield
         return
-    try:
-        with (Path(folder) / ".lock").open("wb") as file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context((Path(folder) / ".lock").open("wb"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise CryinGANError(f"another process is at work in {folder}; wait for it or choose another folder") from error
+        except BlockingIOError as error:
+            message = f"another process is at work in {folder}; wait for it or choose another folder"
+            raise CryinGANError(message) from error
+        except OSError as error:
+            raise CryinGANError(f"{folder} cannot be locked: {error.strerror or error}") from error
+        held = _HELD.__dict__.setdefault("folders", set())
+        held.add(place := Path(folder).resolve())
+        stack.callback(held.discard, place)
+        yield
+
+
+def holds_lock(folder: str | Path) -> bool:
+    """Whether this thread is inside `lock_folder` of a folder."""
+    return Path(folder).resolve() in _HELD.__dict__.get("folders", ())
 
 
 def make_folder(path: str | Path) -> Path:

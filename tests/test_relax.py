@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from cryingan.optimizers import OPTIMIZERS, Fire
 from cryingan.potentials import load_potential
 from cryingan.relax import relax
 from cryingan.relaxation import Settings
+from cryingan.replace import lock_folder
 from cryingan.schema import RelaxKeys
 
 SAME_STEP = 1e-10  # Angstrom or eV, float64
@@ -352,6 +354,32 @@ def test_ten_kills_lose_nothing_and_relax_nothing_twice(pair, tmp_path, monkeypa
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
+def test_two_calls_at_once_relax_nothing_twice(pair, tmp_path, monkeypatch, time_limit):
+    time_limit(60)
+    appended, append = [], Journal.append
+    monkeypatch.setattr(
+        Journal, "append", lambda self, relaxed: appended.append(relaxed.sample) or append(self, relaxed)
+    )
+    expected = here(rattled(20), pair)
+    with ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(here, rattled(20), load_potential("pair"), output=tmp_path) for _ in range(2)]
+        for call in calls:
+            assert_same(expected, call.result())
+    assert sorted(appended) == list(range(20))
+
+
+def test_a_folder_at_work_is_refused_but_not_to_its_owner(pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("cryingan.relaxed_folders.SECONDS_TO_WAIT", 0.3)
+    with lock_folder(tmp_path), ThreadPoolExecutor(1) as threads:
+        with pytest.raises(CryinGANError, match=f"another process is at work in {tmp_path}"):
+            threads.submit(here, rattled(1), pair, output=tmp_path).result()
+        assert not (tmp_path / "relax.csv").exists()
+        assert here(rattled(1), pair, output=tmp_path).converged.all()
+        with pytest.raises(CryinGANError, match="another process"):  # its own lock is kept
+            threads.submit(here, rattled(1), pair, output=tmp_path).result()
+    assert here(rattled(1), pair, output=tmp_path).converged.all()
+
+
 @pytest.mark.parametrize("cut", [1, 40, 0])
 @pytest.mark.parametrize("name", ["relax.csv", "relaxed.extxyz"])
 def test_torn_end_is_dropped(pair, tmp_path, name, cut):
@@ -375,7 +403,7 @@ def test_keyboard_interrupt_keeps_results_and_time_is_no_end(pair, tmp_path):
         here(crystals, Spoilt(interrupt, atoms_per_batch=8), output=tmp_path)
     done = (tmp_path / "relax.csv").read_text().splitlines()[1:]
     assert 1 <= len(done) < 8
-    late = here(crystals, pair, output=tmp_path, time_budget=0)
+    late = here(crystals, pair, output=tmp_path, time_budget=1e-9)
     assert late.reason.tolist().count("time") == 8 - len(done)
     assert_same(here(crystals, pair), here(crystals, pair, output=tmp_path))
 
@@ -560,7 +588,7 @@ def test_unreachable_dask_scheduler_is_named(pair):
         ({"max_steps": -1}, "must be positive"),
         ({"numbers": [1, 1]}, "different sample numbers"),
         ({"numbers": [1]}, "different sample numbers"),
-        ({"output": __file__}, "cannot hold results"),
+        ({"output": __file__}, "cannot be made"),
     ],
 )
 def test_wrong_arguments_end_in_one_line(pair, arguments, message):
@@ -614,8 +642,6 @@ def test_configs_are_arguments_of_relax(pair, path):
 
 def test_threads_of_a_worker_do_not_share_a_calculator():
     """Dask's workers have several threads by default; ASE's calculators keep the structure that they compute."""
-    from concurrent.futures import ThreadPoolExecutor
-
     rng = np.random.default_rng(0)
     copper = bulk("Cu", cubic=True).repeat(2)
     fractional = copper.get_scaled_positions() + rng.normal(0, 0.01, (8, len(copper), 3))
