@@ -122,12 +122,21 @@ def _comparable(frames: list[Frame], reference: Reference, name: str) -> list[Fr
 
 
 def _origin(structures: Source, frames: Sequence[Frame], original: int | None) -> Origin:
-    """Where the structures come from, with the number that were generated."""
-    origin = Origin()
-    if isinstance(structures, str | Path):
-        samples = {int(frame.info["sample"]) for frame in frames if "sample" in frame.info}
-        origin = origin_of(Path(structures), samples)
-    generated = original if original is not None else origin.generated or len(frames)
-    if generated < len(frames):
-        raise CryinGANError(f"original={generated}: at least the {len(frames)} structures in the file were generated")
-    return replace(origin, generated=generated)
+    """Where the structures come from, with the number that were generated.
+
+    Raises:
+        CryinGANError: more are known than were generated, or two are the same sample.
+    """
+    places: dict[int, int] = {}
+    for frame in frames:
+        if frame.sample is not None and places.setdefault(frame.sample, frame.number) != frame.number:
+            raise CryinGANError(
+                f"{_name(structures)}: structures {places[frame.sample]} and {frame.number} both have "
+                f"sample={frame.sample}; give the structures of one run, or take the numbers out"
+            )
+    origin = origin_of(Path(structures), set(places)) if isinstance(structures, str | Path) else Origin()
+    known = max(origin.generated or 0, len(frames) + len(origin.lost))
+    if original is not None and original < known:
+        beside = "" if known == len(frames) else ", as the files beside them tell"
+        raise CryinGANError(f"original={original}: at least {known} structures were generated{beside}")
+    return replace(origin, generated=known if original is None else original)

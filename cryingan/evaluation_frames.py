@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,13 @@ class Frame:
         """Atoms per species, sorted by symbol; none where there are no atoms."""
         symbols = self.atoms.get_chemical_symbols() if self.atoms is not None else ()
         return dict(sorted(Counter(symbols).items()))
+
+    @property
+    def sample(self) -> int | None:
+        """Its number in sampling, from 0; None where there is none, or other programs mean something else by it."""
+        sample = self.info.get("sample")
+        whole = isinstance(sample, Integral) and not isinstance(sample, bool)
+        return int(sample) if whole and sample >= 0 else None
 
 
 def formula(composition: Mapping[str, int]) -> str:
@@ -111,7 +119,9 @@ def read_frames(source: str | Path | Sequence[Atoms]) -> Iterator[Frame]:
         try:
             for atoms, broken, info in _read(file):
                 number += 1
-                yield _frame(number, name, atoms, info) if atoms is not None else Frame(number, name, None, broken)
+                yield (
+                    _frame(number, name, atoms, info) if atoms is not None else Frame(number, name, None, broken, info)
+                )
         except CryinGANError as error:
             if not path.is_dir():
                 raise
@@ -138,17 +148,17 @@ def _read(path: Path) -> Iterator[tuple[Atoms | None, str, Mapping[str, Any]]]:
             try:
                 atoms = parse_extxyz(frame.lines, whole_comment(frame), frame.where, frame.line_number + 1)
             except CryinGANError as error:
-                yield None, _without_place(str(error), frame.where), {}
+                yield None, _without_place(str(error), frame.where), _info(frame.lines)
             else:
-                yield atoms, "", _info(frame.lines[0])
+                yield atoms, "", _info(frame.lines)
 
 
-def _info(comment: str) -> dict[str, Any]:
-    """The keys of an extended XYZ comment."""
+def _info(lines: Sequence[str]) -> dict[str, Any]:
+    """The keys of an extended XYZ comment, the first of the lines."""
     from ase.io.extxyz import key_val_str_to_dict
 
     with suppress(Exception):  # whatever else stands there
-        return key_val_str_to_dict(comment)
+        return key_val_str_to_dict(lines[0])
     return {}
 
 

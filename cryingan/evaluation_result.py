@@ -99,10 +99,12 @@ def _rows(
     place = {number: at for at, number in enumerate(one.number for one in described if not one.reason)}
     rows = []
     for frame, one in zip(frames, described, strict=True):
-        sample = frame.info.get("sample", frame.number - 1 if origin.in_order else frame.name)
+        sample = frame.sample
+        if sample is None:
+            sample = frame.number - 1 if origin.in_order else frame.name
         row = {"number": frame.number, "sample": sample, "accepted": not one.reason, "reason": one.reason}
         row["formula"] = formula(frame.composition)
-        row |= origin.energies.get(int(sample), {}) if "sample" in frame.info else {}
+        row |= origin.energies.get(frame.sample, {})
         if not one.reason:
             row |= {name: column[place[frame.number]] for name, column in scores.columns.items()}
         rows.append(row)

@@ -319,6 +319,8 @@ def test_relaxed_samples_bring_their_number_reasons_and_energies(tmp_path, undra
     result = evaluate(tmp_path / "relaxed.extxyz", silicon(2, 0.1, 1), "silicon", output=tmp_path / "out", **QUIET)
     assert result.counts == {"original": 4, "read": 3, "accepted": 2, "failed": 2}
     assert result.failures == {"not relaxed: max_steps": 1, "not repaired": 1}
+    with pytest.raises(CryinGANError, match="original=3: at least 4"):
+        evaluate(tmp_path / "relaxed.extxyz", silicon(2, 0.1, 1), "silicon", original=3, **QUIET)
     rows = table(tmp_path / "out/structures.csv")
     assert [row["sample"] for row in rows] == ["0", "2", "3", "1"]
     assert rows[2]["energy"] == "0.25"
@@ -333,12 +335,35 @@ def test_relaxed_samples_bring_their_number_reasons_and_energies(tmp_path, undra
     assert histogram[-1, 2] == 50
 
 
+def test_sample_numbers_of_other_programs_are_none_of_ours(tmp_path, undrawn):
+    structures = alloy(4)
+    for atoms, sample in zip(structures, ("a1", 1.5, np.array([1, 2, 3]), 2), strict=True):
+        atoms.info["sample"] = sample
+    path = saved(structures, tmp_path / "others.extxyz")
+    result = evaluate(path, alloy(2, 1), "alloy", output=tmp_path / "out", **QUIET)
+    assert [row["sample"] for row in result.rows] == ["", "", "", 2]
+    assert result.counts["accepted"] == 4
+
+
+def test_one_sample_cannot_be_two_structures(tmp_path):
+    structures = alloy(3)
+    for atoms, sample in zip(structures, (7, 2, 7), strict=True):
+        atoms.info["sample"] = sample
+    for source in (structures, saved(structures, tmp_path / "twice.extxyz")):
+        with pytest.raises(CryinGANError, match="structures 1 and 3 both have sample=7"):
+            evaluate(source, alloy(2, 1), "alloy", **QUIET)
+
+
 def test_samples_know_how_many_were_generated(tmp_path):
     saved(alloy(3), tmp_path / "samples.extxyz")
     (tmp_path / "manifest.json").write_text(json.dumps({"structures": "samples.extxyz", "n": 5}))
     result = evaluate(tmp_path / "samples.extxyz", alloy(2, 1), "alloy", **QUIET)
     assert result.counts["original"] == 5
     assert [row["sample"] for row in result.rows] == [0, 1, 2]
+    with pytest.raises(CryinGANError, match="original=4: at least 5"):
+        evaluate(tmp_path / "samples.extxyz", alloy(2, 1), "alloy", original=4, **QUIET)
+    more = evaluate(tmp_path / "samples.extxyz", alloy(2, 1), "alloy", original=9, **QUIET)
+    assert more.failures == {"not in the file": 6}
     saved(alloy(3), tmp_path / "others.extxyz")
     assert evaluate(tmp_path / "others.extxyz", alloy(2, 1), "alloy", **QUIET).counts["original"] == 3
     (tmp_path / "manifest.json").write_text("{")

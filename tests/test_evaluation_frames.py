@@ -75,6 +75,21 @@ def test_structures_in_memory_and_their_hash():
     assert source_hash([atoms]) == source_hash([atoms.copy()])
 
 
+def test_only_whole_numbers_from_zero_are_sample_numbers(tmp_path):
+    given = ["17", "0", "a1", "1.5", '"1 2 3"', "T", "-1", ""]
+    path = tmp_path / "frames.extxyz"
+    path.write_text("".join(good(f" sample={value}") for value in given))
+    assert [frame.sample for frame in read_frames(path)] == [17, 0, *[None] * 6]
+    path.write_text(good(" sample=4").replace("Cl 2.5", "Cl x"))
+    [broken] = read_frames(path)
+    assert broken.atoms is None
+    assert broken.sample == 4
+    atoms = Atoms("Li", positions=[[0, 0, 0]], cell=np.eye(3) * 4, pbc=True)
+    for value, sample in ((np.int64(3), 3), (np.array([1, 2]), None), (True, None), (None, None)):
+        atoms.info["sample"] = value
+        assert next(read_frames([atoms])).sample == sample
+
+
 def test_the_hash_of_a_folder_knows_names_and_contents(tmp_path):
     for name, text in (("1.cif", "a"), ("2.cif", "b")):
         (tmp_path / name).write_text(text)
