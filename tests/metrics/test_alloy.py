@@ -11,6 +11,13 @@ from cryingan.errors import CryinGANError
 from cryingan.metrics import alloy
 from cryingan.metrics.alloy import CLUSTER_NAMES, ECI, PAIR_NAMES, SPECIES, SRO_NAMES, VACANCY
 
+# Cr, Fe and Ni on the sites of the benchmark's reference structure, in the order of `fcc_sites`.
+REFERENCE_SITES = (
+    "FFFNFFCCFFFFCFCCNFFNFFCCFFFFFFCFNFNNFFFFFFFFFFFFNNNNFFFFFFFFFFFF"
+    "NNNNCCCCFFFFCCCCNNNFCCCCFFFFCCCCFFNFFFFFFFFFFFFFNNNNFFFFFFFFFFFF"
+    "NFFNFFCCFFFFCCCCNNNNCCCCFFFFFCCCNNNNFFFFFFFFFFFFNFNNFFFFFFFFFFFF"
+    "NNNNFCNCFFFFCCCCNNNNCCCCFFFFCCCCNNNFFFFFFFFFFFFFNNNNFFFFFFFFFFFF"
+)
 REFERENCE = Path(__file__).resolve().parents[2] / "../shared/reference/alloy_ref_struc.extxyz"
 ROUNDED = 0.51e-5  # counts known to five decimals
 PRINTED = 0.51e-6  # SRO known to six decimals
@@ -84,14 +91,22 @@ def ase_counts(atoms):
 
 
 @pytest.fixture(scope="module")
-def reference_counts():
+def reference_occupation():
+    return np.array([["CFN".index(letter) for letter in REFERENCE_SITES]], dtype=np.int8)
+
+
+@pytest.fixture(scope="module")
+def reference_counts(reference_occupation):
+    return alloy.cluster_counts(reference_occupation)
+
+
+def test_reference_structure_is_that_of_the_benchmark(reference_occupation):
     if not REFERENCE.exists():
         pytest.skip("the benchmark's reference structure is not beside the repository")
     atoms = ase.io.read(REFERENCE)
     sites = alloy.fcc_sites(offset=0.0)
     occupied = alloy.occupation(atoms.get_scaled_positions()[None], atoms.get_chemical_symbols(), atoms.cell, sites)
-    assert (occupied != VACANCY).all()
-    return alloy.cluster_counts(occupied)
+    np.testing.assert_array_equal(occupied, reference_occupation)
 
 
 def test_reference_structure_gives_the_counts_of_the_benchmark(reference_counts):
