@@ -103,22 +103,26 @@ def _comparable(frames: list[Frame], reference: Reference, name: str) -> list[Fr
     """The structures, with those of another composition than the reference's as failed.
 
     Raises:
-        CryinGANError: all of them are, or the commonest holds elements that the benchmark does not know.
+        CryinGANError: all of them are, or hold elements that the benchmark does not know.
     """
-    compositions = [frame.composition for frame in frames if frame.atoms is not None]
-    if not compositions:
-        return frames
-    common = Counter(map(formula, compositions)).most_common(1)[0][0]
-    reference.benchmark.require_species(next(c for c in compositions if formula(c) == common), name)
-    if not any(map(reference.same_composition, compositions)):
-        expected = formula(reference.composition)
-        raise CryinGANError(f"{name} holds {common}, but the reference {expected}: they cannot be compared")
-    return [
-        replace(frame, reason=OTHER_COMPOSITION)
-        if frame.atoms is not None and not reference.same_composition(frame.composition)
-        else frame
-        for frame in frames
-    ]
+    wrong = {frame.number: _mismatch(frame, reference, name) for frame in frames if frame.atoms is not None}
+    if wrong and all(wrong.values()):
+        commonest = Counter(map(str, wrong.values())).most_common(1)[0][0]
+        raise next(error for error in wrong.values() if str(error) == commonest)
+    return [replace(frame, reason=OTHER_COMPOSITION) if wrong.get(frame.number) else frame for frame in frames]
+
+
+def _mismatch(frame: Frame, reference: Reference, name: str) -> CryinGANError | None:
+    """Why a structure cannot be compared with the reference; None where it can."""
+    composition = frame.composition
+    try:
+        reference.benchmark.require_species(composition, name)
+    except CryinGANError as error:
+        return error
+    if reference.same_composition(composition):
+        return None
+    ours, theirs = formula(composition), formula(reference.composition)
+    return CryinGANError(f"{name} holds {ours}, but the reference {theirs}: they cannot be compared")
 
 
 def _origin(structures: Source, frames: Sequence[Frame], original: int | None) -> Origin:

@@ -164,6 +164,17 @@ def test_structures_that_fail_are_named_and_touch_no_other(tmp_path):
 
 
 @pytest.mark.parametrize("kind", SETS)
+def test_structures_of_other_elements_stop_nothing_while_one_can_be_compared(kind):
+    good, reference, odd = sets(kind, 1, 1), sets(kind, 2, 2), bulk("Ge", cubic=True)
+    for structures in ([odd, *good], [odd, odd, *good], [*good, odd]):
+        result = evaluate(structures, reference, kind, **QUIET)
+        assert result.counts["accepted"] == 1
+        assert result.failures == {"composition differs from the reference's": len(structures) - 1}
+    with pytest.raises(CryinGANError, match="Ge"):
+        evaluate([odd], reference, kind, **QUIET)
+
+
+@pytest.mark.parametrize("kind", SETS)
 def test_nothing_accepted_is_no_crash(kind, tmp_path):
     broken = sets(kind, 2, 0)
     for atoms in broken:
