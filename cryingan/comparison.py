@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 TABLE, ROWS, FIGURE = "comparison.md", "comparison.csv", "comparison.png"
 SEED = re.compile(r"[_\-.]?seed[_\-=]?\d+", re.IGNORECASE)
 COLUMNS = ("model", "metric", "mean", "min", "max", "runs", "defined", "low", "high", "folders")
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,8 @@ def compare(folders: Sequence[str]) -> Comparison:
     """
     named = [_named(folder) for folder in folders]
     paths = [path for _, path in named]
-    twice = [path for path in paths if paths.count(path) > 1]
+    real = [path.resolve() for path in paths]
+    twice = [path for path, folder in zip(paths, real, strict=True) if real.count(folder) > 1]
     if twice:
         raise CryinGANError(f"compare: {twice[0]} is given twice")
     names = [name or default for (name, _), default in zip(named, model_names(paths), strict=True)]
@@ -76,6 +81,7 @@ def compare(folders: Sequence[str]) -> Comparison:
     every = [(folder, run) for model in runs.values() for folder, run in model.items()]
     for folder, run in every[1:]:
         _require_same(*every[0], folder, run)
+    _tell_versions(every)
     metrics = dict.fromkeys(name for _, run in every for name, entry in run.items() if _is_metric(entry))
     return Comparison(runs, list(metrics))
 
@@ -167,6 +173,17 @@ def _read(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CryinGANError(f"{folder / METRICS} cannot be read: {error}") from error
     return content
+
+
+def _tell_versions(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Warn of the first evaluation whose descriptors come from other versions than those of the first one."""
+    (first, ours), *others = [(folder, run["provenance"].get("versions", {})) for folder, run in runs]
+    for folder, theirs in others:
+        for name in sorted({*ours, *theirs}):
+            one, other = (versions.get(name, "unknown") for versions in (ours, theirs))
+            if one != other:
+                log.warning("%s was scored with %s %s, %s with %s: numbers may differ", first, name, one, folder, other)
+                return
 
 
 def _is_metric(entry: Any) -> bool:

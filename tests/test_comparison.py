@@ -14,7 +14,7 @@ from cryingan.errors import CryinGANError
 def evaluation(tmp_path):
     """A function that writes the metrics.json of an evaluation with some d_cluster; its folder comes back."""
 
-    def make(name, value, failed=0.0, benchmark="alloy", reference="abc", mapping="auto"):
+    def make(name, value, failed=0.0, benchmark="alloy", reference="abc", mapping="auto", versions=None):
         folder = tmp_path / name
         folder.mkdir(parents=True)
         content = {
@@ -26,6 +26,7 @@ def evaluation(tmp_path):
             "provenance": {
                 "reference": {"sha256": reference, "path": f"{reference}.extxyz"},
                 "settings": {"benchmark": benchmark, "mapping": mapping},
+                **({"versions": versions} if versions else {}),
             },
         }
         (folder / "metrics.json").write_text(json.dumps(content))
@@ -89,6 +90,26 @@ def test_names_of_models(tmp_path):
 def test_what_cannot_be_compared_is_refused(evaluation, other, said):
     with pytest.raises(CryinGANError, match=said):
         compare([evaluation("a", 0.1), evaluation("b", 0.2, **other)])
+
+
+def test_a_folder_counts_once_however_it_is_spelled(evaluation, tmp_path, monkeypatch):
+    first, second = evaluation("a_seed1", 0.1), evaluation("a_seed2", 0.2)
+    (tmp_path / "link").symlink_to(first)
+    monkeypatch.chdir(tmp_path)
+    for other in (f"{first}/", f"{second}/../a_seed1", "a_seed1", str(tmp_path / "link"), "x:./a_seed1"):
+        with pytest.raises(CryinGANError, match="given twice"):
+            compare([first, second, other])
+    assert list(compare([first, "a_seed2"]).runs["a"]) == [first, "a_seed2"]
+
+
+def test_other_versions_are_told(evaluation, caplog):
+    same = [evaluation(name, 0.1, versions={"cryingan": "1.0", "numpy": "2.0"}) for name in ("a", "b")]
+    compare(same)
+    assert not caplog.records
+    compare([*same, evaluation("c", 0.1, versions={"cryingan": "1.0", "numpy": "2.1"})])
+    [record] = caplog.records
+    assert "a was scored with numpy 2.0" in record.message
+    assert "c with 2.1" in record.message
 
 
 def test_broken_and_missing_folders_are_refused(evaluation, tmp_path):
