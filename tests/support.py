@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 
 import torch
@@ -48,7 +49,16 @@ class Poison(Callback):
 
 
 class KillWorker(Callback):
-    """Kills the process that relaxes samples, once it has something to show of the first evaluation."""
+    """Kills a process that relaxes samples, once it has something to show of the first evaluation.
+
+    Args:
+        of_pool: not the one that reads folders, but one that it has started to share the work.
+    """
+
+    killed = None
+
+    def __init__(self, of_pool=False):
+        self.of_pool, KillWorker.killed = of_pool, None
 
     def on_train_epoch_end(self, trainer, module):
         relaxer = next(callback.relaxer for callback in trainer.callbacks if hasattr(callback, "relaxer"))
@@ -57,11 +67,20 @@ class KillWorker(Callback):
         rows = next(iter(relaxer.waiting)) / "relax.csv"
         while not (rows.exists() and rows.read_bytes().count(b"\n") > 2):
             time.sleep(0.01)
-        os.kill(relaxer.process.pid, signal.SIGKILL)
-        relaxer.process.wait()
-        KillWorker.killed = relaxer.process.pid
+        pid = pool(relaxer.process.pid)[0] if self.of_pool else relaxer.process.pid
+        os.kill(pid, signal.SIGKILL)
+        if not self.of_pool:
+            relaxer.process.wait()
+        KillWorker.killed = pid
 
-    killed = None
+
+def pool(session):
+    """Process numbers of joblib's workers in the session that this process has begun."""
+    command = ["ps", "-ww", "-o", "pid=,stat=,args=", "-s", str(session)]
+    lines = [
+        line.split(None, 2) for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    ]
+    return [int(pid) for pid, state, called in lines if "popen_loky" in called and not state.startswith("Z")]
 
 
 class LateScores(Callback):

@@ -35,6 +35,7 @@ from cryingan.relax import relax
 from cryingan.relaxation import Settings
 from cryingan.replace import lock_folder
 from cryingan.schema import RelaxKeys
+from tests.support import pool
 
 SAME_STEP = 1e-10  # Angstrom or eV, float64
 SAME_ENERGY = 1e-6  # eV, batch against single
@@ -489,29 +490,20 @@ def test_workers_end_with_their_parent(tmp_path, time_limit):
     time_limit(120)
     process = subprocess.Popen([sys.executable, "-c", MANY, str(tmp_path)], cwd=ROOT, start_new_session=True)
     try:
-        while not (tmp_path / "relax.csv").exists() or not workers_of_session(process.pid):
+        while not (tmp_path / "relax.csv").exists() or not pool(process.pid):
             assert process.poll() is None
             time.sleep(0.1)
         time.sleep(2)  # they are at work
-        assert workers_of_session(process.pid)
+        assert pool(process.pid)
         process.kill()
         process.wait()
         end = time.monotonic() + 6
-        while workers_of_session(process.pid) and time.monotonic() < end:
+        while pool(process.pid) and time.monotonic() < end:
             time.sleep(0.1)
-        assert not workers_of_session(process.pid)
+        assert not pool(process.pid)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def workers_of_session(session):
-    """Process numbers."""
-    said = subprocess.run(
-        ["ps", "-ww", "-o", "pid=,stat=,args=", "-s", str(session)], capture_output=True, text=True
-    ).stdout
-    lines = [line.split(None, 2) for line in said.splitlines()]
-    return [int(pid) for pid, state, command in lines if "popen_loky" in command and not state.startswith("Z")]
 
 
 def test_worker_loads_its_potential_once_and_uses_one_thread(monkeypatch):
