@@ -172,7 +172,7 @@ class MeanFingerprint(Metric):
         for atoms in structures:
             (rows,) = fingerprints(atoms, self.settings).values()
             if len(rows):
-                self.total += torch.from_numpy(rows.mean(axis=0))
+                self.total += torch.as_tensor(rows.mean(axis=0), device=self.device)
                 self.structures += 1
 
     def compute(self) -> Tensor:

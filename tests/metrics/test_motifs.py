@@ -10,6 +10,8 @@ import torch
 from ase import Atoms
 from pymatgen.analysis.local_env import CN_OPT_PARAMS, CrystalNN, LocalStructOrderParams
 from pymatgen.io.ase import AseAtomsAdaptor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from cryingan.errors import CryinGANError
 from cryingan.metrics.motifs import (
@@ -328,6 +330,22 @@ def test_metric_accumulates_as_all_at_once():
     np.testing.assert_allclose(at_once.compute(), expected, atol=1e-14)
     torch.testing.assert_close(at_once.compute(), in_parts.compute(), rtol=0, atol=1e-14)
     assert at_once.compute().dtype == torch.float64
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses operations between devices, as a GPU does; the meta device alone lets them pass."""
+
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        tensors = [leaf for leaf in tree_leaves((arguments, keywords)) if isinstance(leaf, torch.Tensor) and leaf.ndim]
+        assert operation is torch.ops.aten.copy_.default or len({tensor.device for tensor in tensors}) <= 1, operation
+        return operation(*arguments, **(keywords or {}))
+
+
+def test_metric_stays_on_its_device():
+    metric = MeanFingerprint("Li", INTERFACE).to("meta")
+    with OneDevice():
+        metric.update([STRUCTURES["antifluorite"]])
+    assert metric.total.device.type == metric.compute().device.type == "meta"
 
 
 def test_metric_without_the_species_is_not_a_number():
