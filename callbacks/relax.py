@@ -19,6 +19,7 @@ from callbacks.timing import due
 from cryingan.errors import CryinGANError
 from cryingan.gan import CryinGAN
 from cryingan.randomness import generator
+from cryingan.relax import require_time
 from cryingan.relax_owner import BackgroundRelaxer, InlineRelaxer
 from cryingan.relaxed_folders import read_summary
 from cryingan.relaxed_report import FRACTION, in_words
@@ -28,15 +29,17 @@ from cryingan.replace import make_folder
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
 WORKER_LOG = "worker.log"
-OTHERS = ("failed", "unconverged", "close_pairs", "steps", "energy", "energy_median", "energy_drop")
+SHARES = ("failed", "unconverged", "close_pairs")
+AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
+ENDS = ("", "_low", "_high")
 
 
 class RelaxSamples(Callback):
     """Every `every_n_epochs` epochs and after the last, `n_samples` samples are repaired, relaxed and compared.
 
-    Logs, in the row of the epoch that the samples are from, `relax/fraction_below_<threshold>` with `..._low` and
-    `..._high`, `relax/failed`, `relax/unconverged` (all of these are fractions of the generated samples),
-    `relax/energy`, `relax/energy_median`, `relax/energy_drop`, `relax/steps` and `relax/close_pairs`
+    Logs, in the row of the epoch that the samples are from, `relax/fraction_below_<threshold>`, `relax/failed` and
+    `relax/unconverged` (fractions of the generated samples), `relax/energy`, `relax/energy_median`,
+    `relax/energy_drop` and `relax/steps`, some with `..._low` and `..._high`, and `relax/close_pairs`
     (`cryingan.relaxed_report.Outcome.values` defines them). Files are in `relaxed/epoch_<done>/` of the run folder
     (`cryingan.relaxed_samples.SampleRelaxer` lists them). W&B also gets the histogram `relax/energies`, the table
     `relax/samples` with a picture per sample, the first of them as `relax/structures`, the relaxed structures, and as
@@ -80,8 +83,9 @@ class RelaxSamples(Callback):
     @property
     def keys(self) -> set[str]:
         """Everything that may be logged of an evaluation."""
-        fractions = [f"{FRACTION}{threshold:g}{end}" for threshold in self.thresholds for end in ("", "_low", "_high")]
-        return {*fractions, *(f"relax/{name}" for name in OTHERS)}
+        with_ends = [f"{FRACTION}{threshold:g}" for threshold in self.thresholds]
+        with_ends += [f"relax/{name}" for name in AVERAGES]
+        return {f"{name}{end}" for name in with_ends for end in ENDS} | {f"relax/{name}" for name in SHARES}
 
     def gave_up(self, epoch: int) -> bool:
         """Whether the samples of an epoch cannot be relaxed."""
@@ -95,6 +99,9 @@ class RelaxSamples(Callback):
             raise CryinGANError(f"callbacks.relax.mode={self.mode}: use {' or '.join(MODES)}")
         if self.every_n_epochs < 1 or self.n_samples < 1:
             raise CryinGANError("callbacks.relax.every_n_epochs and callbacks.relax.n_samples must be at least 1")
+        if not all(isinstance(threshold, int | float) for threshold in self.thresholds):
+            raise CryinGANError(f"callbacks.relax.thresholds={list(self.thresholds)} must be numbers")
+        require_time(self.relax.get("time_budget"))
         self.evaluations = Evaluations(Path(trainer.default_root_dir))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -107,7 +114,7 @@ class RelaxSamples(Callback):
         if not trainer.is_global_zero:
             return
         if due(trainer, self.every_n_epochs):
-            self.relaxer.submit(self._sampled(trainer.current_epoch, pl_module))
+            self._submit(trainer.current_epoch, pl_module)
         for folder in self.relaxer.poll():
             self._log(trainer, folder)
 
@@ -165,10 +172,14 @@ class RelaxSamples(Callback):
         earlier = {folder: epoch for folder, epoch in epochs.items() if epoch < trainer.current_epoch}
         return [folder for folder, epoch in earlier.items() if metrics.value(epoch, LOGGED) is None]
 
-    def _sampled(self, epoch: int, pl_module: CryinGAN) -> Path:
+    def _submit(self, epoch: int, pl_module: CryinGAN) -> None:
         seed = generator(pl_module.hparams.seed, "relaxed samples", epoch).initial_seed()
-        _say(self.evaluations.store(pl_module.sample(self.n_samples, seed), epoch))
-        return self.evaluations.of(epoch)
+        try:
+            _say(self.evaluations.store(pl_module.sample(self.n_samples, seed), epoch))
+        except CryinGANError as error:
+            _say(f"the samples of epoch {epoch + 1} are not relaxed: {error}")
+        else:
+            self.relaxer.submit(self.evaluations.of(epoch))
 
     def _log(self, trainer: Trainer, folder: Path) -> None:
         summary, epoch = read_summary(folder), self.evaluations.epoch(folder)

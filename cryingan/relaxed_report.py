@@ -60,7 +60,9 @@ class Outcome:
           that did not converge, lack of time included
         - `relax/energy`, `relax/energy_median`: of the converged, in the unit of the data; `relax/energy_drop`: mean
           gain of the converged, eV/atom; none of the three where nothing converged
-        - `relax/steps`: mean of all that were started; `relax/close_pairs`: before repair, per sample
+        - `relax/steps`: mean of all that were started
+        - `..._low`, `..._high` of these four: the 95 % interval (pivotal bootstrap); none of fewer than two samples
+        - `relax/close_pairs`: before repair, per sample
         """
         n, results = len(self.samples), self.results
         values = {}
@@ -71,14 +73,25 @@ class Outcome:
         values["relax/failed"] = failed / n
         values["relax/unconverged"] = (n - failed - int(results.converged.sum())) / n
         values["relax/close_pairs"] = float(self.repairs.close_pairs.mean())
-        started = results.evaluations > 0
-        if started.any():
-            values["relax/steps"] = float(results.steps[started].mean())
-        if results.converged.any():
-            drop = (results.energy_initial - results.energy_final)[results.converged] / len(self.samples.species)
-            values["relax/energy"] = float(np.nanmean(self.energies.values))
-            values["relax/energy_median"] = float(np.nanmedian(self.energies.values))
-            values["relax/energy_drop"] = float(drop.mean())
+        return values | self._averages()
+
+    def _averages(self) -> dict[str, float]:
+        """Means and the median over samples, with the ends of their intervals where there are at least two samples."""
+        from cryingan.metrics.bootstrap import mean_interval, median_interval
+
+        results, values = self.results, {}
+        drops = (results.energy_initial - results.energy_final)[results.converged] / len(self.samples.species)
+        energies = self.energies.values[results.converged]
+        for name, average, samples in (
+            ("relax/steps", mean_interval, results.steps[results.evaluations > 0]),
+            ("relax/energy", mean_interval, energies),
+            ("relax/energy_median", median_interval, energies),
+            ("relax/energy_drop", mean_interval, drops),
+        ):
+            if len(samples):
+                interval = average(samples)
+                values[name] = interval.value
+                values |= {f"{name}_low": interval.low, f"{name}_high": interval.high} if len(samples) > 1 else {}
         return values
 
     def before_and_after(self, sample: int) -> tuple[Crystals, list[str]]:
@@ -160,4 +173,4 @@ def in_words(summary: dict[str, Any]) -> str:
         if name.startswith(FRACTION) and not name.endswith(("_low", "_high"))
     ]
     lost = f"{values['relax/failed']:.1%} failed, {values['relax/unconverged']:.1%} unconverged"
-    return f"{summary['samples']} samples relaxed, {', '.join([*below, lost])}"
+    return f"{summary['samples']} samples: {', '.join([*below, lost])}"

@@ -2,6 +2,7 @@
 
 import csv
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,30 @@ def test_values_and_interval(outcome):
     assert values["relax/unconverged"] == pytest.approx(2 / 7)
     assert 0 < values["relax/fraction_below_0_low"] < 1 / 7 < values["relax/fraction_below_0_high"] < 1
     assert np.isfinite(list(values.values())).all()
+
+
+def test_averages_have_bootstrap_intervals_from_two_samples_on(outcome):
+    values = outcome.values()
+    assert {"relax/energy", "relax/energy_median", "relax/energy_drop", "relax/steps_low"} <= set(values)
+    assert not {name for name in values if name.startswith("relax/energy") and name.endswith(("_low", "_high"))}
+    random = np.random.default_rng(3)
+    converged = np.array([True, True, False, True, True])
+    results = replace(outcome.results, converged=converged, energy_final=random.normal(-3, 1, 5))
+    results.energy_initial[:] = random.normal(-1, 1, 5)
+    energies = random.normal(0, 1, 5)
+    several = replace(outcome, results=results, energies=replace(outcome.energies, values=energies))
+    values = several.values()
+    drop = (results.energy_initial - results.energy_final)[converged] / 2
+    samples = {"steps": results.steps[[0, 1, 4]], "energy": energies[converged], "energy_drop": drop}
+    for name, of in [*samples.items(), ("energy_median", energies[converged])]:
+        statistic = np.median if name == "energy_median" else np.mean
+        draws = np.random.default_rng(11).choice(of, size=(20000, len(of)))
+        low, high = np.percentile(statistic(draws, axis=1), [2.5, 97.5])
+        value, tolerance = statistic(of), 0.1 * (high - low)
+        assert values[f"relax/{name}"] == pytest.approx(value)
+        assert values[f"relax/{name}_low"] == pytest.approx(2 * value - high, abs=tolerance)
+        assert values[f"relax/{name}_high"] == pytest.approx(2 * value - low, abs=tolerance)
+    assert several.values() == values
 
 
 def test_samples_that_are_not_finite_have_no_picture(outcome, tmp_path):

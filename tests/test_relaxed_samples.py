@@ -168,7 +168,7 @@ def test_structures_of_any_origin_from_the_command_line(tmp_path, training):
     arguments += [f"output={tmp_path / 'out'}", "relax.backend=serial", "pictures=2"]
     result = call("sample.py", *arguments, f"training={training['path']}")
     assert result.returncode == 0, result.stderr
-    assert "5 samples relaxed" in result.stdout
+    assert "5 samples: " in result.stdout
     assert "40.0% failed" in result.stdout
     assert "frame 2 has positions that are not finite; it counts as failed" in result.stdout
     assert "frame 4, atom 3 (line 35): too few columns in 'Li 0.0 0.0'; it counts as failed" in result.stdout
@@ -320,3 +320,18 @@ def test_results_are_set_aside_whatever_is_there(tmp_path):
     assert holds(samples, tmp_path / "run")
     assert holds(samples, tmp_path / "run.1")
     assert set_results_aside(tmp_path / "run") == tmp_path / "run.2"
+
+
+def test_samples_are_repaired_to_the_distance_of_the_plan(tmp_path):
+    """Two atoms are 1.7 Angstrom apart: enough for the default, too close for 2.2."""
+    fractional = np.array([[[0.1, 0.1, 0.1], [0.1 + 1.7 / 7, 0.1, 0.1], [0.6, 0.6, 0.6]]])
+    samples = Crystals(fractional, CELL, ("Li", "O", "Cl"))
+    closest = {}
+    for distance in (1.5, 2.2):
+        store_samples(samples, tmp_path / str(distance))
+        values = SampleRelaxer(plan(repair_distance=distance))(tmp_path / str(distance))
+        assert values["relax/close_pairs"] == (distance > 1.7)
+        repaired = read(tmp_path / str(distance) / "repaired.extxyz")
+        closest[distance] = repaired.get_distance(0, 1, mic=True)
+    assert closest[1.5] == pytest.approx(1.7, abs=1e-6)
+    assert closest[2.2] >= 2.2 - 1e-6

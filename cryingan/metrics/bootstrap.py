@@ -100,6 +100,19 @@ def mean_interval(per_structure: np.ndarray, **bootstrap: int) -> Interval:
     return pivotal_interval(per_structure, lambda means: means, **bootstrap)
 
 
+def median_interval(per_structure: np.ndarray, **bootstrap: int) -> Interval:
+    """The median over structures of a number, (structures,), with its pivotal interval as in `pivotal_interval`."""
+    values = np.asarray(per_structure, dtype=np.float64)
+    values = np.sort(values[np.isfinite(values)])
+    if len(values) == 0:
+        return _interval(np.nan, np.nan, np.nan, 0, "no structure to take a median of")
+    value, drawn = np.median(values), resampled_counts(len(values), **bootstrap).cumsum(axis=1)
+    middle = ((drawn[:, -1:] - 1) // 2, drawn[:, -1:] // 2)  # places of the two values in the middle, or twice of one
+    medians = np.mean([values[(drawn > place).argmax(axis=1)] for place in middle], axis=0)
+    low, high = np.percentile(medians, PERCENTILES)
+    return _interval(value, 2 * value - high, 2 * value - low, len(values), "")
+
+
 def distance_of_means(
     generated: np.ndarray, reference: np.ndarray, distance: str = "euclidean", **bootstrap: int
 ) -> Interval:

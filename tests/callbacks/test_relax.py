@@ -4,12 +4,15 @@ import os
 import shutil
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from ase.io import read
 
+from callbacks.evaluations import Evaluations
+from callbacks.relax import RelaxSamples
 from cryingan import relaxed_samples
 from cryingan.checkpoints import read_checkpoint
 from cryingan.errors import CryinGANError
@@ -17,7 +20,7 @@ from cryingan.potentials import load_potential
 from cryingan.relax_owner import BackgroundRelaxer
 from cryingan.relax_worker import attempt
 from data.module import StructureData
-from tests.conftest import TINY, compose
+from tests.conftest import TINY, compose, random_crystals
 from tests.support import InterruptedRun, KillWorker
 from tests.test_command import call
 from tests.test_resume import assert_same
@@ -36,8 +39,9 @@ RELAX = (
 )
 EPOCH_2 = "inline/relaxed/epoch_000002"
 KEYS = {f"relax/fraction_below_{name}" for name in ("0", "0_low", "0_high", "-0.49", "-0.49_low", "-0.49_high")}
-KEYS |= {f"relax/{name}" for name in ("failed", "unconverged", "close_pairs", "steps")}
-KEYS |= {f"relax/{name}" for name in ("energy", "energy_median", "energy_drop")}
+KEYS |= {f"relax/{name}" for name in ("failed", "unconverged", "close_pairs")}
+AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
+KEYS |= {f"relax/{name}{end}" for name in AVERAGES for end in ("", "_low", "_high")}
 
 
 def rows(run):
@@ -83,6 +87,7 @@ def test_logged_values_are_those_of_the_relaxed_structures(whole, structures_fil
         assert row["relax/fraction_below_-0.49"] == np.mean(energies <= -0.49)
         assert row["relax/fraction_below_-0.49_low"] <= row["relax/fraction_below_-0.49"]
         assert row["relax/failed"] == row["relax/unconverged"] == 0
+        assert all(row[f"relax/{name}_low"] < row[f"relax/{name}_high"] for name in AVERAGES)
     assert rows(run)[1]["relax/energy"] != rows(run)[3]["relax/energy"]
 
 
@@ -91,7 +96,7 @@ def test_samples_of_a_run_are_relaxed_as_the_run_did(whole, tmp_path):
     arguments = ("n=3", "relax=true", "relax.max_steps=900", f"output={tmp_path}")
     result = call("sample.py", f"checkpoint={checkpoint}", *arguments)
     assert result.returncode == 0, result.stderr
-    assert "3 samples relaxed" in result.stdout
+    assert "3 samples: " in result.stdout
     assert (
         "relaxing as the run did, unless the command line says otherwise: optimizer=fire, fmax=0.1, " in result.stdout
     )
@@ -108,7 +113,7 @@ def test_samples_of_a_run_are_relaxed_as_the_run_did(whole, tmp_path):
 
 def test_best_is_the_epoch_with_the_highest_fraction(whole):
     fractions = {epoch: rows(whole / "background")[epoch]["relax/fraction_below_0"] for epoch in (1, 3)}
-    best = max(fractions, key=fractions.get)
+    best = max(fractions, key=lambda epoch: (fractions[epoch], epoch))
     for mode in ("inline", "background"):
         checkpoints = whole / mode / "checkpoints"
         assert read_checkpoint(checkpoints / "best.ckpt")["epoch"] == best
@@ -197,7 +202,7 @@ def test_of_several_processes_the_first_relaxes(structures_file, tmp_path):
     arguments = [f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}", "logger=csv", *TINY, *RELAX]
     result = call("train.py", *arguments, "trainer=ddp", "trainer.max_epochs=2")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("4 samples relaxed") == 1
+    assert result.stdout.count("4 samples: ") == 1
     assert set(rows(tmp_path / "run")[1]) > KEYS
     assert read_checkpoint(tmp_path / "run/checkpoints/best.ckpt")["epoch"] == 1
 
@@ -216,7 +221,7 @@ def test_a_run_told_to_end_does_not_wait(tiny, tmp_path, monkeypatch, capfd):
 
 
 def test_time_budget(tiny, tmp_path):
-    train(tiny(*RELAX, "callbacks.relax.mode=inline", "relax.time_budget=0", "trainer.max_epochs=1"))
+    train(tiny(*RELAX, "callbacks.relax.mode=inline", "relax.time_budget=1e-9", "trainer.max_epochs=1"))
     [row] = rows(tmp_path / "run")
     assert row["relax/unconverged"] == 1
     assert row["relax/fraction_below_0"] == 0
@@ -230,6 +235,8 @@ def test_time_budget(tiny, tmp_path):
         (("~potential",), "potential=m3gnet"),
         (("potential.radii={Li: 1.0}",), "does not know Cl, O"),
         (("callbacks.relax.n_samples=0",), "n_samples"),
+        (("callbacks.relax.thresholds=[low]",), "must be numbers"),
+        (("relax.time_budget=-5",), "time_budget=-5"),
         (("potential=ase", "potential.calculator=no.such"), "no.such"),
     ],
 )
@@ -384,3 +391,37 @@ def test_wandb_gets_values_table_and_structures_under_their_epoch(tiny, tmp_path
 
 def step(path):
     return int(path.name.split("_")[1])
+
+
+def test_samples_that_cannot_be_stored_do_not_end_training(tiny, tmp_path, capsys):
+    blocked = tmp_path / "run/relaxed/epoch_000004"
+    train(tiny(*RELAX, "callbacks.relax.mode=inline", "trainer.max_epochs=2"))
+    blocked.write_text("in the way")
+    train(tiny(*RELAX, "callbacks.relax.mode=inline"))
+    assert "the samples of epoch 4 are not relaxed: " in capsys.readouterr().out
+    assert len(rows(tmp_path / "run")) == 4
+
+
+def test_a_log_that_cannot_be_written_is_told(tiny, tmp_path):
+    (tmp_path / "run/relaxed/worker.log").mkdir(parents=True)
+    with pytest.raises(CryinGANError, match=r"worker\.log cannot be written: Is a directory"):
+        train(tiny(*RELAX, "callbacks.relax.mode=background", "resume=auto"))
+
+
+def test_every_epoch_and_every_seed_has_samples_of_its_own(tmp_path):
+    """With weights that no longer change, too."""
+    relaxed, asked, submitted = RelaxSamples({"kind": "pair"}, {}, every_n_epochs=2, n_samples=7), [], []
+    relaxed.relaxer = SimpleNamespace(submit=submitted.append, poll=list)
+    for run, seed in enumerate((1, 2, 1)):
+        relaxed.evaluations = Evaluations(tmp_path / str(run))
+        module = SimpleNamespace(
+            hparams=SimpleNamespace(seed=seed),
+            sample=lambda *arguments: (asked.append(arguments), random_crystals(1, ("Li", "O"), np.eye(3) * 9))[1],
+        )
+        for epoch in range(6):
+            trainer = SimpleNamespace(is_global_zero=True, current_epoch=epoch, max_epochs=9, should_stop=False)
+            relaxed.on_train_epoch_end(trainer, module)
+    assert [folder.name for folder in submitted] == ["epoch_000002", "epoch_000004", "epoch_000006"] * 3
+    assert {n for n, _ in asked} == {7}
+    assert len({seed for _, seed in asked[:6]}) == 6
+    assert asked[6:] == asked[:3], "an evaluation that is repeated has the same samples"

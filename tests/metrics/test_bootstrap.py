@@ -6,10 +6,13 @@ import torch
 from scipy.spatial import distance as scipy_distance
 
 from cryingan.metrics.bootstrap import (
+    REPETITIONS,
+    SEED,
     DistanceOfMeans,
     Interval,
     distance_of_means,
     mean_interval,
+    median_interval,
     pivotal_interval,
     resampled_counts,
 )
@@ -160,3 +163,22 @@ def test_gathered_rows_of_another_process_count():
     metric.update(generated[5:8])
     metric.update(generated[8:])
     assert metric.compute()["value"].item() == distance_of_means(generated, reference).value
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 40])
+def test_median_is_that_of_every_drawn_sample(count):
+    values = np.random.default_rng(1).normal(size=count).round(1)
+    interval = median_interval(np.append(values, np.nan))
+    random = np.random.default_rng(SEED)
+    medians = [np.median(random.choice(np.sort(values), size=count)) for _ in range(REPETITIONS)]
+    low, high = np.percentile(medians, [2.5, 97.5])
+    centre = np.median(values)
+    expected = (centre, 2 * centre - high, 2 * centre - low)
+    np.testing.assert_allclose((interval.value, interval.low, interval.high), expected, rtol=1e-12)
+    assert interval.structures == count
+
+
+def test_median_of_nothing_says_why():
+    interval = median_interval(np.array([np.nan]))
+    assert np.isnan([interval.value, interval.low, interval.high]).all()
+    assert interval.reason == "no structure to take a median of"
