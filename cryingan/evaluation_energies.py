@@ -11,9 +11,9 @@ import numpy as np
 from cryingan.benchmarks.base import Table
 from cryingan.evaluation_origin import NUMBERS, Origin
 from cryingan.metrics.energy_statistics import (
-    EnergyHistogram,
     energy_histogram,
     histogram_edges,
+    histogram_table,
     relaxation_statistics,
 )
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 UNITS = {"interface": ("J/m^2", 1.0), "silicon": ("meV/atom", 1000.0)}
 """Of the histogram of relaxed energies, and how many of them one of energies.csv is."""
+NO_ZERO = "energies are not relative to the training structures: give training=FILE when the samples are relaxed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,9 @@ def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> Rel
     }
     tables, figures = {}, {}
     unit, factor = UNITS.get(kind, ("", 1.0))
-    if unit and origin.unit == ("J/m^2" if kind == "interface" else "eV/atom"):
+    if kind == "silicon" and not origin.zero:
+        summary["no_histogram"] = NO_ZERO
+    elif unit and origin.unit == ("J/m^2" if kind == "interface" else "eV/atom"):
         histogram = energy_histogram(factor * energies, histogram_edges(kind, compatible), compatible)
         summary |= {"percent_below_histogram": histogram.below, "percent_above_histogram": histogram.above}
         tables["energy_histogram.csv"] = histogram_table(histogram, unit)
@@ -75,13 +78,6 @@ def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> Rel
 
         figures["energies"] = draw
     return RelaxedEnergies(summary, tables, figures)
-
-
-def histogram_table(histogram: EnergyHistogram, unit: str) -> Table:
-    """Bins as columns, with what lies below and above them in the first and the last row."""
-    edges = [-np.inf, *histogram.edges.tolist(), np.inf]
-    shares = [histogram.below, *histogram.shares.tolist(), histogram.above]
-    return {f"from ({unit})": edges[:-1], f"to ({unit})": edges[1:], "structures with an energy (%)": shares}
 
 
 def _entry(interval: Any, deviation: float) -> dict[str, Any]:

@@ -25,6 +25,8 @@ class Origin:
         energies: rows of energies.csv by sample number; `energy_per_atom_initial` and `energy_per_atom` in eV/atom,
             `energy` in `unit`, `steps`; NaN where there is none.
         unit: of `energy`.
+        zero: what `energy` is measured from, eV/atom, from summary.json: 0 where the training structures are unknown;
+            None where nothing tells.
         fractions: of all samples, from summary.json, such as `relax/fraction_below_0` and its `_low` and `_high`.
     """
 
@@ -33,6 +35,7 @@ class Origin:
     lost: Mapping[int, str] = field(default_factory=dict)
     energies: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     unit: str = ""
+    zero: float | None = None
     fractions: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -66,6 +69,6 @@ def _from_energies(path: Path, samples: set[int]) -> Origin:
     values = {sample: {name: float(row[name] or "nan") for name in NUMBERS} for sample, row in rows.items()}
     unit = next((row["unit"] for row in rows.values() if row["unit"]), "")
     summary = path.with_name(SUMMARY)
-    fractions = json.loads(summary.read_bytes())["values"] if summary.exists() else {}
-    fractions = {name: value for name, value in fractions.items() if name.startswith("relax/fraction")}
-    return Origin(len(rows), False, lost, values, unit, fractions)
+    told = json.loads(summary.read_bytes()) if summary.exists() else {"values": {}}
+    fractions = {name: value for name, value in told["values"].items() if name.startswith("relax/fraction")}
+    return Origin(len(rows), False, lost, values, unit, told.get("zero_ev_per_atom"), fractions)

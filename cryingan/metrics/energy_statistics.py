@@ -80,6 +80,13 @@ def energy_histogram(energies: np.ndarray, edges: np.ndarray, compatible: bool =
     )
 
 
+def histogram_table(histogram: EnergyHistogram, unit: str) -> dict[str, list[float]]:
+    """Bins as columns, with what lies below and above them in the first and the last row."""
+    edges = [-np.inf, *histogram.edges.tolist(), np.inf]
+    shares = [histogram.below, *histogram.shares.tolist(), histogram.above]
+    return {f"from ({unit})": edges[:-1], f"to ({unit})": edges[1:], "structures with an energy (%)": shares}
+
+
 @dataclass(frozen=True)
 class RelaxationStatistics:
     """How the relaxations of one set of structures went (Tables S2 and S3).
