@@ -141,6 +141,21 @@ def test_the_folder_of_an_alloy(tmp_path):
     assert content["d_cluster"]["low"] < content["d_cluster"]["high"]
 
 
+def test_the_histogram_of_the_formation_energies_of_an_alloy():
+    structures, reference = [*alloy(40, 1), *alloy(5, 3, vacancies=4)], alloy(30, 2)
+    result = evaluate(structures, reference, "alloy", **QUIET)
+    energies = np.array([row["formation_energy"] for row in result.rows])
+    expected = np.array([row["formation_energy"] for row in evaluate(reference, reference, "alloy", **QUIET).rows])
+    values = (energies - expected.mean()) * 1000
+    low, high, shares = map(np.array, result.scores.tables["energy_histogram.csv"].values())
+    np.testing.assert_allclose(low[1:], np.arange(41) * 0.5 - 5, atol=1e-12)
+    np.testing.assert_array_equal(high[:-1], low[1:])
+    assert shares[0] > 0
+    assert shares[-1] > 0
+    inside = (values[:, None] > low) & (values[:, None] <= high)
+    np.testing.assert_allclose(shares, 100 * inside.mean(axis=0))
+
+
 def test_structures_that_fail_are_named_and_touch_no_other(tmp_path):
     good = silicon(3, 0.1)
     other = [silicon(1, 0.1, cells=2)[0], bulk("Ge", cubic=True), good[0].copy()]
@@ -326,7 +341,8 @@ def test_relaxed_samples_bring_their_number_reasons_and_energies(tmp_path, undra
         "2,0,-4.0,-4.2,,eV/atom,1000,1.0,False,max_steps,p\n"
         "3,0,-4.1,-4.4,0.250,eV/atom,30,0.01,True,converged,p\n"
     )
-    (tmp_path / "summary.json").write_text(json.dumps({"values": {"relax/fraction_below_0": 0.25, "relax/steps": 3}}))
+    summary = {"values": {"relax/fraction_below_0": 0.25, "relax/steps": 3}, "zero_ev_per_atom": -4.51}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
     result = evaluate(tmp_path / "relaxed.extxyz", silicon(2, 0.1, 1), "silicon", output=tmp_path / "out", **QUIET)
     assert result.counts == {"original": 4, "read": 3, "accepted": 2, "failed": 2}
     assert result.failures == {"not relaxed: max_steps": 1, "not repaired": 1}
@@ -344,6 +360,13 @@ def test_relaxed_samples_bring_their_number_reasons_and_energies(tmp_path, undra
     histogram = numbers(tmp_path / "out/energy_histogram.csv")
     assert histogram[:, 2].sum() == pytest.approx(100)
     assert histogram[-1, 2] == 50
+    for zero in ({"zero_ev_per_atom": 0.0}, {}):  # of absolute energies all would lie far below
+        (tmp_path / "summary.json").write_text(json.dumps({"values": {}} | zero))
+        absolute = evaluate(tmp_path / "relaxed.extxyz", silicon(2, 0.1, 1), "silicon", **QUIET)
+        assert "training=FILE" in absolute.relaxation["no_histogram"]
+        assert "percent_below_histogram" not in absolute.relaxation
+        assert "energy_histogram.csv" not in absolute.scores.tables
+        assert absolute.relaxation["steps"]["value"] == 20
 
 
 def test_sample_numbers_of_other_programs_are_none_of_ours(tmp_path, undrawn):

@@ -91,6 +91,21 @@ def test_energy_axis_holds_ordinary_data_and_thresholds_near_it_and_obeys_limits
     assert beyond(axes) == {(BLUE, "high"): pytest.approx(100 * (generated > 0.5).mean(), abs=0.05)}
 
 
+@pytest.mark.parametrize("far", [0.4, 0.6])
+def test_energy_axis_follows_the_generated_structures_when_most_lie_far_out(far):
+    """As of alloys from a poor generator, whose energies are wide beside those of the training set."""
+    training = np.linspace(-5, 5, 200)
+    generated = np.append(np.linspace(-5, 5, round(1000 * (1 - far))), np.linspace(40, 80, round(1000 * far)))
+    [axes] = energy_figure(generated, training, 1000, "meV/atom", ()).axes
+    inside = (generated >= axes.get_xlim()[0]) & (generated <= axes.get_xlim()[1])
+    if far > 0.5:
+        assert inside.all()
+        assert not axes.texts
+    else:
+        assert axes.get_xlim()[1] < 30
+        assert beyond(axes) == {(BLUE, "high"): pytest.approx(40, abs=0.05)}
+
+
 def test_a_tiny_share_beyond_is_not_rounded_away():
     generated = np.append(np.linspace(0, 1, 9999), 1e6)
     [axes] = energy_figure(generated, None, 10_000, "eV/atom").axes

@@ -71,7 +71,7 @@ def energy_figure(
         random: energies of structures with atoms at random.
         quantity: name of the axis.
         limits: of the axis; else it holds the training set without extreme outliers, and the generated structures up
-            to two widths of the training set beyond it.
+            to two widths of the training set beyond it; all but extreme outliers where most lie further out.
     """
     generated, training = finite(generated), finite(training)
     low, high = limits or energy_limits(training, generated, thresholds)
@@ -107,7 +107,9 @@ def energy_limits(training: np.ndarray, generated: np.ndarray, thresholds: Seque
     width = max(high - low, 1e-3)
     reach = low - 2 * width, high + 2 * width
     if len(generated):
-        ends = np.clip(limits_without_outliers(generated), *reach)
+        ends = limits_without_outliers(generated)
+        if ((generated >= reach[0]) & (generated <= reach[1])).mean() >= 0.5:
+            ends = np.clip(ends, *reach)
         low, high = min(low, ends[0]), max(high, ends[1])
     near = [threshold for threshold in thresholds if reach[0] <= threshold <= reach[1]]
     return padded(min(low, *near, high), max(low, *near, high))
