@@ -17,6 +17,7 @@ from cryingan.benchmarks.silicon import Silicon
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.evaluation import evaluate
 from cryingan.metrics.alloy import fcc_sites
+from cryingan.metrics.radial import rdf
 
 QUIET = {"progress": False, "processes": 1}
 
@@ -222,6 +223,18 @@ def test_a_species_that_is_missing_and_an_isolated_atom():
     lonely = evaluate([far], [far], "silicon", **QUIET)
     assert lonely.values["d_motif"].value == 0
     assert lonely.values["d_angle"].value == 0
+
+
+def test_radial_distributions_are_of_all_pairs():
+    structures = interface(2)
+    tables = evaluate(structures, structures, "interface", **QUIET).scores.tables
+    order = ["Li", "Co", "Sc", "Cl", "O"]
+    names = {f"avg_rdf_{a}_{b}.csv" for i, a in enumerate(order) for b in order[i:]}
+    assert {name for name in tables if name.startswith("avg_rdf_")} == names
+    for pair in (("Cl", "O"), ("O", "O")):
+        expected = np.mean([rdf(atoms, pair) for atoms in structures], axis=0)
+        curves = list(tables[f"avg_rdf_{'_'.join(pair)}.csv"].values())
+        assert any(np.allclose(column, expected, rtol=1e-12) for column in curves[1:])
 
 
 def test_the_region_counts_only_the_atoms_in_it():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations_with_replacement, product
+from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -61,8 +61,12 @@ class Interface(Benchmark):
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of the radial distribution functions: of cations, and of cations and anions."""
-        return (*combinations_with_replacement(self.species, 2), *product(self.species, self.anions))
+        """Pairs of the radial distribution functions: all of the species and the anions."""
+        return tuple(combinations_with_replacement(dict.fromkeys((*self.species, *self.anions)), 2))
+
+    def settings(self) -> dict[str, Any]:
+        """All settings as JSON values, with the pairs that follow from them."""
+        return super().settings() | {"pairs": ["-".join(pair) for pair in self.pairs]}
 
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
         """Refuse structures without any of the species, or with elements of unknown charge."""
