@@ -10,7 +10,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import sys
+import argparse
 import time
 from collections import Counter
 from math import dist
@@ -63,7 +63,9 @@ def milliseconds(action, arguments: list) -> tuple[float, list]:
 
 
 if __name__ == "__main__":
-    structures = made(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("structures", type=int, nargs="?", default=200, help="how many; 200 when not given")
+    structures = made(parser.parse_args().structures)
     map_to_lattice(structures[0])
     mapping, mapped = milliseconds(map_to_lattice, structures)
     occupations = [one.occupation[None] for one in mapped]

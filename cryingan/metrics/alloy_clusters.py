@@ -77,7 +77,7 @@ class AlloyClusters(AccumulatedRows):
         if original < len(rows):
             raise CryinGANError(f"original={original} must be at least the {len(rows)} structures that were given")
         accepted = rows[rows[:, -1] == 0]
-        distance = as_tensors(distance_of_means(accepted[:, : len(CLUSTER_NAMES)], self.reference))
+        distance = as_tensors(distance_of_means(accepted[:, : len(CLUSTER_NAMES)], self.reference), self.device)
         shares = {
             "percent_with_vacancies": 100 * (accepted[:, -2] > 0).mean() if len(accepted) else np.nan,
             "percent_failed": 100 * (1 - len(accepted) / original) if original else np.nan,
@@ -86,5 +86,5 @@ class AlloyClusters(AccumulatedRows):
             "d_cluster": distance["value"],
             "d_cluster_low": distance["low"],
             "d_cluster_high": distance["high"],
-            **{name: torch.tensor(value, dtype=torch.float64) for name, value in shares.items()},
+            **{name: torch.tensor(value, dtype=torch.float64, device=self.device) for name, value in shares.items()},
         }

@@ -45,4 +45,4 @@ class BondNumbers(AccumulatedRows):
 
     def compute(self) -> dict[str, Tensor]:
         """`value`, `low` and `high` in percent, float64, each of shape (25,); NaN where nothing was given."""
-        return as_tensors(mean_interval(self.all_rows("rows")))
+        return as_tensors(mean_interval(self.all_rows("rows")), self.device)

@@ -181,10 +181,10 @@ class DistanceOfMeans(AccumulatedRows):
 
     def compute(self) -> dict[str, Tensor]:
         """The distance as `value`, `low` and `high`, float64 scalars; NaN before any structure was given."""
-        return as_tensors(distance_of_means(self.all_rows("rows"), self.reference, self.distance))
+        return as_tensors(distance_of_means(self.all_rows("rows"), self.reference, self.distance), self.device)
 
 
-def as_tensors(interval: Interval) -> dict[str, Tensor]:
+def as_tensors(interval: Interval, device: torch.device) -> dict[str, Tensor]:
     """`value`, `low` and `high` of an interval as float64 tensors, the form in which a metric gives its result."""
     ends = {"value": interval.value, "low": interval.low, "high": interval.high}
-    return {name: torch.as_tensor(end, dtype=torch.float64) for name, end in ends.items()}
+    return {name: torch.as_tensor(end, dtype=torch.float64, device=device) for name, end in ends.items()}

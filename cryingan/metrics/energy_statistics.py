@@ -172,5 +172,5 @@ class EnergyFractions(AccumulatedRows):
             for end in ("value", "low", "high"):
                 name = f"below_{threshold:g}" + ("" if end == "value" else f"_{end}")
                 number = getattr(fractions.get(threshold), end, float("nan"))
-                result[name] = torch.tensor(number, dtype=torch.float64)
+                result[name] = torch.tensor(number, dtype=torch.float64, device=self.device)
         return result

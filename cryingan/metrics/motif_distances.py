@@ -95,6 +95,6 @@ class MotifDistance(AccumulatedRows):
         generated = {species: self.all_rows(species) for species in self.sites}
         result = {}
         for name, interval in motif_distances(generated, self.reference, self.sites, self.distance).items():
-            for end, value in as_tensors(interval).items():
+            for end, value in as_tensors(interval, self.device).items():
                 result[name if end == "value" else f"{name}_{end}"] = value
         return result

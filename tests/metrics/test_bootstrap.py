@@ -5,6 +5,9 @@ import pytest
 import torch
 from scipy.spatial import distance as scipy_distance
 
+from cryingan.metrics.accumulated import AccumulatedRows
+from cryingan.metrics.alloy_clusters import AlloyClusters
+from cryingan.metrics.bonds import BondNumbers
 from cryingan.metrics.bootstrap import (
     REPETITIONS,
     SEED,
@@ -16,6 +19,7 @@ from cryingan.metrics.bootstrap import (
     pivotal_interval,
     resampled_counts,
 )
+from cryingan.metrics.motif_distances import MotifDistance
 
 ROUNDING = 1e-12
 
@@ -182,3 +186,22 @@ def test_median_of_nothing_says_why():
     interval = median_interval(np.array([np.nan]))
     assert np.isnan([interval.value, interval.low, interval.high]).all()
     assert interval.reason == "no structure to take a median of"
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        DistanceOfMeans(rows()),
+        BondNumbers(),
+        AlloyClusters(rows(features=45)),
+        MotifDistance({"Li": rows()}, {"Li": 1}),
+    ],
+    ids=lambda metric: type(metric).__name__,
+)
+@pytest.mark.filterwarnings("ignore:.*compute.*:UserWarning")
+def test_results_are_on_the_device_of_their_metric(metric, monkeypatch):
+    # The meta device, which every computer has, holds no numbers to copy from.
+    monkeypatch.setattr(AccumulatedRows, "all_rows", lambda self, name: np.empty((0, *self.shapes[name])))
+    result = metric.to("meta").compute()
+    assert result
+    assert {tensor.device.type for tensor in result.values()} == {"meta"}
