@@ -95,6 +95,7 @@ def evaluation(settings: dict[str, Any]) -> dict[str, Any]:
     """
     from cryingan.benchmarks import load_benchmark
     from cryingan.checkpoints import run_settings
+    from cryingan.evaluation_frames import read_frames
 
     if settings["evaluate"] is None:
         return {}
@@ -106,7 +107,10 @@ def evaluation(settings: dict[str, Any]) -> dict[str, Any]:
         )
     if not Path(reference).exists():
         raise CryinGANError(f"training={reference} is not there; give the structures that samples are compared with")
-    return {"reference": reference, "benchmark": load_benchmark(**settings["evaluate"])}
+    benchmark = load_benchmark(**settings["evaluate"])
+    if Path(reference).is_file():
+        benchmark.require_species(next(read_frames(reference)).composition, str(reference))
+    return {"reference": reference, "benchmark": benchmark}
 
 
 def score(scoring: dict[str, Any], structures: Path) -> Path:
@@ -129,6 +133,8 @@ def relaxation(settings: dict[str, Any]) -> Plan:
 
     run = run_settings(settings["checkpoint"]) if settings["checkpoint"] else {}
     potential = settings["potential"] or run.get("potential")
+    if settings["checkpoint"] and not Path(settings["checkpoint"]).is_file():
+        raise CryinGANError(f"checkpoint={settings['checkpoint']} is not there")
     if potential is None:
         raise CryinGANError("relax=true needs a potential, such as potential=m3gnet potential.path=FOLDER")
     data = {name: value for name, value in run.get("data", {"validation": 0}).items() if name != "width"}

@@ -71,10 +71,11 @@ def evaluate(
         if output is not None:
             output = make_folder(output)
             stack.enter_context(lock_folder(output))
-            key = descriptor_key(against.benchmark, hash) | {"reference": against.hash}
-            kept = DescriptorFile(output / DESCRIPTORS, key, replace=replace)
         frames = _comparable(list(read_frames(structures)), against, _name(structures))
         origin = _origin(structures, frames, original)
+        if output is not None:  # not before: what is refused claims no folder
+            key = descriptor_key(against.benchmark, hash) | {"reference": against.hash}
+            kept = DescriptorFile(output / DESCRIPTORS, key, replace=replace)
         described = describe_all(frames, against.benchmark.describe, kept, processes, progress)
         provenance = {
             "structures": {"path": _name(structures), "sha256": hash},
@@ -129,7 +130,7 @@ def _origin(structures: Source, frames: Sequence[Frame], original: int | None) -
     """Where the structures come from, with the number that were generated.
 
     Raises:
-        CryinGANError: more are known than were generated, or two are the same sample.
+        CryinGANError: nothing tells of any, more are known than were generated, or two are the same sample.
     """
     places: dict[int, int] = {}
     for frame in frames:
@@ -140,6 +141,8 @@ def _origin(structures: Source, frames: Sequence[Frame], original: int | None) -
             )
     origin = origin_of(Path(structures), set(places)) if isinstance(structures, str | Path) else Origin()
     known = max(origin.generated or 0, len(frames) + len(origin.lost))
+    if not frames and not known and original is None:
+        raise CryinGANError(f"{_name(structures)} holds no structures; original=N says how many were generated")
     if original is not None and original < known:
         beside = "" if known == len(frames) else ", as the files beside them tell"
         raise CryinGANError(f"original={original}: at least {known} structures were generated{beside}")

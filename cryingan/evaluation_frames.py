@@ -130,8 +130,6 @@ def read_frames(source: str | Path | Sequence[Atoms]) -> Iterator[Frame]:
         if number == before and path.is_dir():
             number += 1
             yield Frame(number, name, None, "holds no structure")
-    if number == 0:
-        raise CryinGANError(f"{path} holds no structures")
 
 
 def _read(path: Path) -> Iterator[tuple[Atoms | None, str, Mapping[str, Any]]]:

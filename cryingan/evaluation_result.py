@@ -113,5 +113,5 @@ def _rows(
 
 
 def _general(reason: str) -> str:
-    """A reason with N for the numbers in it, so that equal failures count as equal."""
-    return re.sub(r"(?<![\w.])-?\d+(\.\d+)?(e[-+]?\d+)?(?![\w])", "N", reason)
+    """A reason with # for the numbers in it, so that equal failures count as equal."""
+    return re.sub(r"(?<![\w.])(-?\d+(\.\d+)?(e[-+]?\d+)?|-?inf|nan)(?![\w])", "#", reason)

@@ -433,3 +433,16 @@ def test_the_published_way_of_computing_is_passed_through():
     # In this small cell the published g(r) ends at the nearest image, long before 10 Angstrom.
     assert published.values["d_rdf"].value < right.values["d_rdf"].value
     assert published.values["d_angle"].value == right.values["d_angle"].value
+
+
+def test_what_is_refused_claims_no_folder(tmp_path):
+    """An evaluation of the mended file in the same folder is not one of other structures."""
+    structures, output = tmp_path / "structures.extxyz", tmp_path / "output"
+    structures.write_text("")
+    with pytest.raises(CryinGANError, match=r"structures\.extxyz holds no structures; original=N"):
+        evaluate(structures, silicon(2, 0.1), "silicon", output=output, **QUIET)
+    write(structures, silicon(2, 0.1, seed=1))
+    with pytest.raises(CryinGANError, match="original=1"):
+        evaluate(structures, silicon(2, 0.1), "silicon", output=output, original=1, **QUIET)
+    assert not list(output.glob("descriptors*"))
+    assert evaluate(structures, silicon(2, 0.1), "silicon", output=output, **QUIET).values["d_rdf"].value > 0

@@ -75,3 +75,23 @@ def test_what_cannot_be_scored_is_refused_before_sampling(tmp_path):
         sample(
             compose(some, *RELAX, "evaluate=alloy", "evaluate.mapping=best", f"training={tmp_path / 'training.extxyz'}")
         )
+
+
+def test_samples_of_which_none_can_be_relaxed_are_all_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr("cryingan.plots.save_figure", lambda *arguments, **settings: None)
+    write_structures(random_crystals(4, SPECIES, CELL), tmp_path / "training.extxyz")
+    write_structures(random_crystals(3, SPECIES, CELL, seed=1), tmp_path / "some.extxyz")
+    text = "\n".join("Li nan 0 0" if line.startswith("Li") else line for line in (tmp_path / "some.extxyz").open())
+    (tmp_path / "some.extxyz").write_text(text.replace("\n\n", "\n"))
+    source = [f"structures={tmp_path / 'some.extxyz'}", f"training={tmp_path / 'training.extxyz'}"]
+    folder = sample(compose(*source, *RELAX, f"output={tmp_path / 'out'}", "evaluate=interface"))
+    assert not (folder / "relaxed.extxyz").read_text()
+    content = json.loads((folder / "evaluation_interface/metrics.json").read_text())
+    assert content["percent_failed"]["value"] == 100
+    assert content["counts"] == {**content["counts"], "original": 3, "accepted": 0}
+
+
+def test_a_benchmark_of_other_elements_is_refused_before_sampling(checkpoint, tmp_path):  # noqa: F811
+    with pytest.raises(CryinGANError, match="benchmark=silicon is of Si"):
+        sample(compose(f"checkpoint={checkpoint}", "n=3", f"output={tmp_path / 'out'}", "evaluate=silicon"))
+    assert not (tmp_path / "out").exists()
