@@ -37,7 +37,7 @@ class Settings:
         system: an interface that has been built, or is being built.
         frames: folder of its relaxations; without it `work` in the folder of the system.
         potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
-        reference: path of the potential of the build, for the speed of both; may be left out.
+        reference: arguments of `load_potential` for the potential of the build, for the speed of both; may be left out.
         n: how many held-out structures, at most.
         relax: where to relax, arguments of `cryingan.relax.relax`; how is decided by the build.
         folder: where comparison.json and comparison.png are written; without it the folder of the potential.
@@ -46,7 +46,7 @@ class Settings:
     system: str
     frames: str | None = None
     potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
-    reference: str | None = None
+    reference: dict[str, Any] = field(default_factory=dict)
     n: int = 50
     relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None})
     folder: str | None = None
@@ -85,7 +85,7 @@ def compare(settings: Settings) -> Path:
     work = make_folder(settings.build_folder / f"comparison_{potential.card.hash[:12]}_{len(built.numbers)}")
     with lock_folder(work):
         protocol = {key: value for key, value in built.settings.items() if key != "frames"}
-        ended = relax(built.starts, potential, output=work, numbers=built.numbers, **protocol, **settings.relax)
+        ended = relax(built.starts, potential, output=work, numbers=built.numbers, **{**settings.relax, **protocol})
     if not ended.converged.any():
         raise CryinGANError(f"none of {len(ended.converged)} structures converges with {potential.card.name}")
     found = {
@@ -114,11 +114,11 @@ def _cutoff(settings: Settings, potential: Mapping[str, str]) -> float | None:
     return card.cutoff(PotentialCard(potential["name"], potential["hash"], ()))
 
 
-def _speed(potential: Potential, path: str, built: Relaxations) -> dict[str, float]:
+def _speed(potential: Potential, given: Mapping[str, Any], built: Relaxations) -> dict[str, float]:
     """CPU time of one evaluation with both potentials in turn, ms; the least of several, as other work disturbs."""
-    reference = load_potential("m3gnet", path, potential.device)
+    reference = load_potential(**{"kind": "m3gnet", "device": potential.device, **given})
     if reference.card.hash != built.potential["hash"]:
-        raise CryinGANError(f"reference={path} is {reference.card.name}, not what the structures were relaxed with")
+        raise CryinGANError(f"reference is {reference.card.name}, not what the structures were relaxed with")
     spent: dict[str, list[float]] = {"ms": [], "reference_ms": []}
     for atoms in built.starts[:TIMED].to_ase():
         for key, one in (("ms", potential), ("reference_ms", reference)):

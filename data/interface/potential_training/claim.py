@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryingan.errors import CryinGANError
 from cryingan.replace import file_hash, replace_file
-from data.interface.potential_training.frames import LabelledFrames, split
+from data.interface.potential_training.frames import LabelledFrames, extensions, split
 from data.interface.potential_training.settings import Settings
 
 MANIFEST = "training.json"
@@ -24,6 +24,7 @@ def claim(work: Path, settings: Settings, frames: LabelledFrames) -> dict[str, l
     """
     keys = ("seed", "validation", "test", "structure_key", "model", "weights")
     decides = {key: getattr(settings, key) for key in keys}
+    decides["extensions"] = [folder.name for folder in extensions(settings.build_folder)] if settings.system else []
     decides["start"] = file_hash(Path(settings.start) / "state.pt") if settings.start else None
     path = work / MANIFEST
     if not path.exists():

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from cryingan.errors import CryinGANError
 from cryingan.journal import FRAMES, MANIFEST
+from cryingan.randomness import generator
 from cryingan.replace import file_hash
 from cryingan.trajectory import read_frames
 from data.interface.relaxed import part_folders
@@ -63,7 +65,9 @@ class LabelledFrames:
 
 
 def frames_of_relaxations(work: Path) -> LabelledFrames:
-    """The frames that a build of an interface has kept so far; it may still be running.
+    """The frames that a build of an interface has kept so far, and those of `data.interface.extend_frames`.
+
+    The build may still be running.
 
     Args:
         work: folder of the build's relaxations.
@@ -74,16 +78,22 @@ def frames_of_relaxations(work: Path) -> LabelledFrames:
     if not work.is_dir():
         raise CryinGANError(f"{work} is not there: build the interface first, or give frames=FOLDER")
     found, potentials = [], []
-    for folder in part_folders(work):
+    parts = part_folders(work)
+    for folder in [*parts, *extensions(work)]:
         part = list(read_frames(folder))
         if part:
-            found.append((part, any_structure(folder)))
+            found.append((part, any_structure(folder if folder in parts else parts[0])))
             potentials.append(json.loads((folder / MANIFEST).read_bytes())["potential"])
     if not found:
         raise CryinGANError(f"{work} holds no frames of relaxations: build the interface first, with frames above 0")
     if any(potential != potentials[0] for potential in potentials):
         raise CryinGANError(f"{work} holds relaxations with different potentials, whose energies cannot be mixed")
     return _joined(found, potentials[0])
+
+
+def extensions(work: Path) -> list[Path]:
+    """Folders of frames of other potentials' relaxations, labelled with the one of the build."""
+    return sorted(work.glob("labelled_*"))
 
 
 def any_structure(folder: Path) -> Atoms:
@@ -161,6 +171,9 @@ def _read(path: Path, key: str | None) -> Iterator[tuple[Any, ...]]:
 def split(frames: LabelledFrames, validation: float, test: float, seed: int) -> dict[str, list[str]]:
     """Names of the structures of training, validation and test set, drawn at random.
 
+    The set of a structure depends on the seed and its own name, so that structures that are added later move no other;
+    only of very few, where chance may leave a set empty, are the sets drawn from all.
+
     Args:
         frames: all of them.
         validation: share of the structures.
@@ -172,11 +185,15 @@ def split(frames: LabelledFrames, validation: float, test: float, seed: int) -> 
     """
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
         raise CryinGANError(f"validation={validation}, test={test}: shares above 0 that leave some for training")
-    names = np.unique(frames.structures)
-    counts = [max(1, round(share * len(names))) for share in (test, validation)]
-    if len(names) <= sum(counts):
-        raise CryinGANError(f"{len(names)} structures are too few for a training, a validation and a test set")
-    drawn = np.random.default_rng(seed).permutation(names)
-    test_set, validation_set, training_set = np.split(drawn, np.cumsum(counts))
-    sets = (training_set, validation_set, test_set)
-    return {name: sorted(one.tolist()) for name, one in zip(SETS, sets, strict=True)}
+    names = np.unique(frames.structures).tolist()
+    places = {name: torch.rand(1, generator=generator(seed, f"set of structure {name}")).item() for name in names}
+    sets: dict[str, list[str]] = {name: [] for name in SETS}
+    for name, place in places.items():
+        sets["test" if place < test else "validation" if place < test + validation else "training"].append(name)
+    if not all(sets.values()):  # so few that chance leaves a set empty
+        counts = [max(1, round(share * len(names))) for share in (test, validation)]
+        if len(names) <= sum(counts):
+            raise CryinGANError(f"{len(names)} structures are too few for a training, a validation and a test set")
+        drawn = np.split(np.array(sorted(names, key=places.get)), np.cumsum(counts))
+        sets = {name: sorted(one.tolist()) for name, one in zip(reversed(SETS), drawn, strict=True)}
+    return sets

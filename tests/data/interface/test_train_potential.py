@@ -15,9 +15,9 @@ from cryingan.data_cards import read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.trajectory import read_frames
-from data.interface import build, compare_potentials, train_potential
+from data.interface import build, compare_potentials, extend_frames, train_potential
 from data.interface.build import read_settings
-from data.interface.potential_training.frames import frames_of_file, frames_of_relaxations, split
+from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations, split
 from data.interface.potential_training.settings import Settings
 from tests.conftest import random_crystals
 from tests.data.interface.test_interface_build import POTENTIAL, RELAX, SYSTEM
@@ -86,13 +86,23 @@ def test_frames_of_one_structure_stay_together(built):
     frames = frames_of_relaxations(built)
     for seed in range(5):
         sets = split(frames, 0.2, 0.3, seed)
-        assert [len(sets[name]) for name in ("training", "validation", "test")] == [3, 1, 2]
+        assert all(sets.values())
         assert sorted(name for names in sets.values() for name in names) == sorted(set(frames.structures))
         assert sum(len(frames.of(names)) for names in sets.values()) == len(frames)
     assert split(frames, 0.2, 0.3, 0) == split(frames, 0.2, 0.3, 0) != split(frames, 0.2, 0.3, 1)
     for shares in ((0.5, 0.5), (0.0, 0.1), (0.1, -0.1)):
         with pytest.raises(CryinGANError, match="shares above 0"):
             split(frames, *shares, 0)
+
+
+def test_more_structures_leave_the_others_in_their_sets():
+    def of(n):
+        return split(LabelledFrames([], np.zeros(n), [], None, np.arange(n).astype(str), {}), 0.1, 0.2, 3)
+
+    few, many = of(300), of(1000)
+    for name, share in (("training", 0.7), ("validation", 0.1), ("test", 0.2)):
+        assert set(few[name]) == {one for one in many[name] if int(one) < 300}
+        assert abs(len(many[name]) / 1000 - share) < 3 * np.sqrt(share * (1 - share) / 1000)
 
 
 def test_potential_with_its_card(built, tmp_path):
@@ -206,7 +216,6 @@ def test_own_file_with_stresses_and_trajectories(tmp_path):
 
 
 def test_energies_of_elements():
-    from data.interface.potential_training.frames import LabelledFrames
     from data.interface.potential_training.model import energies_of_elements
 
     def of(formulas, energies):
@@ -342,6 +351,49 @@ def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch
         compare_potentials.compare(
             compare_potentials.Settings("pair", str(built), dict(POTENTIAL), relax=RELAX, folder=str(tmp_path))
         )
+
+
+def test_frames_of_its_own_relaxations(built, tmp_path):
+    work = tmp_path / "built"
+    shutil.copytree(built, work)
+    folder = train_potential.train(settings(work, tmp_path, epochs=1))
+    before = frames_of_relaxations(work)
+    made = extend_frames.Settings(
+        "pair",
+        reference=POTENTIAL,
+        frames=str(work),
+        potential={"kind": "m3gnet", "path": str(folder)},
+        n=4,
+        each=2,
+        relax={"backend": "serial", "progress": False, "max_steps": 2},
+    )
+    labelled_folder = extend_frames.extend(made)
+    [unlabelled] = work.glob("unlabelled_*")
+    own = dict(read_frames(unlabelled))
+    reference = load_potential(**POTENTIAL)
+    atoms = before.atoms[0].copy()
+    for sample, frames in read_frames(labelled_folder):
+        assert frames.positions.tolist() == own[sample].positions.tolist()
+        for positions, energy, forces in zip(frames.positions, frames.energies, frames.forces, strict=True):
+            atoms.positions = positions
+            energies, expected = reference.evaluate([atoms])
+            assert energy == pytest.approx(energies[0], abs=1e-9)
+            np.testing.assert_allclose(forces, expected[0], atol=1e-5)
+    after = frames_of_relaxations(work)
+    assert len(after) == len(before) + sum(len(one.energies) for one in own.values())
+    assert set(after.structures) == set(before.structures)
+    assert split(after, 0.2, 0.2, 0) == split(before, 0.2, 0.2, 0)
+    with pytest.raises(CryinGANError, match="holds a training with other extensions"):
+        train_potential.train(settings(work, tmp_path, epochs=1))
+
+    shutil.rmtree(labelled_folder)
+    made.max_force = 1e-3
+    again = extend_frames.extend(made)
+    assert all(len(frames.energies) == 0 for _, frames in read_frames(again))
+    assert len(frames_of_relaxations(work)) == len(before)
+    made.reference = {**POTENTIAL, "radii": {"Li": 0.8, "O": 1.1, "Cl": 1.4}}
+    with pytest.raises(CryinGANError, match=r"reference is .*, not what the structures were relaxed with"):
+        extend_frames.extend(made)
 
 
 def test_agreement_by_hand(built):

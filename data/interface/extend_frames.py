@@ -1,0 +1,122 @@
+"""Label where a potential goes wrong: `python -m data.interface.extend_frames system=NAME reference.path=FOLDER`.
+
+A potential that was trained on the relaxations of another one leaves their path now and then, and where it has seen
+nothing it may let atoms fall into each other. Here it relaxes structures of the build itself; frames of its own path
+are labelled with the potential of the build, and belong to the training data from then on. Killed and started again,
+it goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.crystals import Crystals
+from cryingan.errors import CryinGANError
+from cryingan.journal import MANIFEST
+from cryingan.potentials import Potential, load_potential
+from cryingan.progress import reported
+from cryingan.relax import relax
+from cryingan.replace import lock_folder, make_folder, replace_file
+from cryingan.trajectory import FOLDER as FRAMES
+from cryingan.trajectory import Frames, read_frames, write_frames
+from data.interface.build import FOLDER, read_settings
+from data.interface.potential_training.comparison import Relaxations, relaxations
+
+
+@dataclass
+class Settings:
+    """What is relaxed and labelled.
+
+    Attributes:
+        system: an interface that has been built, or is being built.
+        reference: arguments of `load_potential` for the potential that it was built with.
+        frames: folder of its relaxations; without it `work` in the folder of the system.
+        potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
+        n: how many structures, at most; those of the test set stay in the test set.
+        each: frames of each.
+        max_force: frames with a larger force on an atom are left out, eV/Angstrom.
+        relax: where to relax, arguments of `cryingan.relax.relax`; what is not given is as in the build.
+    """
+
+    system: str
+    reference: dict[str, Any]
+    frames: str | None = None
+    potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
+    n: int = 100
+    each: int = 12
+    max_force: float = 30.0
+    relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None})
+
+    @property
+    def build_folder(self) -> Path:
+        """Folder of the relaxations of the system."""
+        return Path(self.frames) if self.frames else FOLDER / Path(self.system).stem / "work"
+
+
+def extend(settings: Settings) -> Path:
+    """Relax structures with a potential and label frames of its way with that of the build.
+
+    Returns:
+        The folder of the labelled frames.
+
+    Raises:
+        CryinGANError: a potential cannot be loaded, or the build holds nothing to begin with.
+    """
+    path = settings.potential.get("path") or str(FOLDER / Path(settings.system).stem / "potential")
+    potential = load_potential(**{**settings.potential, "path": path})
+    reference = load_potential(**{"kind": "m3gnet", "device": potential.device, **settings.reference})
+    built = relaxations(settings.build_folder, None, settings.n)
+    if reference.card.hash != built.potential["hash"]:
+        raise CryinGANError(f"reference is {reference.card.name}, not what the structures were relaxed with")
+    name = f"{potential.card.hash[:12]}_{len(built.numbers)}"
+    work = make_folder(settings.build_folder / f"unlabelled_{name}")
+    with lock_folder(work):
+        protocol = {**built.settings, **settings.relax, "frames": settings.each}
+        relax(built.starts, potential, output=work, numbers=built.numbers, **protocol)
+        folder = make_folder(settings.build_folder / f"labelled_{name}")
+        _label(work, folder, built, reference, settings.max_force)
+    return folder
+
+
+def _label(work: Path, folder: Path, built: Relaxations, reference: Potential, max_force: float) -> None:
+    with replace_file(folder / MANIFEST) as file:
+        file.write(json.dumps({"potential": dict(built.potential)}).encode())
+    waiting = [
+        (sample, frames) for sample, frames in read_frames(work) if not (folder / FRAMES / f"{sample:06d}.npz").exists()
+    ]
+    left_out = 0
+    for sample, frames in reported(_labelled(waiting, built.starts, reference), len(waiting), "labelling", "labelled"):
+        tame = np.linalg.norm(frames.forces, axis=2).max(axis=1) <= max_force
+        left_out += int((~tame).sum())
+        write_frames(folder, sample, Frames(*(values[tame] for values in frames)))
+    print(f"{left_out} frames with forces above {max_force:g} eV/Angstrom are left out", file=sys.stderr, flush=True)
+
+
+def _labelled(
+    waiting: list[tuple[int, Frames]], starts: Crystals, reference: Potential
+) -> Iterator[tuple[int, Frames]]:
+    for sample, frames in waiting:
+        atoms = [starts[:1].to_ase()[0] for _ in frames.positions]
+        for one, positions in zip(atoms, frames.positions, strict=True):
+            one.positions = positions
+        energies, forces = reference.evaluate(atoms)
+        yield sample, Frames(frames.steps, energies, frames.positions, np.array(forces, dtype=np.float32))
+
+
+def main() -> None:
+    """Label what the command line asks for."""
+    try:
+        print(extend(read_settings(sys.argv[1:], Settings)))
+    except CryinGANError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
