@@ -42,6 +42,8 @@ def sample(config: DictConfig) -> Path:
         raise CryinGANError(f"n={settings['n']} and batch_size={settings['batch_size']} must be at least 1")
     if settings["structures"] is not None:
         return relax_file(settings)
+    if settings["relax"] is not None and settings["checkpoint"] and not Path(settings["checkpoint"]).is_file():
+        raise CryinGANError(f"checkpoint={settings['checkpoint']} is not there")
     plan = relaxation(settings) if settings["relax"] is not None else None
     scoring = evaluation(settings)
     model, source = load(settings)
@@ -133,8 +135,6 @@ def relaxation(settings: dict[str, Any]) -> Plan:
 
     run = run_settings(settings["checkpoint"]) if settings["checkpoint"] else {}
     potential = settings["potential"] or run.get("potential")
-    if settings["checkpoint"] and not Path(settings["checkpoint"]).is_file():
-        raise CryinGANError(f"checkpoint={settings['checkpoint']} is not there")
     if potential is None:
         raise CryinGANError("relax=true needs a potential, such as potential=m3gnet potential.path=FOLDER")
     data = {name: value for name, value in run.get("data", {"validation": 0}).items() if name != "width"}

@@ -140,7 +140,7 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
 
 
 def _number(value: float) -> str:
-    return f"{value:.8g}" if np.isfinite(value) else ""
+    return f"{value:.10g}" if np.isfinite(value) else ""
 
 
 def _energies(results: list[Relaxed], n_atoms: int) -> np.ndarray:
