@@ -130,6 +130,9 @@ def main() -> None:
         print(build(read_settings(sys.argv[1:])))
     except CryinGANError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":
