@@ -2,6 +2,9 @@
 
 A convolution whose kernel spans the one axis beside the atoms is a matrix product per atom, so everything here is laid
 out (structures, atoms, channels) and runs through linear layers: the same functions, the same number of parameters.
+
+Networks of one shape can be stacked (`cryingan.replicas`): then every parameter, every input and every output has one
+more axis in front, the networks, and each product is a batched one.
 """
 
 from __future__ import annotations
@@ -26,6 +29,45 @@ class Pooling(StrEnum):
     MIX = "mix"  # maximum and average, side by side
 
 
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The affine map x W^T + b of one network or of stacked ones.
+
+    Args:
+        x: inputs, shape (..., inputs), or (networks, ..., inputs) where the weight is stacked.
+        weight: shape (outputs, inputs) or (networks, outputs, inputs).
+        bias: shape (outputs,) or (networks, outputs); None for none.
+
+    Returns:
+        Outputs, shape as `x` but for the last axis.
+    """
+    if weight.dim() == 2:
+        return nn.functional.linear(x, weight, bias)
+    rows = x.flatten(1, -2)
+    product = rows @ weight.mT if bias is None else torch.baddbmm(bias[:, None], rows, weight.mT)
+    return product.view(*x.shape[:-1], weight.shape[1])
+
+
+class Linear(nn.Linear):
+    """A linear layer that can be stacked."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        return affine(x, self.weight, self.bias)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation that can be stacked: every network has statistics of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(rows, width) -> the same, or (networks, rows, width) -> the same, then in training mode."""
+        if self.weight.dim() == 1:
+            return super().forward(x)
+        self.num_batches_tracked.add_(1)
+        parameters = (self.running_mean, self.running_var, self.weight, self.bias)
+        each = zip(x.unbind(), *(parameter.unbind() for parameter in parameters), strict=True)
+        return torch.stack([nn.functional.batch_norm(*one, True, self.momentum, self.eps) for one in each])
+
+
 class SharedBiasExpansion(nn.Module):
     """The (1, 3) transposed convolution: one matrix for each of the three coordinates, one bias for all of them.
 
@@ -42,11 +84,12 @@ class SharedBiasExpansion(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(atoms, channels) -> (3 * atoms, width), the three coordinates of an atom side by side."""
-        matrix = self.weight.permute(2, 0, 1).flatten(0, 1)
-        return nn.functional.linear(features, matrix, self.bias.repeat(3)).view(-1, len(self.bias))
+        matrix = self.weight.movedim(-1, -3).flatten(-3, -2)
+        coordinates = affine(features, matrix, torch.cat([self.bias] * 3, dim=-1))
+        return coordinates.unflatten(-1, (3, -1)).flatten(-3, -2)
 
 
-class WindowLinear(nn.Linear):
+class WindowLinear(Linear):
     """The (1, features) convolution of one input channel: a linear layer, initialised as that convolution."""
 
 
@@ -65,10 +108,10 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.n_atoms, self.latent_dim, self.channels, self.widths = n_atoms, latent_dim, channels, tuple(widths)
-        self.latent = nn.Linear(latent_dim, n_atoms * channels)
+        self.latent = Linear(latent_dim, n_atoms * channels)
         layers: list[nn.Module] = [SharedBiasExpansion(channels, widths[0])]
         for width, following in zip(widths, [*widths[1:], 1], strict=True):
-            layers += [nn.BatchNorm1d(width, eps=BATCH_NORM_EPS), nn.ReLU(inplace=True), nn.Linear(width, following)]
+            layers += [BatchNorm(width, eps=BATCH_NORM_EPS), nn.ReLU(inplace=True), Linear(width, following)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, noise: Tensor) -> Tensor:
@@ -76,8 +119,8 @@ class Generator(nn.Module):
 
         In training mode BatchNorm takes its statistics over structures, atoms and coordinates together.
         """
-        atoms = nn.functional.relu(self.latent(noise)).view(-1, self.channels)
-        return torch.sigmoid(self.layers(atoms)).view(len(noise), self.n_atoms, 3)
+        atoms = nn.functional.relu(self.latent(noise)).unflatten(-1, (self.n_atoms, self.channels)).flatten(-3, -2)
+        return torch.sigmoid(self.layers(atoms)).view(*noise.shape[:-1], self.n_atoms, 3)
 
 
 class Discriminator(nn.Module):
@@ -112,13 +155,13 @@ class Discriminator(nn.Module):
         self.pooling = Pooling(pooling)
         per_atom: list[nn.Module] = [WindowLinear(features, widths[0]), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
         for before, width in pairwise(widths):
-            per_atom += [nn.Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
+            per_atom += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
         self.per_atom = nn.Sequential(*per_atom)
         pooled = widths[-1] * len(self.counts) * (2 if self.pooling is Pooling.MIX else 1)
         per_structure: list[nn.Module] = []
         for before, width in pairwise([pooled, *head]):
-            per_structure += [nn.Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
-        self.per_structure = nn.Sequential(*per_structure, nn.Linear(head[-1], outputs))
+            per_structure += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
+        self.per_structure = nn.Sequential(*per_structure, Linear(head[-1], outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (structures, atoms, features) -> outputs (structures, outputs)."""
@@ -127,12 +170,12 @@ class Discriminator(nn.Module):
     def pool(self, x: Tensor) -> Tensor:
         """Features of atoms (structures, atoms, width) -> of structures (structures, species x width or 2 width)."""
         pooled = []
-        for species in x.split(self.counts, dim=1):
+        for species in x.split(self.counts, dim=-2):
             if self.pooling is not Pooling.AVG:
-                pooled.append(species.amax(dim=1))
+                pooled.append(species.amax(dim=-2))
             if self.pooling is not Pooling.MAX:
-                pooled.append(species.mean(dim=1))
-        return torch.cat(pooled, dim=1)
+                pooled.append(species.mean(dim=-2))
+        return torch.cat(pooled, dim=-1)
 
 
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
