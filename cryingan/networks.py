@@ -165,7 +165,8 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (structures, atoms, features) -> outputs (structures, outputs)."""
-        return self.per_structure(self.pool(self.per_atom(x)))
+        atoms = self.per_atom(x.flatten(0, 1))  # flat: behind a view, the units in place would copy on the way back
+        return self.per_structure(self.pool(atoms.unflatten(0, x.shape[:2])))
 
     def pool(self, x: Tensor) -> Tensor:
         """Features of atoms (structures, atoms, width) -> of structures (structures, species x width or 2 width)."""

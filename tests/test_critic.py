@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cryingan import critic
 from cryingan.critic import critic_terms
 from cryingan.losses import gradient_penalty, wasserstein
 from cryingan.networks import Discriminator
@@ -37,8 +38,11 @@ def gradients(network: Discriminator, loss: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
 @pytest.mark.parametrize("counts", COUNTS)
-@pytest.mark.parametrize("structures", [1, 4])
-def test_values_and_gradients_equal_those_of_automatic_differentiation(structures, counts, pooling):
+@pytest.mark.parametrize(("structures", "atoms_at_once"), [(1, 2048), (4, 2048), (5, 11), (3, 1)])
+def test_values_and_gradients_equal_those_of_automatic_differentiation(
+    structures, atoms_at_once, counts, pooling, monkeypatch
+):
+    monkeypatch.setattr(critic, "ATOMS_AT_ONCE", atoms_at_once)
     network = discriminator(counts, pooling, features=6, outputs=3)
     real, fake, alpha = features(structures, sum(counts), 6)
     terms = critic_terms(network, real, fake, alpha, weight=2.5)
