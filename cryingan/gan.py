@@ -141,15 +141,15 @@ class CryinGAN(lightning.LightningModule):
         optimizers = dict(zip(self.networks, self.optimizers(), strict=True))
         self._discriminator_step(batch, batch_idx, optimizers)
         if batch_idx % self.hparams.generator_interval == 0:
-            self._generator_step(len(batch), batch_idx, optimizers["generator"])
+            self._generator_step(batch.shape[-3], batch_idx, optimizers["generator"])
 
     def _discriminator_step(self, batch: Tensor, batch_idx: int, optimizers: dict) -> None:
-        real = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
+        real, size = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}, batch.shape[-3]
         with torch.no_grad():
-            fake = self.features(self.generator(self._normal(len(batch), "critic noise", batch_idx)))
+            fake = self.features(self.generator(self._normal(size, "critic noise", batch_idx)))
         loss, distance, parts = 0.0, 0.0, {}
         for name, discriminator in self.discriminators.items():
-            mix = self._uniform(len(batch), f"interpolation of {name}", batch_idx)
+            mix = self._uniform(size, f"interpolation of {name}", batch_idx)
             terms = critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
             loss = loss + self.weights[name] * terms.loss
             distance = distance + self.weights[name] * (terms.real - terms.fake)
@@ -157,12 +157,12 @@ class CryinGAN(lightning.LightningModule):
         values = {"wasserstein": distance, "critic_loss": loss, **parts}
         trained = {name: optimizers[name] for name in self.discriminators}
         values |= self._descend(loss, trained, values, batch_idx)
-        self.critic_means.update(torch.stack(list(values.values())), len(batch))
+        self.critic_means.update(torch.stack(list(values.values())), size)
 
     def _generator_step(self, size: int, batch_idx: int, optimizer: Any) -> None:
         self.discriminators.requires_grad_(False)
         fake = self.features(self.generator(self._normal(size, "generator noise", batch_idx)))
-        loss = -sum(self.weights[name] * d(fake[name]).mean() for name, d in self.discriminators.items())
+        loss = -sum(self.weights[name] * d(fake[name]).mean(dim=(-2, -1)) for name, d in self.discriminators.items())
         values = {"generator_loss": loss}
         values |= self._descend(loss, {"generator": optimizer}, values, batch_idx)
         self.discriminators.requires_grad_(True)
