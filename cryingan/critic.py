@@ -11,24 +11,27 @@ selects. With these slopes and selections held, layer i maps z_{i-1} to W_i z_{i
 Real, generated and interpolated structures go through in one batch, and so do the last products, which give the
 gradients of the weights: they take z_{i-1} of the first two and t_{i-1} of the third. All are sums over structures, so
 a CPU, which touches fresh memory slowly, works on some structures at a time.
+
+With a stacked discriminator (`cryingan.networks`) everything has its axis in front, and each network its own terms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import leaky_relu_, linear
+from torch.nn.functional import leaky_relu_
 
-from cryingan.networks import LEAKY_SLOPE, Discriminator, Pooling
+from cryingan.networks import LEAKY_SLOPE, Discriminator, Pooling, affine
 
 ATOMS_AT_ONCE = 2048  # on a CPU; half and twice as many are 2 % slower, a batch of 32 x 264 in one go 14 %
 
 
 class CriticTerms(NamedTuple):
-    """Scalars of one discriminator's step.
+    """Scalars of one discriminator's step; of stacked ones, a number for each.
 
     Attributes:
         loss: penalty - (real - fake); the only one with a gradient, by the discriminator's parameters.
@@ -69,13 +72,16 @@ class _ClosedForm(torch.autograd.Function):
         context: Any, discriminator: Discriminator, given: tuple[Tensor, ...], weight: float, *_: Tensor
     ) -> tuple[Tensor, ...]:
         totals: list[Tensor] = []
-        for real, fake, alpha in zip(*(part.tensor_split(_blocks(given[0])) for part in given), strict=True):
-            share = alpha[:, None, None]
-            stacked = torch.cat([real, fake, share * real + (1 - share) * fake])
-            critic = _Critic(discriminator, stacked, len(given[0]))
+        axis, structures = given[0].dim() - 3, given[0].shape[-3]
+        parts = (part.tensor_split(_blocks(given[0]), dim=axis) for part in given)
+        for real, fake, alpha in zip(*parts, strict=True):
+            share = alpha[..., None, None]
+            stacked = torch.cat([real, fake, share * real + (1 - share) * fake], dim=axis)
+            critic = _Critic(discriminator, stacked, structures)
             sums = [critic.scores(), critic.penalty(weight), *critic.gradients()]
             totals = [total.add_(part) for total, part in zip(totals, sums, strict=True)] if totals else sums
-        (real, fake, _between), penalty, *gradients = totals
+        scores, penalty, *gradients = totals
+        real, fake, _between = scores.unbind(-1)
         context.save_for_backward(*gradients)
         context.mark_non_differentiable(real, fake, penalty)
         return penalty - (real - fake), real, fake, penalty
@@ -83,14 +89,15 @@ class _ClosedForm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(context: Any, scale: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, None, *(gradient * scale for gradient in context.saved_tensors)
+        scaled = (g * scale.reshape(scale.shape + (1,) * (g.dim() - scale.dim())) for g in context.saved_tensors)
+        return None, None, None, *scaled
 
 
 def _blocks(atoms: Tensor) -> int:
     """Into how many parts a batch (structures, atoms, features) is divided."""
     if atoms.device.type != "cpu":
         return 1
-    return min(len(atoms), max(1, round(len(atoms) * atoms.shape[1] / ATOMS_AT_ONCE)))
+    return min(atoms.shape[-3], max(1, round(atoms.shape[:-1].numel() / ATOMS_AT_ONCE)))
 
 
 class _Critic:
@@ -110,25 +117,28 @@ class _Critic:
         modules = [*discriminator.per_atom, *discriminator.per_structure]
         self.layers = [module for module in modules if isinstance(module, nn.Linear)]
         self.head = len(discriminator.per_atom) // 2
-        self.between = slice(len(stacked) // 3 * 2, None)
+        self.axis = stacked.dim() - 3  # of the structures: 0, or 1 behind that of stacked networks
         self.inputs, self.values = [stacked], []
         for number, layer in enumerate(self.layers[:-1], start=1):
-            self.values.append(leaky_relu_(linear(self.inputs[-1], layer.weight, layer.bias), LEAKY_SLOPE))
+            self.values.append(leaky_relu_(affine(self.inputs[-1], layer.weight, layer.bias), LEAKY_SLOPE))
             if number == self.head:
                 self.pool = _HeldPooling(discriminator, self.values[-1])
             self.inputs.append(self.pool(self.values[-1]) if number == self.head else self.values[-1])
-        self.outputs = linear(self.inputs[-1], self.layers[-1].weight, self.layers[-1].bias)
+        self.outputs = affine(self.inputs[-1], self.layers[-1].weight, self.layers[-1].bias)
         self.slopes = self._slopes()
+
+    def _between(self, values: Tensor) -> Tensor:
+        return values.chunk(3, dim=self.axis)[-1]
 
     def _slopes(self) -> list[Tensor]:
         slope = torch.ones_like(self.outputs)
-        real, fake, _ = slope.chunk(3)
-        each = 1 / (self.structures * slope.shape[1])
+        real, fake, _ = slope.chunk(3, dim=self.axis)
+        each = 1 / (self.structures * slope.shape[-1])
         real.fill_(-each)
         fake.fill_(each)
         slopes = [slope]
         for number in range(len(self.layers) - 1, 0, -1):
-            slope = slope @ self.layers[number].weight
+            slope = affine(slope, self.layers[number].weight.mT)
             if number == self.head:
                 slope = self.pool.transposed(slope)
             slope = _through_leaky(slope, self.values[number - 1])
@@ -137,32 +147,34 @@ class _Critic:
 
     def scores(self) -> Tensor:
         """The mean outputs for real, generated and interpolated structures, shape (3,)."""
-        return self.outputs.to(self.inputs[0].dtype).mean(dim=1).unflatten(0, (3, -1)).sum(dim=1) / self.structures
+        means = self.outputs.to(self.inputs[0].dtype).mean(dim=-1)
+        return means.unflatten(-1, (3, -1)).sum(dim=-1) / self.structures
 
     def penalty(self, weight: float) -> Tensor:
         """The gradient penalty; in its course t takes the place of the interpolated structures' values."""
-        first = self.inputs[0][self.between]
-        gradient = (self.slopes[0][self.between] @ self.layers[0].weight).to(first.dtype)
-        norm = torch.linalg.vector_norm(gradient, dim=(1, 2), keepdim=True)
+        first = self._between(self.inputs[0])
+        gradient = affine(self._between(self.slopes[0]), self.layers[0].weight.mT).to(first.dtype)
+        norm = torch.linalg.vector_norm(gradient, dim=(-2, -1), keepdim=True)
         excess = norm - 1
         flat = norm == 0  # the norm has no gradient there; zero is as good as any
         first.copy_(gradient * (2 * weight / self.structures * excess / norm.masked_fill(flat, torch.inf)))
         carried = first
         for number, layer in enumerate(self.layers[:-1], start=1):
-            values = self.values[number - 1][self.between]
-            carried = values.copy_(_through_leaky(linear(carried, layer.weight), values))
+            values = self._between(self.values[number - 1])
+            carried = values.copy_(_through_leaky(affine(carried, layer.weight), values))
             if number == self.head:
-                carried = self.inputs[number][self.between].copy_(self.pool(carried, self.between))
-        return weight * excess.square().sum() / self.structures
+                carried = self._between(self.inputs[number]).copy_(self.pool(carried, self._between))
+        return weight * excess.square().flatten(-3).sum(dim=-1) / self.structures
 
     def gradients(self) -> list[Tensor]:
         """Gradients of the loss by weight and bias of every layer, in the order of the parameters."""
         found = []
         for layer, slopes, inputs in zip(self.layers, self.slopes, self.inputs, strict=True):
-            found.append((slopes.flatten(0, -2).T @ inputs.flatten(0, -2)).to(layer.weight.dtype))
+            rows = slopes.flatten(self.axis, -2)
+            found.append((rows.mT @ inputs.flatten(self.axis, -2)).to(layer.weight.dtype))
             # Real and generated apart: the last layer's halves are opposite and have to cancel to the last bit.
-            halves = slopes[: self.between.start].unflatten(0, (2, -1)).flatten(1, -2)
-            found.append(halves.sum(dim=1).sum(dim=0).to(layer.bias.dtype))
+            halves = rows.unflatten(-2, (3, -1)).narrow(-3, 0, 2)
+            found.append(halves.sum(dim=-2).sum(dim=-2).to(layer.bias.dtype))
         return found
 
 
@@ -170,29 +182,32 @@ class _HeldPooling:
     """The pooling of a discriminator with the maxima held where they are for the structures given first."""
 
     def __init__(self, discriminator: Discriminator, atoms: Tensor) -> None:
-        self.counts, self.pooling, self.n_atoms = discriminator.counts, discriminator.pooling, atoms.shape[1]
+        self.counts, self.pooling, self.n_atoms = discriminator.counts, discriminator.pooling, atoms.shape[-2]
         if self.pooling is not Pooling.AVG:
-            self.chosen = [species.argmax(dim=1, keepdim=True) for species in atoms.split(self.counts, dim=1)]
+            self.chosen = [species.argmax(dim=-2, keepdim=True) for species in atoms.split(self.counts, dim=-2)]
 
-    def __call__(self, atoms: Tensor, structures: slice = slice(None)) -> Tensor:
-        """(structures, atoms, width) -> (structures, species x width, or 2 width for mix), linear in `atoms`."""
+    def __call__(self, atoms: Tensor, part: Callable[[Tensor], Tensor] = lambda whole: whole) -> Tensor:
+        """(structures, atoms, width) -> (structures, species x width, or 2 width for mix), linear in `atoms`.
+
+        Where `atoms` are of some structures only, `part` takes what belongs to these.
+        """
         pooled = []
-        for number, species in enumerate(atoms.split(self.counts, dim=1)):
+        for number, species in enumerate(atoms.split(self.counts, dim=-2)):
             if self.pooling is not Pooling.AVG:
-                pooled.append(species.gather(1, self.chosen[number][structures])[:, 0])
+                pooled.append(species.gather(-2, part(self.chosen[number])).squeeze(-2))
             if self.pooling is not Pooling.MAX:
-                pooled.append(species.mean(dim=1))
-        return torch.cat(pooled, dim=1)
+                pooled.append(species.mean(dim=-2))
+        return torch.cat(pooled, dim=-1)
 
     def transposed(self, pooled: Tensor) -> Tensor:
         """The transpose of that map: (structures, species x width or 2 width) -> (structures, atoms, width)."""
-        parts = pooled.unflatten(1, (len(self.counts), 2 if self.pooling is Pooling.MIX else 1, -1))
-        atoms = pooled.new_zeros(len(pooled), self.n_atoms, parts.shape[-1])
-        for number, species in enumerate(atoms.split(self.counts, dim=1)):
+        parts = pooled.unflatten(-1, (len(self.counts), 2 if self.pooling is Pooling.MIX else 1, -1))
+        atoms = pooled.new_zeros(*pooled.shape[:-1], self.n_atoms, parts.shape[-1])
+        for number, species in enumerate(atoms.split(self.counts, dim=-2)):
             if self.pooling is not Pooling.MAX:
-                species += parts[:, number, -1:] / self.counts[number]
+                species += parts[..., number, -1:, :] / self.counts[number]
             if self.pooling is not Pooling.AVG:
-                species.scatter_add_(1, self.chosen[number], parts[:, number, :1])
+                species.scatter_add_(-2, self.chosen[number], parts[..., number, :1, :])
         return atoms
 
 
