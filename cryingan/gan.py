@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
+from cryingan.capture import at_once, plain_rates
 from cryingan.critic import critic_terms
 from cryingan.crystals import Crystals
 from cryingan.distances import neighbor_distances
-from cryingan.errors import TrainingDiverged
+from cryingan.divergence import FiniteWatch
 from cryingan.losses import wasserstein
 from cryingan.means import EpochMeans
 from cryingan.networks import Discriminator, Generator, initialize
@@ -85,6 +87,8 @@ class CryinGAN(lightning.LightningModule):
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.automatic_optimization = False
+        self.run_step: Callable[..., Tensor] = at_once  # or a `Replay`
+        self.watch = FiniteWatch()
         self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
         template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = template.grouping
@@ -127,6 +131,9 @@ class CryinGAN(lightning.LightningModule):
             torch.optim.Adam(network.parameters(), lr=rates[name], betas=tuple(settings.betas), fused=True)
             for name, network in self.networks.items()
         ]
+        self.watch = FiniteWatch(self.device)
+        for optimizer in optimizers:
+            optimizer.found_inf = self.watch.flag
         return optimizers, [StepLR(o, settings.schedule_epochs, settings.schedule_factor) for o in optimizers]
 
     def features(self, fractional: Tensor) -> dict[str, Tensor]:
@@ -142,59 +149,65 @@ class CryinGAN(lightning.LightningModule):
         self._discriminator_step(batch, batch_idx, optimizers)
         if batch_idx % self.hparams.generator_interval == 0:
             self._generator_step(batch.shape[-3], batch_idx, optimizers["generator"])
+        if self.watch.every_step or self.trainer.is_last_batch:
+            self.watch.require_finite()
 
     def _discriminator_step(self, batch: Tensor, batch_idx: int, optimizers: dict) -> None:
-        real, size = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}, batch.shape[-3]
+        size = batch.shape[-3]
+        draws = [self._normal(size, "critic noise", batch_idx)]
+        draws += [self._uniform(size, f"interpolation of {name}", batch_idx) for name in self.discriminators]
+        trained = {name: optimizers[name] for name in self.discriminators}
+        values = self.run_step(self._train_discriminators, trained, batch, *draws)
+        self._record(self.critic_means, values, size, batch_idx)
+
+    def _generator_step(self, size: int, batch_idx: int, optimizer: Any) -> None:
+        noise = self._normal(size, "generator noise", batch_idx)
+        values = self.run_step(self._train_generator, {"generator": optimizer}, noise)
+        self._record(self.generator_means, values, size, batch_idx)
+
+    def _record(self, means: EpochMeans, values: Tensor, size: int, batch_idx: int) -> None:
+        means.update(values, size)
+        self.watch.note(means.names, values, self.current_epoch, batch_idx)
+
+    def _train_discriminators(self, trained: dict, batch: Tensor, noise: Tensor, *mixes: Tensor) -> Tensor:
+        """What `critic_means` names, after a step of the optimisers in `trained`."""
+        real = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
         with torch.no_grad():
-            fake = self.features(self.generator(self._normal(size, "critic noise", batch_idx)))
-        loss, distance, parts = 0.0, 0.0, {}
-        for name, discriminator in self.discriminators.items():
-            mix = self._uniform(size, f"interpolation of {name}", batch_idx)
+            fake = self.features(self.generator(noise))
+        loss, distance, parts = 0.0, 0.0, []
+        for (name, discriminator), mix in zip(self.discriminators.items(), mixes, strict=True):
             terms = critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
             loss = loss + self.weights[name] * terms.loss
             distance = distance + self.weights[name] * (terms.real - terms.fake)
-            parts |= {f"real_{name}": terms.real, f"fake_{name}": terms.fake, f"penalty_{name}": terms.penalty}
-        values = {"wasserstein": distance, "critic_loss": loss, **parts}
-        trained = {name: optimizers[name] for name in self.discriminators}
-        values |= self._descend(loss, trained, values, batch_idx)
-        self.critic_means.update(torch.stack(list(values.values())), size)
+            parts += [terms.real, terms.fake, terms.penalty]
+        return self._descend([distance, loss, *parts], loss, trained)
 
-    def _generator_step(self, size: int, batch_idx: int, optimizer: Any) -> None:
+    def _train_generator(self, trained: dict, noise: Tensor) -> Tensor:
+        """What `generator_means` names, after a step of the optimiser in `trained`."""
         self.discriminators.requires_grad_(False)
-        fake = self.features(self.generator(self._normal(size, "generator noise", batch_idx)))
+        fake = self.features(self.generator(noise))
         loss = -sum(self.weights[name] * d(fake[name]).mean(dim=(-2, -1)) for name, d in self.discriminators.items())
-        values = {"generator_loss": loss}
-        values |= self._descend(loss, {"generator": optimizer}, values, batch_idx)
+        values = self._descend([loss], loss, trained)
         self.discriminators.requires_grad_(True)
-        self.generator_means.update(torch.stack(list(values.values())), size)
+        return values
 
-    def _descend(self, loss: Tensor, trained: dict, values: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Step the optimisers of the networks named in `trained`; their gradient norms come back by name."""
+    def _descend(self, values: list[Tensor], loss: Tensor, trained: dict) -> Tensor:
+        """Step the optimisers of the networks named in `trained`; `values` and the norms of their gradients."""
         for optimizer in trained.values():
             optimizer.zero_grad()
         self.manual_backward(loss)
-        norms = {}
-        for name in trained:
-            gradients = [p.grad for p in self.networks[name].parameters() if p.grad is not None]
-            norms[f"gradient_norm_{name}"] = nn.utils.get_total_norm(gradients)
-        self._require_finite({**values, **norms}, batch_idx)
+        gradients = ([p.grad for p in self.networks[name].parameters() if p.grad is not None] for name in trained)
+        seen = torch.stack([*values, *map(nn.utils.get_total_norm, gradients)]).detach()
+        self.watch.see(seen)
         for optimizer in trained.values():
             optimizer.step()
-        return norms
-
-    def _require_finite(self, values: dict[str, Tensor], batch_idx: int) -> None:
-        finite = torch.stack(list(values.values())).isfinite()
-        if not finite.all():
-            names = [name for name, good in zip(values, finite.tolist(), strict=True) if not good]
-            raise TrainingDiverged(
-                f"{', '.join(names)} not finite in epoch {self.current_epoch}, batch {batch_idx}: no weight was "
-                "changed by it; go on from the last checkpoint with a smaller learning rate or other data"
-            )
+        return seen
 
     def on_train_epoch_end(self) -> None:
         """Log the means of the epoch and step the schedules, before the epoch's checkpoint is written."""
         rates = {
-            f"learning_rate_{n}": o.param_groups[0]["lr"] for n, o in zip(self.networks, self.optimizers(), strict=True)
+            f"learning_rate_{name}": float(optimizer.param_groups[0]["lr"])
+            for name, optimizer in zip(self.networks, self.optimizers(), strict=True)
         }
         values = {**self.critic_means.compute(), **self.generator_means.compute(), **rates}
         self.critic_means.reset()
@@ -248,5 +261,7 @@ class CryinGAN(lightning.LightningModule):
         return generator(self.hparams.seed, purpose, *step, device=self.device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Mark the layout of the file, so that later versions know what they read."""
+        """Mark the layout of the file, so that later versions know what they read; none is written after a NaN."""
+        self.watch.require_finite()
+        plain_rates(checkpoint)
         checkpoint["cryingan_format"] = CHECKPOINT_FORMAT

@@ -1,0 +1,53 @@
+"""Whether training goes well: a value that is not finite stops it, and no weight is changed by it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cryingan.errors import TrainingDiverged
+
+
+class FiniteWatch:
+    """Watches the values of every step, on the device and without making it wait.
+
+    Args:
+        device: where the values are.
+
+    Attributes:
+        flag: 1 from the first step on that had a value that is not finite. As `found_inf` of a fused Adam it keeps this
+            step and the later ones from changing weights.
+        every_step: whether to look after every step. Looking waits for the device; on a CPU that costs nothing,
+            elsewhere the end of an epoch is early enough, as no weight changes until then.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self.flag = torch.zeros((), device=device)
+        self.every_step = self.flag.device.type == "cpu"
+        self.noted: list[tuple[list[str], Tensor, int, int]] = []
+
+    def see(self, values: Tensor) -> None:
+        """Raise the flag if one of the values is not finite."""
+        torch.maximum(self.flag, values.isfinite().all().logical_not().to(self.flag), out=self.flag)
+
+    def note(self, names: list[str], values: Tensor, epoch: int, batch: int) -> None:
+        """Keep a step's values, so that `require_finite` can name what went wrong first."""
+        self.noted.append((names, values, epoch, batch))
+
+    def require_finite(self) -> None:
+        """Look at the flag.
+
+        Raises:
+            TrainingDiverged: it is up; names the values, epoch and batch of the first step that raised it.
+        """
+        noted, self.noted = self.noted, []
+        if not self.flag:
+            return
+        for names, values, epoch, batch in noted:
+            finite = values.isfinite().flatten(1).all(dim=1) if values.dim() > 1 else values.isfinite()
+            bad = [name for name, good in zip(names, finite.tolist(), strict=True) if not good]
+            if bad:
+                raise TrainingDiverged(
+                    f"{', '.join(bad)} not finite in epoch {epoch}, batch {batch}: no weight was changed by it; go on "
+                    "from the last checkpoint with a smaller learning rate or other data"
+                )
