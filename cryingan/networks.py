@@ -44,7 +44,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return nn.functional.linear(x, weight, bias)
     rows = x.flatten(1, -2)
     product = rows @ weight.mT if bias is None else torch.baddbmm(bias[:, None], rows, weight.mT)
-    return product.view(*x.shape[:-1], weight.shape[1])
+    return product if x.dim() == 3 else product.view(*x.shape[:-1], weight.shape[1])
 
 
 class Linear(nn.Linear):
@@ -165,8 +165,8 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (structures, atoms, features) -> outputs (structures, outputs)."""
-        atoms = self.per_atom(x.flatten(0, 1))  # flat: behind a view, the units in place would copy on the way back
-        return self.per_structure(self.pool(atoms.unflatten(0, x.shape[:2])))
+        atoms = self.per_atom(x.flatten(-3, -2))  # flat: behind a view, the units in place would copy on the way back
+        return self.per_structure(self.pool(atoms.unflatten(-2, x.shape[-3:-1])))
 
     def pool(self, x: Tensor) -> Tensor:
         """Features of atoms (structures, atoms, width) -> of structures (structures, species x width or 2 width)."""
