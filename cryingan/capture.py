@@ -79,8 +79,8 @@ class Replay:
             bare = {name: getattr(optimizer, "optimizer", optimizer) for name, optimizer in optimizers.items()}
             self.recordings[key] = Recording(kept, *self.record(lambda: step(bare, *kept)))
         recording = self.recordings[key]
-        for kept, given in zip(recording.inputs, inputs, strict=True):
-            kept.copy_(given)
+        for place, tensor in zip(recording.inputs, inputs, strict=True):
+            place.copy_(tensor)
         recording.replay()
         for optimizer in optimizers.values():
             if isinstance(optimizer, LightningOptimizer):  # counts the steps of a run, but was left out above
