@@ -6,6 +6,9 @@ import logging
 import math
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,33 +24,18 @@ if TYPE_CHECKING:
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """Train one model as the config says; the last value of every metric comes back.
+    """Train as the config says, one model or several together; the last value of every metric comes back.
 
     Raises:
         CryinGANError: a setting, the structures or the checkpoint to go on from cannot be used, or training diverged.
     """
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
-
-    from cryingan.checkpoints import require_same_settings, starting_point
-    from cryingan.errors import CryinGANError
-    from cryingan.replace import lock_folder, make_folder
+    from configs.replicas import each_run, train_together
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # Lightning's own business with torch
-    settings = plain(config)
-    use_threads(settings["threads"])
-    run_dir = Path(settings["run_dir"])
-    checkpoint = starting_point(settings["resume"], run_dir)
-    data, model = build(settings)
-    if checkpoint is not None:
-        require_same_settings(checkpoint, dict(model.hparams))
-    try:
-        trainer = build_trainer(config, run_dir, checkpoint)
-        with lock_folder(make_folder(run_dir), wanted=trainer.is_global_zero):
-            fit(trainer, model, data, checkpoint)
-    except MisconfigurationException as error:
-        raise CryinGANError(" ".join(str(error).split())) from error
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+    use_threads(config["threads"])
+    configs = each_run(config)
+    return train_together(configs, prepare) if len(configs) > 1 else prepare(configs[0]).fit()
 
 
 def use_threads(threads: int | None) -> None:
@@ -62,20 +50,69 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def fit(trainer: Trainer, model: CryinGAN, data: StructureData, checkpoint: Path | None) -> None:
-    """Train, and close the loggers however it ends."""
+@dataclass
+class Run:
+    """One training, ready to begin or to go on from a checkpoint."""
+
+    folder: Path
+    trainer: Trainer
+    model: CryinGAN
+    data: StructureData
+    checkpoint: Path | None
+
+    def fit(self) -> dict[str, float]:
+        """Train, and close the loggers however it ends; the last value of every metric comes back."""
+        from cryingan.replace import lock_folder, make_folder
+
+        with lightning_errors(), lock_folder(make_folder(self.folder), wanted=self.trainer.is_global_zero):
+            try:
+                self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.checkpoint)
+            except SystemExit:
+                print("stopped; the same command goes on after the last checkpoint", flush=True)
+                sys.exit(143 if self.trainer.received_sigterm else 130)
+            finally:
+                for logger in self.trainer.loggers:
+                    logger.close()
+        return {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+
+
+def prepare(config: DictConfig, model_class: type[CryinGAN] | None = None, beside: Run | None = None) -> Run:
+    """Everything of a run, made as its config says and checked against the checkpoint that it goes on from.
+
+    Args:
+        config: the whole config.
+        model_class: CryinGAN or a class made from it.
+        beside: a run of the same structures, which are then shared.
+    """
+    from cryingan.checkpoints import require_same_settings, starting_point
+
+    settings = plain(config)
+    folder = Path(settings["run_dir"])
+    checkpoint = starting_point(settings["resume"], folder)
+    data, model = build(settings, model_class, beside and beside.data)
+    if checkpoint is not None:
+        require_same_settings(checkpoint, dict(model.hparams))
+    with lightning_errors():
+        return Run(folder, build_trainer(config, folder, checkpoint), model, data, checkpoint)
+
+
+@contextmanager
+def lightning_errors() -> Iterator[None]:
+    """What Lightning says of settings that it refuses, on one line."""
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    from cryingan.errors import CryinGANError
+
     try:
-        trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
-    except SystemExit:
-        print("stopped; the same command goes on after the last checkpoint", flush=True)
-        sys.exit(143 if trainer.received_sigterm else 130)
-    finally:
-        for logger in trainer.loggers:
-            logger.close()
+        yield
+    except MisconfigurationException as error:
+        raise CryinGANError(" ".join(str(error).split())) from error
 
 
-def build(settings: dict[str, Any]) -> tuple[StructureData, CryinGAN]:
-    """Structures and model of a run."""
+def build(
+    settings: dict[str, Any], model_class: type[CryinGAN] | None = None, like: StructureData | None = None
+) -> tuple[StructureData, CryinGAN]:
+    """Structures and model of a run; `model_class` and `like` as in `prepare`."""
     from cryingan.errors import CryinGANError
     from cryingan.gan import CryinGAN
     from data.module import StructureData
@@ -87,10 +124,11 @@ def build(settings: dict[str, Any]) -> tuple[StructureData, CryinGAN]:
         if (isinstance(value, int) and value < 1) or value == []:
             raise CryinGANError(f"model.{name}={value}: it must be at least 1")
     keys = {name: value for name, value in settings["data"].items() if name != "width"}
-    data = StructureData(**keys, n_neighbors=settings["model"]["n_neighbors"] if weight else 0, seed=seed)
+    neighbors = settings["model"]["n_neighbors"] if weight else 0
+    data = like.with_seed(seed) if like else StructureData(**keys, n_neighbors=neighbors, seed=seed)
     cell, species = data.crystals.cell.tolist(), list(data.crystals.species)
-    model = CryinGAN(cell, species, weight, settings["pooling"], seed=seed, **settings["model"])
-    return data, model
+    make = model_class or CryinGAN
+    return data, make(cell, species, weight, settings["pooling"], seed=seed, **settings["model"])
 
 
 def build_trainer(config: DictConfig, run_dir: Path, checkpoint: Path | None) -> Trainer:

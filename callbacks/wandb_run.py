@@ -102,7 +102,8 @@ def wandb_logger(save_dir: str, mode: str | None = None, **settings: Any) -> Clo
     # Online, W&B says where to look; offline it has nothing to say.
     behaviour = wandb.Settings(silent=mode == "offline", init_timeout=SECONDS_TO_CONNECT)
     settings["tags"] = [tag[:LONGEST_TAG] for tag in settings.get("tags", [])]
-    return ClosingWandbLogger(save_dir=save_dir, mode=mode, settings=behaviour, **settings)
+    # create_new: replicas have their runs open side by side.
+    return ClosingWandbLogger(save_dir=save_dir, mode=mode, settings=behaviour, reinit="create_new", **settings)
 
 
 def _logged_in() -> bool:

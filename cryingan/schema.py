@@ -191,6 +191,8 @@ def train_schema() -> DictConfig:
             "lambda": FloatNode(0.05, is_optional=False),
             "pooling": EnumNode(Pooling, Pooling.avg, is_optional=False),
             "seed": IntegerNode(1, is_optional=False),
+            "replicas": IntegerNode(1, is_optional=False),
+            "lambdas": ListConfig([], element_type=float, is_optional=False),
             "threads": IntegerNode(None),
             "run_dir": StringNode(MISSING, is_optional=False),
             "resume": StringNode("auto", is_optional=False),

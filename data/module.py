@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +94,12 @@ class StructureData(LightningDataModule):
     def hash(self) -> str:
         """SHA-256 of the file."""
         return file_hash(self.path)
+
+    def with_seed(self, seed: int) -> StructureData:
+        """The same structures, in memory once, in the order of another seed."""
+        other = copy.copy(self)
+        other.seed = seed
+        return other
 
     def split(self) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the training and of the validation structures, each ascending."""

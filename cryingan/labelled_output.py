@@ -1,0 +1,42 @@
+"""Standard output of several trainings in one process: every line says whose it is."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
+
+
+class LabelledOutput(io.TextIOBase):
+    """Passes text on and begins each line that comes from one of some threads with the thread's name.
+
+    Args:
+        stream: where the text goes.
+        threads: those whose lines are labelled.
+    """
+
+    def __init__(self, stream: TextIO, threads: Collection[threading.Thread]) -> None:
+        self.stream, self.threads, self.at_start = stream, threads, True
+
+    def write(self, text: str) -> int:
+        """Write."""
+        thread = threading.current_thread()
+        label = f"[{thread.name}] " if thread in self.threads else ""
+        for line in text.splitlines(keepends=True):
+            self.stream.write(label * self.at_start + line)
+            self.at_start = line.endswith("\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        self.stream.flush()
+
+
+@contextmanager
+def labelled_output(threads: Collection[threading.Thread]) -> Iterator[None]:
+    """Label what some threads print, for the length of a block."""
+    with redirect_stdout(LabelledOutput(sys.stdout, threads)):
+        yield
