@@ -120,11 +120,11 @@ class _Critic:
         self.axis = stacked.dim() - 3  # of the structures: 0, or 1 behind that of stacked networks
         self.inputs, self.values = [stacked], []
         for number, layer in enumerate(self.layers[:-1], start=1):
-            self.values.append(leaky_relu_(affine(self.inputs[-1], layer.weight, layer.bias), LEAKY_SLOPE))
+            self.values.append(leaky_relu_(layer(self.inputs[-1]), LEAKY_SLOPE))
             if number == self.head:
                 self.pool = _HeldPooling(discriminator, self.values[-1])
             self.inputs.append(self.pool(self.values[-1]) if number == self.head else self.values[-1])
-        self.outputs = affine(self.inputs[-1], self.layers[-1].weight, self.layers[-1].bias)
+        self.outputs = self.layers[-1](self.inputs[-1])
         self.slopes = self._slopes()
 
     def _between(self, values: Tensor) -> Tensor:
