@@ -20,6 +20,7 @@ wrapped one; translations with a greater bound bring nothing nearer, and by 1 th
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
@@ -95,15 +96,20 @@ def translations_within(cell: CellValues, limit: float) -> tuple[np.ndarray, lis
 
 
 @lru_cache(maxsize=256)
-def shortening_translations(cell: CellValues, cutoff: float) -> list[list[float]]:
-    """Vectors that bring some pair nearer than wrapping does, and within `cutoff`; both in Angstrom."""
+def shortening_translations(cell: CellValues) -> tuple[list[list[float]], list[float]]:
+    """Vectors that bring some pair nearer than wrapping does, by increasing bound, and their bounds; Angstrom."""
     lattice = reduced_lattice(cell)
     rows = np.array(lattice.rows)
     integers = _grid(np.linalg.norm(rows, axis=1).sum() / lattice.heights)
-    vectors = integers @ rows
+    vectors, bounds = integers @ rows, _bounds(integers, lattice)
     shortens = (vectors**2).sum(axis=1) * (1 + ROUNDING) < np.abs(vectors @ rows.T).sum(axis=1)
-    shortens &= _bounds(integers, lattice) <= cutoff * (1 + SLACK)
-    return vectors[shortens].tolist()
+    order = np.flatnonzero(shortens)[bounds[shortens].argsort(kind="stable")]
+    return vectors[order].tolist(), bounds[order].tolist()
+
+
+def within(items: Sequence, bounds: list[float], reach: float) -> Sequence:
+    """The first of `items`, up to those whose bound is `reach`; `bounds` ascend."""
+    return items[: bisect_right(bounds, reach * (1 + SLACK))]
 
 
 def _bounds(integers: np.ndarray, lattice: Lattice) -> np.ndarray:
