@@ -91,9 +91,23 @@ def prepare(config: DictConfig, model_class: type[CryinGAN] | None = None, besid
     checkpoint = starting_point(settings["resume"], folder)
     data, model = build(settings, model_class, beside and beside.data)
     if checkpoint is not None:
-        require_same_settings(checkpoint, dict(model.hparams))
+        require_same_settings(checkpoint, dict(model.hparams), settings["trainer"]["precision"])
     with lightning_errors():
-        return Run(folder, build_trainer(config, folder, checkpoint), model, data, checkpoint)
+        run = Run(folder, build_trainer(config, folder, checkpoint), model, data, checkpoint)
+    if settings["trainer"]["capture"]:
+        record_steps(run)
+    return run
+
+
+def record_steps(run: Run) -> None:
+    """Replay the training steps from recordings."""
+    from cryingan.capture import Replay
+    from cryingan.errors import CryinGANError
+
+    if run.trainer.strategy.root_device.type != "cuda" or run.trainer.world_size > 1:
+        raise CryinGANError("trainer.capture=true needs one GPU: trainer.accelerator=gpu trainer.devices=1")
+    warnings.filterwarnings("ignore", ".*came with capturable=True")  # the first steps run before there is a recording
+    run.model.run_step = Replay()
 
 
 @contextmanager
@@ -143,11 +157,13 @@ def build_trainer(config: DictConfig, run_dir: Path, checkpoint: Path | None) ->
     from callbacks.time_limit import TimeLimit
     from callbacks.wandb_run import WandbRun
     from cryingan.checkpoints import AtomicCheckpointIO
+    from cryingan.precision import use_precision
 
     keys = plain(config["trainer"])
     if keys["accelerator"] == "auto":  # Lightning would take Apple's, which knows no float64
         keys["accelerator"] = "gpu" if torch.cuda.is_available() else "cpu"
-    max_time = keys.pop("max_time")
+    keys["precision"] = use_precision(keys["precision"], keys["accelerator"])
+    max_time, _ = keys.pop("max_time"), keys.pop("capture")
     run_id = WandbRun.saved_id(checkpoint, run_dir)
     return Trainer(
         **keys,

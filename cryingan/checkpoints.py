@@ -112,12 +112,13 @@ def run_settings(checkpoint: str | Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
-def require_same_settings(path: str | Path, current: dict[str, Any]) -> None:
-    """Refuse to go on from a checkpoint whose model settings are not the current ones.
+def require_same_settings(path: str | Path, current: dict[str, Any], precision: str) -> None:
+    """Refuse to go on from a checkpoint whose model settings or precision are not the current ones.
 
     Args:
-        path: the checkpoint.
+        path: the checkpoint; the precision is that in the config of its run, where there is one.
         current: settings of the model that is to go on, as `CryinGAN.hparams`.
+        precision: trainer.precision of the run that is to go on.
 
     Raises:
         CryinGANError: names every setting that differs, with both values.
@@ -125,6 +126,9 @@ def require_same_settings(path: str | Path, current: dict[str, Any]) -> None:
     saved = read_checkpoint(path).get("hyper_parameters")
     if not isinstance(saved, dict):
         raise CryinGANError(f"{path} is not a checkpoint of train.py")
+    trainer = run_settings(path).get("trainer", {})
+    saved = {**saved, "trainer.precision": trainer.get("precision", precision)}
+    current = {**current, "trainer.precision": precision}
     differing = [
         f"{name} is {_short(current.get(name))} here and {_short(saved.get(name))} in the checkpoint"
         for name in sorted(saved.keys() | current.keys())

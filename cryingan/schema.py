@@ -28,7 +28,7 @@ class Pooling(Choice):
     mix = "mix"
 
 
-Precision = Choice("Precision", {"32-true": "32-true", "64-true": "64-true"})  # Lightning's names
+Precision = Choice("Precision", {name: name for name in ("32-true", "32-strict", "64-true", "bf16-mixed")})
 
 
 class Format(Choice):
@@ -88,6 +88,7 @@ class TrainerKeys:
     precision: Precision = Precision["32-true"]
     check_val_every_n_epoch: int = 1
     limit_train_batches: Any = None
+    capture: bool = False
 
 
 @dataclass

@@ -29,7 +29,7 @@ def call(script, *arguments, **settings):
         ("train.py", "lambda=-0.1", "0 or more"),
         ("train.py", "lambda=nan", "0 or more"),
         ("train.py", "model.generator_interval=0", "at least 1"),
-        ("train.py", "trainer.precision=16-true", "[32-true, 64-true]"),
+        ("train.py", "trainer.precision=16-true", "[32-true, 32-strict, 64-true, bf16-mixed]"),
         ("train.py", "pooling=min", "[avg, max, mix]"),
         ("train.py", "lamda=1", "Did you mean lambda?"),
         ("train.py", "trainer.max_epocs=1", "Did you mean trainer.max_epochs?"),

@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+from cryingan.errors import CryinGANError
 from cryingan.gan import CryinGAN
+from cryingan.precision import use_precision
 from tests.conftest import random_crystals
 from tests.test_gan import CELL, SIZES, SPECIES, batches_of, quiet_trainer
+from train import train
 
 WIDER = {**SIZES, "generator_widths": [32, 32, 32], "discriminator_widths": [32, 32, 32]}
 
@@ -52,3 +55,33 @@ def test_a_discriminator_sees_a_shift_that_bfloat16_does_not():
     with torch.autocast("cpu", torch.bfloat16):
         assert not torch.equal(first(here), first(here + 1e-3))
         assert first(here).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("name", "accelerator", "lightnings", "products"),
+    [
+        ("32-true", "gpu", "32-true", "high"),
+        ("32-true", "cpu", "32-true", "highest"),
+        ("32-strict", "gpu", "32-true", "highest"),
+        ("64-true", "gpu", "64-true", "highest"),
+        ("bf16-mixed", "gpu", "bf16-mixed", "highest"),
+    ],
+)
+def test_products_are_taken_in_tf32_where_it_is_meant(name, accelerator, lightnings, products):
+    try:
+        assert use_precision(name, accelerator) == lightnings
+        assert torch.get_float32_matmul_precision() == products
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_a_run_goes_on_in_its_own_precision_only(tiny):
+    train(tiny("trainer.precision=bf16-mixed", "trainer.max_epochs=1"))
+    with pytest.raises(CryinGANError, match=r"trainer\.precision is 32-true here and bf16-mixed in the checkpoint"):
+        train(tiny("trainer.max_epochs=2"))
+    assert train(tiny("trainer.precision=bf16-mixed", "trainer.max_epochs=2"))
+
+
+def test_recordings_are_refused_without_a_gpu(tiny):
+    with pytest.raises(CryinGANError, match=r"trainer\.capture=true needs one GPU"):
+        train(tiny("trainer.capture=true"))

@@ -1,0 +1,17 @@
+"""The precision of a training: what numbers are kept in, and what matrix products are taken in."""
+
+import torch
+
+
+def use_precision(name: str, accelerator: str) -> str:
+    """Choose how float32 matrices are multiplied; Lightning's name of the precision comes back.
+
+    Args:
+        name: 32-true, where a GPU multiplies in TF32, with 10 bits of mantissa instead of 23; 32-strict, where it does
+            not; 64-true; or bf16-mixed, where weights stay in float32 and the products are taken with 7 bits, except
+            those with coordinates and distances.
+        accelerator: the trainer's; a CPU knows no TF32.
+    """
+    tf32 = name == "32-true" and accelerator != "cpu"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    return "32-true" if name == "32-strict" else name
