@@ -10,23 +10,19 @@ On a CPU the time is CPU time of the process, on a GPU that of CUDA events; medi
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.measuring import peak_since, seconds, write_table
 from benchmarks.plain_step import Draws, PlainStep
 from cryingan.gan import CryinGAN
-from cryingan.replace import replace_file
 
 CYCLE = 5  # discriminator steps for one generator step
 SYSTEMS = {
@@ -116,21 +112,6 @@ class Sides:
                 raise SystemExit(f"the sides differ: {name} is {loss} plainly and {ours[name]} here")
 
 
-def seconds(action: Callable, device: str) -> float:
-    """Time of one call: of the process on a CPU, of the device on a GPU."""
-    if not device.startswith("cuda"):
-        start = time.process_time()
-        action()
-        return time.process_time() - start
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()
-    begin.record()
-    action()
-    end.record()
-    torch.cuda.synchronize()
-    return begin.elapsed_time(end) / 1000
-
-
 def compare(sides: Sides, rounds: int, device: str) -> dict[str, dict[str, list[float]]]:
     """Times of every step by kind and side, the sides taking turns."""
     times = {kind: {side: [] for side in SIDES} for kind in ("critic", "generator")}
@@ -190,18 +171,6 @@ def print_peak(system: str, weight: str, side: str, arguments: argparse.Namespac
     print(peak_since(arguments.device, before))
 
 
-def peak_since(device: str, before: float = 0.0) -> float:
-    """Largest memory since the last call less `before`, GiB; the count then starts anew at what is in use (Linux)."""
-    if device.startswith("cuda"):
-        largest = torch.cuda.max_memory_allocated() if before else torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        return largest / 2**30 - before
-    name = "VmHWM" if before else "VmRSS"
-    lines = Path("/proc/self/status").read_text().splitlines()
-    Path("/proc/self/clear_refs").write_text("5")
-    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 2**20 - before
-
-
 def product_speed(device: str) -> float:
     """GFLOP/s of the largest matrix product of the discriminators, what no step can exceed."""
     left, right = torch.randn(96 * 264, 512, device=device), torch.randn(512, 512, device=device)
@@ -240,10 +209,7 @@ def main() -> None:
                 values = (f"{value:.3f}" if isinstance(value, float) else value for value in results[-1].values())
                 print(" ".join(f"{value:>15}" for value in values), flush=True)
     if arguments.output:
-        with replace_file(arguments.output) as file, io.TextIOWrapper(file, newline="") as text:
-            writer = csv.DictWriter(text, columns)
-            writer.writeheader()
-            writer.writerows(results)
+        write_table(arguments.output, results)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+"""How the benchmarks measure: seconds, memory, sides that take turns, tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from cryingan.replace import replace_file
+
+
+def seconds(action: Callable[[], object], device: str) -> float:
+    """Time of one call: of the process on a CPU, of the device on a GPU."""
+    if not device.startswith("cuda"):
+        start = time.process_time()
+        action()
+        return time.process_time() - start
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    begin.record()
+    action()
+    end.record()
+    torch.cuda.synchronize()
+    return begin.elapsed_time(end) / 1000
+
+
+def take_turns(sides: Mapping[str, Callable[[], object]], rounds: int, device: str) -> dict[str, list[float]]:
+    """Seconds of every side in every round; each round the other begins. One call of each goes before."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(-1, rounds):
+        for name in list(sides)[:: 1 if number % 2 else -1]:
+            taken = seconds(sides[name], device)
+            if number >= 0:
+                times[name].append(taken)
+    return times
+
+
+def peak_since(device: str, before: float = 0.0) -> float:
+    """Largest memory since the last call less `before`, GiB; the count then starts anew at what is in use (Linux)."""
+    if device.startswith("cuda"):
+        largest = torch.cuda.max_memory_allocated() if before else torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        return largest / 2**30 - before
+    name = "VmHWM" if before else "VmRSS"
+    lines = Path("/proc/self/status").read_text().splitlines()
+    Path("/proc/self/clear_refs").write_text("5")
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 2**20 - before
+
+
+def write_table(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Rows as a CSV with a header."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with replace_file(path) as file:
+        file.write(text.getvalue().encode())
