@@ -93,7 +93,9 @@ def prepare(config: DictConfig, model_class: type[CryinGAN] | None = None, besid
     if checkpoint is not None:
         require_same_settings(checkpoint, dict(model.hparams), settings["trainer"]["precision"])
     with lightning_errors():
-        run = Run(folder, build_trainer(config, folder, checkpoint), model, data, checkpoint)
+        trainer = build_trainer(config, folder, checkpoint)
+    # Lightning would do this after it has loaded the checkpoint, whose last digits would be lost.
+    run = Run(folder, trainer, trainer.precision_plugin.convert_module(model), data, checkpoint)
     if settings["trainer"]["capture"]:
         record_steps(run)
     return run

@@ -63,6 +63,7 @@ class Replicas(CryinGAN):
                     optimizer = model.optimizers()[number]  # Lightning's, which counts the steps of a run
                     optimizer._on_before_step()
                     optimizer._on_after_step()
+                    optimizer.optimizer._opt_called = True  # or its schedule would warn that it has taken no step
 
     def features(self, fractional: Tensor) -> dict[str, Tensor]:
         """What each discriminator sees of structures (models, structures, atoms, 3)."""

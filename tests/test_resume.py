@@ -55,6 +55,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tiny, tmp_path, s
     assert (tmp_path / "whole" / last).read_bytes() == (run_dir / last).read_bytes()
 
 
+def test_a_run_in_double_precision_loses_no_digit(tiny, tmp_path):
+    for name, epochs in (("whole", 2), ("broken", 1), ("broken", 2)):
+        train(tiny("trainer.precision=64-true", f"run_dir={tmp_path / name}", f"trainer.max_epochs={epochs}"))
+    assert_same(tmp_path / "whole/checkpoints/last.ckpt", tmp_path / "broken/checkpoints/last.ckpt")
+
+
 def test_callbacks_that_sample_do_not_disturb_training(tiny, tmp_path):
     train(tiny(f"run_dir={tmp_path / 'with'}"))
     train(tiny(f"run_dir={tmp_path / 'without'}", "~callbacks.quality", "~callbacks.structures"))
