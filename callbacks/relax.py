@@ -28,6 +28,7 @@ from cryingan.replace import make_folder
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
+UNTRAINED = -1  # the epoch that would have been before the first
 WORKER_LOG = "worker.log"
 SHARES = ("failed", "unconverged", "close_pairs")
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
@@ -60,6 +61,7 @@ class RelaxSamples(Callback):
         repair_distance: atoms closer than this are moved apart before relaxation, Angstrom.
         cache: folder for the energies of the training structures; None for `.energies` beside them.
         pictures: samples drawn before and after relaxation, as picture and as PDB file; with W&B all are drawn.
+        before: also relax samples of the untrained generator, in `relaxed/epoch_000000`; they are not logged.
     """
 
     def __init__(
@@ -73,10 +75,12 @@ class RelaxSamples(Callback):
         repair_distance: float = 1.5,
         cache: str | None = None,
         pictures: int = 3,
+        before: bool = False,
     ) -> None:
         self.potential, self.relax = potential, relax
         self.every_n_epochs, self.n_samples, self.mode = every_n_epochs, n_samples, mode
         self.thresholds, self.repair_distance, self.cache, self.pictures = thresholds, repair_distance, cache, pictures
+        self.before = before
         self.relaxer: InlineRelaxer | BackgroundRelaxer | None = None
         self.scale: dict[str, Any] = {}
 
@@ -90,6 +94,13 @@ class RelaxSamples(Callback):
     def gave_up(self, epoch: int) -> bool:
         """Whether the samples of an epoch cannot be relaxed."""
         return self.evaluations.gave_up(epoch)
+
+    def summaries(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """summary.json of the untrained generator's samples and of the last ones; None where they were not relaxed."""
+        folders = {self.evaluations.epoch(folder): folder for folder in self.evaluations.all()}
+        ended = {epoch: found for epoch, folder in folders.items() if (found := read_summary(folder))}
+        untrained = ended.pop(UNTRAINED, None)
+        return untrained, ended[max(ended)] if ended else None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse settings that cannot work."""
@@ -108,6 +119,8 @@ class RelaxSamples(Callback):
         """Load the potential, and go on with what a stopped run left unfinished."""
         if trainer.is_global_zero:
             self._start(trainer)
+            if self.before and trainer.current_epoch == 0:
+                self._submit(UNTRAINED, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: CryinGAN) -> None:
         """Hand samples over when they are due, and log what has come back."""
@@ -170,27 +183,31 @@ class RelaxSamples(Callback):
         metrics.begin(trainer.current_epoch)
         epochs = {folder: self.evaluations.epoch(folder) for folder in self.evaluations.all()}
         earlier = {folder: epoch for folder, epoch in epochs.items() if epoch < trainer.current_epoch}
-        return [folder for folder, epoch in earlier.items() if metrics.value(epoch, LOGGED) is None]
+        logged = {epoch: metrics.value(epoch, LOGGED) for epoch in earlier.values() if epoch != UNTRAINED}
+        logged[UNTRAINED] = read_summary(self.evaluations.of(UNTRAINED))
+        return [folder for folder, epoch in earlier.items() if logged[epoch] is None]
 
     def _submit(self, epoch: int, pl_module: CryinGAN) -> None:
         seed = generator(pl_module.hparams.seed, "relaxed samples", epoch).initial_seed()
         try:
             _say(self.evaluations.store(pl_module.sample(self.n_samples, seed), epoch))
         except CryinGANError as error:
-            _say(f"the samples of epoch {epoch + 1} are not relaxed: {error}")
+            _say(f"{_when(epoch)}: the samples are not relaxed: {error}")
         else:
             self.relaxer.submit(self.evaluations.of(epoch))
 
     def _log(self, trainer: Trainer, folder: Path) -> None:
         summary, epoch = read_summary(folder), self.evaluations.epoch(folder)
         self.scale = scale_of(summary)
+        _say(f"{_when(epoch)}: {in_words(summary)}")
+        if epoch == UNTRAINED:
+            return
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in summary["values"].items()})
         values = {**summary["values"], "time/relaxation": summary["seconds"], "epoch": epoch}
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
             if isinstance(logger, WandbLogger):
                 upload(logger.experiment, folder, epoch)
-        _say(f"epoch {epoch + 1}: {in_words(summary)}")
 
     def _finish(self, trainer: Trainer) -> None:
         if self.relaxer.waiting:
@@ -212,6 +229,10 @@ class RelaxSamples(Callback):
 
 def _metrics(trainer: Trainer) -> MetricsCSV:
     return next(logger for logger in trainer.loggers if isinstance(logger, MetricsCSV))
+
+
+def _when(epoch: int) -> str:
+    return "before training" if epoch == UNTRAINED else f"epoch {epoch + 1}"
 
 
 def _say(line: str | None) -> None:

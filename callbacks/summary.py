@@ -13,8 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.quality import SampleQuality
+from callbacks.relax import RelaxSamples
 from cryingan.files import replace_file
 from cryingan.plots import save_figure, training_figure
+from cryingan.relaxed_report import FIGURE as ENERGIES
+from cryingan.relaxed_report import FRACTION
 
 ROWS = {
     "samples/close_pairs": "close pairs (< 1.5 Å) per structure",
@@ -44,21 +47,23 @@ class Summary(Callback):
         quality = next((callback for callback in trainer.callbacks if isinstance(callback, SampleQuality)), None)
         if not trainer.is_global_zero or quality is None or not quality.after:
             return
-        columns = {"random atoms": quality.random, "untrained": quality.before, "trained": quality.after}
+        measured = {"random atoms": quality.random, "untrained": quality.before, "trained": quality.after}
+        columns = {heading: dict(values) for heading, values in measured.items()}
+        rows = {**ROWS, **_add_relaxed(columns, trainer)}
         result = {"epochs": trainer.current_epoch, "samples": quality.n, **columns}
         with replace_file(self.run_dir / "summary.json") as file:
             file.write(json.dumps(_defined(result), indent=2).encode())
         save_figure(training_figure(self.run_dir / "metrics.csv", quality.random), self.run_dir / "training.png")
-        self._print(f"{quality.n} samples after {trainer.current_epoch} epochs", columns)
+        self._print(f"{quality.n} samples after {trainer.current_epoch} epochs", rows, columns)
 
-    def _print(self, title: str, columns: dict[str, dict[str, float]]) -> None:
+    def _print(self, title: str, rows: dict[str, str], columns: dict[str, dict[str, float]]) -> None:
         table = Table(title=title, title_justify="left")
         table.add_column("")
         for heading in columns:
             table.add_column(heading, justify="right")
-        for key, name in ROWS.items():
+        for key, name in rows.items():
             if key in columns["trained"]:
-                table.add_row(name, *(_text(values[key]) for values in columns.values()))
+                table.add_row(name, *(_text(values[key]) if key in values else "" for values in columns.values()))
         console = Console(width=None if Console().is_terminal else 100)
         console.print(table)
         for what, path in self._files():
@@ -69,8 +74,26 @@ class Summary(Callback):
         wandb_runs = sorted((self.run_dir / "wandb").glob("offline-run-*"))
         found = [("run folder", self.run_dir), ("figure", self.run_dir / "training.png")]
         found += [("samples", samples[-1])] if samples else []
+        energies = sorted((self.run_dir / "relaxed").glob(f"epoch_*[0-9]/{ENERGIES}"))
+        found += [("energies", energies[-1])] if energies else []
         found += [("W&B offline", wandb_runs[-1])] if wandb_runs else []
         return [*found, ("checkpoint", self.run_dir / "checkpoints" / "last.ckpt")]
+
+
+def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict[str, str]:
+    """Add to the columns which part of the relaxed samples is low in energy; the names of these rows."""
+    relax = next((callback for callback in trainer.callbacks if isinstance(callback, RelaxSamples)), None)
+    untrained, trained = relax.summaries() if relax else (None, None)
+    if trained is None:
+        return {}
+    rows = {"relax/failed": f"of {trained['samples']} samples: relaxation failed"}
+    for key in (f"{FRACTION}{threshold:g}" for threshold in relax.thresholds):
+        rows[key] = f"relaxed to {key.removeprefix(FRACTION)} {trained['unit']} or below"
+        if key in trained["random"]:
+            rows[key] += f" (random structures: {trained['random'][key]:.2g})"
+    for heading, summary in (("untrained", untrained), ("trained", trained)):
+        columns[heading] |= {key: summary["values"][key] for key in rows} if summary else {}
+    return rows
 
 
 def _defined(value: Any) -> Any:

@@ -9,6 +9,7 @@ It is the file `NAME.card.yaml` beside a data file `NAME.extxyz` or `NAME.extxyz
       - potential: my-m3gnet
         hash: 0123456789ab...   # all 64 digits, `potential_hash` in summary.json; any: its name decides
         energy_per_atom: -3.95  # eV/atom
+        random: random.csv      # may be left out: relaxed energies of random structures, column energy_per_atom
     rule: maximum               # zero for any other potential: maximum | mean | percentile of the training energies
     percentile: 95.0            # for rule: percentile
     made:                       # free: how the data set was made
@@ -20,6 +21,7 @@ below the cut-off, and `mean` for bulk. Data without a card are bulk.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -70,6 +72,10 @@ class DataCard:
         listed = self._listed(potential)
         return listed is not None and listed["hash"] == ANY
 
+    def random_file(self, potential: PotentialCard) -> str | None:
+        """The file, beside the card, with a potential's energies of random structures; None when there is none."""
+        return (self._listed(potential) or {}).get("random")
+
     def _listed(self, potential: PotentialCard) -> Mapping[str, Any] | None:
         named = [cutoff for cutoff in self.cutoffs if cutoff["potential"] == potential.name]
         fitting = (cutoff for value in (potential.hash, ANY) for cutoff in named if cutoff["hash"] == value)
@@ -94,9 +100,7 @@ def read_data_card(data_path: str | Path, card: str | Path | None = None) -> Dat
     """
     import yaml
 
-    data_path = Path(data_path)
-    stem = re.sub(r"(\.[^.]+)?(\.(gz|bz2|xz))?$", "", data_path.name)
-    path = data_path.with_name(f"{stem}.card.yaml") if card is None else Path(card)
+    path = card_path(data_path) if card is None else Path(card)
     if card is None and not path.exists():
         return DataCard()
     try:
@@ -109,9 +113,39 @@ def read_data_card(data_path: str | Path, card: str | Path | None = None) -> Dat
         raise CryinGANError(f"{path}: {' '.join(str(error).split())}") from error
 
 
+def card_path(data_path: str | Path) -> Path:
+    """Where the card of a data file lies unless another place is given: NAME.card.yaml beside it."""
+    data_path = Path(data_path)
+    stem = re.sub(r"(\.[^.]+)?(\.(gz|bz2|xz))?$", "", data_path.name)
+    return data_path.with_name(f"{stem}.card.yaml")
+
+
+def random_energies(card: DataCard, potential: PotentialCard, folder: Path) -> np.ndarray | None:
+    """Energies of random structures that a card lists for a potential, eV/atom, shape (structures,), NaN for none.
+
+    Args:
+        card: the card.
+        potential: what relaxed them.
+        folder: where the card lies.
+
+    Returns:
+        The energies of all structures that were tried; None where the card lists no file.
+
+    Raises:
+        CryinGANError: the file cannot be read.
+    """
+    if (name := card.random_file(potential)) is None:
+        return None
+    try:
+        with (folder / name).open(newline="") as file:
+            return np.array([float(row["energy_per_atom"] or "nan") for row in csv.DictReader(file)])
+    except (OSError, KeyError, ValueError) as error:
+        raise CryinGANError(f"{folder / name}: a CSV file with a column energy_per_atom is wanted: {error}") from error
+
+
 def _check_cutoff(cutoff: Any) -> None:
-    if not isinstance(cutoff, Mapping) or set(cutoff) != {"potential", "hash", "energy_per_atom"}:
-        raise CryinGANError("cutoffs: each needs potential, hash and energy_per_atom, and nothing else")
+    if not isinstance(cutoff, Mapping) or set(cutoff) - {"random"} != {"potential", "hash", "energy_per_atom"}:
+        raise CryinGANError("cutoffs: each needs potential, hash and energy_per_atom, and perhaps random, nothing else")
     if cutoff["hash"] != ANY and not re.fullmatch("[0-9a-f]{64}", str(cutoff["hash"])):
         raise CryinGANError(f"cutoffs: hash {cutoff['hash']!r} must be 64 hexadecimal digits")
     if not isinstance(cutoff["energy_per_atom"], int | float):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,24 +132,33 @@ def write_rows(outcome: Outcome, folder: Path) -> None:
         file.write(text.getvalue().encode())
 
 
-def draw(outcome: Outcome, training: np.ndarray | None, folder: Path, pictures: int, molecules: int) -> None:
+def draw(
+    outcome: Outcome,
+    folder: Path,
+    pictures: int,
+    molecules: int,
+    training: np.ndarray | None = None,
+    random: np.ndarray | None = None,
+) -> None:
     """Write energies.png, and the first samples before and after as pictures/<sample>.png and molecules/*.pdb.
 
     Samples with coordinates that are not finite have no picture.
 
     Args:
         outcome: what to draw.
-        training: energies of training structures in the same unit, shape (structures,); None where there are none.
         folder: where.
         pictures: how many samples are drawn.
         molecules: how many are written as PDB, which viewers can turn.
+        training: energies of training structures in the same unit, shape (structures,); None where there are none.
+        random: of random structures, NaN where one has none, likewise.
     """
     from ase.io import write
 
     from cryingan.plots import energy_figure, save_figure, structure_figure
 
     energies, n = outcome.energies, len(outcome.samples)
-    figure = energy_figure(energies.values[outcome.results.converged], training, n, energies.unit, outcome.thresholds)
+    relaxed = energies.values[outcome.results.converged]
+    figure = energy_figure(relaxed, training, n, energies.unit, outcome.thresholds, random=random)
     save_figure(figure, folder / FIGURE)
     finite = np.isfinite(outcome.samples.fractional).all(axis=(1, 2))  # others cannot be drawn
     for sample in np.flatnonzero(finite[:pictures]).tolist():
@@ -163,6 +173,18 @@ def draw(outcome: Outcome, training: np.ndarray | None, folder: Path, pictures: 
                 file.write(text.getvalue().encode())
 
 
+def fractions_of(energies: np.ndarray | None, thresholds: Sequence[float]) -> dict[str, float]:
+    """Which part of some structures lies at or below each threshold, by the names that are logged; none of None.
+
+    Args:
+        energies: shape (structures,); NaN is not below.
+        thresholds: in the same unit.
+    """
+    if energies is None:
+        return {}
+    return {f"{FRACTION}{threshold:g}": float((energies <= threshold).mean()) for threshold in thresholds}
+
+
 def in_words(summary: dict[str, Any]) -> str:
     """The fractions of a summary.json in one line."""
     values, unit = summary["values"], summary["unit"]
@@ -172,5 +194,7 @@ def in_words(summary: dict[str, Any]) -> str:
         for name in values
         if name.startswith(FRACTION) and not name.endswith(("_low", "_high"))
     ]
+    random = ", ".join(f"{value:.1%}" for value in summary.get("random", {}).values())
     lost = f"{values['relax/failed']:.1%} failed, {values['relax/unconverged']:.1%} unconverged"
-    return f"{summary['samples']} samples: {', '.join([*below, lost])}"
+    compared = f" (random structures: {random})" if random else ""
+    return f"{summary['samples']} samples: {', '.join(below)}{compared}{', ' if below else ''}{lost}"

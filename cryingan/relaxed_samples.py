@@ -16,7 +16,7 @@ from cryingan.files import read_structures, write_structures
 from cryingan.potentials import load_potential
 from cryingan.relax import relax
 from cryingan.relaxed_folders import REPAIRED, SAMPLES, SUMMARY, locked
-from cryingan.relaxed_report import Outcome, draw, write_rows
+from cryingan.relaxed_report import Outcome, draw, fractions_of, write_rows
 from cryingan.repair import repair
 from cryingan.replace import replace_file
 from cryingan.training_scale import TrainingScale
@@ -102,10 +102,12 @@ class SampleRelaxer:
         with locked(folder):
             outcome = self._relax(samples, folder)
             write_rows(outcome, folder)
-            draw(outcome, self.scale.shown, folder, self.plan.pictures, self.plan.molecules)
+            others = {"training": self.scale.shown, "random": self.scale.random}
+            draw(outcome, folder, self.plan.pictures, self.plan.molecules, **others)
             summary = {
                 "values": outcome.values(),
                 "samples": len(outcome.samples),
+                "random": fractions_of(self.scale.random, outcome.thresholds),
                 **self.scale.record(),
                 "seconds": round(time.monotonic() - start, 1),
             }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cryingan.crystals import Crystals
-from cryingan.data_cards import read_data_card
+from cryingan.data_cards import card_path, random_energies, read_data_card
 from cryingan.energies import UNITS, EnergyScale, energy_scale
 from cryingan.errors import CryinGANError
 from cryingan.files import read_structures
@@ -43,10 +43,13 @@ class TrainingScale:
         self, source: Mapping[str, Any] | None, potential: Potential, cache: str | None = None, **computing: Any
     ) -> None:
         self.potential, self.structures, self.computing = potential, None, computing
+        self.random_energies: np.ndarray | None = None
         if source is not None:
             path = Path(source["path"])
             self.structures = read_structures(path, sort_species=source["sort_species"])
             self.card, self.cache = read_data_card(path, source.get("card")), Path(cache or path.parent / ".energies")
+            place = Path(source.get("card") or card_path(path)).parent
+            self.random_energies = random_energies(self.card, potential.card, place)
             potential.evaluate(self.structures[:1].to_ase())  # an unknown element is refused now
 
     @cached_property
@@ -66,6 +69,13 @@ class TrainingScale:
             chosen = chosen[np.linspace(0, len(chosen) - 1, TRAINING_SHOWN).astype(int)]
         energies = training_energies(chosen, self.potential, self.cache, **self.computing)
         return self.scale.normalise(energies, self.potential.card).values
+
+    @cached_property
+    def random(self) -> np.ndarray | None:
+        """Energies of random structures on the scale, NaN for none; None where the data card has none."""
+        if self.random_energies is None:
+            return None
+        return self.scale.normalise(self.random_energies, self.potential.card).values
 
     def known(self) -> dict[str, Any]:
         """What is known of the scale without any energies."""

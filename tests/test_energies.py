@@ -7,7 +7,7 @@ import pytest
 
 from cryingan.cards import PotentialCard
 from cryingan.crystals import Crystals
-from cryingan.data_cards import DataCard, read_data_card
+from cryingan.data_cards import DataCard, random_energies, read_data_card
 from cryingan.energies import (
     Energies,
     EnergyScale,
@@ -171,6 +171,10 @@ def test_data_card_file(tmp_path):
         ("kind: interface\narea_axis: z", "must be one of a, b, c"),
         ("kind: interface\nareaaxis: c", "areaaxis"),
         ("cutoffs: [{potential: p, energy_per_atom: -4.78}]", "potential, hash and energy_per_atom"),
+        (
+            f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: 1, other: 2}}]",
+            "perhaps random, nothing else",
+        ),
         ("cutoffs: [{potential: p, hash: 12ab, energy_per_atom: -4.78}]", "64 hexadecimal"),
         (f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: low}}]", "must be a number"),
         ("just text", "card.yaml"),
@@ -183,3 +187,14 @@ def test_wrong_data_card_is_one_line_that_names_it(text, message, tmp_path):
         read_data_card(tmp_path / "set.extxyz")
     assert str(caught.value).startswith(str(tmp_path / "set.card.yaml"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["number,energy\n0,1\n", "energy_per_atom\nlow\n", None])
+def test_energies_of_random_structures_that_cannot_be_read_are_refused(text, tmp_path):
+    potential = load_potential("pair").card
+    listed = {"potential": potential.name, "hash": potential.hash, "energy_per_atom": 0.0, "random": "random.csv"}
+    if text is not None:
+        (tmp_path / "random.csv").write_text(text)
+    with pytest.raises(CryinGANError, match=r"random\.csv: a CSV file with a column energy_per_atom is wanted"):
+        random_energies(DataCard(cutoffs=(listed,)), potential, tmp_path)
+    assert random_energies(DataCard(), potential, tmp_path) is None

@@ -90,7 +90,7 @@ def test_samples_that_are_not_finite_have_no_picture(outcome, tmp_path):
     assert outcome.before_and_after(5)[1] == ["not repaired"]
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        draw(outcome, np.array([-2.0, -1.0]), tmp_path, pictures=7, molecules=7)
+        draw(outcome, tmp_path, 7, 7, training=np.array([-2.0, -1.0]), random=np.array([-1.0, np.nan, 0.0]))
     assert (tmp_path / "energies.png").stat().st_size > 1000
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {f"{number:06d}.png" for number in range(6)}
     assert not list((tmp_path / "molecules").glob("000006*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
+BELOW = "relax/fraction_below_"
 
 
 def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -30,7 +32,7 @@ def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 @styled
 def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
-    """Wasserstein distance and sample quality against epochs; dashed lines are atoms at random."""
+    """Wasserstein distance, sample quality and low energies against epochs; dashed lines are atoms at random."""
     titles = {
         "train/wasserstein": "Wasserstein distance",
         "samples/close_pairs": "close pairs per structure",
@@ -38,7 +40,11 @@ def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
         "alloy/formation_energy_error": "formation-energy error (eV/atom)",
         "alloy/sro_error": "short-range-order error",
     }
-    curves = {name: curve for name, curve in read_metrics(metrics).items() if name in titles and len(curve[0])}
+    read = read_metrics(metrics)
+    titles |= {
+        name: f"relaxed to {name[len(BELOW) :]} or below" for name in read if re.fullmatch(f"{BELOW}[-.e0-9]+", name)
+    }
+    curves = {name: curve for name, curve in read.items() if name in titles and len(curve[0])}
     columns = int(np.clip(len(curves), 1, COLUMNS))
     figure = new_figure(columns, max(math.ceil(len(curves) / columns), 1), height=1.8)
     for axis, (name, (epochs, values)) in zip(figure.axes, curves.items(), strict=False):

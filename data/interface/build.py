@@ -21,7 +21,7 @@ from cryingan.replace import lock_folder, make_folder
 from data.interface.assembly import Interface, assemble
 from data.interface.cards import facts, write_readme
 from data.interface.crystals import prepared_crystals
-from data.interface.dataset import RelaxedSet, collect, write_card, write_energies, write_structures_kept
+from data.interface.dataset import ENERGIES, RelaxedSet, collect, write_card, write_energies, write_structures_kept
 from data.interface.figures import draw
 from data.interface.relaxed import relax_structures
 from data.interface.systems import read_system, system_path
@@ -97,7 +97,7 @@ def write_set(relaxed: RelaxedSet, settings: Settings) -> None:
     folder, stem = make_folder(settings.output), Path(settings.system).stem
     made = facts(relaxed, settings.seed)
     write_structures_kept(relaxed, folder / f"{stem}.extxyz.gz")
-    write_energies(relaxed, folder / "energies.csv")
+    write_energies(relaxed, folder / ENERGIES)
     draw(relaxed, folder)
     system = Path(settings.system).name
     command = f"python -m data.interface.build system={system} n={made['tried']} potential.path=FOLDER"

@@ -21,6 +21,7 @@ from cryingan.replace import replace_file
 from data.interface.assembly import Interface
 from data.interface.relaxed import part_folders
 
+ENERGIES = "energies.csv"
 LEAST = 2  # structures, below which there is nothing to train on
 
 
@@ -78,13 +79,23 @@ def collect(interface: Interface, work: Path) -> RelaxedSet:
     folders, n_atoms = part_folders(work), len(interface.order)
     ended = [relaxed for folder in folders for relaxed in read_journal(folder, n_atoms) if relaxed.reason != "time"]
     energies = _energies(ended, n_atoms)
-    relaxed = energies[np.isfinite(energies)]
-    if len(relaxed) < LEAST:
-        raise CryinGANError(f"{work}: {len(relaxed)} structures are relaxed, too few for a data set")
-    highest = np.sort(relaxed)[max(LEAST, round(interface.system.kept * len(relaxed))) - 1]
-    cutoff = float(np.ceil(highest * 1e8) / 1e8)  # as many digits as the card has
+    if np.isfinite(energies).sum() < LEAST:
+        raise CryinGANError(f"{work}: {np.isfinite(energies).sum()} structures are relaxed, too few for a data set")
+    cutoff = highest_kept(energies, interface.system.kept)
     potential = json.loads((folders[0] / "relax.json").read_bytes())["potential"]
     return RelaxedSet(interface, ended, potential, energies <= cutoff, cutoff)
+
+
+def highest_kept(energies: np.ndarray, share: float) -> float:
+    """The cut-off that keeps a share of random structures: the highest energy among those of lowest energy.
+
+    Args:
+        energies: relaxed, eV/atom, shape (structures,); NaN for what did not converge.
+        share: which part of the converged ones is kept.
+    """
+    relaxed = np.sort(energies[np.isfinite(energies)])
+    highest = relaxed[max(LEAST, round(share * len(relaxed))) - 1]
+    return float(np.ceil(highest * 1e8) / 1e8)  # as many digits as the card has
 
 
 def write_structures_kept(relaxed: RelaxedSet, path: Path) -> None:
@@ -117,7 +128,7 @@ def write_energies(relaxed: RelaxedSet, path: Path) -> None:
 
 
 def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None:
-    """Write the card that `cryingan.data_cards` reads.
+    """Write the card that `cryingan.data_cards` reads; cut-offs of other potentials (`add_cutoff`) stay.
 
     Args:
         relaxed: the set.
@@ -126,15 +137,38 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
     """
     import yaml
 
-    cutoff = {"potential": relaxed.potential["name"], "hash": relaxed.potential["hash"]}
-    cutoff["energy_per_atom"] = relaxed.cutoff
+    earlier = yaml.safe_load(path.read_text())["cutoffs"] if path.exists() else []
+    same = bool(earlier) and earlier[0]["hash"] == relaxed.potential["hash"]  # or others' structures were others
+    others = earlier[1:] if same else []
+    cutoff = {
+        "potential": relaxed.potential["name"],
+        "hash": relaxed.potential["hash"],
+        "energy_per_atom": relaxed.cutoff,
+        "random": ENERGIES,
+    }
     content = {
         "name": relaxed.interface.system.name,
         "kind": "interface",
         "area_axis": "c",
-        "cutoffs": [cutoff],
+        "cutoffs": [cutoff, *others],
         "made": dict(made),
     }
+    with replace_file(path) as file:
+        file.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode())
+
+
+def add_cutoff(path: Path, cutoff: Mapping[str, Any]) -> None:
+    """Add the cut-off of another potential to a card, in the place of an earlier one of that name.
+
+    Args:
+        path: the card, which has the cut-off of the potential of the build first.
+        cutoff: potential, hash, energy_per_atom and random.
+    """
+    import yaml
+
+    content = yaml.safe_load(path.read_text())
+    first, *others = content["cutoffs"]
+    content["cutoffs"] = [first, *(one for one in others if one["potential"] != cutoff["potential"]), dict(cutoff)]
     with replace_file(path) as file:
         file.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode())
 

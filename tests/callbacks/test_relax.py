@@ -318,7 +318,7 @@ def test_relaxations_of_an_earlier_training_are_set_aside(tiny, tmp_path, capsys
 
 def test_an_evaluation_that_fails_unexpectedly_does_not_end_training(tiny, tmp_path, monkeypatch, capsys):
     draw = relaxed_samples.draw
-    monkeypatch.setattr(relaxed_samples, "draw", lambda *_: 1 / 0)
+    monkeypatch.setattr(relaxed_samples, "draw", lambda *_, **__: 1 / 0)
     settings = (*RELAX, "callbacks.relax.mode=inline", "callbacks.relax.every_n_epochs=1", "trainer.max_epochs=2")
     train(tiny(*settings))
     error = tmp_path / "run/relaxed/epoch_000001/error.txt"
@@ -398,7 +398,7 @@ def test_samples_that_cannot_be_stored_do_not_end_training(tiny, tmp_path, capsy
     train(tiny(*RELAX, "callbacks.relax.mode=inline", "trainer.max_epochs=2"))
     blocked.write_text("in the way")
     train(tiny(*RELAX, "callbacks.relax.mode=inline"))
-    assert "the samples of epoch 4 are not relaxed: " in capsys.readouterr().out
+    assert "epoch 4: the samples are not relaxed: " in capsys.readouterr().out
     assert len(rows(tmp_path / "run")) == 4
 
 
@@ -425,3 +425,42 @@ def test_every_epoch_and_every_seed_has_samples_of_its_own(tmp_path):
     assert {n for n, _ in asked} == {7}
     assert len({seed for _, seed in asked[:6]}) == 6
     assert asked[6:] == asked[:3], "an evaluation that is repeated has the same samples"
+
+
+def test_the_untrained_generator_and_random_structures_stand_beside_what_was_learnt(
+    tiny, tmp_path, structures_file, capsys
+):
+    data = tmp_path / "data.extxyz"
+    shutil.copy(structures_file, data)
+    potential = load_potential("pair").card
+    cutoff = {"potential": potential.name, "hash": potential.hash, "energy_per_atom": 1e6, "random": "random.csv"}
+    (tmp_path / "data.card.yaml").write_text(json.dumps({"cutoffs": [cutoff]}))
+    (tmp_path / "random.csv").write_text("number,energy_per_atom\n0,0\n1,2e6\n2,\n3,-1e7\n")
+    summary = "+callbacks.summary={_target_: callbacks.summary.Summary, run_dir: ${run_dir}}"
+    thresholds = "callbacks.relax.thresholds=[0,-5e6]"
+    arguments = (*RELAX, f"data.path={data}", summary, thresholds, "callbacks.relax.before=true")
+    train(tiny(*arguments))
+    run, key = tmp_path / "run", "relax/fraction_below_0"
+    text = capsys.readouterr().out
+    assert "before training: 4 samples: " in text
+    assert "(random structures: 50.0%, 25.0%)" in text
+    untrained, trained = (json.loads((run / f"relaxed/epoch_00000{done}/summary.json").read_text()) for done in (0, 4))
+    assert untrained["random"] == {key: 0.5, "relax/fraction_below_-5e+06": 0.25}
+    found = json.loads((run / "summary.json").read_text())
+    assert found["untrained"][key] == untrained["values"][key]
+    assert found["trained"][key] == trained["values"][key]
+    assert key not in found["random atoms"]
+    assert "relaxed to 0 eV/atom or below (random structures: 0.5)" in text
+    assert str(run / "relaxed/epoch_000004/energies.png") in "".join(text.split("\n"))
+    assert [set(row) & KEYS != set() for row in rows(run)] == [False, True, False, True]
+    train(tiny(*arguments))
+    assert "before training: " not in capsys.readouterr().out, "what is done is not done again"
+
+
+def test_an_interrupted_look_at_the_untrained_generator_is_taken_again(tiny, tmp_path, capsys):
+    arguments = (*RELAX, "callbacks.relax.mode=inline", "callbacks.relax.before=true")
+    train(tiny(*arguments, "trainer.max_epochs=2"))
+    (tmp_path / "run/relaxed/epoch_000000/summary.json").unlink()
+    capsys.readouterr()
+    train(tiny(*arguments))
+    assert capsys.readouterr().out.count("before training: 4 samples") == 1

@@ -220,7 +220,7 @@ def test_committed_set_is_what_its_card_says(path):
     assert len(crystals) == made["kept"] == sum(row["kept"] == "True" for row in table)
     assert len(table) == made["tried"]
     assert interface_area(crystals.cell) == pytest.approx(made["area"], abs=1e-3)
-    [cutoff] = card.cutoffs
+    cutoff = card.cutoffs[0]
     energies = [atoms.info["energy_per_atom"] for atoms in ase.io.read(path, ":")]
     assert max(energies) <= cutoff["energy_per_atom"] + 1e-8
     assert [row["kept"] == "True" for row in table] == [

@@ -1,0 +1,132 @@
+"""Let another potential judge a set: `python -m data.interface.add_potential system=li2o_licl potential.path=FOLDER`.
+
+Random structures of the set's build are relaxed again, with that potential, from the same starts. Its cut-off keeps the
+same share of them as the build's own does of all; it goes into the card of the set, with the energies beside it. Killed
+and started again, it goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.data_cards import card_path
+from cryingan.errors import CryinGANError
+from cryingan.potentials import load_potential
+from cryingan.relax import RelaxationResults, relax
+from cryingan.replace import lock_folder, make_folder, replace_file
+from data.interface.build import FOLDER, read_settings
+from data.interface.dataset import ENERGIES, LEAST, add_cutoff, highest_kept
+from data.interface.potential_training.comparison import relaxations
+from data.interface.systems import read_system, system_path
+
+
+@dataclass
+class Settings:
+    """What is added to which set.
+
+    Attributes:
+        system: an interface that has been built.
+        potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
+        n: how many structures, at most.
+        relax: where to relax, arguments of `cryingan.relax.relax`; how is decided by the build.
+        folder: of the set; without it data/interface/SYSTEM.
+        frames: folder of its relaxations; without it `work` in the folder.
+    """
+
+    system: str
+    potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
+    n: int = 200
+    relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None})
+    folder: str | None = None
+    frames: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """Name of the system."""
+        return Path(self.system).stem
+
+    @property
+    def output(self) -> Path:
+        """The folder of the set."""
+        return Path(self.folder) if self.folder else FOLDER / self.stem
+
+    @property
+    def build_folder(self) -> Path:
+        """The folder of the relaxations."""
+        return Path(self.frames) if self.frames else self.output / "work"
+
+
+def add(settings: Settings) -> Path:
+    """Relax random structures with a potential, and write their energies and its cut-off.
+
+    Returns:
+        The card of the set.
+
+    Raises:
+        CryinGANError: the set has not been built, the potential cannot be loaded, is that of the build, or relaxes
+            nothing.
+    """
+    card, share = (
+        card_path(settings.output / f"{settings.stem}.extxyz.gz"),
+        read_system(system_path(settings.system)).kept,
+    )
+    if not card.exists():
+        raise CryinGANError(f"{card} is not there: build the set first")
+    given = dict(settings.potential)
+    if given["kind"] == "m3gnet" and not given.get("path"):
+        given["path"] = str(settings.output / "potential")
+    potential = load_potential(**given)
+    built = relaxations(settings.build_folder, None, settings.n)
+    if potential.card.hash == built.potential["hash"]:
+        raise CryinGANError(f"{potential.card.name} is the potential of the build, whose cut-off the card has")
+    work = make_folder(settings.build_folder / f"again_{potential.card.hash[:12]}_{len(built.numbers)}")
+    protocol = {key: value for key, value in built.settings.items() if key != "frames"}
+    with lock_folder(work):
+        ended = relax(built.starts, potential, output=work, numbers=built.numbers, **{**settings.relax, **protocol})
+    energies = np.where(ended.converged, ended.energy_final / len(built.starts.species), np.nan)
+    if np.isfinite(energies).sum() < LEAST:
+        raise CryinGANError(f"{np.isfinite(energies).sum()} of {len(energies)} structures converged, too few")
+    name = f"{Path(ENERGIES).stem}_{potential.card.name}.csv"
+    write_energies(ended, energies, settings.output / name)
+    cutoff = {"potential": potential.card.name, "hash": potential.card.hash}
+    add_cutoff(card, {**cutoff, "energy_per_atom": highest_kept(energies, share), "random": name})
+    return card
+
+
+def write_energies(ended: RelaxationResults, energies: np.ndarray, path: Path) -> None:
+    """Write a row per structure: its number in the build, its energy where it has one, and how its relaxation ended.
+
+    Args:
+        ended: the relaxations.
+        energies: eV/atom, shape (structures,); NaN for none.
+        path: the CSV file.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["number", "energy_per_atom", "steps", "fmax", "reason"])
+    for number, energy, steps, fmax, reason in zip(
+        ended.samples, energies, ended.steps, ended.fmax, ended.reason, strict=True
+    ):
+        shown = [f"{value:.10g}" if np.isfinite(value) else "" for value in (energy, fmax)]
+        writer.writerow([number, shown[0], steps, shown[1], reason])
+    with replace_file(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def main() -> None:
+    """Add what the command line asks for."""
+    try:
+        print(add(read_settings(sys.argv[1:], Settings)))
+    except CryinGANError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The cut-off of another potential in the card of a set."""
+
+import csv
+import shutil
+
+import ase.io
+import numpy as np
+import pytest
+import yaml
+
+from cryingan.cards import PotentialCard
+from cryingan.data_cards import read_data_card
+from cryingan.errors import CryinGANError
+from cryingan.potentials import load_potential
+from cryingan.relax import relax
+from cryingan.training_scale import TrainingScale
+from data.interface import build
+from data.interface.add_potential import Settings, add
+from data.interface.crystals import make_crystal
+from data.interface.potential_training.comparison import relaxations
+from tests.data.interface.crystals_of_tests import LI2O, LICL
+from tests.data.interface.test_interface_build import POTENTIAL, SYSTEM
+from tests.data.interface.test_interface_build import settings as build_settings
+
+OTHER = {**POTENTIAL, "radii": {"Li": 0.75, "O": 1.05, "Cl": 1.3}}
+KEPT = 0.5  # of SYSTEM
+SERIAL = {"backend": "serial", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """An interface whose set is built from six structures."""
+    folder = tmp_path_factory.mktemp("built")
+    for name, crystal in (("li2o", LI2O), ("licl", LICL)):
+        ase.io.write(folder / f"{name}.cif", make_crystal(crystal, "."))
+    (folder / "pair.yaml").write_text(SYSTEM)
+    build.build(build_settings(folder / "pair.yaml", 6, frames=2))
+    return folder
+
+
+@pytest.fixture
+def again(built, tmp_path):
+    """A copy of it, and how another potential is added."""
+    shutil.copytree(built, tmp_path / "copy")
+    copy = tmp_path / "copy"
+    return Settings(str(copy / "pair.yaml"), dict(OTHER), n=5, relax=dict(SERIAL), folder=str(copy / "set"))
+
+
+def test_cut_off_keeps_the_same_share_of_the_same_structures(again):
+    card = read_data_card(again.output / "pair.extxyz.gz")
+    assert add(again) == again.output / "pair.card.yaml"
+    added, other = read_data_card(again.output / "pair.extxyz.gz"), load_potential(**OTHER)
+    assert added.cutoffs[:-1] == card.cutoffs
+    starts = relaxations(again.build_folder, None, 5)
+    ended = relax(starts.starts, other, **{**starts.settings, **SERIAL, "frames": 0})
+    energies = ended.energy_final / len(starts.starts.species)
+    assert added.cutoff(other.card) == pytest.approx(np.sort(energies)[round(KEPT * 5) - 1], abs=2e-8)
+    with (again.output / added.cutoffs[-1]["random"]).open() as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_allclose([float(row["energy_per_atom"]) for row in rows], energies, atol=1e-8)
+    assert [int(row["number"]) for row in rows] == starts.numbers
+
+    scale = TrainingScale({"path": str(again.output / "pair.extxyz.gz"), "sort_species": False}, other, **SERIAL)
+    assert (scale.random <= 0).sum() == round(KEPT * 5)
+    assert scale.scale.zero == added.cutoff(other.card)
+
+
+def test_other_cut_offs_stay_when_the_set_is_written_again(again):
+    card = add(again)
+    before = yaml.safe_load(card.read_text())["cutoffs"]
+    add(again)
+    assert yaml.safe_load(card.read_text())["cutoffs"] == before, "in the place of the earlier one"
+    collect = build_settings(again.output.parent / "pair.yaml", 6, frames=2)
+    collect.collect = True
+    build.build(collect)
+    assert yaml.safe_load(card.read_text())["cutoffs"] == before
+    content = yaml.safe_load(card.read_text())
+    content["cutoffs"][0]["hash"] = "0" * 64  # as if built with other weights, in another cell
+    card.write_text(yaml.safe_dump(content))
+    build.build(collect)
+    [own] = yaml.safe_load(card.read_text())["cutoffs"]
+    assert own == before[0]
+
+
+def test_random_structures_of_the_build_are_on_its_own_scale(again):
+    own = load_potential(**POTENTIAL)
+    scale = TrainingScale({"path": str(again.output / "pair.extxyz.gz"), "sort_species": False}, own, **SERIAL)
+    assert len(scale.random) == 6
+    assert scale.random.max() > 0
+    assert (scale.random <= 0).sum() == round(KEPT * 6)
+
+
+def test_what_cannot_be_added_is_refused(again, tmp_path):
+    again.potential = dict(POTENTIAL)
+    with pytest.raises(CryinGANError, match="is the potential of the build, whose cut-off the card has"):
+        add(again)
+    again.folder = str(tmp_path / "nowhere")
+    with pytest.raises(CryinGANError, match="build the set first"):
+        add(again)
+    assert read_data_card(tmp_path / "nowhere").cutoff(PotentialCard("x", "0" * 64, ())) is None
