@@ -1,0 +1,135 @@
+"""How our step grows with atoms, structures and neighbours, and what a second core gains: `benchmarks.growth`.
+
+Steps of random structures of three species at the density of the interface. On a CPU times are CPU time of the process,
+each the least of some rounds, and memory is that of two cycles in a process of its own. With threads, time is elapsed
+time and thread counts take turns in one process; a busy machine spoils it.
+
+    python -m benchmarks.growth [--device cuda] [--rounds 3] [--output growth.csv] [--figure growth.png]
+    python -m benchmarks.growth --threads 1 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.measuring import seconds, write_table
+from benchmarks.sides import CYCLE, Case, Sides, peak_of_two_cycles
+
+VOLUME = 20.9  # Angstrom^3 per atom
+# What grows, and what the others are then: batches of 8 make 4096 atoms fit into 8 GB.
+GROWTH = {
+    "atoms": ([64, 128, 256, 512, 1024, 2048, 4096], {"structures": 8, "k": 6}),
+    "structures": ([4, 8, 16, 32, 64], {"atoms": 264, "k": 6}),
+    "k": ([3, 6, 12, 24, 48], {"atoms": 264, "structures": 32}),
+}
+
+
+def case_of(atoms: int, structures: int, k: int, device: str, weight: float = 0.05) -> Case:
+    """Random structures in a cube."""
+    side = (VOLUME * atoms) ** (1 / 3)
+    thirds = [len(range(start, atoms, 3)) for start in range(3)]
+    cell = [[side, 0.0, 0.0], [0.0, side, 0.0], [0.0, 0.0, side]]
+    return Case(dict(zip(("Cr", "Fe", "Ni"), thirds, strict=True)), cell, weight, structures, k, device)
+
+
+def measure(case: Case, rounds: int) -> dict[str, float]:
+    """Seconds of both steps, and memory of two cycles in GiB."""
+    memory = peak_of_two_cycles(case, "ours")
+    sides = Sides(case)
+    times: dict[str, list[float]] = {"critic": [], "generator": []}
+    for number in range(rounds + 1):
+        times["critic"].append(seconds(sides.critic_steps(number)["ours"], case.device))
+        times["generator"].append(seconds(sides.generator_steps(number)["ours"], case.device))
+    critic, generator = (min(values[1:]) for values in times.values())
+    return {"critic": critic, "generator": generator, "cycle": CYCLE * critic + generator, "memory": memory}
+
+
+def grown(arguments: argparse.Namespace) -> list[dict]:
+    """A row for every size, each measured in a process of its own."""
+    rows = []
+    for study, (values, others) in GROWTH.items():
+        for value in values:
+            sizes = {**others, study: value}
+            case = json.dumps({**sizes, "device": arguments.device})
+            call = [sys.executable, "-m", "benchmarks.growth", "--case", case, "--rounds", str(arguments.rounds)]
+            told = subprocess.run(call, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+            rows.append({"study": study, **{name: sizes[name] for name in GROWTH}, **json.loads(told)})
+            print(
+                " ".join(f"{v:>10.3f}" if isinstance(v, float) else f"{v:>10}" for v in rows[-1].values()), flush=True
+            )
+    return rows
+
+
+def draw(rows: list[dict], path: Path) -> None:
+    """Time and memory of a cycle against what grows."""
+    from cryingan.plots import new_figure, save_figure
+    from cryingan.plots.style import BLUE, GREY
+
+    figure = new_figure(len(GROWTH), 2, height=1.8, sharex="col", sharey="row")
+    labels = {"atoms": "atoms (8 structures)", "structures": "structures (264 atoms)", "k": "k (32 x 264 atoms)"}
+    for column, study in enumerate(GROWTH):
+        chosen = [row for row in rows if row["study"] == study]
+        sizes = [row[study] for row in chosen]
+        for line, quantity in enumerate(("cycle", "memory")):
+            axis, values = figure.axes[line * len(GROWTH) + column], [row[quantity] for row in chosen]
+            axis.loglog(sizes, values, color=BLUE, marker="o", label="cycle")
+            axis.loglog(sizes, [values[-1] * size / sizes[-1] for size in sizes], color=GREY, ls=":", label="linear")
+        axis.set_xlabel(labels[study])
+    figure.axes[0].set_ylabel("time (s)")
+    figure.axes[len(GROWTH)].set_ylabel("memory (GiB)")
+    figure.axes[0].legend()
+    save_figure(figure, path)
+
+
+def compare_threads(counts: list[int], rounds: int) -> None:
+    """Elapsed time of a cycle by number of threads, 32 structures of 264 atoms."""
+    for weight in (0.05, 0.0):
+        sides = Sides(case_of(264, 32, 6, "cpu", weight))
+        least: dict[int, dict[str, float]] = {count: {"critic": 1e9, "generator": 1e9} for count in counts}
+        for number in range(rounds + 1):
+            for count in counts:
+                torch.set_num_threads(count)
+                for kind, steps in (
+                    ("critic", sides.critic_steps(number)),
+                    ("generator", sides.generator_steps(number)),
+                ):
+                    start = time.monotonic()
+                    steps["ours"]()
+                    least[count][kind] = min(least[count][kind], time.monotonic() - start)
+        cycles = {count: CYCLE * kinds["critic"] + kinds["generator"] for count, kinds in least.items()}
+        for count, cycle in cycles.items():
+            print(f"lambda {weight}, {count} threads: cycle {cycle:.2f} s, {cycles[counts[0]] / cycle:.2f} x as fast")
+
+
+def main() -> None:
+    """Measure, print, write and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", nargs="+", type=int)
+    parser.add_argument("--output", type=Path, help="CSV to write")
+    parser.add_argument("--figure", type=Path, help="figure to write")
+    parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        print(json.dumps(measure(case_of(**arguments.case), arguments.rounds)))
+        return
+    if arguments.threads:
+        compare_threads(arguments.threads, arguments.rounds)
+        return
+    rows = grown(arguments)
+    if arguments.output:
+        write_table(arguments.output, rows)
+    if arguments.figure:
+        draw(rows, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()
