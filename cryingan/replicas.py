@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cryingan.capture import Replay
+from cryingan.errors import CryinGANError
 from cryingan.gan import CryinGAN
 
 
@@ -47,13 +48,15 @@ class Replicas(CryinGAN):
             StackedAdam(network, [model.optimizers()[number].optimizer for model in models])
             for number, network in enumerate(self.networks.values())
         ]
-        if isinstance(first.run_step, Replay):
-            self.run_step = Replay(first.run_step.record)
+        for model in (self, *models):
+            if isinstance(first.run_step, Replay):  # what was recorded is of tensors that now are elsewhere
+                model.run_step = Replay(first.run_step.record)
 
     def training_step(self, batches: Sequence[Tensor], batch_idx: int) -> None:
         """The step of every model with its own batch."""
-        for adam in self.adams:
-            adam.follow_schedules()
+        if batch_idx == 0:
+            for adam in self.adams:
+                adam.follow_schedules()
         super().training_step(torch.stack(list(batches)), batch_idx)
         generator_too = batch_idx % self.hparams.generator_interval == 0
         for number, adam in enumerate(self.adams):
@@ -106,7 +109,10 @@ class StackedAdam(torch.optim.Adam):
 
     Args:
         network: the stacked network.
-        each: the optimisers of the same network of every model, after equally many steps.
+        each: the optimisers of the same network of every model.
+
+    Raises:
+        CryinGANError: they have not taken equally many steps; with a single counter their moments would be wrong.
     """
 
     def __init__(self, network: nn.Module, each: Sequence[Optimizer]) -> None:
@@ -115,13 +121,16 @@ class StackedAdam(torch.optim.Adam):
         own = [[p for group in one.param_groups for p in group["params"]] for one in each]
         self.own = dict(zip(network.parameters(), zip(*own, strict=True), strict=True))
         for stack, parameters in self.own.items():
-            states = [one.state[p] for one, p in zip(each, parameters, strict=True) if p in one.state]
-            if states:
+            states = [one.state.get(p, {}) for one, p in zip(each, parameters, strict=True)]
+            if len({float(state.get("step", 0)) for state in states}) > 1:
+                raise CryinGANError("these runs have taken different numbers of steps so far; train them apart")
+            if states[0]:
                 moments = {name: torch.stack([s[name] for s in states]) for name in states[0] if name != "step"}
                 self.state[stack] = {"step": states[0]["step"].clone(), **moments}
             for parameter in parameters:
                 parameter.grad = None
         self.shared = False
+        self.follow_schedules()
 
     def follow_schedules(self) -> None:
         """Take the learning rate of the models' optimisers."""

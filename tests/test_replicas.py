@@ -6,12 +6,15 @@ import lightning
 import pytest
 import torch
 
+from cryingan import capture
 from cryingan.critic import critic_terms
+from cryingan.errors import CryinGANError
 from cryingan.gan import CryinGAN
 from cryingan.lockstep import Lockstep, Member, Replica
 from cryingan.networks import Discriminator, Generator
-from cryingan.replicas import stacked
+from cryingan.replicas import StackedAdam, stacked
 from tests.conftest import random_crystals
+from tests.test_capture import on_the_spot
 from tests.test_gan import CELL, SIZES, SPECIES, batches_of
 
 pytestmark = pytest.mark.filterwarnings("error:.*lr_scheduler.step")
@@ -34,12 +37,16 @@ def training(model, structures=20, epochs=1, precision="64-true"):
     return partial(trainer.fit, model, loader)
 
 
-def train_in_lockstep(models, **settings):
-    members = [Member(model, training(model, **settings), str(n)) for n, model in enumerate(models)]
+def run_all(trainings):
+    members = [Member(model, fit, str(number)) for number, (model, fit) in enumerate(trainings.items())]
     Lockstep(report=lambda member: None).run(members)
     for member in members:
         if member.error is not None:
             raise member.error
+
+
+def train_in_lockstep(models, **settings):
+    run_all({model: training(model, **settings) for model in models})
 
 
 def recorded(model):
@@ -84,12 +91,44 @@ def test_in_single_precision_they_are_equal_within_rounding():
 def test_models_of_several_lengths_of_training_go_on_without_those_that_have_ended():
     models = [model_of(Replica, number, 0.05) for number in range(3)]
     epochs = [1, 3, 2]
-    members = [Member(m, training(m, epochs=n), str(n)) for m, n in zip(models, epochs, strict=True)]
-    Lockstep(report=lambda member: None).run(members)
+    run_all({model: training(model, epochs=n) for model, n in zip(models, epochs, strict=True)})
     for number, model in enumerate(models):
         alone = model_of(CryinGAN, number, 0.05)
         training(alone, epochs=epochs[number])()
         assert_same_training(model, alone, FLOAT64)
+
+
+@pytest.mark.parametrize("steps", [(0, 1), (2, 1)])
+def test_models_after_different_numbers_of_steps_are_refused(steps):
+    networks = [Generator(5, 4, 3, (6, 7, 8)) for _ in steps]
+    optimizers = [torch.optim.Adam(network.parameters(), fused=True) for network in networks]
+    for network, optimizer, count in zip(networks, optimizers, steps, strict=True):
+        for _ in range(count):
+            network(torch.randn(3, 4)).sum().backward()
+            optimizer.step()
+    with pytest.raises(CryinGANError, match="different numbers of steps"):
+        StackedAdam(stacked(networks), optimizers)
+
+
+@pytest.mark.filterwarnings("ignore:.*came with capturable")
+def test_recorded_steps_of_stacked_models_equal_those_that_are_run(tmp_path, monkeypatch):
+    """The second model catches up alone, goes on in the stack, and is alone at last, each time with new recordings."""
+    monkeypatch.setattr(capture, "WARM_UP", 1)
+    trained = []
+    for recorder in (None, on_the_spot):
+        models = [model_of(Replica, number, 0.05) for number in range(2)]
+        for model in models:
+            model.hparams.schedule_epochs = 3
+            model.run_step = capture.Replay(recorder) if recorder else capture.at_once
+        first = training(models[0], epochs=2)
+        run_all({models[0]: first})
+        first.func.__self__.save_checkpoint(tmp_path / "first.ckpt")
+        longer = partial(training(models[0], epochs=4), ckpt_path=tmp_path / "first.ckpt")
+        run_all({models[0]: longer, models[1]: training(models[1], epochs=6)})
+        trained.append(models)
+    for plain, replayed in zip(*trained, strict=True):
+        assert_same_training(plain, replayed, {"rtol": 1e-4, "atol": 1e-6})  # the learning rates are float32 tensors
+    assert sum(models[1].run_step.runs.values()) == 2 * (4 + 2)  # 4 batches and 2 steps of the generator per epoch
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "mix"])

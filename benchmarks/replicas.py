@@ -1,0 +1,129 @@
+"""Throughput of R runs trained together against R runs one after the other: `python -m benchmarks.replicas`.
+
+Trains as train.py does, with metrics.csv but without other callbacks, for some epochs of ten steps (two cycles). Runs
+alone and together take turns; times are per epoch, medians over all but the first of each training. On a CPU they are
+CPU time of the process, on a GPU they are elapsed, with the device idle at both ends.
+
+    python -m benchmarks.replicas [--replicas 2 4 12] [--device cuda] [--rounds 3] [--output FILE.csv] [KEY=VALUE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from lightning.pytorch.callbacks import Callback
+
+from benchmarks.measuring import write_table
+from configs.entry import CONFIGS, register
+from configs.replicas import each_run
+from cryingan.lockstep import Lockstep, Member, Replica
+from cryingan.schema import train_schema
+from train import prepare, use_threads
+
+STEPS = 10
+WITHOUT = tuple(f"~callbacks.{name}" for name in ("progress", "quality", "structures", "last", "milestones", "summary"))
+
+
+@dataclass
+class Result:
+    """One line of the table.
+
+    Attributes:
+        alone: milliseconds per step of one run.
+        together: milliseconds per step of all.
+        throughput: steps per second of all runs together, by that of runs one after the other.
+    """
+
+    replicas: int
+    alone: float
+    together: float
+    throughput: float
+
+
+class Stopwatch(Callback):
+    """Seconds of every epoch but the first, with all that belongs to it."""
+
+    def __init__(self, device: str) -> None:
+        self.device, self.begun, self.times = device, None, []
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """End an epoch and begin the next."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter() if self.device == "cuda" else time.process_time()
+        if trainer.current_epoch > 1:
+            self.times.append(now - self.begun)
+        self.begun = now
+
+
+def epochs(replicas: int, arguments: argparse.Namespace) -> list[float]:
+    """Seconds per epoch of so many runs that are trained together; one is an ordinary run."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = [f"run_dir={folder}/${{seed}}", f"replicas={replicas}", f"trainer.max_epochs={arguments.epochs + 2}"]
+        where = "gpu" if arguments.device == "cuda" else "cpu"
+        short = [f"trainer.limit_train_batches={STEPS}", f"trainer.accelerator={where}", "logger=csv"]
+        short += ["trainer.check_val_every_n_epoch=1000000"]
+        config = compose("train", [*WITHOUT, *short, *arguments.overrides, *place])
+        use_threads(config["threads"])
+        runs: list[Any] = []
+        for one in each_run(config):
+            runs.append(prepare(one, Replica if replicas > 1 else None, beside=runs[0] if runs else None))
+        watch = Stopwatch(arguments.device)
+        runs[0].trainer.callbacks.insert(0, watch)
+        if replicas == 1:
+            runs[0].fit()
+        else:
+            Lockstep(report=_raise).run([Member(run.model, run.fit, str(run.folder)) for run in runs])
+    return watch.times
+
+
+def _raise(member: Member) -> None:
+    raise member.error
+
+
+def measure(replicas: int, arguments: argparse.Namespace) -> Result:
+    """Both sides in turns."""
+    times: dict[int, list[float]] = {1: [], replicas: []}
+    for number in range(arguments.rounds):
+        for count in (1, replicas) if number % 2 else (replicas, 1):
+            times[count] += epochs(count, arguments)
+    alone, together = (1000 * statistics.median(times[count]) / STEPS for count in (1, replicas))
+    return Result(replicas, alone, together, replicas * alone / together)
+
+
+def main() -> None:
+    """Measure, print, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicas", nargs="+", type=int, default=[2, 4, 12])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--output", type=Path, help="CSV to write")
+    parser.add_argument("overrides", nargs="*", help="KEY=VALUE of train.py, such as experiment=demo")
+    arguments = parser.parse_intermixed_args()
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    register("train", train_schema())
+    os.environ["WANDB_MODE"] = "offline"
+    print(f"{'replicas':>10}{'alone, ms':>12}{'together, ms':>14}{'throughput':>12}", flush=True)
+    results = []
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        for replicas in arguments.replicas:
+            results.append(result := measure(replicas, arguments))
+            line = f"{result.replicas:>10}{result.alone:>12.2f}{result.together:>14.2f}{result.throughput:>12.2f}"
+            print(line, flush=True)
+    if arguments.output:
+        write_table(arguments.output, [asdict(result) for result in results])
+
+
+if __name__ == "__main__":
+    main()
