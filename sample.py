@@ -130,16 +130,19 @@ def score(scoring: dict[str, Any], structures: Path) -> Path:
 def relaxation(settings: dict[str, Any]) -> Plan:
     """How to relax; what the command line does not say, the config of the checkpoint's run does."""
     from cryingan.checkpoints import run_settings
+    from cryingan.data_cards import default_potential
     from cryingan.relaxed_samples import Plan
     from data.module import StructureData
 
     run = run_settings(settings["checkpoint"]) if settings["checkpoint"] else {}
-    potential = settings["potential"] or run.get("potential")
-    if potential is None:
-        raise CryinGANError("relax=true needs a potential, such as potential=m3gnet potential.path=FOLDER")
     data = {name: value for name, value in run.get("data", {"validation": 0}).items() if name != "width"}
     if settings["training"] is not None:
         data["path"] = settings["training"]
+    potential = settings["potential"] or run.get("potential")
+    if potential is None and "path" in data:
+        potential = default_potential(data["path"], data.get("card"))
+    if potential is None:
+        raise CryinGANError("relax=true needs a potential, such as potential=m3gnet potential.path=FOLDER")
     training = StructureData(**data).training_source if "path" in data else None
     relax, judging = as_in_the_run(settings, run)
     kept = {name: settings[name] for name in ("cache", "pictures")}

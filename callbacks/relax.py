@@ -16,6 +16,7 @@ from callbacks.evaluations import SCALE, Evaluations, scale_of
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.relax_upload import upload
 from callbacks.timing import due
+from cryingan.data_cards import default_potential
 from cryingan.errors import CryinGANError
 from cryingan.gan import CryinGAN
 from cryingan.randomness import generator
@@ -52,7 +53,7 @@ class RelaxSamples(Callback):
     energy scale that it began with, or not at all. Only the first process of several does anything.
 
     Args:
-        potential: arguments of `cryingan.potentials.load_potential`.
+        potential: arguments of `cryingan.potentials.load_potential`; None: what the card of the data set names.
         relax: arguments of `cryingan.relax.relax`; its `time_budget` is that of one evaluation.
         every_n_epochs: epochs between evaluations.
         n_samples: samples of an evaluation.
@@ -104,6 +105,8 @@ class RelaxSamples(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse settings that cannot work."""
+        if self.potential is None:
+            self.potential = default_potential(trainer.datamodule.path, trainer.datamodule.card)
         if self.potential is None:
             raise CryinGANError("callbacks=relax needs a potential, such as potential=m3gnet potential.path=FOLDER")
         if self.mode not in MODES:

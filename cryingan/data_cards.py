@@ -12,6 +12,7 @@ It is the file `NAME.card.yaml` beside a data file `NAME.extxyz` or `NAME.extxyz
         random: random.csv      # may be left out: relaxed energies of random structures, column energy_per_atom
     rule: maximum               # zero for any other potential: maximum | mean | percentile of the training energies
     percentile: 95.0            # for rule: percentile
+    default_potential: potential  # folder beside the card: an M3GNet that relaxes samples unless another is given
     made:                       # free: how the data set was made
       seed: 0
 
@@ -47,6 +48,7 @@ class DataCard:
     cutoffs: tuple[Mapping[str, Any], ...] = ()
     rule: str = ""
     percentile: float = 95.0
+    default_potential: str = ""
     made: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,6 +120,21 @@ def card_path(data_path: str | Path) -> Path:
     data_path = Path(data_path)
     stem = re.sub(r"(\.[^.]+)?(\.(gz|bz2|xz))?$", "", data_path.name)
     return data_path.with_name(f"{stem}.card.yaml")
+
+
+def default_potential(data_path: str | Path, card: str | Path | None = None) -> dict[str, Any] | None:
+    """Arguments of `cryingan.potentials.load_potential` for the potential that a data set's card names, or None.
+
+    Args:
+        data_path: the data file.
+        card: its card; without it the one beside the data file.
+
+    Raises:
+        CryinGANError: the card cannot be read.
+    """
+    name = read_data_card(data_path, card).default_potential
+    folder = (card_path(data_path) if card is None else Path(card)).parent
+    return {"kind": "m3gnet", "path": str(folder / name)} if name else None
 
 
 def random_energies(card: DataCard, potential: PotentialCard, folder: Path) -> np.ndarray | None:

@@ -1,8 +1,9 @@
 """Let another potential judge a set: `python -m data.interface.add_potential system=li2o_licl potential.path=FOLDER`.
 
 Random structures of the set's build are relaxed again, with that potential, from the same starts. Its cut-off keeps the
-same share of them as the build's own does of all; it goes into the card of the set, with the energies beside it. Killed
-and started again, it goes on where it stood.
+same share of them as the build's own does of all; it goes into the card of the set, with the energies beside it. The
+potential in the folder of the set becomes the one that relaxes samples unless another is given. Killed and started
+again, it goes on where it stood.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from data.interface.build import FOLDER, read_settings
 from data.interface.dataset import ENERGIES, LEAST, add_cutoff, highest_kept
 from data.interface.potential_training.comparison import relaxations
 from data.interface.systems import read_system, system_path
+
+OWN = "potential"  # folder of the potential that was trained for a set
 
 
 @dataclass
@@ -81,7 +84,7 @@ def add(settings: Settings) -> Path:
         raise CryinGANError(f"{card} is not there: build the set first")
     given = dict(settings.potential)
     if given["kind"] == "m3gnet" and not given.get("path"):
-        given["path"] = str(settings.output / "potential")
+        given["path"] = str(settings.output / OWN)
     potential = load_potential(**given)
     built = relaxations(settings.build_folder, None, settings.n)
     if potential.card.hash == built.potential["hash"]:
@@ -96,7 +99,9 @@ def add(settings: Settings) -> Path:
     name = f"{Path(ENERGIES).stem}_{potential.card.name}.csv"
     write_energies(ended, energies, settings.output / name)
     cutoff = {"potential": potential.card.name, "hash": potential.card.hash}
-    add_cutoff(card, {**cutoff, "energy_per_atom": highest_kept(energies, share), "random": name})
+    own = Path(given.get("path") or "").resolve() == (settings.output / OWN).resolve()
+    cutoff |= {"energy_per_atom": highest_kept(energies, share), "random": name}
+    add_cutoff(card, cutoff, default=OWN if own else None)
     return card
 
 

@@ -137,9 +137,10 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
     """
     import yaml
 
-    earlier = yaml.safe_load(path.read_text())["cutoffs"] if path.exists() else []
-    same = bool(earlier) and earlier[0]["hash"] == relaxed.potential["hash"]  # or others' structures were others
-    others = earlier[1:] if same else []
+    earlier = yaml.safe_load(path.read_text()) if path.exists() else {"cutoffs": []}
+    same = [cutoff["hash"] for cutoff in earlier["cutoffs"][:1]] == [relaxed.potential["hash"]]
+    others = earlier["cutoffs"][1:] if same else []  # of another build: its structures were others
+    default = {name: earlier[name] for name in ("default_potential",) if same and name in earlier}
     cutoff = {
         "potential": relaxed.potential["name"],
         "hash": relaxed.potential["hash"],
@@ -151,24 +152,27 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
         "kind": "interface",
         "area_axis": "c",
         "cutoffs": [cutoff, *others],
+        **default,
         "made": dict(made),
     }
     with replace_file(path) as file:
         file.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode())
 
 
-def add_cutoff(path: Path, cutoff: Mapping[str, Any]) -> None:
+def add_cutoff(path: Path, cutoff: Mapping[str, Any], default: str | None = None) -> None:
     """Add the cut-off of another potential to a card, in the place of an earlier one of that name.
 
     Args:
         path: the card, which has the cut-off of the potential of the build first.
         cutoff: potential, hash, energy_per_atom and random.
+        default: folder beside the card of the potential, where it shall relax unless another is given.
     """
     import yaml
 
     content = yaml.safe_load(path.read_text())
     first, *others = content["cutoffs"]
     content["cutoffs"] = [first, *(one for one in others if one["potential"] != cutoff["potential"]), dict(cutoff)]
+    content |= {"default_potential": default} if default else {}
     with replace_file(path) as file:
         file.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode())
 

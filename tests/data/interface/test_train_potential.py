@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import cryingan.m3gnet
-from cryingan.data_cards import read_data_card
+from cryingan.data_cards import default_potential, read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.trajectory import read_frames
@@ -428,3 +428,28 @@ def test_commands_end_in_one_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["compare_potentials", "system=nothing"])
     with pytest.raises(SystemExit, match=r"potential.path, which is .*nothing/potential"):
         compare_potentials.main()
+
+
+def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
+    """Trained in the folder of the set and added to its card, it is taken wherever no other is given."""
+    from types import SimpleNamespace
+
+    from callbacks.relax import RelaxSamples
+    from data.interface import add_potential
+
+    copy = tmp_path / "set"
+    shutil.copytree(built.parent, copy)
+    shutil.copy(built.parent.parent / "pair.yaml", tmp_path)
+    folder = train_potential.train(settings(copy / "work", tmp_path, folder=str(copy / "potential")))
+    datamodule = SimpleNamespace(path=copy / "pair.extxyz.gz", card=None)
+    trainer = SimpleNamespace(datamodule=datamodule, default_root_dir=str(tmp_path))
+    with pytest.raises(CryinGANError, match="needs a potential"):
+        RelaxSamples(None, {}).setup(trainer, None, "fit")
+    made = add_potential.Settings(str(tmp_path / "pair.yaml"), relax=RELAX, n=3, folder=str(copy))
+    add_potential.add(made)
+    callback = RelaxSamples(None, {})
+    callback.setup(trainer, None, "fit")
+    assert callback.potential == default_potential(datamodule.path) == {"kind": "m3gnet", "path": str(folder)}
+    card = load_potential(**callback.potential).card
+    assert read_data_card(datamodule.path).cutoff(card) is not None
+    assert RelaxSamples({"kind": "pair"}, {}).potential == {"kind": "pair"}
