@@ -1,0 +1,203 @@
+"""What neighbour distances cost, against brute force over images: `python -m benchmarks.distances`.
+
+The other side searches the 27 images around; in a thin or skewed cell, where 27 are too few or too many, exactly those
+by which some neighbour is reached, as if an oracle had named them. Both sides get the same random structures, must give
+the same distances and gradients in float64, and then take turns in float32 in one process. On a CPU the time is CPU
+time of the process, on a GPU that of CUDA events; medians over rounds. Memory is measured in processes of their own.
+
+    python -m benchmarks.distances [--device cuda] [--rounds 7] [--output distances.csv]
+
+The figure, of how time and memory grow with atoms, structures and neighbours, stands beside the CSV.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.measuring import peak_since, take_turns, write_table
+from benchmarks.plain_distances import NEIGHBORING, images_that_matter, plain_distances
+from benchmarks.step import SYSTEMS
+from cryingan.distances import neighbor_distances
+
+SIDES = ("plain", "ours")
+VOLUME = 20.0  # Angstrom^3 per atom of the cubic cells that grow
+LARGEST_PLAIN = 2e8  # distances, some 3 GiB with their gradient
+TOLERANCE = 1e-8
+CELLS = {
+    **{name: (sum(counts.values()), cell) for name, (counts, cell) in SYSTEMS.items()},
+    "thin": (264, [[4.0, 0, 0], [0, 26.0, 0], [0, 0, 51.0]]),
+    "very thin": (264, [[3.0, 0, 0], [0, 4.0, 0], [0, 0, 440.0]]),
+    "skewed": (264, [[14.0, 0, 0], [35.0, 14.0, 0], [-20.0, 33.0, 27.0]]),
+    "thin and skewed": (264, [[4.0, 0, 0], [10.0, 24.0, 0], [9.0, 33.0, 55.0]]),
+}
+GROWTH = {
+    "atoms": (64, 128, 256, 512, 1024, 2048, 4096),
+    "structures": (1, 4, 16, 64, 256),
+    "k": (1, 3, 6, 12, 24, 48),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured.
+
+    Attributes:
+        study: cells, or what grows: atoms, structures or k.
+        cell: a name of `CELLS`, or cubic.
+    """
+
+    study: str
+    cell: str
+    atoms: int
+    structures: int
+    k: int
+    backward: bool
+
+    def rows(self) -> Tensor:
+        """Lattice vectors in rows, Angstrom, float64, (3, 3)."""
+        if self.cell == "cubic":
+            return torch.eye(3, dtype=torch.float64) * (self.atoms * VOLUME) ** (1 / 3)
+        return torch.tensor(CELLS[self.cell][1], dtype=torch.float64)
+
+    def fractional(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Random structures; as few as are compared in float64."""
+        count = self.structures if dtype == torch.float32 else min(self.structures, 2)
+        return torch.rand(count, self.atoms, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+    def images(self) -> tuple:
+        """What the plain side searches."""
+        ordinary = self.cell == "cubic" or self.cell in SYSTEMS
+        return NEIGHBORING if ordinary else images_that_matter(self.fractional(), self.rows(), self.k)
+
+
+def cases() -> list[Case]:
+    """Every cell forward and with the gradient, then growth, always with the gradient."""
+    table = [Case("cells", name, CELLS[name][0], 32, 6, backward) for name in CELLS for backward in (False, True)]
+    growth = [Case("atoms", "cubic", atoms, 8, 6, True) for atoms in GROWTH["atoms"]]
+    growth += [Case("structures", "interface", 264, structures, 6, True) for structures in GROWTH["structures"]]
+    return table + growth + [Case("k", "interface", 264, 32, k, True) for k in GROWTH["k"]]
+
+
+def actions(case: Case, device: str, images: tuple) -> dict[str, Callable[[], object]]:
+    """One call of each side; the plain one only where its memory is bounded."""
+    fractional = case.fractional().to(device).requires_grad_(case.backward)
+    rows = case.rows()
+    plain_rows = rows.to(fractional)
+
+    def with_gradient(found: Tensor) -> None:
+        if case.backward:
+            torch.autograd.grad(found.sum(), fractional)
+
+    sides = {"ours": lambda: with_gradient(neighbor_distances(fractional, rows, case.k))}
+    if case.structures * case.atoms**2 * len(images) <= LARGEST_PLAIN:
+        sides["plain"] = lambda: with_gradient(plain_distances(fractional, plain_rows, case.k, images))
+    return sides
+
+
+def require_equal(case: Case, images: tuple) -> None:
+    """Stop if the sides differ in float64, in distances or gradients."""
+    fractional, rows = case.fractional(torch.float64).requires_grad_(), case.rows()
+    found = neighbor_distances(fractional, rows, case.k), plain_distances(fractional, rows, case.k, images)
+    weights = torch.rand(found[0].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    gradients = [torch.autograd.grad((weights * distances).sum(), fractional)[0] for distances in found]
+    for what, (ours, plain) in {"distances": found, "gradients": gradients}.items():
+        worst = (ours - plain).abs().max().item()
+        if not worst < TOLERANCE:
+            raise SystemExit(f"{case}: the {what} of the sides differ by {worst}")
+
+
+def measure(case: Case, arguments: argparse.Namespace) -> dict:
+    """A row of the table: what the case is, seconds and GiB of both sides, ratio."""
+    images = case.images()
+    sides = actions(case, arguments.device, images)
+    if "plain" in sides:
+        require_equal(case, images)
+    times = take_turns(sides, arguments.rounds, arguments.device)
+    row = {**asdict(case), "images": len(images)}
+    for side in SIDES:
+        row[f"{side}_seconds"] = statistics.median(times[side]) if side in sides else None
+        row[f"{side}_memory"] = peak_memory(case, side, images, arguments.device) if side in sides else None
+    ratios = [plain / ours for plain, ours in zip(times.get("plain", []), times["ours"], strict=False)]
+    return {**row, "ratio": statistics.median(ratios) if ratios else None}
+
+
+def peak_memory(case: Case, side: str, images: tuple, device: str) -> float:
+    """Memory that one call takes beyond the loaded program and what it is given, in a process of its own, GiB."""
+    call = [sys.executable, "-m", "benchmarks.distances", "--device", device, "--peak"]
+    given = json.dumps([astuple(case), side, images])
+    return float(subprocess.run(call, input=given, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def print_peak(device: str) -> None:
+    """What `peak_memory` calls; a small case goes before, for what any call loads."""
+    fields, side, images = json.load(sys.stdin)
+    case = Case(*fields)
+    actions(replace(case, atoms=8, structures=1, k=2), device, NEIGHBORING)[side]()
+    action = actions(case, device, images)[side]
+    before = peak_since(device)
+    action()
+    print(peak_since(device, before))
+
+
+def draw(rows: list[dict], path: Path) -> None:
+    """Seconds and memory of both sides against everything that grows."""
+    from cryingan.plots import new_figure, save_figure
+    from cryingan.plots.style import BLUE, VERMILION
+
+    figure = new_figure(len(GROWTH), 2, height=1.8, sharex="col", sharey="row")
+    labels = {"atoms": "atoms (8 structures)", "structures": "structures (264 atoms)", "k": "k (32 x 264 atoms)"}
+    for column, study in enumerate(GROWTH):
+        chosen = [row for row in rows if row["study"] == study]
+        for line, quantity in enumerate(("seconds", "memory")):
+            axis = figure.axes[line * len(GROWTH) + column]
+            for side, color, marker in (("plain", VERMILION, "s"), ("ours", BLUE, "o")):
+                points = [(row[study], row[f"{side}_{quantity}"]) for row in chosen if row[f"{side}_{quantity}"]]
+                axis.loglog(*zip(*points, strict=True), color=color, marker=marker, label=side)
+        axis.set_xlabel(labels[study])
+    for line, name in ((0, "time (s)"), (1, "memory (GiB)")):
+        figure.axes[line * len(GROWTH)].set_ylabel(name)
+    figure.axes[0].legend()
+    save_figure(figure, path)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--output", type=Path, help="CSV to write, with a figure beside it")
+    parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, and write table and figure."""
+    arguments = parse()
+    if arguments.peak:
+        print_peak(arguments.device)
+        return
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
+    rows = []
+    for case in cases():
+        rows.append(measure(case, arguments))
+        values = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in rows[-1].items()}
+        if len(rows) == 1:
+            print(" ".join(f"{name:>15}" for name in values))
+        print(" ".join(f"{value!s:>15}" for value in values.values()), flush=True)
+    if arguments.output:
+        write_table(arguments.output, rows)
+        draw(rows, arguments.output.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()
