@@ -24,9 +24,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.measuring import peak_since, take_turns, write_table
+from benchmarks.measuring import SYSTEMS, peak_since, take_turns, write_table
 from benchmarks.plain_distances import NEIGHBORING, images_that_matter, plain_distances
-from benchmarks.step import SYSTEMS
 from cryingan.distances import neighbor_distances
 
 SIDES = ("plain", "ours")

@@ -1,4 +1,4 @@
-"""How the benchmarks measure: seconds, memory, sides that take turns, tables."""
+"""What the benchmarks measure, and how: seconds, memory, sides that take turns, tables."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from pathlib import Path
 import torch
 
 from cryingan.replace import replace_file
+
+# Atoms of every species, and lattice vectors in rows, Angstrom.
+SYSTEMS = {
+    "interface": ({"Li": 72, "Co": 36, "Sc": 12, "O": 72, "Cl": 72}, [[12.31, 0, 0], [4.23, 16.57, 0], [0, 0, 27.0]]),
+    "alloy": ({"Cr": 51, "Fe": 154, "Ni": 51}, [[14.4, 0, 0], [0, 14.4, 0], [0, 0, 14.4]]),
+}
 
 
 def seconds(action: Callable[[], object], device: str) -> float:

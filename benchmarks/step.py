@@ -19,14 +19,9 @@ from itertools import product
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measuring import write_table
+from benchmarks.measuring import SYSTEMS, write_table
 from benchmarks.sides import CYCLE, SIDES, Case, Sides, compare, peak_of_two_cycles, seconds
 from cryingan.capture import WARM_UP
-
-SYSTEMS = {
-    "interface": ({"Li": 72, "Co": 36, "Sc": 12, "O": 72, "Cl": 72}, [[12.31, 0, 0], [4.23, 16.57, 0], [0, 0, 27.0]]),
-    "alloy": ({"Cr": 51, "Fe": 154, "Ni": 51}, [[14.4, 0, 0], [0, 14.4, 0], [0, 0, 14.4]]),
-}
 
 
 @dataclass
