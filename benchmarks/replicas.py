@@ -1,6 +1,6 @@
 """Throughput of R runs trained together against R runs one after the other: `python -m benchmarks.replicas`.
 
-Trains as train.py does, with metrics.csv but without other callbacks, for some epochs of ten steps (two cycles). Runs
+Trains as train.py does, with metrics.csv but without other callbacks, for some epochs of two cycles. Runs
 alone and together take turns; times are per epoch, medians over all but the first of each training. On a CPU they are
 CPU time of the process, on a GPU they are elapsed, with the device idle at both ends.
 
@@ -30,7 +30,6 @@ from cryingan.lockstep import Lockstep, Member, Replica
 from cryingan.schema import train_schema
 from train import prepare, use_threads
 
-STEPS = 10
 WITHOUT = tuple(f"~callbacks.{name}" for name in ("progress", "quality", "structures", "last", "milestones", "summary"))
 
 
@@ -71,7 +70,7 @@ def epochs(replicas: int, arguments: argparse.Namespace) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         place = [f"run_dir={folder}/${{seed}}", f"replicas={replicas}", f"trainer.max_epochs={arguments.epochs + 2}"]
         where = "gpu" if arguments.device == "cuda" else "cpu"
-        short = [f"trainer.limit_train_batches={STEPS}", f"trainer.accelerator={where}", "logger=csv"]
+        short = [f"trainer.limit_train_batches={arguments.steps}", f"trainer.accelerator={where}", "logger=csv"]
         short += ["trainer.check_val_every_n_epoch=1000000"]
         config = compose("train", [*WITHOUT, *short, *arguments.overrides, *place])
         use_threads(config["threads"])
@@ -97,7 +96,7 @@ def measure(replicas: int, arguments: argparse.Namespace) -> Result:
     for number in range(arguments.rounds):
         for count in (1, replicas) if number % 2 else (replicas, 1):
             times[count] += epochs(count, arguments)
-    alone, together = (1000 * statistics.median(times[count]) / STEPS for count in (1, replicas))
+    alone, together = (1000 * statistics.median(times[count]) / arguments.steps for count in (1, replicas))
     return Result(replicas, alone, together, replicas * alone / together)
 
 
@@ -107,6 +106,7 @@ def main() -> None:
     parser.add_argument("--replicas", nargs="+", type=int, default=[2, 4, 12])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=10, help="of the discriminators in an epoch")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--output", type=Path, help="CSV to write")
     parser.add_argument("overrides", nargs="*", help="KEY=VALUE of train.py, such as experiment=demo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,21 +13,28 @@ from lightning.pytorch.callbacks import Callback
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from cryingan.labelled_output import unlabelled
+
 
 class Progress(Callback):
     """A bar over the epochs in a terminal; elsewhere one plain line per `every_n_epochs` epochs.
 
     Both show the epoch, the Wasserstein distance, steps per second and the time left. Logs `time/steps_per_second`,
-    discriminator steps per second of the epoch without validation.
+    discriminator steps per second of the epoch without validation. Runs that are trained together have one line, when
+    the last of them has finished the epoch; steps are then counted per run.
 
     Args:
         every_n_epochs: epochs per plain line.
+
+    Attributes:
+        together: the trainers of all runs that are trained together, in the order in which they take turns.
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
         self.every_n_epochs = every_n_epochs
         self.bar: Bar | None = None
         self.finished: int | None = None  # the epoch that waits to be reported
+        self.together: Sequence[Trainer] = ()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the run starts."""
@@ -84,11 +92,20 @@ class Progress(Callback):
         if self.finished is None or not trainer.is_global_zero:
             return
         done, self.finished = self.finished + 1, None
-        distance = float(trainer.callback_metrics.get("train/wasserstein", float("nan")))
+        runs = [run for run in self.together if run.current_epoch in (done - 1, done)] or [trainer]
+        if any(run.state.status == "running" for run in runs[runs.index(trainer) + 1 :]):
+            return
+        logged = [
+            run.callback_metrics.get("train/wasserstein") for run in runs
+        ]  # None: waits for the others to catch up
+        distances = [float(value) for value in logged if value is not None]
         per_epoch = (time.monotonic() - self.started) / max(done - self.first_epoch, 1)
         left = timedelta(seconds=round(per_epoch * max(trainer.max_epochs - done, 0)))
-        state = f"Wasserstein distance {distance:.4g}, {self.speed:.3g} steps/s, {left} left"
+        span = f"{min(distances):.4g}"
+        if len(distances) > 1:
+            span += f" to {max(distances):.4g} in {len(distances)} runs"
+        state = f"Wasserstein distance {span}, {self.speed:.3g} steps/s, {left} left"
         if self.bar is not None:
             self.bar.update(self.task, completed=done, state=state)
         elif last or done % self.every_n_epochs == 0:
-            print(f"epoch {done}/{trainer.max_epochs}: {state}", flush=True)
+            print(f"epoch {done}/{trainer.max_epochs}: {state}", file=unlabelled(), flush=True)

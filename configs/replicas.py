@@ -59,6 +59,7 @@ def train_together(configs: list[DictConfig], prepare: Callable[..., Any]) -> di
     Raises:
         CryinGANError: as `train`; at the end, when an error has ended some of the runs.
     """
+    from callbacks.progress import Progress
     from cryingan.labelled_output import labelled_output
     from cryingan.lockstep import Lockstep, Member, Replica
 
@@ -67,6 +68,9 @@ def train_together(configs: list[DictConfig], prepare: Callable[..., Any]) -> di
         runs.append(prepare(config, Replica, beside=runs[0] if runs else None))
     if runs[0].trainer.world_size > 1:
         raise CryinGANError("replicas are trained in one process: use trainer.devices=1")
+    for callback in (callback for run in runs for callback in run.trainer.callbacks):
+        if isinstance(callback, Progress):
+            callback.together = [run.trainer for run in runs]
     members = [Member(run.model, run.fit, name=str(run.folder)) for run in runs]
     lockstep = Lockstep(report=_report)
     with labelled_output(members):

@@ -35,6 +35,11 @@ class LabelledOutput(io.TextIOBase):
         self.stream.flush()
 
 
+def unlabelled() -> TextIO:
+    """Standard output for a line about all trainings."""
+    return sys.stdout.stream if isinstance(sys.stdout, LabelledOutput) else sys.stdout
+
+
 @contextmanager
 def labelled_output(threads: Collection[threading.Thread]) -> Iterator[None]:
     """Label what some threads print, for the length of a block."""

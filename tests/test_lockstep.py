@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 
 import pytest
@@ -82,12 +83,13 @@ def alone(tiny, tmp_path):
 
 def test_every_run_is_what_it_is_when_trained_alone(tiny, tmp_path, alone, capsys):
     result = train(tiny(DOUBLE, folders(tmp_path, "all"), "seed=3", "replicas=2", "lambdas=[0.05,0.2]"))
-    out = capsys.readouterr().out
+    lines = [line for line in capsys.readouterr().out.splitlines() if "epoch" in line]
+    one = r"epoch {}/4: Wasserstein distance -?\d\S+ to -?\d\S+ in 4 runs, \S+ steps/s, \d:\d\d:\d\d left"
+    assert all(re.fullmatch(one.format(n), line) for n, line in zip(range(1, 5), lines, strict=True))
     for weight in ("0.05", "0.2"):
         for seed in (3, 4):
             run = tmp_path / f"all/{weight}_{seed}"
             assert_equal_runs(run, alone(seed, weight))
-            assert f"[{run}] epoch 4/4: Wasserstein" in out
             last = table(run / "metrics.csv")[-1]["train/wasserstein"]
             assert result[f"{run}/train/wasserstein"] == pytest.approx(last, rel=1e-6)
 
@@ -106,10 +108,15 @@ def test_checkpoints_hold_one_model(tiny, tmp_path):
     assert sizes[0] <= 1.02 * sizes[1]
 
 
-def test_runs_go_on_together_alone_and_from_different_epochs(tiny, tmp_path, alone):
+def test_runs_go_on_together_alone_and_from_different_epochs(tiny, tmp_path, alone, capsys):
     together = folders(tmp_path, "all")
     train(tiny(DOUBLE, together, "seed=2", "trainer.max_epochs=1"))
+    capsys.readouterr()
     train(tiny(DOUBLE, together, "replicas=3", "trainer.max_epochs=3"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"[{tmp_path}/all/0.05_2] resuming at epoch 1, step 11"
+    counts = [(line.split(":")[0], re.search(r"in (\d) runs", line).group(1)) for line in lines[1:]]
+    assert counts == [("epoch 1/3", "2"), ("epoch 2/3", "3"), ("epoch 3/3", "3")]
     for seed in (1, 3):
         train(tiny(DOUBLE, together, f"seed={seed}"))
     train(tiny(DOUBLE, together, "replicas=3"))
