@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from benchmarks.plain_distances import plain_distances
 from cryingan.gan import CryinGAN
-from tests.reference_cycle import Layout, ReferenceDiscriminator, ReferenceGenerator, brute_force_distances, penalty
+from tests.reference_cycle import Layout, ReferenceDiscriminator, ReferenceGenerator, penalty
 
 Draws = dict[str, Tensor]
 
@@ -83,7 +84,7 @@ class PlainStep:
     def _seen(self, fractional: Tensor) -> dict[str, Tensor]:
         seen = {"coordinates": fractional}
         if "distances" in self.critics:
-            seen["distances"] = brute_force_distances(fractional, self.cell, self.k, reach=1)
+            seen["distances"] = plain_distances(fractional, self.cell, self.k)
         return seen
 
     def _descend(self, loss: Tensor, names: list[str]) -> None:
