@@ -23,7 +23,7 @@ from cryingan.potentials import Potential, load_potential
 from cryingan.relax import RelaxationResults, relax
 from cryingan.replace import lock_folder, make_folder, replace_file
 from data.interface.build import FOLDER, read_settings
-from data.interface.potential_training.comparison import Relaxations, agreement, relaxations
+from data.interface.potential_training.comparison import Relaxations, agreement, relaxations, same_places, shifted
 from data.interface.potential_training.report import write_readme
 
 TIMED = 8  # structures
@@ -37,7 +37,11 @@ class Settings:
         system: an interface that has been built, or is being built.
         frames: folder of its relaxations; without it `work` in the folder of the system.
         potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
-        reference: arguments of `load_potential` for the potential of the build, for the speed of both; may be left out.
+        reference: arguments of `load_potential` for the potential of the build: for the speed of both, its energies of
+            the structures as they were relaxed here, and `shift`; may be left out.
+        shift: the starts are also relaxed with `reference` after their atoms were moved at random, by this standard
+            deviation in each direction, Angstrom; how well it agrees with itself then bounds what can be expected of
+            another potential. 0 does without.
         n: how many held-out structures, at most.
         relax: where to relax, arguments of `cryingan.relax.relax`; how is decided by the build.
         folder: where comparison.json and comparison.png are written; without it the folder of the potential.
@@ -47,6 +51,7 @@ class Settings:
     frames: str | None = None
     potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
     reference: dict[str, Any] = field(default_factory=dict)
+    shift: float = 0.0
     n: int = 50
     relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None})
     folder: str | None = None
@@ -85,15 +90,16 @@ def compare(settings: Settings) -> Path:
     work = make_folder(settings.build_folder / f"comparison_{potential.card.hash[:12]}_{len(built.numbers)}")
     with lock_folder(work):
         protocol = {key: value for key, value in built.settings.items() if key != "frames"}
-        ended = relax(built.starts, potential, output=work, numbers=built.numbers, **{**settings.relax, **protocol})
-    if not ended.converged.any():
-        raise CryinGANError(f"none of {len(ended.converged)} structures converges with {potential.card.name}")
-    found = {
-        "system": settings.stem,
-        "potential": {"name": potential.card.name, "hash": potential.card.hash},
-        **agreement(ended, built, _cutoff(settings, built.potential)),
-        "speed": _speed(potential, settings.reference, built) if settings.reference else None,
-    }
+        how = {**settings.relax, **protocol}
+        ended = relax(built.starts, potential, output=work, numbers=built.numbers, **how)
+        if not ended.converged.any():
+            raise CryinGANError(f"none of {len(ended.converged)} structures converges with {potential.card.name}")
+        found = {
+            "system": settings.stem,
+            "potential": {"name": potential.card.name, "hash": potential.card.hash},
+            **agreement(ended, built, _cutoff(settings, built.potential)),
+            **_with_reference(settings, potential, ended, built, {**how, "output": make_folder(work / "moved")}),
+        }
     _write(found, ended, built, make_folder(folder), metrics)
     return folder
 
@@ -114,11 +120,29 @@ def _cutoff(settings: Settings, potential: Mapping[str, str]) -> float | None:
     return card.cutoff(PotentialCard(potential["name"], potential["hash"], ()))
 
 
-def _speed(potential: Potential, given: Mapping[str, Any], built: Relaxations) -> dict[str, float]:
-    """CPU time of one evaluation with both potentials in turn, ms; the least of several, as other work disturbs."""
-    reference = load_potential(**{"kind": "m3gnet", "device": potential.device, **given})
+def _with_reference(
+    settings: Settings, potential: Potential, ended: RelaxationResults, built: Relaxations, how: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What only the potential of the build can tell; None where it is not given."""
+    if not settings.reference:
+        return {"speed": None, "same_places": None, "moved": None}
+    reference = load_potential(**{"kind": "m3gnet", "device": potential.device, **settings.reference})
     if reference.card.hash != built.potential["hash"]:
         raise CryinGANError(f"reference is {reference.card.name}, not what the structures were relaxed with")
+    moved = None
+    if settings.shift:
+        starts = shifted(built.starts, settings.shift)
+        again = relax(starts, reference, numbers=built.numbers, **how)
+        moved = {"shift": settings.shift, **agreement(again, built, _cutoff(settings, built.potential))}
+    return {
+        "speed": _speed(potential, reference, built),
+        "same_places": same_places(ended, reference),
+        "moved": moved,
+    }
+
+
+def _speed(potential: Potential, reference: Potential, built: Relaxations) -> dict[str, float]:
+    """CPU time of one evaluation with both potentials in turn, ms; the least of several, as other work disturbs."""
     spent: dict[str, list[float]] = {"ms": [], "reference_ms": []}
     for atoms in built.starts[:TIMED].to_ase():
         for key, one in (("ms", potential), ("reference_ms", reference)):

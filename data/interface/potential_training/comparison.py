@@ -13,6 +13,7 @@ import numpy as np
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
 from cryingan.journal import MANIFEST, read_journal
+from cryingan.potentials import Potential
 from cryingan.relax import RelaxationResults
 from cryingan.trajectory import read_frames
 from data.interface.potential_training.errors import spearman
@@ -94,3 +95,34 @@ def agreement(ended: RelaxationResults, built: Relaxations, cutoff: float | None
         "steps": float(ended.steps.mean()),
         "numbers": built.numbers,
     }
+
+
+def same_places(ended: RelaxationResults, reference: Potential) -> dict[str, Any]:
+    """How the energies of structures agree with those of another potential at the very same places, in plain values.
+
+    Relaxations from one start may end in different minima: this is what is left without that.
+
+    Args:
+        ended: relaxed structures; at least one has converged.
+        reference: the other potential.
+    """
+    converged, n_atoms = ended.converged, len(ended.crystals.species)
+    theirs = reference.evaluate(ended.crystals[converged].to_ase())[0] / n_atoms
+    mine = ended.energy_final[converged] / n_atoms
+    return {
+        "structures": len(mine),
+        "spearman": spearman(theirs, mine),
+        "mae": float(np.abs(mine - theirs).mean()),
+        "mean_difference": float((mine - theirs).mean()),
+    }
+
+
+def shifted(crystals: Crystals, size: float) -> Crystals:
+    """Structures whose atoms are moved at random, always in the same way.
+
+    Args:
+        crystals: the structures.
+        size: standard deviation in each direction, Angstrom.
+    """
+    steps = np.random.default_rng(0).normal(0, size, crystals.fractional.shape)
+    return Crystals(crystals.fractional + steps @ np.linalg.inv(crystals.cell), crystals.cell, crystals.species)

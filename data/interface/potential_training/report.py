@@ -160,6 +160,15 @@ def _comparison(found: Mapping[str, Any]) -> list[str]:
     ]
     if found["cutoff"] is not None:
         rows.append([f"same side of the cut-off, {found['cutoff']:.6f} eV/atom", f"{found['agreement']:.0%}"])
+    if same := found["same_places"]:
+        rows.append([f"its minima, energies of {found['reference']} there: Spearman", _three(same["spearman"])])
+        rows.append(["... mean absolute difference (meV/atom)", f"{same['mae'] * 1000:.2f}"])
+    if moved := found["moved"]:
+        name = f"{found['reference']} against itself, from starts moved by {moved['shift']:g} Å: Spearman"
+        rows.append([name, _three(moved["spearman"])])
+        rows.append(["... mean absolute difference (meV/atom)", f"{moved['mae'] * 1000:.2f}"])
+        if moved["agreement"] is not None:
+            rows.append(["... same side of the cut-off", f"{moved['agreement']:.0%}"])
     if found["speed"]:
         rows.append(["CPU time per evaluation (ms)", f"{found['speed']['ms']:.1f}"])
         rows.append([f"... of {found['reference']}", f"{found['speed']['reference_ms']:.1f}"])

@@ -17,6 +17,7 @@ from cryingan.potentials import load_potential
 from cryingan.trajectory import read_frames
 from data.interface import build, compare_potentials, extend_frames, train_potential
 from data.interface.build import read_settings
+from data.interface.potential_training.comparison import agreement, relaxations, shifted
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations, split
 from data.interface.potential_training.settings import Settings
 from tests.conftest import random_crystals
@@ -345,8 +346,24 @@ def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch
     assert 0 <= found["agreement"] <= 1
     assert "Random structures relaxed with both" in (folder / "README.md").read_text()
     assert (folder / "comparison.png").is_file()
+    assert found["speed"] is found["same_places"] is found["moved"] is None
     again = compare_potentials.compare(made)  # goes on with what is there: nothing is relaxed twice
     assert json.loads((again / "comparison.json").read_bytes()) == found
+    made.reference, made.shift = dict(POTENTIAL), 0.02
+    compare_potentials.compare(made)
+    with_reference = json.loads((folder / "comparison.json").read_bytes())
+    assert {**with_reference, "speed": None, "same_places": None, "moved": None} == found
+    [work] = built.glob("comparison_*")
+    ended = [atoms for atoms in ase.io.read(work / "relaxed.extxyz", ":") if atoms.info["reason"] == "converged"]
+    theirs = load_potential(**POTENTIAL).evaluate(ended)[0]
+    apart = np.abs(theirs - [atoms.get_potential_energy() for atoms in ended]).mean() / len(ended[0])
+    assert with_reference["same_places"]["mae"] == pytest.approx(apart, rel=1e-5)
+    moved = with_reference["moved"]
+    assert (moved["shift"], moved["structures"]) == (0.02, found["structures"])
+    starts, kept = relaxations(built, set(held_out), 50), relaxations(built, set(held_out), 50)
+    steps = shifted(starts.starts, 0.02).fractional - kept.starts.fractional
+    assert np.std(steps @ starts.starts.cell) == pytest.approx(0.02, rel=0.2)
+    assert "against itself, from starts moved by 0.02" in (folder / "README.md").read_text()
     with pytest.raises(CryinGANError, match="is the potential that the structures were relaxed with"):
         compare_potentials.compare(
             compare_potentials.Settings("pair", str(built), dict(POTENTIAL), relax=RELAX, folder=str(tmp_path))
@@ -398,8 +415,6 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
 
 def test_agreement_by_hand(built):
     from types import SimpleNamespace
-
-    from data.interface.potential_training.comparison import agreement, relaxations
 
     theirs = relaxations(built, None, 4)
     assert theirs.numbers == [0, 1, 2, 3]
