@@ -27,7 +27,7 @@ from torch.nn.functional import leaky_relu_
 
 from cryingan.networks import LEAKY_SLOPE, Discriminator, Pooling, affine
 
-ATOMS_AT_ONCE = 2048  # on a CPU; half and twice as many are 2 % slower, a batch of 32 x 264 in one go 14 %
+ATOMS_AT_ONCE = 2048  # on a CPU; half or twice as many are 2 to 4 % slower, a batch of 32 x 264 in one go 14 %
 
 
 class CriticTerms(NamedTuple):
