@@ -13,12 +13,12 @@ The figure, of how time and memory grow with atoms, structures and neighbours, s
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, astuple, dataclass, replace
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -30,7 +30,7 @@ from cryingan.distances import neighbor_distances
 
 SIDES = ("plain", "ours")
 VOLUME = 20.0  # Angstrom^3 per atom of the cubic cells that grow
-LARGEST_PLAIN = 2e8  # distances, some 3 GiB with their gradient
+LARGEST_PLAIN = 7e7  # distances, some 1 GiB with their gradient
 TOLERANCE = 1e-8
 CELLS = {
     **{name: (sum(counts.values()), cell) for name, (counts, cell) in SYSTEMS.items()},
@@ -68,23 +68,26 @@ class Case:
             return torch.eye(3, dtype=torch.float64) * (self.atoms * VOLUME) ** (1 / 3)
         return torch.tensor(CELLS[self.cell][1], dtype=torch.float64)
 
-    def fractional(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Random structures; as few as are compared in float64."""
-        count = self.structures if dtype == torch.float32 else min(self.structures, 2)
-        return torch.rand(count, self.atoms, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
+    def fractional(self) -> Tensor:
+        """Random structures, float32, (structures, atoms, 3)."""
+        return torch.rand(self.structures, self.atoms, 3, generator=torch.Generator().manual_seed(0))
 
-    def images(self) -> tuple:
-        """What the plain side searches."""
-        ordinary = self.cell == "cubic" or self.cell in SYSTEMS
-        return NEIGHBORING if ordinary else images_that_matter(self.fractional(), self.rows(), self.k)
+
+@cache
+def searched(cell: str, atoms: int, structures: int, k: int) -> tuple:
+    """The images that the plain side searches."""
+    if cell == "cubic" or cell in SYSTEMS:
+        return NEIGHBORING
+    case = Case("cells", cell, atoms, structures, k, False)
+    return images_that_matter(case.fractional(), case.rows(), k)
 
 
 def cases() -> list[Case]:
     """Every cell forward and with the gradient, then growth, always with the gradient."""
-    table = [Case("cells", name, CELLS[name][0], 32, 6, backward) for name in CELLS for backward in (False, True)]
+    table = [Case("cells", name, CELLS[name][0], 32, 6, backward) for backward in (False, True) for name in CELLS]
     growth = [Case("atoms", "cubic", atoms, 8, 6, True) for atoms in GROWTH["atoms"]]
     growth += [Case("structures", "interface", 264, structures, 6, True) for structures in GROWTH["structures"]]
-    return table + growth + [Case("k", "interface", 264, 32, k, True) for k in GROWTH["k"]]
+    return table + growth + [Case("k", "interface", 264, 8, k, True) for k in GROWTH["k"]]
 
 
 def actions(case: Case, device: str, images: tuple) -> dict[str, Callable[[], object]]:
@@ -104,8 +107,8 @@ def actions(case: Case, device: str, images: tuple) -> dict[str, Callable[[], ob
 
 
 def require_equal(case: Case, images: tuple) -> None:
-    """Stop if the sides differ in float64, in distances or gradients."""
-    fractional, rows = case.fractional(torch.float64).requires_grad_(), case.rows()
+    """Stop if the sides differ in float64 for the first structures, in distances or gradients."""
+    fractional, rows = case.fractional()[:2].double().requires_grad_(), case.rows()
     found = neighbor_distances(fractional, rows, case.k), plain_distances(fractional, rows, case.k, images)
     weights = torch.rand(found[0].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     gradients = [torch.autograd.grad((weights * distances).sum(), fractional)[0] for distances in found]
@@ -117,7 +120,7 @@ def require_equal(case: Case, images: tuple) -> None:
 
 def measure(case: Case, arguments: argparse.Namespace) -> dict:
     """A row of the table: what the case is, seconds and GiB of both sides, ratio."""
-    images = case.images()
+    images = searched(case.cell, case.atoms, case.structures, case.k)
     sides = actions(case, arguments.device, images)
     if "plain" in sides:
         require_equal(case, images)
@@ -132,20 +135,19 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict:
 
 def peak_memory(case: Case, side: str, images: tuple, device: str) -> float:
     """Memory that one call takes beyond the loaded program and what it is given, in a process of its own, GiB."""
-    call = [sys.executable, "-m", "benchmarks.distances", "--device", device, "--peak"]
-    given = json.dumps([astuple(case), side, images])
-    return float(subprocess.run(call, input=given, check=True, capture_output=True, text=True).stdout.split()[-1])
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["cryingan.distances"])  # torch is loaded once
+    with ProcessPoolExecutor(1, context) as pool:
+        return pool.submit(peak, case, side, images, device).result()
 
 
-def print_peak(device: str) -> None:
-    """What `peak_memory` calls; a small case goes before, for what any call loads."""
-    fields, side, images = json.load(sys.stdin)
-    case = Case(*fields)
+def peak(case: Case, side: str, images: tuple, device: str) -> float:
+    """What `peak_memory` does there; a small case goes before, for what any call loads."""
     actions(replace(case, atoms=8, structures=1, k=2), device, NEIGHBORING)[side]()
     action = actions(case, device, images)[side]
     before = peak_since(device)
     action()
-    print(peak_since(device, before))
+    return peak_since(device, before)
 
 
 def draw(rows: list[dict], path: Path) -> None:
@@ -154,7 +156,7 @@ def draw(rows: list[dict], path: Path) -> None:
     from cryingan.plots.style import BLUE, VERMILION
 
     figure = new_figure(len(GROWTH), 2, height=1.8, sharex="col", sharey="row")
-    labels = {"atoms": "atoms (8 structures)", "structures": "structures (264 atoms)", "k": "k (32 x 264 atoms)"}
+    labels = {"atoms": "atoms (8 structures)", "structures": "structures (264 atoms)", "k": "k (8 x 264 atoms)"}
     for column, study in enumerate(GROWTH):
         chosen = [row for row in rows if row["study"] == study]
         for line, quantity in enumerate(("seconds", "memory")):
@@ -175,16 +177,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--output", type=Path, help="CSV to write, with a figure beside it")
-    parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> None:
     """Measure, print, and write table and figure."""
     arguments = parse()
-    if arguments.peak:
-        print_peak(arguments.device)
-        return
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     rows = []
     for case in cases():
