@@ -29,6 +29,8 @@ def train(config: DictConfig) -> dict[str, float]:
     Raises:
         CryinGANError: a setting, the structures or the checkpoint to go on from cannot be used, or training diverged.
     """
+    import lightning.pytorch  # noqa: F401, it sets the level of its own messages
+
     from configs.replicas import each_run, train_together
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements

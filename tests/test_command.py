@@ -94,7 +94,11 @@ def test_there_is_a_demo():
 @pytest.mark.parametrize("path", sorted((CONFIGS / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_runs_a_step(path, tmp_path):
     shorter = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks.quality.n=2", "logger=csv"]
+    if "override /callbacks: relax" in path.read_text():
+        shorter += ["callbacks.relax.n_samples=1", "relax.max_steps=1", "relax.backend=serial"]
     result = call("train.py", f"experiment={path.stem}", f"run_dir={tmp_path}", "trainer.accelerator=cpu", *shorter)
+    if result.returncode and "extxyz.gz is not there" in result.stderr:
+        pytest.skip("the data set has not been built")
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "checkpoints/last.ckpt").exists()
 
@@ -118,6 +122,7 @@ def test_the_command_of_the_sweep_file_trains(tmp_path, structures_file):
     short = [f"data.path={structures_file}", f"run_dir={tmp_path}", *TINY, "trainer.max_epochs=1"]
     result = call(sweep["program"], *fixed[1:], *short, *chosen)
     assert result.returncode == 0, result.stderr
+    assert "GPU available" not in result.stdout + result.stderr  # Lightning's own messages
     assert (tmp_path / "checkpoints/last.ckpt").exists()
 
 

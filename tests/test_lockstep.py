@@ -194,6 +194,7 @@ def test_every_run_has_its_own_wandb_run(tiny, tmp_path):
     assert len(ids) == 2
 
 
+@pytest.mark.slow
 def test_samples_are_relaxed_for_every_run(tiny, tmp_path):
     relaxed = ("callbacks=relax", "potential=pair", "callbacks.relax.mode=inline", "callbacks.relax.every_n_epochs=2")
     relaxed += ("callbacks.relax.n_samples=2", "relax.max_steps=5", "relax.progress=false", "relax.backend=serial")
