@@ -30,8 +30,6 @@ from cryingan.lockstep import Lockstep, Member, Replica
 from cryingan.schema import train_schema
 from train import prepare, use_threads
 
-WITHOUT = tuple(f"~callbacks.{name}" for name in ("progress", "quality", "structures", "last", "milestones", "summary"))
-
 
 @dataclass
 class Result:
@@ -72,7 +70,8 @@ def epochs(replicas: int, arguments: argparse.Namespace) -> list[float]:
         where = "gpu" if arguments.device == "cuda" else "cpu"
         short = [f"trainer.limit_train_batches={arguments.steps}", f"trainer.accelerator={where}", "logger=csv"]
         short += ["trainer.check_val_every_n_epoch=1000000"]
-        config = compose("train", [*WITHOUT, *short, *arguments.overrides, *place])
+        config = compose("train", [*short, *arguments.overrides, *place])
+        config["callbacks"] = {}
         use_threads(config["threads"])
         runs: list[Any] = []
         for one in each_run(config):
