@@ -4,7 +4,7 @@ Steps of random structures of three species at the density of the interface. On 
 each the least of some rounds, and memory is that of two cycles in a process of its own. With threads, time is elapsed
 time and thread counts take turns in one process; a busy machine spoils it.
 
-    python -m benchmarks.growth [--device cuda] [--rounds 3] [--output growth.csv] [--figure growth.png]
+    python -m benchmarks.growth [--studies atoms] [--device cuda] [--rounds 3] [--output FILE.csv] [--figure FILE.png]
     python -m benchmarks.growth --threads 1 2
 """
 
@@ -54,7 +54,8 @@ def measure(case: Case, rounds: int) -> dict[str, float]:
 def grown(arguments: argparse.Namespace) -> list[dict]:
     """A row for every size, each measured in a process of its own."""
     rows = []
-    for study, (values, others) in GROWTH.items():
+    for study in arguments.studies:
+        values, others = GROWTH[study]
         for value in values:
             sizes = {**others, study: value}
             case = json.dumps({**sizes, "device": arguments.device})
@@ -70,21 +71,23 @@ def grown(arguments: argparse.Namespace) -> list[dict]:
 def draw(rows: list[dict], path: Path) -> None:
     """Time and memory of a cycle against what grows."""
     from cryingan.plots import new_figure, save_figure
-    from cryingan.plots.style import BLUE, GREY
+    from cryingan.plots.style import BLUE, GREY, style
 
-    figure = new_figure(len(GROWTH), 2, height=1.8, sharex="col", sharey="row")
+    studies = list(dict.fromkeys(row["study"] for row in rows))
+    figure = new_figure(len(studies), 2, height=1.8, sharex="col", sharey="row")
     labels = {"atoms": "atoms (8 structures)", "structures": "structures (264 atoms)", "k": "k (32 x 264 atoms)"}
-    for column, study in enumerate(GROWTH):
+    for column, study in enumerate(studies):
         chosen = [row for row in rows if row["study"] == study]
         sizes = [row[study] for row in chosen]
         for line, quantity in enumerate(("cycle", "memory")):
-            axis, values = figure.axes[line * len(GROWTH) + column], [row[quantity] for row in chosen]
+            axis, values = figure.axes[line * len(studies) + column], [row[quantity] for row in chosen]
             axis.loglog(sizes, values, color=BLUE, marker="o", label="cycle")
             axis.loglog(sizes, [values[-1] * size / sizes[-1] for size in sizes], color=GREY, ls=":", label="linear")
         axis.set_xlabel(labels[study])
     figure.axes[0].set_ylabel("time (s)")
-    figure.axes[len(GROWTH)].set_ylabel("memory (GiB)")
-    figure.axes[0].legend()
+    figure.axes[len(studies)].set_ylabel("memory (GiB)")
+    with style():
+        figure.axes[0].legend()
     save_figure(figure, path)
 
 
@@ -113,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--studies", nargs="+", default=list(GROWTH), choices=list(GROWTH))
     parser.add_argument("--threads", nargs="+", type=int)
     parser.add_argument("--output", type=Path, help="CSV to write")
     parser.add_argument("--figure", type=Path, help="figure to write")
