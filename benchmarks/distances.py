@@ -27,6 +27,7 @@ from torch import Tensor
 from benchmarks.measuring import SYSTEMS, peak_since, take_turns, write_table
 from benchmarks.plain_distances import NEIGHBORING, images_that_matter, plain_distances
 from cryingan.distances import neighbor_distances
+from cryingan.plots.style import BLUE, VERMILION, legend_above, new_figure, save_figure, styled
 
 SIDES = ("plain", "ours")
 VOLUME = 20.0  # Angstrom^3 per atom of the cubic cells that grow
@@ -150,24 +151,23 @@ def peak(case: Case, side: str, images: tuple, device: str) -> float:
     return peak_since(device, before)
 
 
+@styled
 def draw(rows: list[dict], path: Path) -> None:
     """Seconds and memory of both sides against everything that grows."""
-    from cryingan.plots import new_figure, save_figure
-    from cryingan.plots.style import BLUE, VERMILION
-
     figure = new_figure(len(GROWTH), 2, height=1.8, sharex="col", sharey="row")
-    labels = {"atoms": "atoms (8 structures)", "structures": "structures (264 atoms)", "k": "k (8 x 264 atoms)"}
-    for column, study in enumerate(GROWTH):
+    labels = "atoms (8 structures)", "structures (264 atoms)", "k (8 structures, 264 atoms)"
+    for column, (study, values) in enumerate(GROWTH.items()):
         chosen = [row for row in rows if row["study"] == study]
         for line, quantity in enumerate(("seconds", "memory")):
             axis = figure.axes[line * len(GROWTH) + column]
             for side, color, marker in (("plain", VERMILION, "s"), ("ours", BLUE, "o")):
                 points = [(row[study], row[f"{side}_{quantity}"]) for row in chosen if row[f"{side}_{quantity}"]]
                 axis.loglog(*zip(*points, strict=True), color=color, marker=marker, label=side)
-        axis.set_xlabel(labels[study])
-    for line, name in ((0, "time (s)"), (1, "memory (GiB)")):
-        figure.axes[line * len(GROWTH)].set_ylabel(name)
-    figure.axes[0].legend()
+        axis.set(xlabel=labels[column], xticks=values[::2], xticklabels=values[::2])
+        axis.set_xticks([], minor=True)
+    figure.axes[0].set_ylabel("time (s)")
+    figure.axes[len(GROWTH)].set_ylabel("memory (GiB)")
+    legend_above(figure, figure.axes[0].get_legend_handles_labels()[0])
     save_figure(figure, path)
 
 
