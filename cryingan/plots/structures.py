@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cryingan.crystals import Crystals
 
-WIDTH = 2.9  # inch, of one structure
+WIDTH, HEIGHT, NARROWEST = 2.9, 3.2, 0.8  # inch, of one structure
 
 
 @styled
@@ -23,7 +23,9 @@ def structure_figure(crystals: Crystals, titles: Sequence[str] = ()) -> Figure:
     from ase.visualize.plot import plot_atoms
     from matplotlib.patches import Patch
 
-    figure = new_figure(len(crystals), 1, height=3.2, width=WIDTH * len(crystals))
+    across, up = np.ptp(np.array(list(np.ndindex(2, 2, 2))) @ crystals.cell, axis=0)[[0, 2]]
+    width = min(WIDTH, NARROWEST + HEIGHT * across / up)  # tall cells closer together
+    figure = new_figure(len(crystals), 1, height=HEIGHT, width=width * len(crystals))
     for axis, atoms in zip(figure.axes, crystals.to_ase(), strict=True):
         plot_atoms(atoms, axis, radii=0.5, rotation="-90x", show_unit_cell=2)
         axis.set_axis_off()

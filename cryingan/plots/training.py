@@ -54,6 +54,9 @@ def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
         if name == "samples/close_pairs":
             axis.set_yscale("symlog", linthresh=1)
             axis.set_ylim(bottom=0)
+        if name.startswith(BELOW):
+            axis.set_ylim(0, max(1.1 * values.max(), 0.1))
+        axis.set_xlim(left=0)
         axis.set_xlabel("epoch")
         axis.set_title(titles[name])
     for axis in figure.axes[len(curves) :]:
