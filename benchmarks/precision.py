@@ -1,6 +1,6 @@
 """What the precision of the products does to the losses: `python -m benchmarks.precision`.
 
-Trains the networks of `experiment=demo` on the alloy from the same weights with the same batches and noise: in float64,
+Trains the networks of `experiment=demo` on its data from the same weights with the same batches and noise: in float64,
 in float32, with bfloat16 products, and on a GPU with TF32 products, too; beside them in float32 with another seed,
 which says what differences mean little. Prints, for each loss, its means over tenths of the steps less those of
 float64.
