@@ -26,7 +26,7 @@ from cryingan.schema import train_schema
 from data.loader import TensorLoader
 from train import prepare, use_threads
 
-WITHOUT = ("~callbacks.quality", "~callbacks.structures", "~callbacks.summary")
+WITHOUT = ("~callbacks.quality", "~callbacks.structures", "~callbacks.summary", "~callbacks.relax", "~callbacks.best")
 
 
 class Bare:

@@ -19,12 +19,14 @@ class FiniteWatch:
             step and the later ones from changing weights.
         every_step: whether to look after every step. Looking waits for the device; on a CPU that costs nothing,
             elsewhere the end of an epoch is early enough, as no weight changes until then.
+        saved: what the message says of the weights.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.flag = torch.zeros((), device=device)
         self.every_step = self.flag.device.type == "cpu"
         self.noted: list[tuple[list[str], Tensor, int, int]] = []
+        self.saved = "no weight was changed by it"
 
     def see(self, values: Tensor) -> None:
         """Raise the flag if one of the values is not finite."""
@@ -43,11 +45,11 @@ class FiniteWatch:
         noted, self.noted = self.noted, []
         if not self.flag:
             return
+        advice = "go on from the last checkpoint with a smaller learning rate or other data"
         for names, values, epoch, batch in noted:
             finite = values.isfinite().flatten(1).all(dim=1) if values.dim() > 1 else values.isfinite()
             bad = [name for name, good in zip(names, finite.tolist(), strict=True) if not good]
             if bad:
-                raise TrainingDiverged(
-                    f"{', '.join(bad)} not finite in epoch {epoch}, batch {batch}: no weight was changed by it; go on "
-                    "from the last checkpoint with a smaller learning rate or other data"
-                )
+                what = f"{', '.join(bad)} not finite in epoch {epoch}, batch {batch}"
+                raise TrainingDiverged(f"{what}: {self.saved}; {advice}")
+        raise TrainingDiverged(f"a value was not finite in an earlier step: {self.saved}; {advice}")

@@ -157,6 +157,7 @@ class Lockstep:
             yield
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
 
         def stop(number: int, _: Any) -> None:
             self.stopped_by = number

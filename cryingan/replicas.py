@@ -95,6 +95,11 @@ class Replicas(CryinGAN):
             optimizer.step()
         return seen
 
+    @property
+    def current_epoch(self) -> int:
+        """The epoch that all models are in."""
+        return self.models[0].current_epoch
+
     def _normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
         return torch.stack([model._normal(size, purpose, batch_idx, epoch) for model in self.models])
 
@@ -179,6 +184,7 @@ class _EachWatch:
         self.flag = torch.stack([watch.flag for watch in each])
         for watch, view in zip(each, self.flag.unbind(), strict=True):
             watch.flag.data = view
+            watch.saved = "nothing of it is saved"  # Adam of the stack steps all models, whatever their flags
 
     def see(self, values: Tensor) -> None:
         torch.maximum(self.flag, values.isfinite().all(dim=0).logical_not().to(self.flag), out=self.flag)
@@ -188,7 +194,7 @@ class _EachWatch:
             watch.note(names, own, epoch, batch)
 
     def require_finite(self) -> None:
-        pass
+        """Nothing: each model's own watch is asked by its training, and stops that one alone."""
 
 
 def stacked(networks: Sequence[nn.Module]) -> nn.Module:

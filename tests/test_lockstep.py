@@ -151,8 +151,10 @@ def test_one_that_diverges_says_so_and_the_others_go_on(tiny, tmp_path, alone, c
     poison = "{_target_: tests.test_lockstep.BreakAt, epoch: 2, seed: 2}"
     with pytest.raises(CryinGANError, match=r"1 of 3 runs ended early: \S+/all/0.05_2$"):
         train(tiny(DOUBLE, folders(tmp_path, "all"), "replicas=3", f"+callbacks.poison={poison}"))
-    line = f"train.py: {tmp_path}/all/0.05_2: wasserstein"
-    assert [text for text in capsys.readouterr().err.splitlines() if text.startswith(line)]
+    start = f"train.py: {tmp_path}/all/0.05_2: wasserstein"
+    [line] = [text for text in capsys.readouterr().err.splitlines() if text.startswith(start)]
+    assert "not finite in epoch 2, batch" in line
+    assert "nothing of it is saved" in line
     saved = read_checkpoint(tmp_path / "all/0.05_2/checkpoints/last.ckpt")
     assert saved["epoch"] == 1
     assert all(tensor.isfinite().all() for tensor in saved["state_dict"].values())
