@@ -32,12 +32,15 @@ def sample(config: DictConfig) -> Path:
         CryinGANError: a setting or a file cannot be used.
     """
     from cryingan import __version__
+    from cryingan.checkpoints import best_checkpoint
     from cryingan.files import write_structures
     from cryingan.potentials import resolve_device
     from cryingan.relaxed_folders import store_samples
     from cryingan.replace import file_hash, make_folder, replace_file
 
     settings = plain(config)
+    if settings["checkpoint"] is not None:
+        settings["checkpoint"] = str(best_checkpoint(settings["checkpoint"]))
     if settings["n"] < 1 or settings["batch_size"] < 1:
         raise CryinGANError(f"n={settings['n']} and batch_size={settings['batch_size']} must be at least 1")
     if settings["structures"] is not None:

@@ -107,11 +107,12 @@ def actions(case: Case, device: str, images: tuple) -> dict[str, Callable[[], ob
     return sides
 
 
-def require_equal(case: Case, images: tuple) -> None:
+def require_equal(case: Case, images: tuple, device: str) -> None:
     """Stop if the sides differ in float64 for the first structures, in distances or gradients."""
-    fractional, rows = case.fractional()[:2].double().requires_grad_(), case.rows()
-    found = neighbor_distances(fractional, rows, case.k), plain_distances(fractional, rows, case.k, images)
-    weights = torch.rand(found[0].shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    fractional, rows = case.fractional()[:2].double().to(device).requires_grad_(), case.rows()
+    plain = plain_distances(fractional, rows.to(device), case.k, images)
+    found = neighbor_distances(fractional, rows, case.k), plain
+    weights = torch.rand(plain.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).to(device)
     gradients = [torch.autograd.grad((weights * distances).sum(), fractional)[0] for distances in found]
     for what, (ours, plain) in {"distances": found, "gradients": gradients}.items():
         worst = (ours - plain).abs().max().item()
@@ -124,7 +125,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict:
     images = searched(case.cell, case.atoms, case.structures, case.k)
     sides = actions(case, arguments.device, images)
     if "plain" in sides:
-        require_equal(case, images)
+        require_equal(case, images, arguments.device)
     times = take_turns(sides, arguments.rounds, arguments.device)
     row = {**asdict(case), "images": len(images)}
     for side in SIDES:

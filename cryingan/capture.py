@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -101,12 +102,18 @@ def _aside(run: Callable[[], Tensor], device: torch.device) -> Tensor:
     """Run on a stream of its own, as a recording does."""
     if device.type != "cuda":
         return run()
-    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    stream, current = _side_stream(device), torch.cuda.current_stream()
     stream.wait_stream(current)
     with torch.cuda.stream(stream):
         result = run()
     current.wait_stream(stream)
     return result
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """The same for all steps: memory that was freed on one stream is not used on another."""
+    return torch.cuda.Stream(device)
 
 
 def plain_rates(checkpoint: dict[str, Any]) -> None:

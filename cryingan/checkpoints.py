@@ -84,6 +84,22 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
     return None
 
 
+def best_checkpoint(path: str | Path) -> Path:
+    """A checkpoint, or that of a run folder: best.ckpt where there is one, else the furthest that can be read.
+
+    Raises:
+        CryinGANError: the folder holds none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    best = path / "checkpoints" / "best.ckpt"
+    found = best if best.exists() else newest_checkpoint(best.parent)
+    if found is None:
+        raise CryinGANError(f"{path} holds no checkpoints: give a checkpoint, or the folder of a run")
+    return found
+
+
 def starting_point(resume: str, run_dir: Path) -> Path | None:
     """The checkpoint that a run goes on from, or None for a new run.
 

@@ -94,7 +94,7 @@ def test_there_is_a_demo():
 @pytest.mark.parametrize("path", sorted((CONFIGS / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_runs_a_step(path, tmp_path):
     shorter = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks.quality.n=2", "logger=csv"]
-    if "override /callbacks: relax" in path.read_text():
+    if "override /callbacks: demo" in path.read_text():
         shorter += ["callbacks.relax.n_samples=1", "relax.max_steps=1", "relax.backend=serial"]
     result = call("train.py", f"experiment={path.stem}", f"run_dir={tmp_path}", "trainer.accelerator=cpu", *shorter)
     if result.returncode and "extxyz.gz is not there" in result.stderr:

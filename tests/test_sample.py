@@ -61,6 +61,19 @@ def test_samples_read_back_equal_in_every_format(checkpoint, tmp_path, structure
         assert found.lattice.abc == pytest.approx(pymatgen.lattice.abc, abs=1e-6)
 
 
+def test_a_run_folder_gives_its_best_checkpoint(checkpoint, tmp_path):
+    run = tmp_path / "run"
+    samples = [sample(compose(f"checkpoint={path}", "n=2", f"output={tmp_path / 'out'}")) for path in (checkpoint, run)]
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["source"] == "last.ckpt"
+    assert samples[0] == samples[1]
+    checkpoint.rename(run / "checkpoints/best.ckpt")
+    sample(compose(f"checkpoint={run}", "n=2", f"output={tmp_path / 'out'}"))
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["source"] == "best.ckpt"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CryinGANError, match="holds no checkpoints"):
+        sample(compose(f"checkpoint={tmp_path / 'empty'}"))
+
+
 def test_same_seed_same_bytes_and_a_manifest_that_tells_why(checkpoint, tmp_path):
     outputs = []
     for name, seed, batch_size in (("a", 1, 256), ("b", 1, 256), ("c", 2, 256)):

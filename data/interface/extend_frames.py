@@ -2,8 +2,9 @@
 
 A potential that was trained on the relaxations of another one leaves their path now and then, and where it has seen
 nothing it may let atoms fall into each other. Here it relaxes structures of the build itself; frames of its own path
-are labelled with the potential of the build, and belong to the training data from then on. Killed and started again,
-it goes on where it stood.
+are labelled with the potential of the build, and belong to the training data from then on. With `structures=FILE` it
+relaxes those of a file instead, such as a generator's samples, among whose defects it is to relax later. Killed and
+started again, it goes on where it stood.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,21 @@ import numpy as np
 
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
+from cryingan.files import read_structures
 from cryingan.journal import MANIFEST
 from cryingan.potentials import Potential, load_potential
 from cryingan.progress import reported
 from cryingan.relax import relax
-from cryingan.replace import lock_folder, make_folder, replace_file
+from cryingan.repair import repair
+from cryingan.replace import file_hash, lock_folder, make_folder, replace_file
+from cryingan.training_scale import CELL_TOLERANCE
 from cryingan.trajectory import FOLDER as FRAMES
 from cryingan.trajectory import Frames, read_frames, write_frames
 from data.interface.build import FOLDER, read_settings
 from data.interface.potential_training.comparison import Relaxations, relaxations
+
+OTHERS = 1_000_000  # number of the first structure that is not of the build
+REPAIR_DISTANCE = 1.5  # Angstrom, as callbacks.relax
 
 
 @dataclass
@@ -39,6 +46,8 @@ class Settings:
         reference: arguments of `load_potential` for the potential that it was built with.
         frames: folder of its relaxations; without it `work` in the folder of the system.
         potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
+        structures: a file of structures of the same atoms and cell, relaxed in place of those of the build; atoms that
+            are too close are moved apart first, as for samples.
         n: how many structures, at most; those of the test set stay in the test set.
         each: frames of each.
         max_force: frames with a larger force on an atom are left out, eV/Angstrom.
@@ -49,6 +58,7 @@ class Settings:
     reference: dict[str, Any]
     frames: str | None = None
     potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
+    structures: str | None = None
     n: int = 100
     each: int = 12
     max_force: float = 30.0
@@ -76,6 +86,9 @@ def extend(settings: Settings) -> Path:
     if reference.card.hash != built.potential["hash"]:
         raise CryinGANError(f"reference is {reference.card.name}, not what the structures were relaxed with")
     name = f"{potential.card.hash[:12]}_{len(built.numbers)}"
+    if settings.structures is not None:
+        built = _of_file(settings.structures, built, settings.n)
+        name = f"{potential.card.hash[:12]}_{file_hash(settings.structures)[:12]}_{len(built.numbers)}"
     work = make_folder(settings.build_folder / f"unlabelled_{name}")
     with lock_folder(work):
         protocol = {**built.settings, **settings.relax, "frames": settings.each}
@@ -83,6 +96,16 @@ def extend(settings: Settings) -> Path:
         folder = make_folder(settings.build_folder / f"labelled_{name}")
         _label(work, folder, built, reference, settings.max_force)
     return folder
+
+
+def _of_file(path: str, built: Relaxations, n: int) -> Relaxations:
+    """The structures of a file in the place of those of a build, with numbers that no build has."""
+    given = read_structures(path, closest=0)
+    if given.species != built.starts.species or not np.allclose(given.cell, built.starts.cell, atol=CELL_TOLERANCE):
+        raise CryinGANError(f"{path} has other atoms, another order or another cell than the structures of the build")
+    apart, log = repair(given[:n], REPAIR_DISTANCE)
+    accepted = np.flatnonzero(log.accepted)
+    return replace(built, starts=apart[accepted], numbers=[OTHERS + number for number in accepted.tolist()])
 
 
 def _label(work: Path, folder: Path, built: Relaxations, reference: Potential, max_force: float) -> None:

@@ -403,6 +403,21 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     with pytest.raises(CryinGANError, match="holds a training with other extensions"):
         train_potential.train(settings(work, tmp_path, epochs=1))
 
+    samples = before.atoms[:2]
+    samples[1].positions[0] = samples[1].positions[1]
+    ase.io.write(tmp_path / "samples.extxyz", samples)
+    made.structures = str(tmp_path / "samples.extxyz")
+    other = extend_frames.extend(made)
+    assert [sample for sample, _ in read_frames(other)] == [1_000_000, 1_000_001]
+    [(_, first), _] = read_frames(other)
+    np.testing.assert_allclose(first.positions[0], samples[0].positions, atol=1e-4)
+    assert len(frames_of_relaxations(work)) > len(after)
+    shutil.rmtree(other)
+    ase.io.write(tmp_path / "samples.extxyz", samples[0][::-1])
+    with pytest.raises(CryinGANError, match="another order or another cell than the structures of the build"):
+        extend_frames.extend(made)
+    made.structures = None
+
     shutil.rmtree(labelled_folder)
     made.max_force = 1e-3
     again = extend_frames.extend(made)
