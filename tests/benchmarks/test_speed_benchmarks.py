@@ -1,0 +1,36 @@
+"""What the benchmarks of speed compare gives the same results, and what they train is what their docs say."""
+
+import pytest
+
+from benchmarks.distances import CELLS, Case, require_equal, searched
+from benchmarks.overhead import WITHOUT
+from benchmarks.sides import Case as StepCase
+from benchmarks.sides import Sides
+from tests.conftest import compose
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_distances_of_both_sides_are_equal(cell):
+    case = Case("cells", cell, 40, 2, 6, True)
+    require_equal(case, searched(case.cell, case.atoms, case.structures, case.k), "cpu")
+
+
+def test_distances_that_differ_stop_the_benchmark():
+    case = Case("cells", "interface", 40, 2, 6, True)
+    with pytest.raises(SystemExit, match="the distances of the sides differ by"):
+        require_equal(case, ((0, 0, 0),), "cpu")
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.05])
+def test_steps_of_both_sides_have_equal_losses(weight):
+    case = StepCase({"Li": 5, "O": 3, "Cl": 2}, [[6.0, 0, 0], [1.0, 6.0, 0], [0, 0, 7.0]], weight, 4)
+    sides = Sides(case)
+    sides.require_equal(1e-3)
+    sides.model.hparams.penalty_weight += 5
+    with pytest.raises(SystemExit, match="the sides differ: critic_loss"):
+        sides.require_equal(1e-3)
+
+
+def test_the_overhead_is_measured_without_callbacks_that_sample():
+    callbacks = compose("experiment=demo", *WITHOUT).callbacks
+    assert set(callbacks) == {"progress", "last", "milestones"}
