@@ -89,10 +89,11 @@ def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict
     rows = {"relax/failed": f"of {trained['samples']} samples: relaxation failed"}
     for key in (f"{FRACTION}{threshold:g}" for threshold in relax.thresholds):
         rows[key] = f"relaxed to {key.removeprefix(FRACTION)} {trained['unit']} or below"
-        if key in trained["random"]:
+        if key in trained.get("random", {}):
             rows[key] += f" (random structures: {trained['random'][key]:.2g})"
     for heading, summary in (("untrained", untrained), ("trained", trained)):
-        columns[heading] |= {key: summary["values"][key] for key in rows} if summary else {}
+        values = summary["values"] if summary else {}  # of other thresholds, where they were changed on the way
+        columns[heading] |= {key: values[key] for key in rows if key in values}
     return rows
 
 

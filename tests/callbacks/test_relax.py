@@ -455,6 +455,10 @@ def test_the_untrained_generator_and_random_structures_stand_beside_what_was_lea
     assert [set(row) & KEYS != set() for row in rows(run)] == [False, True, False, True]
     train(tiny(*arguments))
     assert "before training: " not in capsys.readouterr().out, "what is done is not done again"
+    train(tiny(*arguments, "callbacks.relax.thresholds=[0,7]"))
+    again = json.loads((run / "summary.json").read_text())
+    assert "relax/failed" in again["trained"]
+    assert "relax/fraction_below_7" not in again["trained"], "nothing was relaxed with that threshold"
 
 
 def test_an_interrupted_look_at_the_untrained_generator_is_taken_again(tiny, tmp_path, capsys):
