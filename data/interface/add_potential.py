@@ -25,9 +25,8 @@ from cryingan.replace import lock_folder, make_folder, replace_file
 from data.interface.build import FOLDER, read_settings
 from data.interface.dataset import ENERGIES, LEAST, add_cutoff, highest_kept
 from data.interface.potential_training.comparison import relaxations
+from data.interface.potential_training.settings import OWN, or_own
 from data.interface.systems import read_system, system_path
-
-OWN = "potential"  # folder of the potential that was trained for a set
 
 
 @dataclass
@@ -76,15 +75,11 @@ def add(settings: Settings) -> Path:
         CryinGANError: the set has not been built, the potential cannot be loaded, is that of the build, or relaxes
             nothing.
     """
-    card, share = (
-        card_path(settings.output / f"{settings.stem}.extxyz.gz"),
-        read_system(system_path(settings.system)).kept,
-    )
+    card = card_path(settings.output / f"{settings.stem}.extxyz.gz")
+    share = read_system(system_path(settings.system)).kept
     if not card.exists():
         raise CryinGANError(f"{card} is not there: build the set first")
-    given = dict(settings.potential)
-    if given["kind"] == "m3gnet" and not given.get("path"):
-        given["path"] = str(settings.output / OWN)
+    given = or_own(settings.potential, settings.output)
     potential = load_potential(**given)
     built = relaxations(settings.build_folder, None, settings.n)
     if potential.card.hash == built.potential["hash"]:

@@ -25,6 +25,7 @@ from cryingan.replace import lock_folder, make_folder, replace_file
 from data.interface.build import FOLDER, read_settings
 from data.interface.potential_training.comparison import Relaxations, agreement, relaxations, same_places, shifted
 from data.interface.potential_training.report import write_readme
+from data.interface.potential_training.settings import or_own
 
 TIMED = 8  # structures
 
@@ -76,9 +77,7 @@ def compare(settings: Settings) -> Path:
     Raises:
         CryinGANError: a potential cannot be loaded, or the build holds nothing to compare with.
     """
-    given = dict(settings.potential)
-    if given["kind"] == "m3gnet" and not given.get("path"):
-        given["path"] = str(FOLDER / settings.stem / "potential")
+    given = or_own(settings.potential, FOLDER / settings.stem)
     if settings.folder is None and not Path(given.get("path") or "").is_dir():
         raise CryinGANError(f"give folder=FOLDER for the results, or potential.path, which is {given.get('path')}")
     potential = load_potential(**given)

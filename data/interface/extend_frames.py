@@ -32,6 +32,7 @@ from cryingan.trajectory import FOLDER as FRAMES
 from cryingan.trajectory import Frames, read_frames, write_frames
 from data.interface.build import FOLDER, read_settings
 from data.interface.potential_training.comparison import Relaxations, relaxations
+from data.interface.potential_training.settings import or_own
 
 OTHERS = 1_000_000  # number of the first structure that is not of the build
 REPAIR_DISTANCE = 1.5  # Angstrom, as callbacks.relax
@@ -79,8 +80,7 @@ def extend(settings: Settings) -> Path:
     Raises:
         CryinGANError: a potential cannot be loaded, or the build holds nothing to begin with.
     """
-    path = settings.potential.get("path") or str(FOLDER / Path(settings.system).stem / "potential")
-    potential = load_potential(**{**settings.potential, "path": path})
+    potential = load_potential(**or_own(settings.potential, FOLDER / Path(settings.system).stem))
     reference = load_potential(**{"kind": "m3gnet", "device": potential.device, **settings.reference})
     built = relaxations(settings.build_folder, None, settings.n)
     if reference.card.hash != built.potential["hash"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from cryingan.errors import CryinGANError
 from data.interface.build import FOLDER
 
+OWN = "potential"  # folder of the potential that was trained for a set, in that of the set
 PLACES = ("frames", "folder", "work", "minutes", "device")  # where and when, which change nothing in the result
 
 
@@ -97,7 +99,7 @@ class Settings:
     @property
     def output(self) -> Path:
         """Folder of the potential."""
-        return Path(self.folder) if self.folder else FOLDER / self.stem / "potential"
+        return Path(self.folder) if self.folder else FOLDER / self.stem / OWN
 
     @property
     def work_folder(self) -> Path:
@@ -113,6 +115,17 @@ class Settings:
         plain = {name: value for name, value in given.items() if value != getattr(DEFAULTS, name)}
         words = (f"{name}={_in_one_word(value)}" for name, value in plain.items())
         return f"python -m data.interface.train_potential {' '.join(words)}"
+
+
+def or_own(potential: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Arguments of `cryingan.potentials.load_potential`; an M3GNet without a path is the one of a set.
+
+    Args:
+        potential: arguments as they were given.
+        folder: of the set.
+    """
+    own = {"path": str(folder / OWN)} if potential["kind"] == "m3gnet" and not potential.get("path") else {}
+    return {**potential, **own}
 
 
 def _in_one_word(value: Any) -> str:

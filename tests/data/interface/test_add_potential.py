@@ -3,7 +3,6 @@
 import csv
 import shutil
 
-import ase.io
 import numpy as np
 import pytest
 import yaml
@@ -16,10 +15,8 @@ from cryingan.relax import relax
 from cryingan.training_scale import TrainingScale
 from data.interface import build
 from data.interface.add_potential import Settings, add
-from data.interface.crystals import make_crystal
 from data.interface.potential_training.comparison import relaxations
-from tests.data.interface.crystals_of_tests import LI2O, LICL
-from tests.data.interface.test_interface_build import POTENTIAL, SYSTEM
+from tests.data.interface.test_interface_build import POTENTIAL, build_pair
 from tests.data.interface.test_interface_build import settings as build_settings
 
 OTHER = {**POTENTIAL, "radii": {"Li": 0.75, "O": 1.05, "Cl": 1.3}}
@@ -30,12 +27,7 @@ SERIAL = {"backend": "serial", "progress": False}
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """An interface whose set is built from six structures."""
-    folder = tmp_path_factory.mktemp("built")
-    for name, crystal in (("li2o", LI2O), ("licl", LICL)):
-        ase.io.write(folder / f"{name}.cif", make_crystal(crystal, "."))
-    (folder / "pair.yaml").write_text(SYSTEM)
-    build.build(build_settings(folder / "pair.yaml", 6, frames=2))
-    return folder
+    return build_pair(tmp_path_factory.mktemp("built"), 6, 2)
 
 
 @pytest.fixture

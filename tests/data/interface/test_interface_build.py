@@ -39,12 +39,22 @@ RELAX = {"backend": "serial", "max_steps": 300, "fmax": 0.5, "progress": False}
 
 @pytest.fixture
 def system(tmp_path):
+    return write_system(tmp_path)
+
+
+def write_system(folder):
     """The file of a system of 31 atoms, with its crystals as CIF."""
     for name, crystal in (("li2o", LI2O), ("licl", LICL)):
-        ase.io.write(tmp_path / f"{name}.cif", make_crystal(crystal, "."))
-    path = tmp_path / "pair.yaml"
+        ase.io.write(folder / f"{name}.cif", make_crystal(crystal, "."))
+    path = folder / "pair.yaml"
     path.write_text(SYSTEM)
     return path
+
+
+def build_pair(folder, n, frames):
+    """Build n structures of that system, the set in `set`; the folder comes back."""
+    build.build(settings(write_system(folder), n, frames=frames))
+    return folder
 
 
 def settings(system, n, **changes):

@@ -15,14 +15,13 @@ from cryingan.data_cards import default_potential, read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.trajectory import read_frames
-from data.interface import build, compare_potentials, extend_frames, train_potential
+from data.interface import compare_potentials, extend_frames, train_potential
 from data.interface.build import read_settings
 from data.interface.potential_training.comparison import agreement, relaxations, shifted
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations, split
 from data.interface.potential_training.settings import Settings
 from tests.conftest import random_crystals
-from tests.data.interface.test_interface_build import POTENTIAL, RELAX, SYSTEM
-from tests.data.interface.test_interface_build import settings as build_settings
+from tests.data.interface.test_interface_build import POTENTIAL, RELAX, build_pair
 from tests.support import InterruptedRun
 
 SMALL = {"units": 4, "blocks": 1, "cutoff": 3.5, "threebody_cutoff": 2.5, "max_n": 2, "max_l": 2}
@@ -33,15 +32,7 @@ STRUCTURES, FRAMES = 6, 3
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Folder of the relaxations of a built interface of 31 atoms."""
-    from data.interface.crystals import make_crystal
-    from tests.data.interface.crystals_of_tests import LI2O, LICL
-
-    folder = tmp_path_factory.mktemp("built")
-    for name, crystal in (("li2o", LI2O), ("licl", LICL)):
-        ase.io.write(folder / f"{name}.cif", make_crystal(crystal, "."))
-    (folder / "pair.yaml").write_text(SYSTEM)
-    build.build(build_settings(folder / "pair.yaml", STRUCTURES, frames=FRAMES))
-    return folder / "set" / "work"
+    return build_pair(tmp_path_factory.mktemp("built"), STRUCTURES, FRAMES) / "set" / "work"
 
 
 @pytest.fixture(autouse=True)
