@@ -38,6 +38,8 @@ class Settings:
         n: structures to relax, at least; what was begun is finished.
         seed: of the random regions.
         potential: arguments of `cryingan.potentials.load_potential`.
+        first: those of a quicker potential, such as one that was trained for the system; structures not yet begun relax
+            with it before they relax with `potential`.
         relax: arguments of `cryingan.relax.relax`.
         frames: how many frames of each relaxation are kept with their forces, for training a potential.
         collect: write the set from what has been relaxed so far, maybe by a build that still runs; relax nothing.
@@ -49,6 +51,7 @@ class Settings:
     n: int = 400
     seed: int = 0
     potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
+    first: dict[str, Any] = field(default_factory=dict)
     relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None, "max_steps": 500})
     frames: int = 12
     collect: bool = False
@@ -82,12 +85,13 @@ def build(settings: Settings) -> Path:
     """
     system = read_system(system_path(settings.system))
     potential = load_potential(**settings.potential)
+    first = load_potential(**{"kind": "m3gnet", **settings.first}) if settings.first else None
     work = make_folder(settings.work_folder)
     with lock_folder(work, wanted=not settings.collect):
         interface = assemble(system, *prepared_crystals(system, potential, work))
         print(_summary(interface), file=sys.stderr, flush=True)
         if not settings.collect:
-            relax_structures(interface, potential, settings, work)
+            relax_structures(interface, potential, first, settings, work)
         write_set(collect(interface, work), settings)
     return settings.output
 
@@ -101,6 +105,7 @@ def write_set(relaxed: RelaxedSet, settings: Settings) -> None:
     draw(relaxed, folder)
     system = Path(settings.system).name
     command = f"python -m data.interface.build system={system} n={made['tried']} potential.path=FOLDER"
+    command += " first.path=FOLDER" if relaxed.first else ""
     write_readme(relaxed, made, stem, command, folder / "README.md")
     write_card(relaxed, folder / f"{stem}.card.yaml", made)
 

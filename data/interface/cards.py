@@ -41,8 +41,13 @@ def facts(relaxed: RelaxedSet, seed: int) -> dict[str, Any]:
         "seed": seed,
         "tried": len(relaxed.results),
         "ended": dict(reasons),
+        **({"relaxed_first": _quicker(relaxed)} if relaxed.first else {}),
         "kept": int(relaxed.kept.sum()),
     }
+
+
+def _quicker(relaxed: RelaxedSet) -> list[dict[str, Any]]:
+    return [{"potential": name, "hash": sha, "structures": n} for (name, sha), n in relaxed.first.items()]
 
 
 def _slab_facts(slab: Slab, crystal: Atoms, matrix: np.ndarray) -> dict[str, Any]:
@@ -136,6 +141,13 @@ def _energies(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
             f"{relaxed.interface.system.kept:.0%}. Energies in J/m² are (E - cut-off) x {relaxed.factor:.4f}, with one "
             f"area of the interface. They belong to this potential and no other: {relaxed.potential['name']}, SHA-256 "
             f"{relaxed.potential['hash']}."
+        ),
+        *(
+            filled(
+                f"{n} structures relaxed with {name} (SHA-256 {sha}) first, then with {relaxed.potential['name']} to "
+                "the same force; their energies as placed are not known."
+            )
+            for (name, sha), n in relaxed.first.items()
         ),
         "![Energies of all structures, relaxed and as placed](distribution.png)",
         "![Kept structures, from the lowest energy to the cut-off](structures.png)",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from cryingan.journal import read_journal
 from cryingan.relaxation import Relaxed
 from cryingan.replace import replace_file
 from data.interface.assembly import Interface
-from data.interface.relaxed import part_folders
+from data.interface.relaxed import part_folders, relaxed_first
 
 ENERGIES = "energies.csv"
 LEAST = 2  # structures, below which there is nothing to train on
@@ -35,6 +36,8 @@ class RelaxedSet:
         potential: name and hash of the potential.
         kept: which of them make up the data set, shape (structures,).
         cutoff: eV/atom; the highest energy that is kept.
+        first: name and hash of quicker potentials, and how many structures each relaxed before `potential` did. Of
+            these no energy as placed is known.
     """
 
     interface: Interface
@@ -42,6 +45,7 @@ class RelaxedSet:
     potential: Mapping[str, str]
     kept: np.ndarray
     cutoff: float
+    first: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def n_atoms(self) -> int:
@@ -77,13 +81,20 @@ def collect(interface: Interface, work: Path) -> RelaxedSet:
         CryinGANError: fewer than two have been relaxed.
     """
     folders, n_atoms = part_folders(work), len(interface.order)
-    ended = [relaxed for folder in folders for relaxed in read_journal(folder, n_atoms) if relaxed.reason != "time"]
+    ended: list[Relaxed] = []
+    first: Counter[tuple[str, str]] = Counter()
+    for folder in folders:
+        part = [relaxed for relaxed in read_journal(folder, n_atoms) if relaxed.reason != "time"]
+        if (quicker := relaxed_first(folder)) is not None:
+            part = [relaxed._replace(energy_initial=np.nan) for relaxed in part]
+            first[quicker["name"], quicker["hash"]] += len(part)
+        ended += part
     energies = _energies(ended, n_atoms)
     if np.isfinite(energies).sum() < LEAST:
         raise CryinGANError(f"{work}: {np.isfinite(energies).sum()} structures are relaxed, too few for a data set")
     cutoff = highest_kept(energies, interface.system.kept)
     potential = json.loads((folders[0] / "relax.json").read_bytes())["potential"]
-    return RelaxedSet(interface, ended, potential, energies <= cutoff, cutoff)
+    return RelaxedSet(interface, ended, potential, energies <= cutoff, cutoff, first)
 
 
 def highest_kept(energies: np.ndarray, share: float) -> float:

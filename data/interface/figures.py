@@ -27,13 +27,17 @@ def draw(relaxed: RelaxedSet, folder: Path) -> None:
 def save_distribution(relaxed: RelaxedSet, path: Path) -> None:
     """Draw the energies of all structures after relaxation (supplementary figure S4 of the paper), and before.
 
+    Where no energy as placed is known, only those after relaxation are drawn.
+
     Args:
         relaxed: the set.
         path: of the PNG.
     """
     before = np.array([one.energy_initial for one in relaxed.results]) / relaxed.n_atoms
-    panels = [("relaxed", relaxed.energies, BLUE), ("as placed", before[np.isfinite(before)], GREY)]
-    figure = new_figure(2, 1, height=2.4)
+    panels = [("relaxed", relaxed.energies, BLUE)]
+    if np.isfinite(before).any():
+        panels.append(("as placed", before[np.isfinite(before)], GREY))
+    figure = new_figure(len(panels), 1, height=2.4)
     for axis, (label, energies, color) in zip(figure.axes, panels, strict=True):
         values = (energies[np.isfinite(energies)] - relaxed.cutoff) * relaxed.factor
         edges = np.linspace(values.min(), values.max(), number_of_bins(len(values)) + 1)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
+from cryingan.journal import MANIFEST as RELAXATION
 from cryingan.potentials import Potential
 from cryingan.relax import relax
 from cryingan.replace import replace_file
@@ -18,25 +23,54 @@ if TYPE_CHECKING:
 
 MANIFEST = "build.json"
 PART = re.compile(r"structures_(\d+)_(\d+)")
+FIRST = "first_{}"  # where the structures of a part were relaxed with another potential before
 
 
-def relax_structures(interface: Interface, potential: Potential, settings: Settings, work: Path) -> None:
+def relax_structures(
+    interface: Interface, potential: Potential, first: Potential | None, settings: Settings, work: Path
+) -> None:
     """Relax structures 0 to n - 1, those of earlier calls first where they are unfinished.
 
     Args:
         interface: what they are structures of.
         potential: relaxes them.
+        first: relaxes them before that; only structures that no earlier call has begun without it.
         settings: n, seed, frames and how to relax.
         work: the folder; each part in it holds the structures that one call has added.
 
     Raises:
-        CryinGANError: `work` holds structures with another seed or of another interface.
+        CryinGANError: `work` holds structures with another seed or of another interface, or structures that another
+            potential relaxed first.
     """
     _claim(work, settings.seed, interface)
     for numbers in parts(work, settings.n):
         crystals = interface.structures(settings.seed, numbers)
         folder = work / f"structures_{numbers.start:06d}_{numbers.stop - 1:06d}"
+        before = folder.with_name(FIRST.format(folder.name))
+        if before.exists() or (first is not None and not folder.exists()):
+            crystals = _relaxed_first(crystals, first, numbers, settings, before)
         relax(crystals, potential, output=folder, numbers=list(numbers), frames=settings.frames, **settings.relax)
+
+
+def _relaxed_first(
+    crystals: Crystals, first: Potential | None, numbers: range, settings: Settings, folder: Path
+) -> Crystals:
+    """Structures as another potential leaves them; those that it cannot relax as they were placed."""
+    if first is None:
+        raise CryinGANError(f"{folder} holds structures that {_potential(folder)['name']} relaxed first: give it again")
+    ended = relax(crystals, first, output=folder, numbers=list(numbers), **settings.relax)
+    fractional = np.where(ended.failed[:, None, None], crystals.fractional, ended.crystals.fractional)
+    return Crystals(fractional, crystals.cell, crystals.species)
+
+
+def relaxed_first(folder: Path) -> Mapping[str, Any] | None:
+    """Name and hash of the potential that relaxed the structures of a part before that of the build, if any did."""
+    before = folder.with_name(FIRST.format(folder.name))
+    return _potential(before) if before.exists() else None
+
+
+def _potential(folder: Path) -> Mapping[str, Any]:
+    return json.loads((folder / RELAXATION).read_bytes())["potential"]
 
 
 def parts(work: Path, n: int) -> list[range]:

@@ -18,7 +18,7 @@ from cryingan.relax import RelaxationResults
 from cryingan.trajectory import read_frames
 from data.interface.potential_training.errors import spearman
 from data.interface.potential_training.frames import any_structure
-from data.interface.relaxed import part_folders
+from data.interface.relaxed import part_folders, relaxed_first
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Relaxations:
 
 
 def relaxations(work: Path, names: set[str] | None, n: int) -> Relaxations:
-    """The first converged structures of a build.
+    """The first converged structures of a build that no other potential relaxed before.
 
     Args:
         work: folder of its relaxations.
@@ -52,7 +52,7 @@ def relaxations(work: Path, names: set[str] | None, n: int) -> Relaxations:
         CryinGANError: there are fewer than two, or their frames were not kept.
     """
     found: list[tuple[int, np.ndarray, float]] = []
-    folders = part_folders(work) if work.is_dir() else []
+    folders = [one for one in part_folders(work) if relaxed_first(one) is None] if work.is_dir() else []
     for folder in folders:
         pattern = any_structure(folder)
         ended = {one.sample: one for one in read_journal(folder, len(pattern)) if one.converged}

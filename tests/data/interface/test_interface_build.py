@@ -12,7 +12,8 @@ from cryingan.data_cards import read_data_card
 from cryingan.energies import energy_scale, interface_area
 from cryingan.errors import CryinGANError
 from cryingan.files import read_structures, write_structures
-from cryingan.potentials import Potential, PotentialCard
+from cryingan.potentials import Potential, PotentialCard, load_potential
+from cryingan.relax import relax
 from cryingan.trajectory import read_frames
 from data.interface import build, relaxed
 from data.interface.build import FOLDER, Settings
@@ -242,3 +243,53 @@ def test_committed_set_is_what_its_card_says(path):
     config = compose(f"data={path.parent.name}")
     assert Path(config.data.path).samefile(path)
     assert yaml.safe_load((path.parent / f"{path.parent.name}.card.yaml").read_text())["kind"] == "interface"
+
+
+QUICK = {"kind": "pair", "radii": {"Li": 0.75, "O": 1.15, "Cl": 1.45}}
+
+
+@pytest.mark.parametrize("without", [0, 2])
+def test_structures_that_a_quicker_potential_relaxes_first(system, without):
+    if without:
+        build.build(settings(system, without))
+    folder = build.build(settings(system, 4, first=QUICK))
+    work = folder / "work"
+    interface = build.assemble(
+        build.read_system(system),
+        *build.prepared_crystals(build.read_system(system), load_potential(**POTENTIAL), work),
+    )
+    starts = interface.structures(0, range(4))
+    halfway = relax(starts, load_potential(**QUICK), **RELAX)
+    assert halfway.converged.all()
+    expected = relax(halfway.crystals, load_potential(**POTENTIAL), **RELAX).energy_final / 31
+    expected[:without] = relax(starts[:without], load_potential(**POTENTIAL), **RELAX).energy_final / 31
+    table = rows(folder)
+    np.testing.assert_allclose([float(row["energy_per_atom"]) for row in table], expected, atol=1e-5)
+    assert [row["energy_per_atom_initial"] == "" for row in table] == [number >= without for number in range(4)]
+    [quicker] = yaml.safe_load((folder / "pair.card.yaml").read_text())["made"]["relaxed_first"]
+    assert quicker == {"potential": "pair", "hash": load_potential(**QUICK).card.hash, "structures": 4 - without}
+    assert f"{4 - without} structures relaxed with pair" in (folder / "README.md").read_text()
+
+
+def test_a_build_that_goes_on_with_another_quicker_potential_or_without(system):
+    build.build(settings(system, 2, first=QUICK))
+    with pytest.raises(CryinGANError, match="pair relaxed first: give it again"):
+        build.build(settings(system, 3))
+    with pytest.raises(CryinGANError, match="potential"):
+        build.build(settings(system, 3, first={**QUICK, "radii": {"Li": 0.7, "O": 1.15, "Cl": 1.45}}))
+    before = rows(system.parent / "set")
+    build.build(settings(system, 3, first=QUICK))
+    assert rows(system.parent / "set")[:2] == [
+        {**row, "interface_energy": new["interface_energy"], "kept": new["kept"]}
+        for row, new in zip(before, rows(system.parent / "set"), strict=False)
+    ]
+
+
+def test_a_structure_that_the_quicker_potential_cannot_relax_begins_as_it_was_placed(system):
+    exploding = {**QUICK, "radii": {"Li": 3.0, "O": 3.0, "Cl": 3.0}}
+    relax_settings = {**RELAX, "max_energy": 20.0}
+    folder = build.build(settings(system, 2, first=exploding, relax=relax_settings))
+    ended = list(csv.DictReader((folder / "work" / "first_structures_000000_000001" / "relax.csv").open()))
+    assert {row["reason"] for row in ended} == {"exploded"}
+    alone = build.build(settings(system, 2, folder=str(system.parent / "alone"), relax=relax_settings))
+    assert [row["energy_per_atom"] for row in rows(folder)] == [row["energy_per_atom"] for row in rows(alone)]
