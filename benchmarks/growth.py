@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.measuring import seconds, write_table
-from benchmarks.sides import CYCLE, Case, Sides, peak_of_two_cycles
+from benchmarks.sides import CYCLE, Case, Sides, peak_of_cycles
 
 VOLUME = 20.9  # Angstrom^3 per atom
 # What grows, and what the others are then: batches of 8 make 4096 atoms fit into 8 GB.
@@ -41,7 +41,7 @@ def case_of(atoms: int, structures: int, k: int, device: str, weight: float = 0.
 
 def measure(case: Case, rounds: int) -> dict[str, float]:
     """Seconds of both steps, and memory of two cycles in GiB."""
-    memory = peak_of_two_cycles(case, "ours")
+    memory = peak_of_cycles(case, "ours")
     sides = Sides(case)
     times: dict[str, list[float]] = {"critic": [], "generator": []}
     for number in range(rounds + 1):

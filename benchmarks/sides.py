@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 
 from benchmarks.measuring import peak_since, seconds
 from benchmarks.plain_step import Draws, PlainStep
-from cryingan.capture import Replay
+from cryingan.capture import WARM_UP, Replay
 from cryingan.gan import CryinGAN
 
 CYCLE = 5  # discriminator steps for one generator step
@@ -99,11 +99,14 @@ def compare(sides: Sides, rounds: int, device: str) -> dict[str, dict[str, list[
     return times
 
 
-def peak_of_two_cycles(case: Case, side: str) -> float:
-    """Memory that cycles of one side take beyond program and weights, GiB; Adam's states come with the first."""
+def peak_of_cycles(case: Case, side: str) -> float:
+    """Memory that cycles of one side take beyond program and weights, GiB; Adam's states come with the first.
+
+    There are as many cycles as it takes until our steps are replayed, where they are.
+    """
     sides = Sides(case)
     before = peak_since(case.device)
-    for number in range(2):
+    for number in range(WARM_UP + 2 if case.capture else 2):
         sides.critic_steps(number)[side]()
         sides.generator_steps(number)[side]()
     return peak_since(case.device, before)

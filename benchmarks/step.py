@@ -20,7 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import SYSTEMS, write_table
-from benchmarks.sides import CYCLE, SIDES, Case, Sides, compare, peak_of_two_cycles, seconds
+from benchmarks.sides import CYCLE, SIDES, Case, Sides, compare, peak_of_cycles, seconds
 from cryingan.capture import WARM_UP
 
 
@@ -89,7 +89,7 @@ def case_of(system: str, weight: float, arguments: argparse.Namespace) -> Case:
 
 
 def peak_memory(system: str, weight: float, side: str, arguments: argparse.Namespace) -> float:
-    """`peak_of_two_cycles` in a process of its own."""
+    """`peak_of_cycles` in a process of its own."""
     call = [sys.executable, "-m", "benchmarks.step", "--peak", system, str(weight), side]
     call += ["--device", arguments.device, "--batch-size", str(arguments.batch_size)]
     call += ["--capture"] if arguments.capture else []
@@ -125,7 +125,7 @@ def main() -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = arguments.tf32
     if arguments.peak:
         system, weight, side = arguments.peak
-        print(peak_of_two_cycles(case_of(system, float(weight), arguments), side))
+        print(peak_of_cycles(case_of(system, float(weight), arguments), side))
         return
     peak = product_speed(arguments.device)
     print(f"{torch.get_num_threads()} threads; a large matrix product runs at {peak:.0f} GFLOP/s")

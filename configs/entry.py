@@ -18,7 +18,7 @@ ON = {"relax": "run"}  # what GROUP=true stands for
 def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None:
     """Compose configs/NAME.yaml with the command line and call `job` with the config.
 
-    What the user got wrong ends in one line on stderr and exit code 1.
+    What the user got wrong ends in one line on stderr and exit code 1, Ctrl-C in one line and 130.
 
     Args:
         name: name of the config and of the script.
@@ -39,6 +39,9 @@ def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(name, job))()
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"{name}.py: {one_line(error)}")
+    except KeyboardInterrupt:
+        print(f"{name}.py: stopped", file=sys.stderr)
+        sys.exit(130)
 
 
 def for_hydra(argument: str) -> str:

@@ -126,6 +126,22 @@ def test_the_command_of_the_sweep_file_trains(tmp_path, structures_file):
     assert (tmp_path / "checkpoints/last.ckpt").exists()
 
 
+def test_ctrl_c_before_or_after_the_training_ends_in_one_line(tmp_path):
+    code = f"""
+import sys
+from configs.entry import run
+from cryingan.schema import train_schema
+
+def job(config):
+    raise KeyboardInterrupt
+
+sys.argv = ["train.py", "run_dir={tmp_path}"]
+run("train", train_schema, job)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (ended.returncode, ended.stderr) == (130, "train.py: stopped\n")
+
+
 def test_types_of_the_command_line():
     config = compose("lambda=0", "seed=0")
     assert isinstance(config["lambda"], float)

@@ -8,21 +8,19 @@ again, a build goes on where it stood and ends in the same bytes.
 
 from __future__ import annotations
 
-import sys
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
 from cryingan.replace import replace_file
 from data.alloy.montecarlo import START, advance, occupation_of, random_start, streams
 from data.alloy.sets import FOLDER, KINDS, Window, read_occupation, set_path, window_around, write_set
+from data.command import run_command
 
 SWEEPS_PER_BLOCK = 20
 SWEEPS_PER_SEARCH = 5  # between two looks at the order of a chain that may end in the window
@@ -172,26 +170,5 @@ def build(settings: Settings) -> Path:
     return settings.path
 
 
-def read_settings(arguments: list[str]) -> Settings:
-    """Settings from key=value arguments; one clear error for what is unknown, missing or of the wrong type."""
-    keys = ", ".join(field.name for field in fields(Settings))
-    for argument in arguments:
-        if "=" not in argument:
-            raise CryinGANError(f"'{argument}' is not key=value; the keys are {keys}")
-    try:
-        given = OmegaConf.from_cli(arguments)
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Settings), given))
-    except OmegaConfBaseException as error:
-        raise CryinGANError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
-
-
-def main() -> None:
-    """Build the set that the command line asks for."""
-    try:
-        print(build(read_settings(sys.argv[1:])))
-    except CryinGANError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(build, Settings)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.relax import RelaxationResults, relax
 from cryingan.replace import lock_folder, make_folder, replace_file
-from data.interface.build import FOLDER, read_settings
+from data.command import run_command
+from data.interface.build import FOLDER
 from data.interface.dataset import ENERGIES, LEAST, add_cutoff, highest_kept
 from data.interface.potential_training.comparison import relaxations
 from data.interface.potential_training.settings import OWN, or_own
@@ -120,13 +120,5 @@ def write_energies(ended: RelaxationResults, energies: np.ndarray, path: Path) -
         file.write(text.getvalue().encode())
 
 
-def main() -> None:
-    """Add what the command line asks for."""
-    try:
-        print(add(read_settings(sys.argv[1:], Settings)))
-    except CryinGANError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(add, Settings)

@@ -8,16 +8,14 @@ Killed and started again, a build goes on where it stood; started again with a l
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.replace import lock_folder, make_folder
+from data.command import run_command
 from data.interface.assembly import Interface, assemble
 from data.interface.cards import facts, write_readme
 from data.interface.crystals import prepared_crystals
@@ -116,29 +114,5 @@ def _summary(interface: Interface) -> str:
     return f"{interface.system.name}: {atoms}, {cell}, mismatch {match.mismatch:.2%}"
 
 
-def read_settings(arguments: list[str], schema: type = Settings) -> Any:
-    """Settings from key=value arguments; one clear error for what is unknown, missing or of the wrong type."""
-    keys = ", ".join(field.name for field in fields(schema))
-    for argument in arguments:
-        if "=" not in argument:
-            raise CryinGANError(f"'{argument}' is not key=value; the keys are {keys}")
-    try:
-        given = OmegaConf.from_cli(arguments)
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
-    except OmegaConfBaseException as error:
-        raise CryinGANError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
-
-
-def main() -> None:
-    """Build the set that the command line asks for."""
-    try:
-        print(build(read_settings(sys.argv[1:])))
-    except CryinGANError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        sys.exit(130)
-
-
 if __name__ == "__main__":
-    main()
+    run_command(build, Settings)

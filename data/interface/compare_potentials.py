@@ -8,7 +8,6 @@ and on the same side of the cut-off. Killed and started again, it goes on where 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,8 @@ from cryingan.plots import Parity, parity_figure, save_figure
 from cryingan.potentials import Potential, load_potential
 from cryingan.relax import RelaxationResults, relax
 from cryingan.replace import lock_folder, make_folder, replace_file
-from data.interface.build import FOLDER, read_settings
+from data.command import run_command
+from data.interface.build import FOLDER
 from data.interface.potential_training.comparison import Relaxations, agreement, relaxations, same_places, shifted
 from data.interface.potential_training.report import write_readme
 from data.interface.potential_training.settings import or_own
@@ -164,13 +164,5 @@ def _write(
         write_readme(folder, metrics, found)
 
 
-def main() -> None:
-    """Compare what the command line asks for."""
-    try:
-        print(compare(read_settings(sys.argv[1:], Settings)))
-    except CryinGANError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(compare, Settings)

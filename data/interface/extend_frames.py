@@ -30,7 +30,8 @@ from cryingan.replace import file_hash, lock_folder, make_folder, replace_file
 from cryingan.training_scale import CELL_TOLERANCE
 from cryingan.trajectory import FOLDER as FRAMES
 from cryingan.trajectory import Frames, read_frames, write_frames
-from data.interface.build import FOLDER, read_settings
+from data.command import run_command
+from data.interface.build import FOLDER
 from data.interface.potential_training.comparison import Relaxations, relaxations
 from data.interface.potential_training.settings import or_own
 
@@ -133,13 +134,5 @@ def _labelled(
         yield sample, Frames(frames.steps, energies, frames.positions, np.array(forces, dtype=np.float32))
 
 
-def main() -> None:
-    """Label what the command line asks for."""
-    try:
-        print(extend(read_settings(sys.argv[1:], Settings)))
-    except CryinGANError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(extend, Settings)

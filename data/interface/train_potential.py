@@ -19,7 +19,7 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.replace import lock_folder, make_folder, replace_file, replace_folder
-from data.interface.build import read_settings
+from data.command import run_command
 from data.interface.potential_training.claim import claim
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations
 from data.interface.potential_training.settings import Settings
@@ -178,13 +178,5 @@ def _results(trials: list[Trained], trained: Trained) -> dict[str, Any]:
     return {"weights": weights, "trials": tried, "training": in_plain_values(trained)}
 
 
-def main() -> None:
-    """Train what the command line asks for."""
-    try:
-        print(train(read_settings(sys.argv[1:], Settings)))
-    except CryinGANError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    run_command(train, Settings)

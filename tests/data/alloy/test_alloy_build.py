@@ -12,6 +12,7 @@ from cryingan.files import read_structures
 from cryingan.metrics import alloy
 from data.alloy import build, montecarlo, sets
 from data.alloy.build import Settings
+from data.command import read_settings
 
 EXACT = 1e-10  # eV of some 20 eV
 SIGMAS = 4  # a right sampler fails one such check in 16,000
@@ -166,7 +167,7 @@ def test_cooling_ends_at_the_temperature():
 )
 def test_wrong_argument_is_named_in_one_line(arguments, message):
     with pytest.raises(CryinGANError, match=message) as caught:
-        build.read_settings(arguments)
+        read_settings(arguments, build.Settings)
     assert "\n" not in str(caught.value)
 
 

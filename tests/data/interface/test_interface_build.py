@@ -15,6 +15,7 @@ from cryingan.files import read_structures, write_structures
 from cryingan.potentials import Potential, PotentialCard, load_potential
 from cryingan.relax import relax
 from cryingan.trajectory import read_frames
+from data.command import read_settings
 from data.interface import build, relaxed
 from data.interface.build import FOLDER, Settings
 from data.interface.crystals import make_crystal
@@ -179,12 +180,12 @@ def test_potential_that_does_not_know_an_element(system):
 )
 def test_wrong_argument_is_named_in_one_line(arguments, message):
     with pytest.raises(CryinGANError, match=message) as caught:
-        build.read_settings(arguments)
+        read_settings(arguments, build.Settings)
     assert "\n" not in str(caught.value)
 
 
 def test_command_line_keeps_the_defaults_that_it_does_not_name():
-    read = build.read_settings(["system=li2o_licl", "potential.path=X", "relax.processes=3"])
+    read = read_settings(["system=li2o_licl", "potential.path=X", "relax.processes=3"], Settings)
     assert read.potential == {"kind": "m3gnet", "path": "X", "device": "auto"}
     assert read.relax == {"backend": "loky", "processes": 3, "max_steps": 500}
     assert read.output == FOLDER / "li2o_licl"

@@ -15,8 +15,8 @@ from cryingan.data_cards import default_potential, read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.trajectory import read_frames
+from data.command import read_settings
 from data.interface import compare_potentials, extend_frames, train_potential
-from data.interface.build import read_settings
 from data.interface.potential_training.comparison import agreement, relaxations, shifted
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations, split
 from data.interface.potential_training.settings import Settings
