@@ -19,6 +19,7 @@ from cryingan.replace import make_folder, replace_file
 if TYPE_CHECKING:
     from cryingan.gan import CryinGAN
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 # What reading a file that is cut short or overwritten raises, besides what torch says of pickles.
 CORRUPT = (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
 NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
@@ -121,11 +122,19 @@ def starting_point(resume: str, run_dir: Path) -> Path | None:
 
 
 def run_settings(checkpoint: str | Path) -> dict[str, Any]:
-    """The config of the run whose folder a checkpoint lies in; empty where there is none."""
+    """The config of the run whose folder a checkpoint lies in; empty where there is none.
+
+    A relative path of its structures that leads nowhere from here is one inside the repository, as in the runs that
+    come with it.
+    """
     import yaml
 
     path = Path(checkpoint).resolve().parents[1] / "config.yaml"
-    return yaml.safe_load(path.read_text()) if path.exists() else {}
+    settings = yaml.safe_load(path.read_text()) if path.exists() else {}
+    data = settings.get("data", {})
+    if "path" in data and not Path(data["path"]).exists() and (REPOSITORY / data["path"]).exists():
+        data["path"] = str(REPOSITORY / data["path"])
+    return settings
 
 
 def require_same_settings(path: str | Path, current: dict[str, Any], precision: str) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cryingan.checkpoints import generator_from_upstream
+from cryingan.checkpoints import REPOSITORY, generator_from_upstream, run_settings
 from cryingan.errors import CryinGANError
 from tests.reference_cycle import ReferenceGenerator
 
@@ -56,3 +56,19 @@ def test_other_state_dicts_are_refused_by_key(key: str, value: object) -> None:
     assert "\n" not in str(caught.value)
     named = {"map3.0.weight": "map3.0.weight", "l1.0.weight": "l1.0."}.get(key, key)
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("data/interface/li2o_licl/li2o_licl.extxyz.gz", REPOSITORY / "data/interface/li2o_licl/li2o_licl.extxyz.gz"),
+        ("here.extxyz", "here.extxyz"),
+        ("nowhere.extxyz", "nowhere.extxyz"),
+        ("/nowhere/else.extxyz", "/nowhere/else.extxyz"),
+    ],
+)
+def test_structures_of_a_run_whose_path_is_relative(tmp_path, monkeypatch, given, found):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.extxyz").touch()
+    (tmp_path / "config.yaml").write_text(f"data: {{path: {given}}}\n")
+    assert run_settings(tmp_path / "checkpoints" / "best.ckpt")["data"]["path"] == str(found)

@@ -1,0 +1,109 @@
+"""Relaxed samples of the milestones of runs, against epochs: `python -m benchmarks.milestones RUN`.
+
+Of every checkpoint that stays (`checkpoints/epoch_*.ckpt`) samples are relaxed by sample.py, in the run's folder
+`milestones`; what is there already stays. Then the runs are drawn beside each other (the paper's figures S26 and S12),
+and all values go into a CSV: fractions of relaxed samples below each threshold with 95 % intervals, close pairs before
+repair, and the Wasserstein distance, its mean over the epochs since the milestone before. KEY=VALUE are those of
+sample.py.
+
+    python -m benchmarks.milestones RUN [RUN ...] [--n 32] [--every 1] [--output milestones] [KEY=VALUE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring import write_table
+from cryingan.plots.curves import parameter_figure
+from cryingan.plots.series import Series
+from cryingan.plots.style import save_figure
+from cryingan.plots.training import BELOW, read_metrics
+from cryingan.relaxed_folders import read_summary
+
+ROOT = Path(__file__).resolve().parents[1]
+CLOSE_PAIRS = "relax/close_pairs"
+WASSERSTEIN = "train/wasserstein"
+
+
+def milestones(run: Path, every: int) -> dict[int, Path]:
+    """Checkpoints of a run that stay, by the number of finished epochs; every so many of them, and the last."""
+    found = {int(re.sub(r"\D", "", path.stem)): path for path in (run / "checkpoints").glob("epoch_*.ckpt")}
+    if not found:
+        raise SystemExit(f"{run} holds no checkpoints epoch_*.ckpt")
+    epochs = sorted(found)
+    return {epoch: found[epoch] for epoch in sorted({*epochs[every - 1 :: every], epochs[-1]})}
+
+
+def relaxed(run: Path, epoch: int, checkpoint: Path, n: int, settings: Sequence[str]) -> dict[str, Any]:
+    """Relax samples of a checkpoint, unless they are; the summary comes back."""
+    folder = run / "milestones" / f"epoch_{epoch:06d}"
+    if (summary := read_summary(folder)) is None or summary["samples"] != n:
+        print(f"{run}, epoch {epoch}", file=sys.stderr, flush=True)
+        command = [sys.executable, str(ROOT / "sample.py"), f"checkpoint={checkpoint}", f"n={n}", "relax=true"]
+        subprocess.run([*command, f"output={folder}", "pictures=0", *settings], check=True)
+        summary = read_summary(folder)
+    return summary
+
+
+def rows_of(run: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for every milestone of a run."""
+    epochs, distances = read_metrics(run / "metrics.csv")[WASSERSTEIN]
+    rows, before = [], 0
+    for epoch, checkpoint in milestones(run, arguments.every).items():
+        summary = relaxed(run, epoch, checkpoint, arguments.n, arguments.settings)
+        values = {name: value for name, value in summary["values"].items() if name.startswith((BELOW, CLOSE_PAIRS))}
+        between = distances[(epochs >= before) & (epochs < epoch)]
+        rows.append({"run": run.name, "epoch": epoch, WASSERSTEIN: between.mean(), **values})
+        before = epoch
+    return rows
+
+
+def panels_of(rows: Sequence[dict[str, Any]], titles: dict[str, str]) -> dict[str, dict[str, Series]]:
+    """Columns of the table as curves against epochs, by title and run."""
+    runs = {row["run"]: [other for other in rows if other["run"] == row["run"]] for row in rows}
+
+    def series(name: str, own: Sequence[dict[str, Any]]) -> Series:
+        x, value, low, high = (
+            np.array([row[key] for row in own]) if key in own[0] else None
+            for key in ("epoch", name, f"{name}_low", f"{name}_high")
+        )
+        return Series(x, value, low, high)
+
+    return {title: {run: series(name, own) for run, own in runs.items()} for name, title in titles.items()}
+
+
+def draw(rows: Sequence[dict[str, Any]], output: str) -> None:
+    """Write OUTPUT.png, with linear scales, and OUTPUT_close_pairs.png, with a logarithmic one."""
+    thresholds = [name[len(BELOW) :] for name in rows[0] if re.fullmatch(f"{BELOW}[-.e0-9]+", name)]
+    titles = {WASSERSTEIN: "Wasserstein distance"}
+    titles |= {f"{BELOW}{threshold}": f"relaxed to {threshold} or below" for threshold in thresholds}
+    save_figure(parameter_figure(panels_of(rows, titles), "epoch"), f"{output}.png")
+    close = panels_of(rows, {CLOSE_PAIRS: "close pairs per sample"})
+    save_figure(parameter_figure(close, "epoch", log_y=True), f"{output}_close_pairs.png")
+
+
+def main() -> None:
+    """Relax and draw what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN|KEY=VALUE", help="run folders, and keys of sample.py")
+    parser.add_argument("--n", type=int, default=32, help="samples of each checkpoint")
+    parser.add_argument("--every", type=int, default=1, help="of the checkpoints; the last is always among them")
+    parser.add_argument("--output", default="milestones", help="of the CSV and the figures, without ending")
+    arguments = parser.parse_intermixed_args()
+    runs = [Path(run) for run in arguments.runs if Path(run).is_dir() or "=" not in run]
+    arguments.settings = [given for given in arguments.runs if Path(given) not in runs]
+    rows = [row for run in runs for row in rows_of(run, arguments)]
+    write_table(f"{arguments.output}.csv", rows)
+    draw(rows, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
