@@ -1,10 +1,10 @@
 """Relaxed samples of the milestones of runs, against epochs: `python -m benchmarks.milestones RUN`.
 
 Of every checkpoint that stays (`checkpoints/epoch_*.ckpt`) samples are relaxed by sample.py, in the run's folder
-`milestones`; what is there already stays. Then the runs are drawn beside each other (the paper's figures S26 and S12),
-and all values go into a CSV: fractions of relaxed samples below each threshold with 95 % intervals, close pairs before
-repair, and the Wasserstein distance, its mean over the epochs since the milestone before. KEY=VALUE are those of
-sample.py.
+`milestones`; those that are done are not relaxed again. Then the runs are drawn beside each other (the paper's figures
+S26 and S12), and all values go into a CSV: fractions of relaxed samples below each threshold with 95 % intervals, close
+pairs before repair, and the Wasserstein distance, its mean over the epochs since the milestone before. KEY=VALUE are
+those of sample.py.
 
     python -m benchmarks.milestones RUN [RUN ...] [--n 32] [--every 1] [--output milestones] [KEY=VALUE ...]
 """
@@ -43,14 +43,14 @@ def milestones(run: Path, every: int) -> dict[int, Path]:
 
 
 def relaxed(run: Path, epoch: int, checkpoint: Path, n: int, settings: Sequence[str]) -> dict[str, Any]:
-    """Relax samples of a checkpoint, unless they are; the summary comes back."""
+    """Relax samples of a checkpoint, what is not done yet; the summary comes back."""
     folder = run / "milestones" / f"epoch_{epoch:06d}"
-    if (summary := read_summary(folder)) is None or summary["samples"] != n:
-        print(f"{run}, epoch {epoch}", file=sys.stderr, flush=True)
-        command = [sys.executable, str(ROOT / "sample.py"), f"checkpoint={checkpoint}", f"n={n}", "relax=true"]
-        subprocess.run([*command, f"output={folder}", "pictures=0", *settings], check=True)
-        summary = read_summary(folder)
-    return summary
+    print(f"{run}, epoch {epoch}", file=sys.stderr, flush=True)
+    command = [sys.executable, str(ROOT / "sample.py"), f"checkpoint={checkpoint}", f"n={n}", "relax=true"]
+    ended = subprocess.run([*command, f"output={folder}", "pictures=0", *settings])
+    if ended.returncode:
+        raise SystemExit(ended.returncode)  # sample.py has said why
+    return read_summary(folder)
 
 
 def rows_of(run: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -61,7 +61,7 @@ def rows_of(run: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
         summary = relaxed(run, epoch, checkpoint, arguments.n, arguments.settings)
         values = {name: value for name, value in summary["values"].items() if name.startswith((BELOW, CLOSE_PAIRS))}
         between = distances[(epochs >= before) & (epochs < epoch)]
-        rows.append({"run": run.name, "epoch": epoch, WASSERSTEIN: between.mean(), **values})
+        rows.append({"run": str(run), "epoch": epoch, WASSERSTEIN: between.mean(), **values})
         before = epoch
     return rows
 

@@ -169,8 +169,6 @@ def fractions_below(
     """Which part of the generated structures lies at or below each threshold.
 
     Structures without a relaxed energy (NaN in `energies`, or missing from it) count as generated and never as below.
-    The interval is Wilson's score interval (E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927)): a bootstrap of 0 of n
-    would end at 0, as if no further sample could be below.
 
     Args:
         energies: of the structures that were relaxed.
@@ -183,13 +181,17 @@ def fractions_below(
     Raises:
         CryinGANError: fewer were generated than have energies, or none.
     """
-    from scipy.stats import binomtest
-
     if n_generated < max(1, len(energies)):
         raise CryinGANError(f"n_generated={n_generated} must be at least 1 and at least the {len(energies)} energies")
-    fractions = {}
-    for threshold in thresholds:
-        below = int((energies.values <= threshold).sum())
-        interval = binomtest(below, n_generated).proportion_ci(0.95, method="wilson")
-        fractions[threshold] = Fraction(below / n_generated, float(interval.low), float(interval.high))
-    return fractions
+    return {threshold: wilson(int((energies.values <= threshold).sum()), n_generated) for threshold in thresholds}
+
+
+def wilson(count: int, total: int) -> Fraction:
+    """A fraction and its 95 % interval, Wilson's score interval (E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927)).
+
+    A bootstrap of 0 of n would end at 0, as if no further structure could count.
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(count, total).proportion_ci(0.95, method="wilson")
+    return Fraction(count / total, float(interval.low), float(interval.high))

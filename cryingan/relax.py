@@ -18,7 +18,7 @@ from cryingan.journal import Journal
 from cryingan.optimizers import OPTIMIZERS, Fire
 from cryingan.potentials import Potential, PotentialCard
 from cryingan.progress import reported
-from cryingan.relaxation import Relaxed, Settings
+from cryingan.relaxation import FAILED, Relaxed, Settings
 from cryingan.relaxed_folders import locked
 from cryingan.replace import holds_lock, make_folder
 from cryingan.workers import Task, in_processes, relax_here, relax_in_workers
@@ -59,7 +59,7 @@ class RelaxationResults:
     @property
     def failed(self) -> np.ndarray:
         """Structures that cannot be relaxed, shape (structures,): exploded, not_finite or too_close."""
-        return np.isin(self.reason, ("exploded", "not_finite", "too_close"))
+        return np.isin(self.reason, FAILED)
 
 
 def relax(

@@ -14,6 +14,7 @@ from cryingan.trajectory import Frames, Trajectory
 if TYPE_CHECKING:
     from ase import Atoms
 
+FAILED = ("exploded", "not_finite", "too_close")  # reasons of structures that cannot be relaxed
 REASONS = ("converged", "max_steps", "stalled", "exploded", "not_finite", "too_close", "time")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -44,5 +45,5 @@ def read_settings(arguments: Sequence[str], schema: type) -> Any:
     try:
         given = OmegaConf.from_cli(list(arguments))
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise CryinGANError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error

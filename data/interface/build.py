@@ -21,7 +21,7 @@ from data.interface.cards import facts, write_readme
 from data.interface.crystals import prepared_crystals
 from data.interface.dataset import ENERGIES, RelaxedSet, collect, write_card, write_energies, write_structures_kept
 from data.interface.figures import draw
-from data.interface.relaxed import relax_structures
+from data.interface.relaxed import relax_structures, require_same_build
 from data.interface.systems import read_system, system_path
 
 FOLDER = Path(__file__).parent
@@ -88,7 +88,9 @@ def build(settings: Settings) -> Path:
     with lock_folder(work, wanted=not settings.collect):
         interface = assemble(system, *prepared_crystals(system, potential, work))
         print(_summary(interface), file=sys.stderr, flush=True)
-        if not settings.collect:
+        if settings.collect:
+            require_same_build(work, settings.seed, interface, potential)
+        else:
             relax_structures(interface, potential, first, settings, work)
         write_set(collect(interface, work), settings)
     return settings.output
@@ -104,6 +106,7 @@ def write_set(relaxed: RelaxedSet, settings: Settings) -> None:
     system = Path(settings.system).name
     command = f"python -m data.interface.build system={system} n={made['tried']} potential.path=FOLDER"
     command += " first.path=FOLDER" if relaxed.first else ""
+    command += f" seed={settings.seed}" if settings.seed else ""
     write_readme(relaxed, made, stem, command, folder / "README.md")
     write_card(relaxed, folder / f"{stem}.card.yaml", made)
 

@@ -41,8 +41,8 @@ class Settings:
         reference: arguments of `load_potential` for the potential of the build: for the speed of both, its energies of
             the structures as they were relaxed here, and `shift`; may be left out.
         shift: the starts are also relaxed with `reference` after their atoms were moved at random, by this standard
-            deviation in each direction, Angstrom; how well it agrees with itself then bounds what can be expected of
-            another potential. 0 does without.
+            deviation in each direction, Angstrom; how well it agrees with itself then is a scale for how well another
+            potential does. 0 does without.
         n: how many held-out structures, at most.
         relax: where to relax, arguments of `cryingan.relax.relax`; how is decided by the build.
         folder: where comparison.json and comparison.png are written; without it the folder of the potential.
@@ -90,6 +90,7 @@ def compare(settings: Settings) -> Path:
     with lock_folder(work):
         protocol = {key: value for key, value in built.settings.items() if key != "frames"}
         how = {**settings.relax, **protocol}
+        again = {**how, "output": make_folder(work / f"moved_{settings.shift:g}")}
         ended = relax(built.starts, potential, output=work, numbers=built.numbers, **how)
         if not ended.converged.any():
             raise CryinGANError(f"none of {len(ended.converged)} structures converges with {potential.card.name}")
@@ -97,7 +98,7 @@ def compare(settings: Settings) -> Path:
             "system": settings.stem,
             "potential": {"name": potential.card.name, "hash": potential.card.hash},
             **agreement(ended, built, _cutoff(settings, built.potential)),
-            **_with_reference(settings, potential, ended, built, {**how, "output": make_folder(work / "moved")}),
+            **_with_reference(settings, potential, ended, built, again),
         }
     _write(found, ended, built, make_folder(folder), metrics)
     return folder
@@ -111,7 +112,8 @@ def _metrics(folder: str | None) -> dict[str, Any] | None:
 
 def _held_out(metrics: Mapping[str, Any] | None, settings: Settings) -> set[str] | None:
     """Names of the structures of its system that a potential was not trained on; None for all."""
-    return set(metrics["held_out"]) if metrics and metrics["system"] == settings.system else None
+    own = metrics and Path(metrics["system"] or "").stem == settings.stem
+    return set(metrics["held_out"]) if own else None
 
 
 def _cutoff(settings: Settings, potential: Mapping[str, str]) -> float | None:

@@ -23,6 +23,7 @@ from data.interface.assembly import Interface
 from data.interface.relaxed import part_folders, relaxed_first
 
 ENERGIES = "energies.csv"
+STRUCTURES = ("substrate", "film", "cell", "region", "seed")  # keys of `made` that decide what random structures are
 LEAST = 2  # structures, below which there is nothing to train on
 
 
@@ -85,9 +86,10 @@ def collect(interface: Interface, work: Path) -> RelaxedSet:
     first: Counter[tuple[str, str]] = Counter()
     for folder in folders:
         part = [relaxed for relaxed in read_journal(folder, n_atoms) if relaxed.reason != "time"]
-        if (quicker := relaxed_first(folder)) is not None:
-            part = [relaxed._replace(energy_initial=np.nan) for relaxed in part]
-            first[quicker["name"], quicker["hash"]] += len(part)
+        if (before := relaxed_first(folder, n_atoms)) is not None:
+            quicker, able = before
+            part = [one._replace(energy_initial=np.nan) if one.sample in able else one for one in part]
+            first[quicker] += len(able & {one.sample for one in part})
         ended += part
     energies = _energies(ended, n_atoms)
     if np.isfinite(energies).sum() < LEAST:
@@ -148,8 +150,10 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
     """
     import yaml
 
-    earlier = yaml.safe_load(path.read_text()) if path.exists() else {"cutoffs": []}
-    same = [cutoff["hash"] for cutoff in earlier["cutoffs"][:1]] == [relaxed.potential["hash"]]
+    earlier = yaml.safe_load(path.read_text()) if path.exists() else {"cutoffs": [], "made": {}}
+    same = [cutoff["hash"] for cutoff in earlier["cutoffs"][:1]] == [relaxed.potential["hash"]] and all(
+        earlier["made"].get(key) == made[key] for key in STRUCTURES
+    )
     others = earlier["cutoffs"][1:] if same else []  # of another build: its structures were others
     default = {name: earlier[name] for name in ("default_potential",) if same and name in earlier}
     cutoff = {

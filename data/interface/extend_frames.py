@@ -33,9 +33,9 @@ from cryingan.trajectory import Frames, read_frames, write_frames
 from data.command import run_command
 from data.interface.build import FOLDER
 from data.interface.potential_training.comparison import Relaxations, relaxations
+from data.interface.potential_training.frames import OTHERS
 from data.interface.potential_training.settings import or_own
 
-OTHERS = 1_000_000  # number of the first structure that is not of the build
 REPAIR_DISTANCE = 1.5  # Angstrom, as callbacks.relax
 
 
@@ -106,12 +106,11 @@ def _of_file(path: str, built: Relaxations, n: int) -> Relaxations:
         raise CryinGANError(f"{path} has other atoms, another order or another cell than the structures of the build")
     apart, log = repair(given[:n], REPAIR_DISTANCE)
     accepted = np.flatnonzero(log.accepted)
-    return replace(built, starts=apart[accepted], numbers=[OTHERS + number for number in accepted.tolist()])
+    first = OTHERS * (1 + int(file_hash(path)[:6], 16))  # so that structures of other files have other numbers
+    return replace(built, starts=apart[accepted], numbers=[first + number for number in accepted.tolist()])
 
 
 def _label(work: Path, folder: Path, built: Relaxations, reference: Potential, max_force: float) -> None:
-    with replace_file(folder / MANIFEST) as file:
-        file.write(json.dumps({"potential": dict(built.potential)}).encode())
     waiting = [
         (sample, frames) for sample, frames in read_frames(work) if not (folder / FRAMES / f"{sample:06d}.npz").exists()
     ]
@@ -120,6 +119,8 @@ def _label(work: Path, folder: Path, built: Relaxations, reference: Potential, m
         tame = np.linalg.norm(frames.forces, axis=2).max(axis=1) <= max_force
         left_out += int((~tame).sum())
         write_frames(folder, sample, Frames(*(values[tame] for values in frames)))
+    with replace_file(folder / MANIFEST) as file:  # now they belong to the training data
+        file.write(json.dumps({"potential": dict(built.potential)}).encode())
     print(f"{left_out} frames with forces above {max_force:g} eV/Angstrom are left out", file=sys.stderr, flush=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,17 @@ import numpy as np
 
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
+from cryingan.journal import FRAMES, read_journal
 from cryingan.journal import MANIFEST as RELAXATION
 from cryingan.potentials import Potential
 from cryingan.relax import relax
+from cryingan.relaxation import FAILED
 from cryingan.replace import replace_file
+from cryingan.training_scale import CELL_TOLERANCE
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from data.interface.assembly import Interface
     from data.interface.build import Settings
 
@@ -39,10 +45,10 @@ def relax_structures(
         work: the folder; each part in it holds the structures that one call has added.
 
     Raises:
-        CryinGANError: `work` holds structures with another seed or of another interface, or structures that another
-            potential relaxed first.
+        CryinGANError: `work` holds another build, or structures that another potential relaxed first.
     """
-    _claim(work, settings.seed, interface)
+    claim(work, settings.seed, interface)
+    require_same_build(work, settings.seed, interface, potential)
     for numbers in parts(work, settings.n):
         crystals = interface.structures(settings.seed, numbers)
         folder = work / f"structures_{numbers.start:06d}_{numbers.stop - 1:06d}"
@@ -63,10 +69,28 @@ def _relaxed_first(
     return Crystals(fractional, crystals.cell, crystals.species)
 
 
-def relaxed_first(folder: Path) -> Mapping[str, Any] | None:
-    """Name and hash of the potential that relaxed the structures of a part before that of the build, if any did."""
+def first_folder(folder: Path) -> Path | None:
+    """Where another potential relaxed the structures of a part before that of the build; None where none did."""
     before = folder.with_name(FIRST.format(folder.name))
-    return _potential(before) if before.exists() else None
+    return before if before.exists() else None
+
+
+def relaxed_first(folder: Path, atoms: int) -> tuple[tuple[str, str], set[int]] | None:
+    """What relaxed the structures of a part before the potential of the build did; None where nothing did.
+
+    Args:
+        folder: of the part.
+        atoms: how many a structure has.
+
+    Returns:
+        Name and hash of the potential, and the numbers of the structures that it could relax.
+    """
+    before = first_folder(folder)
+    if before is None:
+        return None
+    used = _potential(before)
+    able = {one.sample for one in read_journal(before, atoms) if one.reason not in FAILED}
+    return (used["name"], used["hash"]), able
 
 
 def _potential(folder: Path) -> Mapping[str, Any]:
@@ -74,10 +98,12 @@ def _potential(folder: Path) -> Mapping[str, Any]:
 
 
 def parts(work: Path, n: int) -> list[range]:
-    """The structure numbers of every part that a folder holds, and those that are missing for n structures."""
+    """The structure numbers of every part that a folder holds, and of those that are missing for n structures."""
     found = [range(first, last + 1) for first, last in sorted((int(m[1]), int(m[2])) for m in _matching(work))]
-    covered = found[-1].stop if found else 0
-    return [*found, range(covered, n)] if n > covered else found
+    ends = [0, *(part.stop for part in found)]
+    starts = [*(part.start for part in found), n]
+    missing = [range(end, start) for end, start in zip(ends, starts, strict=True) if end < start]
+    return sorted([*found, *missing], key=lambda part: part.start)
 
 
 def part_folders(work: Path) -> list[Path]:
@@ -85,15 +111,68 @@ def part_folders(work: Path) -> list[Path]:
     return sorted(work / match[0] for match in _matching(work))
 
 
+def any_structure(folder: Path) -> Atoms | None:
+    """A structure that has the cell and the species of all in a part; None where none has ended yet."""
+    from ase.io.extxyz import read_xyz
+
+    path = folder / FRAMES
+    if not path.exists() or not path.stat().st_size:
+        return None
+    with path.open() as file:
+        return next(read_xyz(file, 0))
+
+
 def _matching(work: Path) -> list[re.Match]:
     return [match for item in work.iterdir() if (match := PART.fullmatch(item.name))]
 
 
-def _claim(work: Path, seed: int, interface: Interface) -> None:
-    content = {"system": interface.system.name, "seed": seed, "species": "".join(interface.random)}
+def claim(work: Path, seed: int, interface: Interface) -> None:
+    """Note whose folder it is, unless it is noted."""
     path = work / MANIFEST
     if not path.exists():
         with replace_file(path) as file:
-            file.write(json.dumps(content, indent=1).encode())
-    elif (found := json.loads(path.read_bytes())) != content:
-        raise CryinGANError(f"{work} holds another build ({found}): give an empty folder as work")
+            file.write(json.dumps(_identity(seed, interface), indent=1).encode())
+
+
+def require_same_build(work: Path, seed: int, interface: Interface, potential: Potential) -> None:
+    """Refuse a folder whose structures are not those that the settings stand for.
+
+    Args:
+        work: folder of relaxations.
+        seed: of the random regions.
+        interface: what the structures should be of.
+        potential: what they should be relaxed with.
+
+    Raises:
+        CryinGANError: seed, system, region, potential, species or cell is another one, or the folder is of no build.
+    """
+    path = work / MANIFEST
+    if not path.exists():
+        raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
+    found = json.loads(path.read_bytes())
+    wanted = {name: value for name, value in _identity(seed, interface).items() if name in found}
+    if other := [name for name, value in wanted.items() if found[name] != value]:
+        was, now = found[other[0]], wanted[other[0]]
+        raise CryinGANError(
+            f"{work} holds a build with {other[0]} {was}, here it is {now}: give an empty folder as work"
+        )
+    for folder in part_folders(work):
+        if not (folder / RELAXATION).exists():
+            continue
+        if (used := _potential(folder))["hash"] != potential.card.hash:
+            raise CryinGANError(f"{folder} was relaxed with {used['name']}, not with this {potential.card.name}")
+        atoms = any_structure(folder)
+        if atoms is not None and (
+            tuple(atoms.get_chemical_symbols()) != interface.species
+            or not np.allclose(atoms.cell, interface.slabs.cell, atol=CELL_TOLERANCE)
+        ):
+            raise CryinGANError(f"{folder} holds structures of another cell or composition: the system has changed")
+
+
+def _identity(seed: int, interface: Interface) -> dict[str, Any]:
+    return {
+        "system": interface.system.name,
+        "seed": seed,
+        "species": "".join(interface.random),
+        "region": asdict(interface.system.region),
+    }

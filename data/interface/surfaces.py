@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -60,6 +61,8 @@ def make_slab(crystal: Atoms, slab: Slab, upwards: bool) -> SurfaceSlab:
         raise CryinGANError(f"{name}: layers={slab.layers} must be at least {1 + slab.neutralise}")
     unit, layers = _stacked_layers(surface_cell(crystal, slab.miller), slab.layer_tolerance)
     charges = _charges(crystal, slab)
+    if not any(charges.values()):
+        print(f"{name}: no formal charges are known, so its dipole is not checked", file=sys.stderr, flush=True)
     full = slab.layers - slab.neutralise
     cuts = [_cut(unit, layers, first, full) for first in range(len(layers))]
     facing = [cut for cut in cuts if _faces(cut, slab.facing, upwards)]
@@ -120,8 +123,11 @@ def _surface_basis(crystal: Atoms, miller: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(vectors @ np.asarray(crystal.cell), axis=1)
     vectors = vectors[np.lexsort((*vectors.T, np.round(lengths, 6)))]
     steps = np.round(vectors @ miller, 4)
-    a, *others = vectors[(steps == 0) & (np.abs(vectors).max(axis=1) > 0)]
-    b = next(other for other in others if np.abs(np.cross(a, other)).max() > SYMMETRY_TOLERANCE)
+    in_plane = vectors[(steps == 0) & (np.abs(vectors).max(axis=1) > 0)]
+    apart = np.abs(np.cross(in_plane[:1], in_plane)).max(axis=1) > SYMMETRY_TOLERANCE
+    if not apart.any():
+        raise CryinGANError(f"miller: {miller.tolist()} are too large: no cell of such a surface was found")
+    a, b = in_plane[0], in_plane[apart.argmax()]
     c = vectors[steps == steps[steps > 0].min()][0]
     cell = np.asarray(crystal.cell)
     right_handed = np.linalg.det(np.array([a, b, c]) @ cell) > 0

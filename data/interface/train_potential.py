@@ -20,7 +20,7 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.replace import lock_folder, make_folder, replace_file, replace_folder
 from data.command import run_command
-from data.interface.potential_training.claim import claim
+from data.interface.potential_training.claim import METRICS, claim, claimed_extensions
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations
 from data.interface.potential_training.settings import Settings
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from data.interface.potential_training.model import Student
     from data.interface.potential_training.record import Schedule, Trained
 
-METRICS = "metrics.json"
 OUTPUT = r"model\.(pt|json)|state\.pt|card\.json|metrics\.json|README\.md|(learning_curves|parity)\.png|comparison\..*"
 REFERENCES = 3
 Sets = Mapping[str, LabelledFrames]
@@ -46,7 +45,7 @@ def train(settings: Settings) -> Path:
     """
     deadline = None if settings.minutes is None else time.monotonic() + 60 * settings.minutes
     if settings.system is not None:
-        frames = frames_of_relaxations(settings.build_folder)
+        frames = frames_of_relaxations(settings.build_folder, claimed_extensions(settings.work_folder))
     else:
         frames = frames_of_file(str(settings.labelled), settings.structure_key)
     work = make_folder(settings.work_folder)
@@ -136,7 +135,9 @@ def write(settings: Settings, sets: Sets, trials: list[Trained], trained: Traine
         except CryinGANError as error:
             raise CryinGANError(f"training has not come far enough for a potential to be written: {error}") from error
         potential = load_potential("m3gnet", str(folder), settings.device)
-        errors = {which: errors_of(potential, sets[which]) for which in ("validation", "test")}
+        judged = {"validation": sets["validation"], "test": test}
+        judged |= {f"test: {origin}": frames for origin, frames in test.by_origin().items()}
+        errors = {which: errors_of(potential, frames) for which, frames in judged.items()}
         metrics = {
             "name": name,
             "hash": potential.card.hash,
@@ -159,11 +160,19 @@ def _origin(settings: Settings, sets: Sets) -> dict[str, Any]:
         "labels": dict(sets["test"].source),
         "start": Path(settings.start).name if settings.start else None,
         "seed": settings.seed,
-        "sets": {
-            name: {"structures": len(set(one.structures.tolist())), "frames": len(one)} for name, one in sets.items()
-        },
+        "validation": settings.validation,
+        "test": settings.test,
+        "sets": {name: {**_counts(one), "origins": _origins(one)} for name, one in sets.items()},
         "held_out": sorted(set(sets["test"].structures.tolist())),
     }
+
+
+def _counts(frames: LabelledFrames) -> dict[str, int]:
+    return {"structures": len(set(frames.structures.tolist())), "frames": len(frames)}
+
+
+def _origins(frames: LabelledFrames) -> dict[str, dict[str, int]]:
+    return {origin: _counts(one) for origin, one in frames.by_origin().items()}
 
 
 def _results(trials: list[Trained], trained: Trained) -> dict[str, Any]:

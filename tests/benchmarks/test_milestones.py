@@ -1,10 +1,12 @@
 import csv
 import json
+import subprocess
 
 import numpy as np
 import pytest
 
 from benchmarks.milestones import main, milestones
+from train import train
 
 
 def write_run(folder, fractions, thresholds=("0", "-0.2")):
@@ -30,15 +32,32 @@ def call(monkeypatch, *arguments):
     main()
 
 
-def test_table_and_figures_of_two_runs(tmp_path, monkeypatch):
+@pytest.fixture
+def relaxed_before(monkeypatch):
+    """sample.py, which finds that all is done."""
+    calls = []
+
+    def done(command):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", done)
+    return calls
+
+
+def test_table_and_figures_of_two_runs(tmp_path, monkeypatch, relaxed_before):
     runs = [write_run(tmp_path / "a", (0.2, 0.4, 0.6)), write_run(tmp_path / "b", (0.1, 0.2, 0.3))]
-    call(monkeypatch, *runs, "--n", 5, "--output", tmp_path / "out")
+    call(monkeypatch, *runs, "relax.max_steps=5", "--n", 5, "--output", tmp_path / "out")
     with (tmp_path / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["run"], int(row["epoch"])) for row in rows] == [(run, epoch) for run in "ab" for epoch in (2, 4, 6)]
+    assert [(row["run"], int(row["epoch"])) for row in rows] == [
+        (str(run), epoch) for run in runs for epoch in (2, 4, 6)
+    ]
     np.testing.assert_allclose([float(row["train/wasserstein"]) for row in rows], [1.5, 3.5, 5.5] * 2)
     np.testing.assert_allclose([float(row["relax/fraction_below_0"]) for row in rows], [0.2, 0.4, 0.6, 0.1, 0.2, 0.3])
     assert {path.name for path in tmp_path.glob("out*.png")} == {"out.png", "out_close_pairs.png"}
+    assert len(relaxed_before) == 6
+    assert all({"n=5", "relax=true", "relax.max_steps=5"} <= set(command) for command in relaxed_before)
 
 
 @pytest.mark.parametrize(("every", "epochs"), [(1, [2, 4, 6]), (2, [4, 6]), (3, [6]), (7, [6])])
@@ -46,20 +65,18 @@ def test_every_so_many_milestones_and_always_the_last(tmp_path, every, epochs):
     assert list(milestones(write_run(tmp_path / "a", (0, 0, 0)), every)) == epochs
 
 
-def test_other_numbers_of_samples_are_relaxed_with_the_settings_given(tmp_path, monkeypatch):
-    run = write_run(tmp_path / "a", (0.2, 0.4, 0.6))
-    calls = []
-
-    def relax(command, check):
-        calls.append(command)
-        folder = next(word for word in command if word.startswith("output="))[len("output=") :]
-        summary = json.loads((tmp_path / "a/milestones/epoch_000002/summary.json").read_text()) | {"samples": 7}
-        (tmp_path / folder / "summary.json").write_text(json.dumps(summary))
-
-    monkeypatch.setattr("subprocess.run", relax)
-    call(monkeypatch, run, "relax.max_steps=5", "--every", 3, "--n", 7, "--output", tmp_path / "out")
-    [command] = calls
-    assert {f"checkpoint={run}/checkpoints/epoch_000006.ckpt", "n=7", "relax=true", "relax.max_steps=5"} <= set(command)
+def test_milestones_of_a_training_are_relaxed_and_other_settings_refused(tmp_path, monkeypatch, tiny):
+    """What sample.py refuses ends in its own line."""
+    milestones = ("callbacks.milestones.every_n_epochs=2", "trainer.max_epochs=2")
+    train(tiny("callbacks=default", f"run_dir={tmp_path}/run", *milestones))
+    pair = ("potential=pair", "relax.max_steps=2", "relax.backend=serial")
+    call(monkeypatch, tmp_path / "run", *pair, "--n", 3, "--output", tmp_path / "out")
+    with (tmp_path / "out.csv").open() as file:
+        [row] = csv.DictReader(file)
+    assert (row["epoch"], row["relax/fraction_below_0"]) == ("2", "0.0")
+    with pytest.raises(SystemExit) as refused:
+        call(monkeypatch, tmp_path / "run", *pair, "--n", 4, "--output", tmp_path / "out")
+    assert refused.value.code == 1
 
 
 def test_a_run_without_milestones(tmp_path, monkeypatch):

@@ -43,8 +43,9 @@ def test_ctrl_c_ends_in_one_line(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["path=x", "m=3"], "'m'"),
+        (["path=x", "m=3"], "'m' not in"),
         (["path=x", "n=three"], "three"),
+        (["path=[[0.1,4"], "the keys are path, n"),
         (["path"], "'path' is not key=value; the keys are path, n"),
         ([], "path"),
     ],

@@ -12,24 +12,33 @@ from data.interface.potential_training.frames import LabelledFrames, extensions,
 from data.interface.potential_training.settings import Settings
 
 MANIFEST = "training.json"
+METRICS = "metrics.json"  # of a potential
+
+
+def claimed_extensions(work: Path) -> list[str] | None:
+    """Names of the folders of extensions with which the training in a folder began; None where none has begun."""
+    path = work / MANIFEST
+    return json.loads(path.read_bytes())["settings"]["extensions"] if path.exists() else None
 
 
 def claim(work: Path, settings: Settings, frames: LabelledFrames) -> dict[str, list[str]]:
     """The structures of each set with which the training in a folder began, or begins now.
 
-    They stay the same however many structures there are by now.
+    They stay the same however many structures and extensions there are by now.
 
     Raises:
         CryinGANError: the folder holds another training, a structure is gone, or there are too few.
     """
+    require_split_of_start(settings)
     keys = ("seed", "validation", "test", "structure_key", "model", "weights")
     decides = {key: getattr(settings, key) for key in keys}
-    decides["extensions"] = [folder.name for folder in extensions(settings.build_folder)] if settings.system else []
     decides["start"] = file_hash(Path(settings.start) / "state.pt") if settings.start else None
     path = work / MANIFEST
     if not path.exists():
         sets = split(frames, settings.validation, settings.test, settings.seed)
-        content = {"labels": dict(frames.source), "settings": decides, "sets": sets}
+        extended = [folder.name for folder in extensions(settings.build_folder)] if settings.system else []
+        began = {**decides, "extensions": extended}
+        content = {"labels": dict(frames.source), "settings": began, "sets": sets}
         with replace_file(path) as file:
             file.write(json.dumps(content, indent=1).encode())
     found = json.loads(path.read_bytes())
@@ -43,3 +52,24 @@ def claim(work: Path, settings: Settings, frames: LabelledFrames) -> dict[str, l
     if newer := len(names) - sum(map(len, found["sets"].values())):
         print(f"{newer} structures came after this training began and are not used", file=sys.stderr, flush=True)
     return found["sets"]
+
+
+def require_split_of_start(settings: Settings) -> None:
+    """Refuse to judge a model that is trained further on structures that it was trained on before.
+
+    Sets are functions of the seed, the shares and the structure: these must be those of the model's first training.
+
+    Raises:
+        CryinGANError: they are others.
+    """
+    path = Path(settings.start or "") / METRICS
+    if settings.start is None or not path.is_file():
+        return
+    metrics = json.loads(path.read_bytes())
+    if settings.system is None or Path(metrics["system"] or "").stem != settings.stem:
+        return
+    mine = {"seed": settings.seed, "validation": settings.validation, "test": settings.test}
+    theirs = {name: metrics.get(name, value) for name, value in mine.items()}
+    if mine != theirs:
+        given = " ".join(f"{name}={value}" for name, value in theirs.items())
+        raise CryinGANError(f"{settings.start} was trained with {given}: give the same, or tests are on what it knows")

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from cryingan.crystals import Crystals
+from cryingan.energies import wilson
 from cryingan.errors import CryinGANError
 from cryingan.journal import MANIFEST, read_journal
 from cryingan.potentials import Potential
 from cryingan.relax import RelaxationResults
 from cryingan.trajectory import read_frames
-from data.interface.potential_training.errors import spearman
-from data.interface.potential_training.frames import any_structure
-from data.interface.relaxed import part_folders, relaxed_first
+from data.interface.potential_training.errors import spearman, spearman_interval
+from data.interface.relaxed import any_structure, first_folder, part_folders
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,10 @@ def relaxations(work: Path, names: set[str] | None, n: int) -> Relaxations:
         CryinGANError: there are fewer than two, or their frames were not kept.
     """
     found: list[tuple[int, np.ndarray, float]] = []
-    folders = [one for one in part_folders(work) if relaxed_first(one) is None] if work.is_dir() else []
+    folders = part_folders(work) if work.is_dir() else []
+    folders = [one for one in folders if first_folder(one) is None and any_structure(one) is not None]
+    pattern = any_structure(folders[0]) if folders else None
     for folder in folders:
-        pattern = any_structure(folder)
         ended = {one.sample: one for one in read_journal(folder, len(pattern)) if one.converged}
         for sample, frames in read_frames(folder):
             if sample in ended and (names is None or str(sample) in names) and len(found) < n:
@@ -68,7 +69,7 @@ def relaxations(work: Path, names: set[str] | None, n: int) -> Relaxations:
 
 
 def agreement(ended: RelaxationResults, built: Relaxations, cutoff: float | None) -> dict[str, Any]:
-    """How relaxed energies of the same structures agree, in plain values.
+    """How relaxed energies of the same structures agree, in plain values, with 95 % intervals.
 
     Args:
         ended: with the potential that is judged; at least one has converged.
@@ -79,7 +80,8 @@ def agreement(ended: RelaxationResults, built: Relaxations, cutoff: float | None
     mine, theirs = energies[both], built.energies[both]
     same_side = None
     if cutoff is not None:  # what does not converge is on no side
-        same_side = float((both & ((energies <= cutoff) == (built.energies <= cutoff))).mean())
+        agreeing = int((both & ((energies <= cutoff) == (built.energies <= cutoff))).sum())
+        same_side = wilson(agreeing, len(both))
     return {
         "reference": built.potential["name"],
         "reference_hash": built.potential["hash"],
@@ -87,11 +89,13 @@ def agreement(ended: RelaxationResults, built: Relaxations, cutoff: float | None
         "structures": len(both),
         "compared": int(both.sum()),
         "spearman": spearman(theirs, mine),
+        "spearman_interval": spearman_interval(theirs, mine),
         "mae": float(np.abs(mine - theirs).mean()),
         "mean_difference": float((mine - theirs).mean()),
         "spread": float(built.energies.std()),
         "cutoff": cutoff,
-        "agreement": same_side,
+        "agreement": same_side and same_side.value,
+        "agreement_interval": same_side and (same_side.low, same_side.high),
         "steps": float(ended.steps.mean()),
         "numbers": built.numbers,
     }

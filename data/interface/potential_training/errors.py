@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from cryingan.plots import Parity
 from cryingan.potentials import Potential
 from data.interface.potential_training.frames import LabelledFrames
 
+RESAMPLES = 2000
 LEAST = 3  # values, below which a rank correlation says nothing
 
 
@@ -78,6 +80,27 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
     if len(first) < LEAST or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(spearmanr(first, second).statistic)
+
+
+def spearman_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float] | None:
+    """95 % percentile bootstrap interval of the rank correlation, over pairs of values; None where it is undefined."""
+    from scipy.stats import bootstrap, spearmanr
+
+    if spearman(first, second) is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a draw of equal values has none
+        draws = bootstrap(
+            (first, second),
+            lambda x, y: spearmanr(x, y).statistic,
+            paired=True,
+            vectorized=False,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).bootstrap_distribution
+    low, high = np.nanquantile(draws, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _mae(both: np.ndarray) -> float:

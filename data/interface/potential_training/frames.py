@@ -12,16 +12,18 @@ import numpy as np
 import torch
 
 from cryingan.errors import CryinGANError
-from cryingan.journal import FRAMES, MANIFEST
+from cryingan.journal import MANIFEST
 from cryingan.randomness import generator
 from cryingan.replace import file_hash
-from cryingan.trajectory import read_frames
-from data.interface.relaxed import part_folders
+from cryingan.trajectory import Frames, read_frames
+from data.interface.relaxed import any_structure, part_folders
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 SETS = ("training", "validation", "test")
+OTHERS = 1_000_000  # number of the first structure that is not of a build
+RELAXATIONS, PATHS, SAMPLES = "relaxations", "other paths", "samples"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,8 @@ class LabelledFrames:
         stresses: eV/Angstrom^3, positive when the cell is stretched, shape (frames, 3, 3); None without any.
         structures: name of the structure that a frame is of, shape (frames,); its frames are never split up.
         source: where the labels are from: name and hash of a potential, or file and SHA-256.
+        origins: what the frames are of, shape (frames,): relaxations of the build, the same structures on the path of
+            another potential, samples of a generator; None where all are of one kind.
     """
 
     atoms: Sequence[Atoms]
@@ -43,6 +47,7 @@ class LabelledFrames:
     stresses: np.ndarray | None
     structures: np.ndarray
     source: Mapping[str, str]
+    origins: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.atoms)
@@ -50,7 +55,10 @@ class LabelledFrames:
     def __getitem__(self, indices: np.ndarray) -> LabelledFrames:
         stresses = None if self.stresses is None else self.stresses[indices]
         atoms, forces = ([values[i] for i in indices] for values in (self.atoms, self.forces))
-        return LabelledFrames(atoms, self.energies[indices], forces, stresses, self.structures[indices], self.source)
+        origins = None if self.origins is None else self.origins[indices]
+        return LabelledFrames(
+            atoms, self.energies[indices], forces, stresses, self.structures[indices], self.source, origins
+        )
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -63,60 +71,65 @@ class LabelledFrames:
         """The frames of some structures."""
         return self[np.flatnonzero(np.isin(self.structures, names))]
 
+    def by_origin(self) -> dict[str, LabelledFrames]:
+        """The frames of each origin; empty where all are of one."""
+        found = [] if self.origins is None else [one for one in (RELAXATIONS, PATHS, SAMPLES) if one in self.origins]
+        return {one: self[np.flatnonzero(self.origins == one)] for one in found} if len(found) > 1 else {}
 
-def frames_of_relaxations(work: Path) -> LabelledFrames:
+
+def frames_of_relaxations(work: Path, extended: Sequence[str] | None = None) -> LabelledFrames:
     """The frames that a build of an interface has kept so far, and those of `data.interface.extend_frames`.
 
     The build may still be running.
 
     Args:
         work: folder of the build's relaxations.
+        extended: names of the folders of `extensions` that are wanted; all when not given.
 
     Raises:
         CryinGANError: there are none, they cannot be read, or they are from different potentials.
     """
     if not work.is_dir():
         raise CryinGANError(f"{work} is not there: build the interface first, or give frames=FOLDER")
-    found, potentials = [], []
     parts = part_folders(work)
-    for folder in [*parts, *extensions(work)]:
-        part = list(read_frames(folder))
-        if part:
-            found.append((part, any_structure(folder if folder in parts else parts[0])))
-            potentials.append(json.loads((folder / MANIFEST).read_bytes())["potential"])
+    pattern = next((atoms for part in parts if (atoms := any_structure(part)) is not None), None)
+    wanted = extensions(work) if extended is None else [work / name for name in extended]
+    if missing := [folder for folder in wanted if not folder.is_dir()]:
+        raise CryinGANError(f"{missing[0]}, with which the training began, is no longer there")
+    found = [(folder, frames) for folder in [*parts, *wanted] if pattern and (frames := list(read_frames(folder)))]
     if not found:
         raise CryinGANError(f"{work} holds no frames of relaxations: build the interface first, with frames above 0")
+    potentials = [json.loads((folder / MANIFEST).read_bytes())["potential"] for folder, _ in found]
     if any(potential != potentials[0] for potential in potentials):
         raise CryinGANError(f"{work} holds relaxations with different potentials, whose energies cannot be mixed")
-    return _joined(found, potentials[0])
+    labelled = [
+        (str(sample), RELAXATIONS if folder in parts else SAMPLES if sample >= OTHERS else PATHS, one)
+        for folder, frames in found
+        for sample, one in frames
+    ]
+    return _joined(labelled, pattern, potentials[0])
 
 
 def extensions(work: Path) -> list[Path]:
-    """Folders of frames of other potentials' relaxations, labelled with the one of the build."""
-    return sorted(work.glob("labelled_*"))
+    """Folders of frames of other potentials' relaxations, all labelled with the potential of the build."""
+    return sorted(folder for folder in work.glob("labelled_*") if (folder / MANIFEST).exists())
 
 
-def any_structure(folder: Path) -> Atoms:
-    """A structure that has the cell and the species of all in a folder."""
-    from ase.io.extxyz import read_xyz
-
-    with (folder / FRAMES).open() as file:
-        return next(read_xyz(file, 0))
-
-
-def _joined(parts: list[tuple[list, Atoms]], potential: Mapping[str, str]) -> LabelledFrames:
-    atoms, energies, forces, structures = [], [], [], []
-    for part, pattern in parts:
-        for sample, frames in part:
-            for positions in frames.positions:
-                atom = pattern.copy()
-                atom.calc, atom.info = None, {}
-                atom.positions = positions
-                atoms.append(atom)
-            energies.extend(frames.energies)
-            forces.extend(frames.forces.astype(np.float64))
-            structures.extend([str(sample)] * len(frames.energies))
-    return LabelledFrames(atoms, np.array(energies), forces, None, np.array(structures), dict(potential))
+def _joined(
+    labelled: Sequence[tuple[str, str, Frames]], pattern: Atoms, potential: Mapping[str, str]
+) -> LabelledFrames:
+    atoms = []
+    for _, _, frames in labelled:
+        for positions in frames.positions:
+            atom = pattern.copy()
+            atom.calc, atom.info = None, {}
+            atom.positions = positions
+            atoms.append(atom)
+    counts = [len(frames.energies) for _, _, frames in labelled]
+    names, origins = (np.repeat([one[column] for one in labelled], counts) for column in (0, 1))
+    energies = np.concatenate([frames.energies for _, _, frames in labelled])
+    forces = [force for _, _, frames in labelled for force in frames.forces.astype(np.float64)]
+    return LabelledFrames(atoms, energies, forces, None, names, dict(potential), origins)
 
 
 def frames_of_file(path: str | Path, key: str | None = None) -> LabelledFrames:

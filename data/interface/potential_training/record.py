@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -13,7 +14,13 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from cryingan.errors import CryinGANError
+
 QUANTITIES = {"energy_mae": "Energy_MAE", "force_mae": "Force_MAE", "stress_mae": "Stress_MAE"}  # ours, matgl's
+
+
+class DivergedError(CryinGANError):
+    """A training whose loss is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,8 @@ class Record(Callback):
                     row[f"{name}/{quantity}"] = float(trainer.callback_metrics[f"{prefix}_{logged}"])
                     row[f"{name}/loss"] += weight * row[f"{name}/{quantity}"]
         self.rows.append(row)
+        if not math.isfinite(row["validation/loss"]):
+            raise DivergedError(f"the validation loss is not a number after epoch {row['epoch']}")
         if row["validation/loss"] == min(one["validation/loss"] for one in self.rows):
             self.best = {key: value.detach().cpu().clone() for key, value in pl_module.model.state_dict().items()}
         self._report(row, trainer.max_epochs)

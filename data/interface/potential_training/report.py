@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from cryingan.plots import Series, parameter_figure, parity_figure, save_figure
 from cryingan.replace import replace_file
 from data.interface.cards import filled, table
 from data.interface.potential_training.errors import Errors
+from data.interface.potential_training.frames import PATHS, RELAXATIONS, SAMPLES
 
 CURVES = {
     "energy_mae": ("energy MAE (meV/atom)", 1000.0),
@@ -84,8 +85,21 @@ def _head(metrics: Mapping[str, Any]) -> list[str]:
             ["", *counts],
             ["structures", *(one["structures"] for one in counts.values())],
             ["frames", *(one["frames"] for one in counts.values())],
+            *_origins(counts),
         ),
     ]
+
+
+def _origins(counts: Mapping[str, Any]) -> list[list[Any]]:
+    """Rows that tell what the frames are of, where they are of several kinds."""
+    kinds = {
+        RELAXATIONS: "... of relaxations with it",
+        PATHS: "... of relaxations of the same structures with earlier versions",
+        SAMPLES: "... of relaxations of a generator's samples with earlier versions",
+    }
+    found = [kind for kind in kinds if any(kind in one["origins"] for one in counts.values())]
+    frames = {kind: [one["origins"].get(kind, {"frames": 0})["frames"] for one in counts.values()] for kind in found}
+    return [[kinds[kind], *frames[kind]] for kind in found]
 
 
 def _training(metrics: Mapping[str, Any]) -> list[str]:
@@ -153,22 +167,22 @@ def _accuracy(metrics: Mapping[str, Any]) -> list[str]:
 def _comparison(found: Mapping[str, Any]) -> list[str]:
     rows = [
         ["relaxed with both", f"{found['compared']} of {found['structures']}"],
-        ["rank correlation of the relaxed energies (Spearman)", _three(found["spearman"])],
+        ["rank correlation of the relaxed energies (Spearman)", _three(found["spearman"], found["spearman_interval"])],
         ["mean absolute difference (meV/atom)", f"{found['mae'] * 1000:.2f}"],
         ["mean difference (meV/atom)", f"{found['mean_difference'] * 1000:+.2f}"],
         ["standard deviation among the structures (meV/atom)", f"{found['spread'] * 1000:.2f}"],
     ]
     if found["cutoff"] is not None:
-        rows.append([f"same side of the cut-off, {found['cutoff']:.6f} eV/atom", f"{found['agreement']:.0%}"])
+        rows.append([f"same side of the cut-off, {found['cutoff']:.6f} eV/atom", _percent(found)])
     if same := found["same_places"]:
         rows.append([f"its minima, energies of {found['reference']} there: Spearman", _three(same["spearman"])])
         rows.append(["... mean absolute difference (meV/atom)", f"{same['mae'] * 1000:.2f}"])
     if moved := found["moved"]:
         name = f"{found['reference']} against itself, from starts moved by {moved['shift']:g} Å: Spearman"
-        rows.append([name, _three(moved["spearman"])])
+        rows.append([name, _three(moved["spearman"], moved["spearman_interval"])])
         rows.append(["... mean absolute difference (meV/atom)", f"{moved['mae'] * 1000:.2f}"])
         if moved["agreement"] is not None:
-            rows.append(["... same side of the cut-off", f"{moved['agreement']:.0%}"])
+            rows.append(["... same side of the cut-off", _percent(moved)])
     if found["speed"]:
         rows.append(["CPU time per evaluation (ms)", f"{found['speed']['ms']:.1f}"])
         rows.append([f"... of {found['reference']}", f"{found['speed']['reference_ms']:.1f}"])
@@ -176,15 +190,21 @@ def _comparison(found: Mapping[str, Any]) -> list[str]:
         "## Random structures relaxed with both",
         filled(
             f"Structures of {found['system']} that it was not trained on, relaxed with it and with "
-            f"{found['reference']} from the same random start (fmax {found['fmax']:g} eV/Å):"
+            f"{found['reference']} from the same random start (fmax {found['fmax']:g} eV/Å), with 95 % intervals:"
         ),
         table(["", ""], *rows),
         "![Relaxed energies with both potentials](comparison.png)",
     ]
 
 
-def _three(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _three(value: float | None, interval: Sequence[float] | None = None) -> str:
+    ends = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    return "" if value is None else f"{value:.3f}{ends}"
+
+
+def _percent(found: Mapping[str, Any]) -> str:
+    low, high = found["agreement_interval"]
+    return f"{found['agreement']:.0%} ({low:.0%} to {high:.0%})"
 
 
 def _duration(rows: list[Mapping[str, float]]) -> str:

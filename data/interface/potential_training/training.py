@@ -19,19 +19,14 @@ from torch_geometric.data import Data
 from callbacks.checkpoint import SaveCheckpoint
 from callbacks.time_limit import TimeLimit
 from cryingan.checkpoints import AtomicCheckpointIO, newest_checkpoint
-from cryingan.errors import CryinGANError
 from data.interface.potential_training.graphs import GraphLoader
 from data.interface.potential_training.model import Student
-from data.interface.potential_training.record import Record, Schedule, Trained
+from data.interface.potential_training.record import DivergedError, Record, Schedule, Trained
 
 WARM_UP = 0.05  # of all steps
 # At first, when nothing is known of the structures, energies of one composition only tell their mean: their noise then
 # drowns what the forces say, and an M3GNet may learn nothing in thousands of steps.
 FORCES_ALONE, ENERGIES_IN_FULL = 0.05, 0.3  # of all steps
-
-
-class DivergedError(CryinGANError):
-    """A training whose loss is no longer a number."""
 
 
 class PotentialTraining(PotentialLightningModule):

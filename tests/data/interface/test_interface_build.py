@@ -1,4 +1,5 @@
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from cryingan.potentials import Potential, PotentialCard, load_potential
 from cryingan.relax import relax
 from cryingan.trajectory import read_frames
 from data.command import read_settings
-from data.interface import build, relaxed
+from data.interface import build, dataset, relaxed
 from data.interface.build import FOLDER, Settings
 from data.interface.crystals import make_crystal
 from data.module import StructureData
@@ -156,7 +157,7 @@ def test_nothing_relaxed_is_said(system):
 
 def test_work_of_another_build_is_refused(system):
     build.build(settings(system, 3))
-    with pytest.raises(CryinGANError, match="holds another build"):
+    with pytest.raises(CryinGANError, match="holds a build with seed 0, here it is 1"):
         build.build(settings(system, 3, seed=1))
     with pytest.raises(CryinGANError, match="other settings"):
         build.build(settings(system, 4, relax={**RELAX, "fmax": 0.4}))
@@ -170,8 +171,8 @@ def test_potential_that_does_not_know_an_element(system):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["n=4"], "system"),
-        (["system=li2o_licl", "m=4"], "m"),
+        (["n=4"], "missing mandatory value: system;"),
+        (["system=li2o_licl", "m=4"], "'m' not in"),
         (["system=li2o_licl", "n=many"], "many"),
         (["system=li2o_licl", "n=0"], "n=0"),
         (["system=li2o_licl", "seed=-1"], "seed=-1"),
@@ -294,3 +295,49 @@ def test_a_structure_that_the_quicker_potential_cannot_relax_begins_as_it_was_pl
     assert {row["reason"] for row in ended} == {"exploded"}
     alone = build.build(settings(system, 2, folder=str(system.parent / "alone"), relax=relax_settings))
     assert [row["energy_per_atom"] for row in rows(folder)] == [row["energy_per_atom"] for row in rows(alone)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes", "message"),
+    [
+        ("thickness: 7.5", "thickness: 7.5", {"seed": 7}, "seed 0, here it is 7"),
+        ("name: my pair", "name: other", {}, "system my pair, here it is other"),
+        ("thickness: 7.5", "thickness: 8", {}, "with region"),
+        ("relax_crystals: false", "relax_crystals: false\nvacuum: 20", {}, "another cell or composition"),
+        ("Li-Li: 1.9", "Li-Li: 1.9", {"potential": QUICK}, "was relaxed with pair, not with this pair"),
+    ],
+)
+@pytest.mark.parametrize("collect", [True, False])
+def test_settings_of_another_build_are_refused(system, before, after, changes, message, collect):
+    folder = build.build(settings(system, 2))
+    kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    system.write_text(system.read_text().replace(before, after))
+    with pytest.raises(CryinGANError, match=message):
+        build.build(settings(system, 2, collect=collect, **changes))
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == kept
+
+
+def test_collecting_where_nothing_was_built(system):
+    with pytest.raises(CryinGANError, match="holds no build"):
+        build.build(settings(system, 2, collect=True))
+
+
+def test_a_part_that_is_gone_is_built_again(system):
+    whole = build.build(settings(system, 2))
+    build.build(settings(system, 4))
+    rows_before = rows(whole)
+    shutil.rmtree(whole / "work" / "structures_000000_000001")
+    build.build(settings(system, 4))
+    assert rows(whole) == rows_before
+
+
+def test_cutoffs_of_other_potentials_go_when_the_random_structures_change(system):
+    folder = build.build(settings(system, 3))
+    card = folder / "pair.card.yaml"
+    dataset.add_cutoff(card, {"potential": "other", "hash": "ab", "energy_per_atom": 1.0, "random": "x.csv"}, "other")
+    build.build(settings(system, 4))
+    assert [one["potential"] for one in yaml.safe_load(card.read_text())["cutoffs"]] == ["pair", "other"]
+    build.build(settings(system, 4, seed=7, work=str(folder / "again")))
+    content = yaml.safe_load(card.read_text())
+    assert [one["potential"] for one in content["cutoffs"]] == ["pair"]
+    assert "default_potential" not in content

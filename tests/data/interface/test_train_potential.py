@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import subprocess
@@ -15,9 +16,10 @@ from cryingan.data_cards import default_potential, read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.trajectory import read_frames
-from data.command import read_settings
+from data.command import read_settings, run_command
 from data.interface import compare_potentials, extend_frames, train_potential
 from data.interface.potential_training.comparison import agreement, relaxations, shifted
+from data.interface.potential_training.errors import spearman_interval
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations, split
 from data.interface.potential_training.settings import Settings
 from tests.conftest import random_crystals
@@ -199,7 +201,7 @@ def test_own_file_with_stresses_and_trajectories(tmp_path):
     made = Settings(labelled=str(path), structure_key="trajectory", folder=str(tmp_path / "mine"), **TINY)
     folder = train_potential.train(made)
     metrics = json.loads((folder / "metrics.json").read_bytes())
-    assert metrics["sets"]["test"] == {"structures": 1, "frames": 2}
+    assert metrics["sets"]["test"] == {"structures": 1, "frames": 2, "origins": {}}
     assert metrics["weights"]["stress"] == 0.1
     best = metrics["training"]["best"]
     parts = [best[f"validation/{key}_mae"] for key in ("energy", "force", "stress")]
@@ -391,15 +393,28 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     assert len(after) == len(before) + sum(len(one.energies) for one in own.values())
     assert set(after.structures) == set(before.structures)
     assert split(after, 0.2, 0.2, 0) == split(before, 0.2, 0.2, 0)
-    with pytest.raises(CryinGANError, match="holds a training with other extensions"):
-        train_potential.train(settings(work, tmp_path, epochs=1))
+    assert set(after.by_origin()) == {"relaxations", "other paths"}
+
+    def counts(**changes):
+        folder = train_potential.train(settings(work, tmp_path, epochs=1, **changes))
+        return json.loads((folder / "metrics.json").read_bytes())["sets"], (folder / "README.md").read_text()
+
+    assert all(one["origins"] == {} for one in counts()[0].values())  # it began without them
+    with_them = {"work": str(tmp_path / "with them"), "folder": str(tmp_path / "other")}
+    sets, text = counts(**with_them)
+    assert sum(one["frames"] for one in sets.values()) == len(after)
+    found = sum(one["origins"].get("other paths", {"frames": 0})["frames"] for one in sets.values())
+    assert found == len(after) - len(before)
+    assert "relaxations of the same structures with earlier versions" in text
 
     samples = before.atoms[:2]
     samples[1].positions[0] = samples[1].positions[1]
     ase.io.write(tmp_path / "samples.extxyz", samples)
     made.structures = str(tmp_path / "samples.extxyz")
     other = extend_frames.extend(made)
-    assert [sample for sample, _ in read_frames(other)] == [1_000_000, 1_000_001]
+    start = 1_000_000 * (1 + int(hashlib.sha256((tmp_path / "samples.extxyz").read_bytes()).hexdigest()[:6], 16))
+    assert [sample for sample, _ in read_frames(other)] == [start, start + 1]
+    assert set(frames_of_relaxations(work).by_origin()) == {"relaxations", "other paths", "samples"}
     [(_, first), _] = read_frames(other)
     np.testing.assert_allclose(first.positions[0], samples[0].positions, atol=1e-4)
     assert len(frames_of_relaxations(work)) > len(after)
@@ -410,6 +425,8 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     made.structures = None
 
     shutil.rmtree(labelled_folder)
+    with pytest.raises(CryinGANError, match="with which the training began, is no longer there"):
+        counts(**with_them)
     made.max_force = 1e-3
     again = extend_frames.extend(made)
     assert all(len(frames.energies) == 0 for _, frames in read_frames(again))
@@ -448,7 +465,33 @@ def test_commands_end_in_one_line(monkeypatch):
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
     monkeypatch.setattr(sys, "argv", ["compare_potentials", "system=nothing"])
     with pytest.raises(SystemExit, match=r"potential.path, which is .*nothing/potential"):
-        compare_potentials.main()
+        run_command(compare_potentials.compare, compare_potentials.Settings)
+
+
+def test_interval_of_a_rank_correlation():
+    rng = np.random.default_rng(3)
+    first = rng.normal(size=40)
+    second = first + rng.normal(size=40)
+    draws = []
+    for _ in range(2000):
+        chosen = rng.integers(0, 40, 40)
+        ranks = [np.argsort(np.argsort(values[chosen] + 1e-9 * rng.normal(size=40))) for values in (first, second)]
+        draws.append(np.corrcoef(*ranks)[0, 1])
+    np.testing.assert_allclose(spearman_interval(first, second), np.quantile(draws, (0.025, 0.975)), atol=0.03)
+    assert spearman_interval(first, first) == pytest.approx((1, 1))
+    assert spearman_interval(first[:2], second[:2]) is None
+    assert np.isfinite(spearman_interval(first[:3], second[:3])).all()  # many draws are of one value
+
+
+@pytest.mark.parametrize("changed", [{"seed": 5}, {"test": 0.3}, {"validation": 0.3}])
+def test_a_model_is_not_tested_on_what_it_was_trained_on_before(built, tmp_path, changed):
+    first = train_potential.train(settings(built, tmp_path, epochs=1))
+    further = {"start": str(first), "work": str(tmp_path / "w"), "folder": str(tmp_path / "f"), "epochs": 1}
+    with pytest.raises(CryinGANError, match=r"was trained with seed=\d validation=[0-9.]+ test=[0-9.]+: give the same"):
+        train_potential.train(settings(built, tmp_path, **further, **changed))
+    train_potential.train(settings(built, tmp_path, **further))
+    held_out = [json.loads((one / "metrics.json").read_bytes())["held_out"] for one in (first, tmp_path / "f")]
+    assert held_out[0] == held_out[1]
 
 
 def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
