@@ -70,7 +70,7 @@ class Run:
             try:
                 self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.checkpoint)
             except SystemExit:
-                print("stopped; the same command goes on after the last checkpoint", flush=True)
+                print("stopped; the same command goes on after the last checkpoint, where there is one", flush=True)
                 sys.exit(143 if self.trainer.received_sigterm else 130)
             finally:
                 for logger in self.trainer.loggers:

@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks import command
 from benchmarks.measuring import SYSTEMS, peak_since, take_turns, write_table
 from benchmarks.plain_distances import NEIGHBORING, images_that_matter, plain_distances
 from cryingan.distances import neighbor_distances
@@ -174,10 +175,10 @@ def draw(rows: list[dict], path: Path) -> None:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--output", type=Path, help="CSV to write, with a figure beside it")
+    parser = command.new_parser(__doc__)
+    parser.add_argument("--device", type=command.device, default="cpu")
+    parser.add_argument("--rounds", type=command.positive, default=7)
+    parser.add_argument("--output", type=command.output, help="CSV to write, with a figure beside it")
     return parser.parse_args()
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import command
 from benchmarks.measuring import seconds, write_table
 from benchmarks.sides import CYCLE, Case, Sides, peak_of_cycles
 
@@ -113,13 +114,13 @@ def compare_threads(counts: list[int], rounds: int) -> None:
 
 def main() -> None:
     """Measure, print, write and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", default="cpu")
+    parser = command.new_parser(__doc__)
+    parser.add_argument("--rounds", type=command.positive, default=3)
+    parser.add_argument("--device", type=command.device, default="cpu")
     parser.add_argument("--studies", nargs="+", default=list(GROWTH), choices=list(GROWTH))
-    parser.add_argument("--threads", nargs="+", type=int)
-    parser.add_argument("--output", type=Path, help="CSV to write")
-    parser.add_argument("--figure", type=Path, help="figure to write")
+    parser.add_argument("--threads", nargs="+", type=command.positive)
+    parser.add_argument("--output", type=command.output, help="CSV to write")
+    parser.add_argument("--figure", type=command.output, help="figure to write")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import command
 from benchmarks.measuring import write_table
 from cryingan.plots.curves import parameter_figure
 from cryingan.plots.series import Series
@@ -46,8 +47,8 @@ def relaxed(run: Path, epoch: int, checkpoint: Path, n: int, settings: Sequence[
     """Relax samples of a checkpoint, what is not done yet; the summary comes back."""
     folder = run / "milestones" / f"epoch_{epoch:06d}"
     print(f"{run}, epoch {epoch}", file=sys.stderr, flush=True)
-    command = [sys.executable, str(ROOT / "sample.py"), f"checkpoint={checkpoint}", f"n={n}", "relax=true"]
-    ended = subprocess.run([*command, f"output={folder}", "pictures=0", *settings])
+    call = [sys.executable, str(ROOT / "sample.py"), f"checkpoint={checkpoint}", f"n={n}", "relax=true"]
+    ended = subprocess.run([*call, f"output={folder}", "pictures=0", *settings])
     if ended.returncode:
         raise SystemExit(ended.returncode)  # sample.py has said why
     return read_summary(folder)
@@ -58,7 +59,7 @@ def rows_of(run: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     epochs, distances = read_metrics(run / "metrics.csv")[WASSERSTEIN]
     rows, before = [], 0
     for epoch, checkpoint in milestones(run, arguments.every).items():
-        summary = relaxed(run, epoch, checkpoint, arguments.n, arguments.settings)
+        summary = relaxed(run, epoch, checkpoint, arguments.n, arguments.overrides)
         values = {name: value for name, value in summary["values"].items() if name.startswith((BELOW, CLOSE_PAIRS))}
         between = distances[(epochs >= before) & (epochs < epoch)]
         rows.append({"run": str(run), "epoch": epoch, WASSERSTEIN: between.mean(), **values})
@@ -92,15 +93,17 @@ def draw(rows: Sequence[dict[str, Any]], output: str) -> None:
 
 def main() -> None:
     """Relax and draw what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN|KEY=VALUE", help="run folders, and keys of sample.py")
-    parser.add_argument("--n", type=int, default=32, help="samples of each checkpoint")
-    parser.add_argument("--every", type=int, default=1, help="of the checkpoints; the last is always among them")
-    parser.add_argument("--output", default="milestones", help="of the CSV and the figures, without ending")
-    arguments = parser.parse_intermixed_args()
-    runs = [Path(run) for run in arguments.runs if Path(run).is_dir() or "=" not in run]
-    arguments.settings = [given for given in arguments.runs if Path(given) not in runs]
-    rows = [row for run in runs for row in rows_of(run, arguments)]
+    parser = command.new_parser(__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folder")
+    parser.add_argument("--n", type=command.positive, default=32, help="samples of each checkpoint")
+    parser.add_argument(
+        "--every", type=command.positive, default=1, help="of the checkpoints; the last is always among them"
+    )
+    parser.add_argument(
+        "--output", type=command.output, default="milestones", help="of the CSV and the figures, without ending"
+    )
+    arguments = command.parse_with_overrides(parser)
+    rows = [row for run in arguments.runs for row in rows_of(run, arguments)]
     write_table(f"{arguments.output}.csv", rows)
     draw(rows, arguments.output)
 

@@ -9,7 +9,6 @@ a bare loop: batches, noise, losses, gradients, optimisers. CPU time of the proc
 
 from __future__ import annotations
 
-import argparse
 import copy
 import os
 import statistics
@@ -21,6 +20,7 @@ from hydra import compose, initialize_config_dir
 from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import Callback
 
+from benchmarks import command
 from configs.entry import CONFIGS, register
 from cryingan.schema import train_schema
 from data.loader import TensorLoader
@@ -86,13 +86,16 @@ def _seconds(action: Any) -> float:
 
 def main() -> None:
     """Train, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("overrides", nargs="*", help="KEY=VALUE of train.py")
-    arguments = parser.parse_args()
+    parser = command.new_parser(__doc__)
+    parser.add_argument("--epochs", type=command.positive, default=12)
+    arguments = command.parse_with_overrides(parser)
     os.environ["WANDB_MODE"], os.environ["WANDB_SILENT"] = "offline", "true"
     register("train", train_schema())
-    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        command.told_in_one_line(),
+        initialize_config_dir(str(CONFIGS), version_base="1.3"),
+    ):
         ours = [f"run_dir={folder}/run", f"trainer.max_epochs={arguments.epochs}", "trainer.max_time=null"]
         config = compose("train", ["experiment=demo", *WITHOUT, *ours, *arguments.overrides])
         use_threads(config["threads"])

@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_dir
 from lightning.fabric import Fabric
 from omegaconf import OmegaConf
 
+from benchmarks import command
 from configs.entry import CONFIGS, register
 from cryingan.distances import neighbor_distances
 from cryingan.gan import CryinGAN
@@ -98,10 +99,10 @@ def endless(loader: TensorLoader) -> Iterator[torch.Tensor]:
 
 def main() -> None:
     """Train in every precision, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--lambda", dest="weight", type=float, default=0.05)
+    parser = command.new_parser(__doc__)
+    parser.add_argument("--steps", type=command.at_least(10), default=1000)
+    parser.add_argument("--device", type=command.device, default="cpu")
+    parser.add_argument("--lambda", dest="weight", type=command.weight, default=0.05)
     arguments = parser.parse_args()
     register("train", train_schema())
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):

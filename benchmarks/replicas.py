@@ -16,13 +16,13 @@ import statistics
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 
+from benchmarks import command
 from benchmarks.measuring import write_table
 from configs.entry import CONFIGS, register
 from configs.replicas import each_run
@@ -101,21 +101,20 @@ def measure(replicas: int, arguments: argparse.Namespace) -> Result:
 
 def main() -> None:
     """Measure, print, and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--replicas", nargs="+", type=int, default=[2, 4, 12])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=10, help="of the discriminators in an epoch")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--output", type=Path, help="CSV to write")
-    parser.add_argument("overrides", nargs="*", help="KEY=VALUE of train.py, such as experiment=demo")
-    arguments = parser.parse_intermixed_args()
+    parser = command.new_parser(__doc__)
+    parser.add_argument("--replicas", nargs="+", type=command.at_least(2), default=[2, 4, 12])
+    parser.add_argument("--rounds", type=command.positive, default=3)
+    parser.add_argument("--epochs", type=command.positive, default=5)
+    parser.add_argument("--steps", type=command.positive, default=10, help="of the discriminators in an epoch")
+    parser.add_argument("--device", type=command.device, default="cpu")
+    parser.add_argument("--output", type=command.output, help="CSV to write")
+    arguments = command.parse_with_overrides(parser)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     register("train", train_schema())
     os.environ["WANDB_MODE"] = "offline"
     print(f"{'replicas':>10}{'alone, ms':>12}{'together, ms':>14}{'throughput':>12}", flush=True)
     results = []
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with command.told_in_one_line(), initialize_config_dir(str(CONFIGS), version_base="1.3"):
         for replicas in arguments.replicas:
             results.append(result := measure(replicas, arguments))
             line = f"{result.replicas:>10}{result.alone:>12.2f}{result.together:>14.2f}{result.throughput:>12.2f}"

@@ -19,6 +19,7 @@ from itertools import product
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import command
 from benchmarks.measuring import SYSTEMS, write_table
 from benchmarks.sides import CYCLE, SIDES, Case, Sides, compare, peak_of_cycles, seconds
 from cryingan.capture import WARM_UP
@@ -106,17 +107,20 @@ def product_speed(device: str) -> float:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command.new_parser(__doc__)
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS))
-    parser.add_argument("--lambdas", nargs="+", type=float, default=[0.05, 0.0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--lambdas", nargs="+", type=command.weight, default=[0.05, 0.0])
+    parser.add_argument("--rounds", type=command.positive, default=5)
+    parser.add_argument("--batch-size", type=command.positive, default=32)
+    parser.add_argument("--device", type=command.device, default="cpu")
     parser.add_argument("--capture", action="store_true", help="replay our steps from CUDA graphs")
     parser.add_argument("--tf32", action="store_true", help="TF32 products on both sides; else on neither")
-    parser.add_argument("--output", help="CSV to write")
+    parser.add_argument("--output", type=command.output, help="CSV to write")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.capture and not arguments.device.startswith("cuda"):
+        parser.error("--capture needs --device cuda")
+    return arguments
 
 
 def main() -> None:

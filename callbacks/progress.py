@@ -42,7 +42,7 @@ class Progress(Callback):
         if not trainer.is_global_zero:
             return
         if trainer.global_step:
-            print(f"resuming at epoch {self.first_epoch}, step {trainer.global_step}", flush=True)
+            print(f"going on after epoch {self.first_epoch}", flush=True)
         if sys.stdout.isatty():
             self.bar = Bar(TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[state]}"))
             self.task = self.bar.add_task("", total=trainer.max_epochs, completed=self.first_epoch, state="")

@@ -29,6 +29,14 @@ def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text(name, sys.argv[1:]))
         return
+    try:
+        _run(name, schema, job)
+    except KeyboardInterrupt:
+        print(f"{name}.py: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None:
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -39,9 +47,6 @@ def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(name, job))()
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"{name}.py: {one_line(error)}")
-    except KeyboardInterrupt:
-        print(f"{name}.py: stopped", file=sys.stderr)
-        sys.exit(130)
 
 
 def for_hydra(argument: str) -> str:
@@ -162,5 +167,7 @@ def help_text(name: str, arguments: Iterable[str] = ()) -> str:
         if chosen:
             text = (CONFIGS / group / f"{chosen}.yaml").read_text().rstrip()
             parts += ["    " + line for line in text.splitlines()]
+        else:
+            parts += [f"    each has keys of its own: python {name}.py {group}={options[0]} --help"]
     parts += ["", f"Several runs, one for each combination: python {name}.py -m KEY=A,B KEY=C,D"]
     return "\n".join(parts)

@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import ListConfig
+
 from configs.entry import one_line
 from cryingan.errors import CryinGANError
 
@@ -27,17 +29,24 @@ def each_run(config: DictConfig) -> list[DictConfig]:
     """
     if config["replicas"] < 1:
         raise CryinGANError(f"replicas={config['replicas']}: it must be at least 1")
+    if not isinstance(config["lambdas"], ListConfig):
+        raise CryinGANError(f"lambdas={config['lambdas']}: it is a list, such as lambdas=[0.01,0.05]")
     weights = list(config["lambdas"]) or [config["lambda"]]
     pairs = [(weight, config["seed"] + number) for weight in weights for number in range(config["replicas"])]
     if len(pairs) == 1 and not config["lambdas"]:
         return [config]
-    if len({weight > 0 for weight in weights}) > 1:
+    if len(set(weights)) < len(weights):
+        raise CryinGANError(f"lambdas={weights}: a value is there twice")
+    if 0 in weights and max(weights) > 0:
         raise CryinGANError(f"lambdas={weights}: a run with lambda 0 has no distance discriminator; train it apart")
     if len(pairs) > 1 and config["resume"] not in ("auto", "never"):
         raise CryinGANError("resume=PATH is for one run; replicas go on in their run folders with resume=auto")
     configs = [_with(config, weight, seed) for weight, seed in pairs]
     if len({one["run_dir"] for one in configs}) < len(configs):
-        raise CryinGANError(f"run_dir={configs[0]['run_dir']} is the same for several replicas; put ${{seed}} in it")
+        keys = " and ".join(
+            key for key, several in (("${seed}", config["replicas"] > 1), ("${lambda}", len(weights) > 1)) if several
+        )
+        raise CryinGANError(f"run_dir={configs[0]['run_dir']} is the same for several runs; put {keys} in it")
     return configs
 
 

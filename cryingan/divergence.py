@@ -45,7 +45,7 @@ class FiniteWatch:
         noted, self.noted = self.noted, []
         if not self.flag:
             return
-        advice = "go on from the last checkpoint with a smaller learning rate or other data"
+        advice = "begin again in another run_dir, with smaller learning rates or other data"
         for names, values, epoch, batch in noted:
             finite = values.isfinite().flatten(1).all(dim=1) if values.dim() > 1 else values.isfinite()
             bad = [name for name, good in zip(names, finite.tolist(), strict=True) if not good]

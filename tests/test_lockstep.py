@@ -114,7 +114,7 @@ def test_runs_go_on_together_alone_and_from_different_epochs(tiny, tmp_path, alo
     capsys.readouterr()
     train(tiny(DOUBLE, together, "replicas=3", "trainer.max_epochs=3"))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"[{tmp_path}/all/0.05_2] resuming at epoch 1, step 11"
+    assert lines[0] == f"[{tmp_path}/all/0.05_2] going on after epoch 1"
     counts = [(line.split(":")[0], re.search(r"in (\d) runs", line).group(1)) for line in lines[1:]]
     assert counts == [("epoch 1/3", "2"), ("epoch 2/3", "3"), ("epoch 3/3", "3")]
     for seed in (1, 3):
@@ -210,7 +210,12 @@ def test_samples_are_relaxed_for_every_run(tiny, tmp_path):
     ("overrides", "said"),
     [
         (["replicas=0"], "replicas=0"),
-        (["replicas=2", "run_dir=runs/same"], r"same for several replicas; put \${seed} in it"),
+        (["replicas=2", "run_dir=runs/same"], r"same for several runs; put \${seed} in it"),
+        (["lambdas=[0.01,0.05]", "run_dir=runs/${seed}"], r"same for several runs; put \${lambda} in it"),
+        (["lambdas=[0.01,0.05]", "replicas=2", "run_dir=runs/same"], r"put \${seed} and \${lambda} in it"),
+        (["lambdas=0.05"], r"it is a list, such as lambdas=\[0.01,0.05\]"),
+        (["lambdas=[0.05,0.05]"], "a value is there twice"),
+        (["lambdas=[0.01,-0.05]"], r"lambda=-0.05: .* 0 or more"),
         (["lambdas=[0,0.05]"], "lambda 0 has no distance discriminator"),
         (["replicas=2", "resume=some.ckpt"], "resume=PATH is for one run"),
     ],
