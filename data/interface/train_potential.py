@@ -7,6 +7,7 @@ training goes on at its last finished epoch.
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 import time
@@ -53,12 +54,15 @@ def train(settings: Settings) -> Path:
         sets = {name: frames.of(structures) for name, structures in claim(work, settings, frames).items()}
         numbers = ", ".join(f"{len(one)} {name}" for name, one in sets.items())
         print(f"frames: {numbers}", file=sys.stderr, flush=True)
-        trials, trained = run(settings, sets, work, deadline)
-        write(settings, sets, trials, trained)
+        student = new_or_started(settings, sets)
+        trials, trained = run(settings, student, sets, work, deadline)
+        write(settings, student, sets, trials, trained)
     return settings.output
 
 
-def run(settings: Settings, sets: Sets, work: Path, deadline: float | None) -> tuple[list[Trained], Trained]:
+def run(
+    settings: Settings, student: Student, sets: Sets, work: Path, deadline: float | None
+) -> tuple[list[Trained], Trained]:
     """The trials and the training itself, for which the best of them gives learning rate and batch size.
 
     Raises:
@@ -68,14 +72,14 @@ def run(settings: Settings, sets: Sets, work: Path, deadline: float | None) -> t
     from data.interface.potential_training.graphs import make_graphs
     from data.interface.potential_training.training import fit
 
-    device, first = resolve_device(settings.device), new_or_started(settings, sets)
-    graphs = {name: make_graphs(sets[name], first.types, first.model.cutoff) for name in ("training", "validation")}
+    device, beginning = resolve_device(settings.device), copy.deepcopy(student.model.state_dict())
+    graphs = {name: make_graphs(sets[name], student.types, student.model.cutoff) for name in ("training", "validation")}
 
     def one(schedule: Schedule) -> Trained:
         title = f"learning rate {schedule.learning_rate:g}, batch size {schedule.batch_size}"
         folder = f"rate{schedule.learning_rate:g}_batch{schedule.batch_size}_epochs{schedule.epochs}"
         left = None if deadline is None else timedelta(seconds=max(1e-3, deadline - time.monotonic()))
-        student = new_or_started(settings, sets)
+        student.model.load_state_dict(beginning)
         return fit(student, graphs, schedule, make_folder(work / folder), device=device, time_limit=left, title=title)
 
     trials = []
@@ -116,7 +120,7 @@ def _schedule(settings: Settings, sets: Sets, rate: float, size: int, epochs: in
     return Schedule(rate, size, epochs, (weights["energy"], weights["force"], stress), settings.seed)
 
 
-def write(settings: Settings, sets: Sets, trials: list[Trained], trained: Trained) -> None:
+def write(settings: Settings, student: Student, sets: Sets, trials: list[Trained], trained: Trained) -> None:
     """Write the potential with card, metrics, figures and README, all at once."""
     from cryingan.m3gnet import write_card
     from cryingan.potentials import load_potential
@@ -124,7 +128,7 @@ def write(settings: Settings, sets: Sets, trials: list[Trained], trained: Traine
     from data.interface.potential_training.model import write_model
     from data.interface.potential_training.report import draw, write_readme
 
-    student, test = new_or_started(settings, sets), sets["test"]
+    test = sets["test"]
     chosen = np.unique(np.linspace(0, len(test) - 1, REFERENCES).astype(int))
     name = settings.name or f"M3GNet-{settings.stem}"
     make_folder(settings.output.parent)
