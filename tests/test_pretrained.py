@@ -1,0 +1,44 @@
+"""The models that come with the project, as their users call them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cryingan.files import read_structures
+from cryingan.metrics.close_pairs import close_pairs
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = sorted((ROOT / "pretrained").iterdir())
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=[folder.name for folder in MODELS])
+def test_samples_of_it_relax_with_the_potential_of_its_set_wherever_one_is(folder, tmp_path):
+    given = [
+        "n=8",
+        "relax=true",
+        "relax.max_steps=2",
+        "relax.backend=serial",
+        "pictures=0",
+        f"output={tmp_path / 'out'}",
+    ]
+    command = [sys.executable, str(ROOT / "sample.py"), f"checkpoint={folder}", *given, f"cache={tmp_path}"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
+    assert ended.returncode == 0, ended.stderr
+    samples = read_structures(tmp_path / "out" / "samples.extxyz", closest=0)
+    training = read_structures(ROOT / f"data/interface/{folder.name}/{folder.name}.extxyz.gz")
+    assert (len(samples), samples.species) == (8, training.species)
+    assert close_pairs(torch.from_numpy(samples.fractional), torch.from_numpy(samples.cell)).double().mean() < 3
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["potential"] == f"M3GNet-{folder.name}"
+    assert (summary["samples"], summary["values"]["relax/failed"]) == (8, 0.0)
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=[folder.name for folder in MODELS])
+def test_it_is_small_and_says_what_it_is(folder):
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < 3e6
+    assert f"checkpoint=pretrained/{folder.name}" in (folder / "README.md").read_text()
+    assert not [line for line in (folder / "config.yaml").read_text().splitlines() if ": /" in line]
