@@ -17,9 +17,9 @@ from cryingan.errors import CryinGANError
 OVERRIDE = re.compile(r"[~+]{0,2}\w[\w.@/]*=|~\w")
 
 
-def new_parser(description: str | None, **keys: str) -> ArgumentParser:
+def new_parser(description: str | None) -> ArgumentParser:
     """A parser whose help is a module's docstring."""
-    return ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter, **keys)
+    return ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
 
 
 def parse_with_overrides(parser: ArgumentParser) -> Namespace:

@@ -28,7 +28,8 @@ class Clock(Callback):
 
 if __name__ == "__main__":
     if {"--help", "-h"} & set(sys.argv[1:]):
-        sys.exit(__doc__)
+        print(__doc__)
+        sys.exit()
     with tempfile.TemporaryDirectory() as folder:
         off = [f"~callbacks.{name}" for name in ("quality", "structures", "summary")]
         one = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", f"run_dir={folder}/run"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryingan.plots.style import (
     BLUE,
-    COLUMN_WIDTH,
+    FONT_SIZE,
     GREY,
-    PAGE_WIDTH,
     broken,
     limits_without_outliers,
     new_figure,
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 MANY = 2000  # points, above which a vector file holds them as pixels
 COLUMNS = 3
-SIDES = (2.5, 1.15, 1.7)  # inch, of one of 1, 2 or 3 panels beside each other
+MOST_TICKS = 5
+SIDES = (2.5, 2.5, 1.7)  # inch, of one of 1, 2 or 3 panels beside each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +65,21 @@ def parity_figure(quantities: Mapping[str, Parity], methods: tuple[str, str] = (
     columns = min(len(quantities), COLUMNS)
     rows = -(-len(quantities) // columns)
     side = SIDES[columns - 1]
-    figure = new_figure(columns, rows, height=side + 0.8, width=PAGE_WIDTH if columns == 3 else COLUMN_WIDTH)
+    figure = new_figure(columns, rows, height=side + 0.8)
     for axis, (name, parity) in zip(figure.axes, quantities.items(), strict=False):
-        _draw_panel(axis, parity, roomy=side > 1.5)
-        axis.set_xlabel(broken(f"{methods[0]} {name} ({readable(parity.unit)})", side + 0.3))
-        axis.set_ylabel(broken(f"{methods[1]} {name} ({readable(parity.unit)})", side + 0.3))
+        _draw_panel(axis, parity)
+        axis.set_xlabel(broken(f"{methods[0]} {name} ({readable(parity.unit)})", side))
+        axis.set_ylabel(broken(f"{methods[1]} {name} ({readable(parity.unit)})", side))
     for axis in figure.axes[len(quantities) :]:
         axis.set_axis_off()
     figure.draw_without_rendering()  # the layout of square panels needs their size first
+    for axis in figure.axes[: len(quantities)]:
+        _set_ticks(axis)
+    figure.draw_without_rendering()
     return figure
 
 
-def _draw_panel(axis: Axes, parity: Parity, roomy: bool) -> None:
+def _draw_panel(axis: Axes, parity: Parity) -> None:
     points = np.stack([np.ravel(parity.reference), np.ravel(parity.predicted)]).astype(np.float64)
     known = np.isfinite(points).all(axis=0)
     ends = np.array([limits_without_outliers(row[known]) for row in points]) if known.any() else np.array([[0.0, 1.0]])
@@ -87,8 +91,25 @@ def _draw_panel(axis: Axes, parity: Parity, roomy: bool) -> None:
     dots = {"markersize": size, "alpha": alpha, "markeredgewidth": 0, "rasterized": many}
     axis.plot(*points[:, shown], "o", color=BLUE, **dots)
     axis.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axis.locator_params(nbins=5 if roomy else 3)
     lines = [f"MAE {parity.mae:.3g} {readable(parity.error_unit)}"] if np.isfinite(parity.mae) else []
     lines += [f"Spearman {parity.spearman:.3f}"] if np.isfinite(parity.spearman) else []
     lines += [f"{(~shown).sum()} not shown"] if not shown.all() else []
     axis.set_title("\n".join(lines), loc="left")
+
+
+def _set_ticks(axis: Axes) -> None:
+    """The same ticks on both axes, so few that their labels do not touch; none whose label hangs over the end."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axis.get_xlim()
+    gap = FONT_SIZE / 2 * axis.figure.dpi / 72
+    for most in range(MOST_TICKS, 0, -1):
+        ticks = MaxNLocator(most).tick_values(low, high)
+        ticks = ticks[(ticks >= low) & (ticks <= high)]
+        axis.set(xticks=ticks, yticks=ticks)
+        boxes = [label.get_window_extent() for label in axis.get_xticklabels()]
+        while len(boxes) > 1 and boxes[-1].x1 > axis.bbox.x1 + gap / 2:
+            boxes.pop()
+        if all(right.x0 - left.x1 > gap for left, right in pairwise(boxes)):
+            break
+    axis.set(xticks=ticks[: len(boxes)], yticks=ticks[: len(boxes)])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from data.interface.build import Settings
 
 MANIFEST = "build.json"
-PART = re.compile(r"structures_(\d+)_(\d+)")
+PART = r"structures_(\d+)_(\d+)"
 FIRST = "first_{}"  # where the structures of a part were relaxed with another potential before
 
 
@@ -99,7 +99,8 @@ def _potential(folder: Path) -> Mapping[str, Any]:
 
 def parts(work: Path, n: int) -> list[range]:
     """The structure numbers of every part that a folder holds, and of those that are missing for n structures."""
-    found = [range(first, last + 1) for first, last in sorted((int(m[1]), int(m[2])) for m in _matching(work))]
+    begun = _matching(work) + _matching(work, FIRST.format(PART))  # a kill may have left only what came first
+    found = [range(first, last + 1) for first, last in sorted({(int(m[1]), int(m[2])) for m in begun})]
     ends = [0, *(part.stop for part in found)]
     starts = [*(part.start for part in found), n]
     missing = [range(end, start) for end, start in zip(ends, starts, strict=True) if end < start]
@@ -122,8 +123,8 @@ def any_structure(folder: Path) -> Atoms | None:
         return next(read_xyz(file, 0))
 
 
-def _matching(work: Path) -> list[re.Match]:
-    return [match for item in work.iterdir() if (match := PART.fullmatch(item.name))]
+def _matching(work: Path, pattern: str = PART) -> list[re.Match]:
+    return [match for item in work.iterdir() if (match := re.fullmatch(pattern, item.name))]
 
 
 def claim(work: Path, seed: int, interface: Interface) -> None:

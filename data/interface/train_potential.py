@@ -46,12 +46,13 @@ def train(settings: Settings) -> Path:
     """
     deadline = None if settings.minutes is None else time.monotonic() + 60 * settings.minutes
     if settings.system is not None:
-        frames = frames_of_relaxations(settings.build_folder, claimed_extensions(settings.work_folder))
+        extended = claimed_extensions(settings.work_folder, settings.build_folder)
+        frames = frames_of_relaxations(settings.build_folder, extended)
     else:
-        frames = frames_of_file(str(settings.labelled), settings.structure_key)
+        extended, frames = [], frames_of_file(str(settings.labelled), settings.structure_key)
     work = make_folder(settings.work_folder)
     with lock_folder(work):
-        sets = {name: frames.of(structures) for name, structures in claim(work, settings, frames).items()}
+        sets = {name: frames.of(structures) for name, structures in claim(work, settings, frames, extended).items()}
         numbers = ", ".join(f"{len(one)} {name}" for name, one in sets.items())
         print(f"frames: {numbers}", file=sys.stderr, flush=True)
         student = new_or_started(settings, sets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryingan.errors import CryinGANError
@@ -15,16 +16,24 @@ MANIFEST = "training.json"
 METRICS = "metrics.json"  # of a potential
 
 
-def claimed_extensions(work: Path) -> list[str] | None:
-    """Names of the folders of extensions with which the training in a folder began; None where none has begun."""
+def claimed_extensions(work: Path, build: Path) -> list[str]:
+    """Names of the folders of extensions with which the training in `work` began; all of a build before it begins."""
     path = work / MANIFEST
-    return json.loads(path.read_bytes())["settings"]["extensions"] if path.exists() else None
+    if path.exists():
+        return json.loads(path.read_bytes())["settings"]["extensions"]
+    return [folder.name for folder in extensions(build)]
 
 
-def claim(work: Path, settings: Settings, frames: LabelledFrames) -> dict[str, list[str]]:
+def claim(work: Path, settings: Settings, frames: LabelledFrames, extended: Sequence[str] = ()) -> dict[str, list[str]]:
     """The structures of each set with which the training in a folder began, or begins now.
 
     They stay the same however many structures and extensions there are by now.
+
+    Args:
+        work: the folder.
+        settings: of the training.
+        frames: all that there are, those of `extended` among them.
+        extended: `claimed_extensions`.
 
     Raises:
         CryinGANError: the folder holds another training, a structure is gone, or there are too few.
@@ -36,8 +45,7 @@ def claim(work: Path, settings: Settings, frames: LabelledFrames) -> dict[str, l
     path = work / MANIFEST
     if not path.exists():
         sets = split(frames, settings.validation, settings.test, settings.seed)
-        extended = [folder.name for folder in extensions(settings.build_folder)] if settings.system else []
-        began = {**decides, "extensions": extended}
+        began = {**decides, "extensions": list(extended)}
         content = {"labels": dict(frames.source), "settings": began, "sets": sets}
         with replace_file(path) as file:
             file.write(json.dumps(content, indent=1).encode())

@@ -341,3 +341,20 @@ def test_cutoffs_of_other_potentials_go_when_the_random_structures_change(system
     content = yaml.safe_load(card.read_text())
     assert [one["potential"] for one in content["cutoffs"]] == ["pair"]
     assert "default_potential" not in content
+
+
+def test_a_build_killed_while_the_quicker_potential_relaxed_goes_on_with_more_structures(system):
+    """Nothing of what it had is lost, though no structure has begun to relax with the potential of the build."""
+    whole = rows(build.build(settings(system, 5, first=QUICK, folder=str(system.parent / "whole"))))
+    work = build.build(settings(system, 3, first=QUICK)) / "work"
+    shutil.rmtree(work / "structures_000000_000002")
+    kept = (work / "first_structures_000000_000002" / "relax.csv").read_bytes()
+    build.build(settings(system, 5, first=QUICK))
+    assert sorted(path.name for path in work.glob("*structures_*")) == [
+        "first_structures_000000_000002",
+        "first_structures_000003_000004",
+        "structures_000000_000002",
+        "structures_000003_000004",
+    ]
+    assert (work / "first_structures_000000_000002" / "relax.csv").read_bytes() == kept
+    assert [row["energy_per_atom"] for row in rows(work.parent)] == [row["energy_per_atom"] for row in whole]

@@ -93,6 +93,17 @@ def test_surface_cell_is_primitive_and_the_same_crystal(crystal, miller, area):
     assert energies[0] / len(cell) == pytest.approx(energies[1] / len(conventional))
 
 
+def test_too_large_indices_are_refused():
+    with pytest.raises(CryinGANError, match=r"miller: \[7, 1, 0\] are too large"):
+        surface_cell(bulk("Po", "sc", a=3.35, cubic=True), [7, 1, 0])
+
+
+def test_slab_without_formal_charges_says_so(capsys):
+    made = make_slab(bulk("Cu", cubic=True), slab(LICL, (1, 0, 0), 3), True)
+    assert len(made.atoms) == 3
+    assert capsys.readouterr().err == "Cu(100): no formal charges are known, so its dipole is not checked\n"
+
+
 def test_neutral_slab_has_no_dipole_and_two_like_ends():
     crystal = make_crystal(LI2O, ".")
     cut = make_slab(crystal, slab(LI2O, (1, 0, 0), 7, facing="O", neutralise=True), True)

@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import ase.io
 import numpy as np
@@ -21,6 +22,7 @@ from data.interface import compare_potentials, extend_frames, train_potential
 from data.interface.potential_training.comparison import agreement, relaxations, shifted
 from data.interface.potential_training.errors import spearman_interval
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations, split
+from data.interface.potential_training.record import DivergedError, Record
 from data.interface.potential_training.settings import Settings
 from tests.conftest import random_crystals
 from tests.data.interface.test_interface_build import POTENTIAL, RELAX, build_pair
@@ -318,6 +320,16 @@ def test_divergence_ends_in_one_line(built, tmp_path, capsys):
         train_potential.train(made)
     assert "training diverged in epoch 1: lower learning_rate=1e+30" in capsys.readouterr().err
     assert not made.output.exists()
+
+
+def test_validation_loss_that_is_no_number_ends_a_training():
+    record = Record((1.0, 1.0, 0.0), "potential")
+    metrics = {"train_Energy_MAE": 0.1, "train_Force_MAE": 0.1, "val_Energy_MAE": float("nan"), "val_Force_MAE": 0.1}
+    trainer = SimpleNamespace(callback_metrics=metrics, optimizers=[SimpleNamespace(param_groups=[{"lr": 0.1}])])
+    record.on_train_epoch_start(trainer, None)
+    with pytest.raises(DivergedError, match="validation loss is not a number after epoch 1"):
+        record.on_train_epoch_end(trainer, None)
+    assert not record.best
 
 
 def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch):
