@@ -30,7 +30,9 @@ def facts(relaxed: RelaxedSet, seed: int) -> dict[str, Any]:
         "substrate": _slab_facts(system.substrate, interface.crystals[0], match.substrate_matrix),
         "film": _slab_facts(system.film, interface.crystals[1], match.film_matrix),
         "mismatch": {"lengths": _floats(match.length_mismatches), "angle": _floats(match.angle_mismatch)},
+        "determinants": list(match.determinants),
         "area": round(match.area, 4),
+        "vacuum": system.vacuum,
         "cell": _floats(cell.cellpar()),
         "composition": dict(Counter(relaxed.interface.species)),
         "region": {
@@ -42,6 +44,7 @@ def facts(relaxed: RelaxedSet, seed: int) -> dict[str, Any]:
         "tried": len(relaxed.results),
         "ended": dict(reasons),
         **({"relaxed_first": _quicker(relaxed)} if relaxed.first else {}),
+        "kept_share": system.kept,
         "kept": int(relaxed.kept.sum()),
     }
 

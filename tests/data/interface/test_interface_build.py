@@ -232,6 +232,10 @@ def test_committed_set_is_what_its_card_says(path):
     assert dict(crystals.counts) == made["composition"]
     assert len(crystals) == made["kept"] == sum(row["kept"] == "True" for row in table)
     assert len(table) == made["tried"]
+    assert made["kept"] == round(made["kept_share"] * made["ended"]["converged"])
+    assert made["vacuum"] >= 14
+    for side, determinant in zip(("substrate", "film"), made["determinants"], strict=True):
+        assert round(abs(np.linalg.det(made[side]["matrix"]))) == determinant
     assert interface_area(crystals.cell) == pytest.approx(made["area"], abs=1e-3)
     cutoff = card.cutoffs[0]
     energies = [atoms.info["energy_per_atom"] for atoms in ase.io.read(path, ":")]
