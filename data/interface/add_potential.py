@@ -39,7 +39,7 @@ class Settings:
         n: how many structures, at most.
         relax: where to relax, arguments of `cryingan.relax.relax`; how is decided by the build.
         folder: of the set; without it data/interface/SYSTEM.
-        frames: folder of its relaxations; without it `work` in the folder.
+        relaxations: folder of its relaxations; without it `work` in the folder.
     """
 
     system: str
@@ -47,7 +47,7 @@ class Settings:
     n: int = 200
     relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None})
     folder: str | None = None
-    frames: str | None = None
+    relaxations: str | None = None
 
     @property
     def stem(self) -> str:
@@ -62,7 +62,7 @@ class Settings:
     @property
     def build_folder(self) -> Path:
         """The folder of the relaxations."""
-        return Path(self.frames) if self.frames else self.output / "work"
+        return Path(self.relaxations) if self.relaxations else self.output / "work"
 
 
 def add(settings: Settings) -> Path:

@@ -36,7 +36,7 @@ class Settings:
 
     Attributes:
         system: an interface that has been built, or is being built.
-        frames: folder of its relaxations; without it `work` in the folder of the system.
+        relaxations: folder of its relaxations; without it `work` in the folder of the system.
         potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
         reference: arguments of `load_potential` for the potential of the build: for the speed of both, its energies of
             the structures as they were relaxed here, and `shift`; may be left out.
@@ -49,7 +49,7 @@ class Settings:
     """
 
     system: str
-    frames: str | None = None
+    relaxations: str | None = None
     potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
     reference: dict[str, Any] = field(default_factory=dict)
     shift: float = 0.0
@@ -65,7 +65,7 @@ class Settings:
     @property
     def build_folder(self) -> Path:
         """Folder of the relaxations of the system."""
-        return Path(self.frames) if self.frames else FOLDER / self.stem / "work"
+        return Path(self.relaxations) if self.relaxations else FOLDER / self.stem / "work"
 
 
 def compare(settings: Settings) -> Path:

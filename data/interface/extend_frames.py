@@ -46,7 +46,7 @@ class Settings:
     Attributes:
         system: an interface that has been built, or is being built.
         reference: arguments of `load_potential` for the potential that it was built with.
-        frames: folder of its relaxations; without it `work` in the folder of the system.
+        relaxations: folder of its relaxations; without it `work` in the folder of the system.
         potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
         structures: a file of structures of the same atoms and cell, relaxed in place of those of the build; atoms that
             are too close are moved apart first, as for samples.
@@ -58,7 +58,7 @@ class Settings:
 
     system: str
     reference: dict[str, Any]
-    frames: str | None = None
+    relaxations: str | None = None
     potential: dict[str, Any] = field(default_factory=lambda: {"kind": "m3gnet", "path": None, "device": "auto"})
     structures: str | None = None
     n: int = 100
@@ -69,7 +69,7 @@ class Settings:
     @property
     def build_folder(self) -> Path:
         """Folder of the relaxations of the system."""
-        return Path(self.frames) if self.frames else FOLDER / Path(self.system).stem / "work"
+        return Path(self.relaxations) if self.relaxations else FOLDER / Path(self.system).stem / "work"
 
 
 def extend(settings: Settings) -> Path:

@@ -90,7 +90,7 @@ def frames_of_relaxations(work: Path, extended: Sequence[str] | None = None) -> 
         CryinGANError: there are none, they cannot be read, or they are from different potentials.
     """
     if not work.is_dir():
-        raise CryinGANError(f"{work} is not there: build the interface first, or give frames=FOLDER")
+        raise CryinGANError(f"{work} is not there: build the interface first, or give relaxations=FOLDER")
     parts = part_folders(work)
     pattern = next((atoms for part in parts if (atoms := any_structure(part)) is not None), None)
     wanted = extensions(work) if extended is None else [work / name for name in extended]

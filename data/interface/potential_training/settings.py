@@ -12,7 +12,7 @@ from cryingan.errors import CryinGANError
 from data.interface.build import FOLDER
 
 OWN = "potential"  # folder of the potential that was trained for a set, in that of the set
-PLACES = ("frames", "folder", "work", "minutes", "device")  # where and when, which change nothing in the result
+PLACES = ("relaxations", "folder", "work", "minutes", "device")  # where and when, which change nothing in the result
 
 
 @dataclass
@@ -21,12 +21,12 @@ class Settings:
 
     Attributes:
         system: an interface that is being built; its frames are the training data.
-        frames: folder of its relaxations; without it `work` in the folder of the system.
+        relaxations: folder of its relaxations; without it `work` in the folder of the system.
         labelled: an extended XYZ file with energies, forces and perhaps stresses, instead of a system.
         structure_key: of its comment lines, whose value names the structure that a frame is of; without it every frame
             is a structure of its own.
         folder: where the potential is written; without it `potential` in the folder of the system.
-        work: where the training keeps its state; without it `training` in `frames`, or FOLDER.training.
+        work: where the training keeps its state; without it `training` in `relaxations`, or FOLDER.training.
         name: of the potential.
         start: folder of an M3GNet that is trained further; `model` does not matter then.
         seed: of the sets, the first weights and the order of the frames.
@@ -45,7 +45,7 @@ class Settings:
     """
 
     system: str | None = None
-    frames: str | None = None
+    relaxations: str | None = None
     labelled: str | None = None
     structure_key: str | None = None
     folder: str | None = None
@@ -94,7 +94,7 @@ class Settings:
     @property
     def build_folder(self) -> Path:
         """Folder of the relaxations of a system."""
-        return Path(self.frames) if self.frames else FOLDER / self.stem / "work"
+        return Path(self.relaxations) if self.relaxations else FOLDER / self.stem / "work"
 
     @property
     def output(self) -> Path:

@@ -46,7 +46,12 @@ def barely_trained(monkeypatch):
 
 
 def settings(built, tmp_path, **changes):
-    given = {"system": "pair", "frames": str(built), "folder": str(tmp_path / "pot"), "work": str(tmp_path / "work")}
+    given = {
+        "system": "pair",
+        "relaxations": str(built),
+        "folder": str(tmp_path / "pot"),
+        "work": str(tmp_path / "work"),
+    }
     return Settings(**{**given, **TINY, **changes})
 
 
@@ -338,7 +343,7 @@ def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch
     held_out = json.loads((folder / "metrics.json").read_bytes())["held_out"]
     made = compare_potentials.Settings(
         system="pair",
-        frames=str(built),
+        relaxations=str(built),
         potential={"kind": "m3gnet", "path": str(folder)},
         relax={"backend": "serial", "progress": False},
     )
@@ -383,7 +388,7 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     made = extend_frames.Settings(
         "pair",
         reference=POTENTIAL,
-        frames=str(work),
+        relaxations=str(work),
         potential={"kind": "m3gnet", "path": str(folder)},
         n=4,
         each=2,
