@@ -81,7 +81,7 @@ def add(settings: Settings) -> Path:
         raise CryinGANError(f"{card} is not there: build the set first")
     given = or_own(settings.potential, settings.output)
     potential = load_potential(**given)
-    built = relaxations(settings.build_folder, None, settings.n)
+    built = relaxations(settings.system, settings.build_folder, None, settings.n)
     if potential.card.hash == built.potential["hash"]:
         raise CryinGANError(f"{potential.card.name} is the potential of the build, whose cut-off the card has")
     work = make_folder(settings.build_folder / f"again_{potential.card.hash[:12]}_{len(built.numbers)}")

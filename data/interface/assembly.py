@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ class Interface:
         first = {symbol: rank for rank, symbol in enumerate(dict.fromkeys(symbols))}
         return np.argsort([first[symbol] for symbol in symbols], kind="stable")
 
-    def structures(self, seed: int, numbers: range) -> Crystals:
+    def structures(self, seed: int, numbers: Sequence[int]) -> Crystals:
         """Structures with random regions; each is a function of the seed and its own number only.
 
         Raises:

@@ -83,7 +83,7 @@ def compare(settings: Settings) -> Path:
     potential = load_potential(**given)
     folder = Path(settings.folder or given["path"])
     metrics = _metrics(given.get("path"))
-    built = relaxations(settings.build_folder, _held_out(metrics, settings), settings.n)
+    built = relaxations(settings.system, settings.build_folder, _held_out(metrics, settings), settings.n)
     if potential.card.hash == built.potential["hash"]:
         raise CryinGANError(f"{potential.card.name} is the potential that the structures were relaxed with")
     work = make_folder(settings.build_folder / f"comparison_{potential.card.hash[:12]}_{len(built.numbers)}")

@@ -69,18 +69,39 @@ def prepared_crystals(system: System, potential: Potential, work: Path) -> tuple
     prepared = []
     for slab in (system.substrate, system.film):
         crystal = make_crystal(slab.crystal, system.folder)
-        prepared.append(_relaxed_once(crystal, potential, work) if system.relax_crystals else crystal)
+        if system.relax_crystals:
+            path = _relaxed_path(crystal, potential.card.hash, work)
+            if not path.exists():
+                write_structures(Crystals.from_ase([relax_crystal(crystal, potential)]), path)
+            [crystal] = read_structures(path).to_ase()
+        prepared.append(crystal)
     return tuple(prepared)
 
 
-def _relaxed_once(crystal: Atoms, potential: Potential, work: Path) -> Atoms:
+def kept_crystals(system: System, potential_hash: str, work: Path) -> tuple[Atoms, Atoms]:
+    """The crystals that `prepared_crystals` left in a folder.
+
+    Args:
+        system: as its file has it.
+        potential_hash: of the potential that relaxed them.
+        work: the folder.
+
+    Raises:
+        CryinGANError: one is not there, or see `make_crystal`.
+    """
+    kept = []
+    for slab in (system.substrate, system.film):
+        crystal = make_crystal(slab.crystal, system.folder)
+        if system.relax_crystals:
+            [crystal] = read_structures(_relaxed_path(crystal, potential_hash, work)).to_ase()
+        kept.append(crystal)
+    return tuple(kept)
+
+
+def _relaxed_path(crystal: Atoms, potential_hash: str, work: Path) -> Path:
     start = hashlib.sha256(repr((str(crystal.symbols), crystal.cell.tolist(), crystal.positions.tolist())).encode())
     name = crystal.get_chemical_formula(empirical=True)
-    path = work / f"{name}-{start.hexdigest()[:8]}-{potential.card.hash[:8]}.extxyz"
-    if not path.exists():
-        write_structures(Crystals.from_ase([relax_crystal(crystal, potential)]), path)
-    [relaxed] = read_structures(path).to_ase()
-    return relaxed
+    return work / f"{name}-{start.hexdigest()[:8]}-{potential_hash[:8]}.extxyz"
 
 
 def reduced_formula(atoms: Atoms) -> str:

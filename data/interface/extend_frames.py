@@ -83,7 +83,7 @@ def extend(settings: Settings) -> Path:
     """
     potential = load_potential(**or_own(settings.potential, FOLDER / Path(settings.system).stem))
     reference = load_potential(**{"kind": "m3gnet", "device": potential.device, **settings.reference})
-    built = relaxations(settings.build_folder, None, settings.n)
+    built = relaxations(settings.system, settings.build_folder, None, settings.n)
     if reference.card.hash != built.potential["hash"]:
         raise CryinGANError(f"reference is {reference.card.name}, not what the structures were relaxed with")
     name = f"{potential.card.hash[:12]}_{len(built.numbers)}"

@@ -20,12 +20,14 @@ from cryingan.relax import relax
 from cryingan.relaxation import FAILED
 from cryingan.replace import replace_file
 from cryingan.training_scale import CELL_TOLERANCE
+from data.interface.crystals import kept_crystals
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from data.interface.assembly import Interface
     from data.interface.build import Settings
+    from data.interface.systems import System
 
 MANIFEST = "build.json"
 PART = r"structures_(\d+)_(\d+)"
@@ -147,6 +149,38 @@ def require_same_build(work: Path, seed: int, interface: Interface, potential: P
     Raises:
         CryinGANError: seed, system, region, potential, species or cell is another one, or the folder is of no build.
     """
+    _require_same_structures(work, seed, interface)
+    for folder in _begun(work):
+        if (used := _potential(folder))["hash"] != potential.card.hash:
+            raise CryinGANError(f"{folder} was relaxed with {used['name']}, not with this {potential.card.name}")
+
+
+def placed(system: System, work: Path) -> tuple[Interface, int]:
+    """The interface whose relaxations a folder holds, and the seed of its random regions.
+
+    Args:
+        system: as its file has it.
+        work: folder of relaxations.
+
+    Raises:
+        CryinGANError: nothing has been relaxed there, or the system was another one then.
+    """
+    from data.interface.assembly import assemble
+
+    folders = _begun(work) if (work / MANIFEST).exists() else []
+    if not folders:
+        raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
+    interface = assemble(system, *kept_crystals(system, _potential(folders[0])["hash"], work))
+    seed = json.loads((work / MANIFEST).read_bytes())["seed"]
+    _require_same_structures(work, seed, interface)
+    return interface, seed
+
+
+def _begun(work: Path) -> list[Path]:
+    return [folder for folder in part_folders(work) if (folder / RELAXATION).exists()]
+
+
+def _require_same_structures(work: Path, seed: int, interface: Interface) -> None:
     path = work / MANIFEST
     if not path.exists():
         raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
@@ -157,11 +191,7 @@ def require_same_build(work: Path, seed: int, interface: Interface, potential: P
         raise CryinGANError(
             f"{work} holds a build with {other[0]} {was}, here it is {now}: give an empty folder as work"
         )
-    for folder in part_folders(work):
-        if not (folder / RELAXATION).exists():
-            continue
-        if (used := _potential(folder))["hash"] != potential.card.hash:
-            raise CryinGANError(f"{folder} was relaxed with {used['name']}, not with this {potential.card.name}")
+    for folder in _begun(work):
         atoms = any_structure(folder)
         if atoms is not None and (
             tuple(atoms.get_chemical_symbols()) != interface.species

@@ -16,9 +16,9 @@ from cryingan.errors import CryinGANError
 from cryingan.journal import MANIFEST, read_journal
 from cryingan.potentials import Potential
 from cryingan.relax import RelaxationResults
-from cryingan.trajectory import read_frames
 from data.interface.potential_training.errors import spearman, spearman_interval
-from data.interface.relaxed import any_structure, first_folder, part_folders
+from data.interface.relaxed import first_folder, part_folders, placed
+from data.interface.systems import read_system, system_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,31 +40,32 @@ class Relaxations:
     settings: Mapping[str, Any]
 
 
-def relaxations(work: Path, names: set[str] | None, n: int) -> Relaxations:
+def relaxations(system: str, work: Path, names: set[str] | None, n: int) -> Relaxations:
     """The first converged structures of a build that no other potential relaxed before.
 
     Args:
+        system: name or file.
         work: folder of its relaxations.
         names: of those that may be used; None for all.
         n: how many, at most.
 
     Raises:
-        CryinGANError: there are fewer than two, or their frames were not kept.
+        CryinGANError: there are fewer than two, or the system is not that of the build.
     """
-    found: list[tuple[int, np.ndarray, float]] = []
-    folders = part_folders(work) if work.is_dir() else []
-    folders = [one for one in folders if first_folder(one) is None and any_structure(one) is not None]
-    pattern = any_structure(folders[0]) if folders else None
-    for folder in folders:
-        ended = {one.sample: one for one in read_journal(folder, len(pattern)) if one.converged}
-        for sample, frames in read_frames(folder):
-            if sample in ended and (names is None or str(sample) in names) and len(found) < n:
-                found.append((sample, frames.positions[0].astype(float), ended[sample].energy_final / len(pattern)))
-    if len(found) < 2:
-        raise CryinGANError(f"{work}: {len(found)} converged structures with frames that may be compared, too few")
-    numbers, positions, energies = zip(*found, strict=True)
-    manifest, cell = json.loads((folders[0] / MANIFEST).read_bytes()), np.asarray(pattern.cell)
-    starts = Crystals(np.array(positions) @ np.linalg.inv(cell), cell, tuple(pattern.get_chemical_symbols()))
+    interface, seed = placed(read_system(system_path(system)), work)
+    n_atoms = len(interface.order)
+    folders = [folder for folder in part_folders(work) if first_folder(folder) is None]
+    ended = sorted(
+        (one.sample, one.energy_final / n_atoms)
+        for folder in folders
+        for one in read_journal(folder, n_atoms)
+        if one.converged and (names is None or str(one.sample) in names)
+    )[:n]
+    if len(ended) < 2:
+        raise CryinGANError(f"{work}: {len(ended)} converged structures that may be compared, too few")
+    numbers, energies = zip(*ended, strict=True)
+    manifest = json.loads((folders[0] / MANIFEST).read_bytes())
+    starts = interface.structures(seed, numbers)
     return Relaxations(list(numbers), starts, np.array(energies), manifest["potential"], manifest["settings"])
 
 

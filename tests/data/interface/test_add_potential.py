@@ -43,7 +43,7 @@ def test_cut_off_keeps_the_same_share_of_the_same_structures(again):
     assert add(again) == again.output / "pair.card.yaml"
     added, other = read_data_card(again.output / "pair.extxyz.gz"), load_potential(**OTHER)
     assert added.cutoffs[:-1] == card.cutoffs
-    starts = relaxations(again.build_folder, None, 5)
+    starts = relaxations(again.system, again.build_folder, None, 5)
     ended = relax(starts.starts, other, **{**starts.settings, **SERIAL, "frames": 0})
     energies = ended.energy_final / len(starts.starts.species)
     assert added.cutoff(other.card) == pytest.approx(np.sort(energies)[round(KEPT * 5) - 1], abs=2e-8)

@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import ase.io
@@ -43,6 +44,10 @@ def built(tmp_path_factory):
 def barely_trained(monkeypatch):
     """Models that have learned next to nothing can still be told from those of the other message convention."""
     monkeypatch.setattr(cryingan.m3gnet, "TOLERANCE", 1e-9)
+
+
+def system_of(built):
+    return str(built.parents[1] / "pair.yaml")
 
 
 def settings(built, tmp_path, **changes):
@@ -342,7 +347,7 @@ def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch
     folder = train_potential.train(settings(built, tmp_path, test=0.4, epochs=1))
     held_out = json.loads((folder / "metrics.json").read_bytes())["held_out"]
     made = compare_potentials.Settings(
-        system="pair",
+        system=system_of(built),
         relaxations=str(built),
         potential={"kind": "m3gnet", "path": str(folder)},
         relax={"backend": "serial", "progress": False},
@@ -370,14 +375,35 @@ def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch
     assert with_reference["same_places"]["mae"] == pytest.approx(apart, rel=1e-5)
     moved = with_reference["moved"]
     assert (moved["shift"], moved["structures"]) == (0.02, found["structures"])
-    starts, kept = relaxations(built, set(held_out), 50), relaxations(built, set(held_out), 50)
-    steps = shifted(starts.starts, 0.02).fractional - kept.starts.fractional
-    assert np.std(steps @ starts.starts.cell) == pytest.approx(0.02, rel=0.2)
+    starts = relaxations(system_of(built), built, set(held_out), 50).starts
+    before = starts.fractional.copy()
+    steps = shifted(starts, 0.02).fractional - before
+    assert np.std(steps @ starts.cell) == pytest.approx(0.02, rel=0.2)
     assert "against itself, from starts moved by 0.02" in (folder / "README.md").read_text()
+    made.potential, made.folder = dict(POTENTIAL), str(tmp_path)
     with pytest.raises(CryinGANError, match="is the potential that the structures were relaxed with"):
-        compare_potentials.compare(
-            compare_potentials.Settings("pair", str(built), dict(POTENTIAL), relax=RELAX, folder=str(tmp_path))
-        )
+        compare_potentials.compare(made)
+
+
+def test_starts_are_those_of_the_build_also_without_frames(built, tmp_path):
+    shutil.copytree(built, tmp_path / "work")
+    found = relaxations(system_of(built), tmp_path / "work", None, 50)
+    frames = dict(read_frames(built / "structures_000000_000005"))
+    assert found.numbers == sorted(frames)
+    for number, start in zip(found.numbers, found.starts.to_ase(), strict=True):
+        np.testing.assert_allclose(start.positions, frames[number].positions[0], atol=1e-5)
+    shutil.rmtree(tmp_path / "work" / "structures_000000_000005" / "frames")
+    without = relaxations(system_of(built), tmp_path / "work", {"1", "3"}, 50)
+    assert without.numbers == [1, 3]
+    np.testing.assert_array_equal(without.starts.fractional, found.starts.fractional[[1, 3]])
+    changed = Path(system_of(built)).read_text().replace("thickness: 7.5", "thickness: 7.6")
+    shutil.copytree(built.parents[1], tmp_path / "changed")
+    (tmp_path / "changed" / "pair.yaml").write_text(changed)
+    with pytest.raises(CryinGANError, match=r"holds a build with region .* 7\.5.*, here it is .* 7\.6"):
+        relaxations(str(tmp_path / "changed" / "pair.yaml"), tmp_path / "work", None, 50)
+    (tmp_path / "work" / "build.json").unlink()
+    with pytest.raises(CryinGANError, match="holds no build: nothing has been relaxed there"):
+        relaxations(system_of(built), tmp_path / "work", None, 50)
 
 
 def test_frames_of_its_own_relaxations(built, tmp_path):
@@ -386,7 +412,7 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     folder = train_potential.train(settings(work, tmp_path, epochs=1))
     before = frames_of_relaxations(work)
     made = extend_frames.Settings(
-        "pair",
+        system_of(built),
         reference=POTENTIAL,
         relaxations=str(work),
         potential={"kind": "m3gnet", "path": str(folder)},
@@ -456,7 +482,7 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
 def test_agreement_by_hand(built):
     from types import SimpleNamespace
 
-    theirs = relaxations(built, None, 4)
+    theirs = relaxations(system_of(built), built, None, 4)
     assert theirs.numbers == [0, 1, 2, 3]
     order = np.argsort(np.argsort(theirs.energies))
     mine = theirs.energies + np.where(order == 3, -1.0, 0.01)  # the highest becomes the lowest
@@ -518,15 +544,14 @@ def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
     from callbacks.relax import RelaxSamples
     from data.interface import add_potential
 
-    copy = tmp_path / "set"
-    shutil.copytree(built.parent, copy)
-    shutil.copy(built.parent.parent / "pair.yaml", tmp_path)
+    shutil.copytree(built.parents[1], tmp_path / "copy")
+    copy = tmp_path / "copy" / "set"
     folder = train_potential.train(settings(copy / "work", tmp_path, folder=str(copy / "potential")))
     datamodule = SimpleNamespace(path=copy / "pair.extxyz.gz", card=None)
     trainer = SimpleNamespace(datamodule=datamodule, default_root_dir=str(tmp_path))
     with pytest.raises(CryinGANError, match="needs a potential"):
         RelaxSamples(None, {}).setup(trainer, None, "fit")
-    made = add_potential.Settings(str(tmp_path / "pair.yaml"), relax=RELAX, n=3, folder=str(copy))
+    made = add_potential.Settings(system_of(copy / "work"), relax=RELAX, n=3, folder=str(copy))
     add_potential.add(made)
     callback = RelaxSamples(None, {})
     callback.setup(trainer, None, "fit")
