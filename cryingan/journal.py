@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -133,6 +134,18 @@ def read_journal(folder: str | Path, atoms: int) -> list[Relaxed]:
     return _parse_all(*_whole(Path(folder), atoms))
 
 
+def began_with(folder: str | Path, crystals: Crystals, numbers: Sequence[int]) -> bool:
+    """Whether the relaxations in a folder are of these structures, as far as rounding lets one tell.
+
+    Args:
+        folder: of a `Journal`.
+        crystals: the structures.
+        numbers: their sample numbers.
+    """
+    found = json.loads((Path(folder) / MANIFEST).read_bytes())
+    return _same(found.get("structures"), _identity(crystals, list(numbers)))
+
+
 def _whole(folder: Path, atoms: int) -> tuple[dict[int, bytes], dict[int, bytes]]:
     """Whole rows and whole frames, by sample number."""
     rows, frames = (path.read_bytes() if path.exists() else b"" for path in (folder / ROWS, folder / FRAMES))
@@ -150,10 +163,14 @@ def _parse_all(rows: dict[int, bytes], frames: dict[int, bytes]) -> list[Relaxed
 
 def _manifest(crystals: Crystals, numbers: np.ndarray, card: PotentialCard, settings: Settings) -> dict:
     return {
-        "structures": {"kind": kind_hash(crystals, numbers.tolist()), "projections": projections(crystals)},
+        "structures": _identity(crystals, numbers.tolist()),
         "potential": {"name": card.name, "hash": card.hash},
         "settings": asdict(settings),
     }
+
+
+def _identity(crystals: Crystals, numbers: Sequence[int]) -> dict[str, Any]:
+    return {"kind": kind_hash(crystals, numbers), "projections": projections(crystals)}
 
 
 def _same(found: dict | None, wanted: dict) -> bool:

@@ -23,9 +23,10 @@ from cryingan.relax import RelaxationResults, relax
 from cryingan.replace import lock_folder, make_folder, replace_file
 from data.command import run_command
 from data.interface.build import FOLDER
-from data.interface.dataset import ENERGIES, LEAST, add_cutoff, highest_kept
+from data.interface.dataset import ENERGIES, LEAST, highest_kept
 from data.interface.potential_training.comparison import relaxations
 from data.interface.potential_training.settings import OWN, or_own
+from data.interface.set_card import add_cutoff
 from data.interface.systems import read_system, system_path
 
 

@@ -19,9 +19,10 @@ from data.command import run_command
 from data.interface.assembly import Interface, assemble
 from data.interface.cards import facts, write_readme
 from data.interface.crystals import prepared_crystals
-from data.interface.dataset import ENERGIES, RelaxedSet, collect, write_card, write_energies, write_structures_kept
+from data.interface.dataset import ENERGIES, RelaxedSet, collect, write_energies, write_structures_kept
 from data.interface.figures import draw
 from data.interface.relaxed import relax_structures, require_same_build
+from data.interface.set_card import read_card, write_card
 from data.interface.systems import read_system, system_path
 
 FOLDER = Path(__file__).parent
@@ -67,6 +68,11 @@ class Settings:
         return Path(self.folder) if self.folder else FOLDER / Path(self.system).stem
 
     @property
+    def card(self) -> Path:
+        """The card of the set."""
+        return self.output / f"{Path(self.system).stem}.card.yaml"
+
+    @property
     def work_folder(self) -> Path:
         """The folder of the relaxations."""
         return Path(self.work) if self.work else self.output / "work"
@@ -82,6 +88,7 @@ def build(settings: Settings) -> Path:
         CryinGANError: the system, the potential or the settings cannot be used, or `work` holds another build.
     """
     system = read_system(system_path(settings.system))
+    read_card(settings.card)  # one that cannot be replaced is better found now than at the end
     potential = load_potential(**settings.potential)
     first = load_potential(**{"kind": "m3gnet", **settings.first}) if settings.first else None
     work = make_folder(settings.work_folder)
@@ -102,13 +109,13 @@ def write_set(relaxed: RelaxedSet, settings: Settings) -> None:
     made = facts(relaxed, settings.seed)
     write_structures_kept(relaxed, folder / f"{stem}.extxyz.gz")
     write_energies(relaxed, folder / ENERGIES)
-    draw(relaxed, folder)
+    write_card(relaxed, settings.card, made)
     system = Path(settings.system).name
     command = f"python -m data.interface.build system={system} n={made['tried']} potential.path=FOLDER"
     command += " first.path=FOLDER" if relaxed.first else ""
     command += f" seed={settings.seed}" if settings.seed else ""
     write_readme(relaxed, made, stem, command, folder / "README.md")
-    write_card(relaxed, folder / f"{stem}.card.yaml", made)
+    draw(relaxed, folder)
 
 
 def _summary(interface: Interface) -> str:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from data.interface.assembly import Interface
 from data.interface.relaxed import part_folders, relaxed_first
 
 ENERGIES = "energies.csv"
-STRUCTURES = ("substrate", "film", "cell", "region", "seed")  # keys of `made` that decide what random structures are
 LEAST = 2  # structures, below which there is nothing to train on
 
 
@@ -138,58 +136,6 @@ def write_energies(relaxed: RelaxedSet, path: Path) -> None:
         text.write(f"{one.sample},{','.join(values)},{one.steps},{_number(one.fmax)},{one.reason},{kept}\n")
     with replace_file(path) as file:
         file.write(text.getvalue().encode())
-
-
-def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None:
-    """Write the card that `cryingan.data_cards` reads; cut-offs of other potentials (`add_cutoff`) stay.
-
-    Args:
-        relaxed: the set.
-        path: NAME.card.yaml beside NAME.extxyz.gz.
-        made: how it was made, in plain values.
-    """
-    import yaml
-
-    earlier = yaml.safe_load(path.read_text()) if path.exists() else {"cutoffs": [], "made": {}}
-    same = [cutoff["hash"] for cutoff in earlier["cutoffs"][:1]] == [relaxed.potential["hash"]] and all(
-        earlier["made"].get(key) == made[key] for key in STRUCTURES
-    )
-    others = earlier["cutoffs"][1:] if same else []  # of another build: its structures were others
-    default = {name: earlier[name] for name in ("default_potential",) if same and name in earlier}
-    cutoff = {
-        "potential": relaxed.potential["name"],
-        "hash": relaxed.potential["hash"],
-        "energy_per_atom": relaxed.cutoff,
-        "random": ENERGIES,
-    }
-    content = {
-        "name": relaxed.interface.system.name,
-        "kind": "interface",
-        "area_axis": "c",
-        "cutoffs": [cutoff, *others],
-        **default,
-        "made": dict(made),
-    }
-    with replace_file(path) as file:
-        file.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode())
-
-
-def add_cutoff(path: Path, cutoff: Mapping[str, Any], default: str | None = None) -> None:
-    """Add the cut-off of another potential to a card, in the place of an earlier one of that name.
-
-    Args:
-        path: the card, which has the cut-off of the potential of the build first.
-        cutoff: potential, hash, energy_per_atom and random.
-        default: folder beside the card of the potential, where it shall relax unless another is given.
-    """
-    import yaml
-
-    content = yaml.safe_load(path.read_text())
-    first, *others = content["cutoffs"]
-    content["cutoffs"] = [first, *(one for one in others if one["potential"] != cutoff["potential"]), dict(cutoff)]
-    content |= {"default_potential": default} if default else {}
-    with replace_file(path) as file:
-        file.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode())
 
 
 def _number(value: float) -> str:

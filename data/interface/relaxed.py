@@ -13,13 +13,12 @@ import numpy as np
 
 from cryingan.crystals import Crystals
 from cryingan.errors import CryinGANError
-from cryingan.journal import FRAMES, read_journal
+from cryingan.journal import FRAMES, began_with, read_journal
 from cryingan.journal import MANIFEST as RELAXATION
 from cryingan.potentials import Potential
 from cryingan.relax import relax
 from cryingan.relaxation import FAILED
 from cryingan.replace import replace_file
-from cryingan.training_scale import CELL_TOLERANCE
 from data.interface.crystals import kept_crystals
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def _potential(folder: Path) -> Mapping[str, Any]:
 def parts(work: Path, n: int) -> list[range]:
     """The structure numbers of every part that a folder holds, and of those that are missing for n structures."""
     begun = _matching(work) + _matching(work, FIRST.format(PART))  # a kill may have left only what came first
-    found = [range(first, last + 1) for first, last in sorted({(int(m[1]), int(m[2])) for m in begun})]
+    found = sorted({_numbers(folder) for folder in begun}, key=lambda part: part.start)
     ends = [0, *(part.stop for part in found)]
     starts = [*(part.start for part in found), n]
     missing = [range(end, start) for end, start in zip(ends, starts, strict=True) if end < start]
@@ -111,7 +110,7 @@ def parts(work: Path, n: int) -> list[range]:
 
 def part_folders(work: Path) -> list[Path]:
     """The folders of all parts, in the order of their numbers."""
-    return sorted(work / match[0] for match in _matching(work))
+    return sorted(_matching(work))
 
 
 def any_structure(folder: Path) -> Atoms | None:
@@ -125,8 +124,13 @@ def any_structure(folder: Path) -> Atoms | None:
         return next(read_xyz(file, 0))
 
 
-def _matching(work: Path, pattern: str = PART) -> list[re.Match]:
-    return [match for item in work.iterdir() if (match := re.fullmatch(pattern, item.name))]
+def _matching(work: Path, pattern: str = PART) -> list[Path]:
+    return [item for item in work.iterdir() if re.fullmatch(pattern, item.name)]
+
+
+def _numbers(folder: Path) -> range:
+    first, last = folder.name.split("_")[-2:]
+    return range(int(first), int(last) + 1)
 
 
 def claim(work: Path, seed: int, interface: Interface) -> None:
@@ -192,12 +196,10 @@ def _require_same_structures(work: Path, seed: int, interface: Interface) -> Non
             f"{work} holds a build with {other[0]} {was}, here it is {now}: give an empty folder as work"
         )
     for folder in _begun(work):
-        atoms = any_structure(folder)
-        if atoms is not None and (
-            tuple(atoms.get_chemical_symbols()) != interface.species
-            or not np.allclose(atoms.cell, interface.slabs.cell, atol=CELL_TOLERANCE)
-        ):
-            raise CryinGANError(f"{folder} holds structures of another cell or composition: the system has changed")
+        numbers = _numbers(folder)
+        started = first_folder(folder) or folder
+        if not began_with(started, interface.structures(seed, numbers), numbers):
+            raise CryinGANError(f"{started} holds other structures: the system or its crystals have changed since")
 
 
 def _identity(seed: int, interface: Interface) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from cryingan.potentials import Potential, PotentialCard, load_potential
 from cryingan.relax import relax
 from cryingan.trajectory import read_frames
 from data.command import read_settings
-from data.interface import build, dataset, relaxed
+from data.interface import build, relaxed, set_card
 from data.interface.build import FOLDER, Settings
 from data.interface.crystals import make_crystal
 from data.module import StructureData
@@ -301,13 +301,23 @@ def test_a_structure_that_the_quicker_potential_cannot_relax_begins_as_it_was_pl
     assert [row["energy_per_atom"] for row in rows(folder)] == [row["energy_per_atom"] for row in rows(alone)]
 
 
+@pytest.mark.parametrize("collect", [True, False])
+def test_another_crystal_of_the_same_cell_is_refused(system, collect):
+    build.build(settings(system, 2))
+    crystal = make_crystal(LICL, ".")
+    crystal.positions[crystal.symbols == "Cl"] += [0, 0.15, 0]  # within the layer
+    ase.io.write(system.parent / "licl.cif", crystal)
+    with pytest.raises(CryinGANError, match="holds other structures: the system or its crystals have changed"):
+        build.build(settings(system, 2, collect=collect))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "changes", "message"),
     [
         ("thickness: 7.5", "thickness: 7.5", {"seed": 7}, "seed 0, here it is 7"),
         ("name: my pair", "name: other", {}, "system my pair, here it is other"),
         ("thickness: 7.5", "thickness: 8", {}, "with region"),
-        ("relax_crystals: false", "relax_crystals: false\nvacuum: 20", {}, "another cell or composition"),
+        ("relax_crystals: false", "relax_crystals: false\nvacuum: 20", {}, "holds other structures"),
         ("Li-Li: 1.9", "Li-Li: 1.9", {"potential": QUICK}, "was relaxed with pair, not with this pair"),
     ],
 )
@@ -335,16 +345,38 @@ def test_a_part_that_is_gone_is_built_again(system):
     assert rows(whole) == rows_before
 
 
-def test_cutoffs_of_other_potentials_go_when_the_random_structures_change(system):
+@pytest.mark.parametrize("changed", ["seed", "kept"])
+def test_cutoffs_of_other_potentials_go_when_the_random_structures_or_their_share_change(system, changed, capsys):
     folder = build.build(settings(system, 3))
     card = folder / "pair.card.yaml"
-    dataset.add_cutoff(card, {"potential": "other", "hash": "ab", "energy_per_atom": 1.0, "random": "x.csv"}, "other")
+    set_card.add_cutoff(card, {"potential": "other", "hash": "a" * 64, "energy_per_atom": 1.0, "random": "x"}, "other")
+    system.write_text(system.read_text().replace("{file: licl.cif}", "{file: licl.cif, source: Smith (1990)}"))
     build.build(settings(system, 4))
-    assert [one["potential"] for one in yaml.safe_load(card.read_text())["cutoffs"]] == ["pair", "other"]
-    build.build(settings(system, 4, seed=7, work=str(folder / "again")))
+    content = yaml.safe_load(card.read_text())
+    assert [one["potential"] for one in content["cutoffs"]] == ["pair", "other"]
+    assert content["made"]["film"]["source"] == "Smith (1990)"
+    assert content["default_potential"] == "other"
+    assert "cut-offs of" not in capsys.readouterr().err
+    system.write_text(system.read_text().replace("kept: 0.5", "kept: 0.75" if changed == "kept" else "kept: 0.5"))
+    given = {"seed": 7, "work": str(folder / "again")} if changed == "seed" else {}
+    build.build(settings(system, 4, **given))
     content = yaml.safe_load(card.read_text())
     assert [one["potential"] for one in content["cutoffs"]] == ["pair"]
     assert "default_potential" not in content
+    assert f"{card}: the cut-offs of other go, as they belong to another build" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["- a\n", "cutoffs: [3]\n", "name: [\n"])
+def test_a_card_that_is_none_is_found_before_anything_is_relaxed(system, content):
+    card = system.parent / "set" / "pair.card.yaml"
+    card.parent.mkdir()
+    card.write_text(content)
+    with pytest.raises(CryinGANError, match=r"pair\.card\.yaml"):
+        build.build(settings(system, 3))
+    assert not (card.parent / "work").exists()
+    card.write_text("name: mine\nkind: interface\n")
+    build.build(settings(system, 3))
+    assert yaml.safe_load(card.read_text())["made"]["tried"] == 3
 
 
 def test_a_build_killed_while_the_quicker_potential_relaxed_goes_on_with_more_structures(system):
