@@ -56,9 +56,13 @@ def relaxed(run: Path, epoch: int, checkpoint: Path, n: int, settings: Sequence[
 
 def rows_of(run: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for every milestone of a run."""
-    epochs, distances = read_metrics(run / "metrics.csv")[WASSERSTEIN]
+    checkpoints, metrics = milestones(run, arguments.every), run / "metrics.csv"
+    recorded = read_metrics(metrics) if metrics.is_file() else {}
+    if WASSERSTEIN not in recorded:
+        raise SystemExit(f"{metrics} holds no {WASSERSTEIN}")
+    epochs, distances = recorded[WASSERSTEIN]
     rows, before = [], 0
-    for epoch, checkpoint in milestones(run, arguments.every).items():
+    for epoch, checkpoint in checkpoints.items():
         summary = relaxed(run, epoch, checkpoint, arguments.n, arguments.overrides)
         values = {name: value for name, value in summary["values"].items() if name.startswith((BELOW, CLOSE_PAIRS))}
         between = distances[(epochs >= before) & (epochs < epoch)]

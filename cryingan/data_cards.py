@@ -59,6 +59,10 @@ class DataCard:
             raise CryinGANError(f"rule: {self.rule!r} must be one of maximum, mean, percentile")
         if self.area_axis not in ("a", "b", "c"):
             raise CryinGANError(f"area_axis: {self.area_axis!r} must be one of a, b, c")
+        if not _is_number(self.percentile) or not 0 <= self.percentile <= 100:
+            raise CryinGANError(f"percentile: {self.percentile!r} must be a number between 0 and 100")
+        if not isinstance(self.default_potential, str):
+            raise CryinGANError(f"default_potential: {self.default_potential!r} must be a folder beside the card")
         for cutoff in self.cutoffs:
             _check_cutoff(cutoff)
 
@@ -165,5 +169,11 @@ def _check_cutoff(cutoff: Any) -> None:
         raise CryinGANError("cutoffs: each needs potential, hash and energy_per_atom, and perhaps random, nothing else")
     if cutoff["hash"] != ANY and not re.fullmatch("[0-9a-f]{64}", str(cutoff["hash"])):
         raise CryinGANError(f"cutoffs: hash {cutoff['hash']!r} must be 64 hexadecimal digits")
-    if not isinstance(cutoff["energy_per_atom"], int | float):
+    if not isinstance(cutoff.get("random", ""), str):
+        raise CryinGANError(f"cutoffs: random {cutoff['random']!r} must be a file beside the card")
+    if not _is_number(cutoff["energy_per_atom"]):
         raise CryinGANError(f"cutoffs: energy_per_atom {cutoff['energy_per_atom']!r} must be a number of eV")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))

@@ -50,6 +50,10 @@ class Settings:
     folder: str | None = None
     relaxations: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.n < LEAST:
+            raise CryinGANError(f"n={self.n} must be at least {LEAST}")
+
     @property
     def stem(self) -> str:
         """Name of the system."""
@@ -85,7 +89,7 @@ def add(settings: Settings) -> Path:
     built = relaxations(settings.system, settings.build_folder, None, settings.n)
     if potential.card.hash == built.potential["hash"]:
         raise CryinGANError(f"{potential.card.name} is the potential of the build, whose cut-off the card has")
-    work = make_folder(settings.build_folder / f"again_{potential.card.hash[:12]}_{len(built.numbers)}")
+    work = make_folder(settings.build_folder / f"again_{potential.card.hash[:12]}_{built.key}")
     protocol = {key: value for key, value in built.settings.items() if key != "frames"}
     with lock_folder(work):
         ended = relax(built.starts, potential, output=work, numbers=built.numbers, **{**settings.relax, **protocol})

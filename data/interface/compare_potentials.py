@@ -23,8 +23,9 @@ from cryingan.relax import RelaxationResults, relax
 from cryingan.replace import lock_folder, make_folder, replace_file
 from data.command import run_command
 from data.interface.build import FOLDER
+from data.interface.dataset import LEAST
 from data.interface.potential_training.comparison import Relaxations, agreement, relaxations, same_places, shifted
-from data.interface.potential_training.report import write_readme
+from data.interface.potential_training.report import COMPARISON, write_readme
 from data.interface.potential_training.settings import or_own
 
 TIMED = 8  # structures
@@ -57,6 +58,10 @@ class Settings:
     relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None})
     folder: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.n < LEAST or not self.shift >= 0:
+            raise CryinGANError(f"n={self.n} must be at least {LEAST}, and shift={self.shift:g} at least 0")
+
     @property
     def stem(self) -> str:
         """Name of the system."""
@@ -86,11 +91,11 @@ def compare(settings: Settings) -> Path:
     built = relaxations(settings.system, settings.build_folder, _held_out(metrics, settings), settings.n)
     if potential.card.hash == built.potential["hash"]:
         raise CryinGANError(f"{potential.card.name} is the potential that the structures were relaxed with")
-    work = make_folder(settings.build_folder / f"comparison_{potential.card.hash[:12]}_{len(built.numbers)}")
+    work = make_folder(settings.build_folder / f"comparison_{potential.card.hash[:12]}_{built.key}")
     with lock_folder(work):
         protocol = {key: value for key, value in built.settings.items() if key != "frames"}
         how = {**settings.relax, **protocol}
-        again = {**how, "output": make_folder(work / f"moved_{settings.shift:g}")}
+        again = {**how, "output": work / f"moved_{settings.shift:g}"}
         ended = relax(built.starts, potential, output=work, numbers=built.numbers, **how)
         if not ended.converged.any():
             raise CryinGANError(f"none of {len(ended.converged)} structures converges with {potential.card.name}")
@@ -132,6 +137,7 @@ def _with_reference(
         raise CryinGANError(f"reference is {reference.card.name}, not what the structures were relaxed with")
     moved = None
     if settings.shift:
+        make_folder(how["output"])
         starts = shifted(built.starts, settings.shift)
         again = relax(starts, reference, numbers=built.numbers, **how)
         moved = {"shift": settings.shift, **agreement(again, built, _cutoff(settings, built.potential))}
@@ -159,8 +165,9 @@ def _write(
     both, energies = ended.converged, ended.energy_final / len(built.starts.species)
     rank = float("nan") if found["spearman"] is None else found["spearman"]
     parity = Parity(built.energies[both], energies[both], "eV/atom", found["mae"] * 1000, "meV/atom", rank)
-    save_figure(parity_figure({"relaxed energy": parity}, ("build's", "compared")), folder / "comparison.png")
-    with replace_file(folder / "comparison.json") as file:
+    content, figure = (folder / name for name in COMPARISON)
+    save_figure(parity_figure({"relaxed energy": parity}, ("build's", "compared")), figure)
+    with replace_file(content) as file:
         file.write(json.dumps(found, indent=1).encode())
     if metrics is not None:
         write_readme(folder, metrics, found)

@@ -32,10 +32,12 @@ from cryingan.trajectory import FOLDER as FRAMES
 from cryingan.trajectory import Frames, read_frames, write_frames
 from data.command import run_command
 from data.interface.build import FOLDER
+from data.interface.dataset import LEAST
 from data.interface.potential_training.comparison import Relaxations, relaxations
 from data.interface.potential_training.frames import OTHERS
 from data.interface.potential_training.settings import or_own
 
+LIMIT = "labelling.json"
 REPAIR_DISTANCE = 1.5  # Angstrom, as callbacks.relax
 
 
@@ -66,6 +68,10 @@ class Settings:
     max_force: float = 30.0
     relax: dict[str, Any] = field(default_factory=lambda: {"backend": "loky", "processes": None})
 
+    def __post_init__(self) -> None:
+        if self.n < LEAST or self.each < 1 or not self.max_force > 0:
+            raise CryinGANError(f"n must be at least {LEAST}, each at least 1, and max_force above 0")
+
     @property
     def build_folder(self) -> Path:
         """Folder of the relaxations of the system."""
@@ -86,15 +92,16 @@ def extend(settings: Settings) -> Path:
     built = relaxations(settings.system, settings.build_folder, None, settings.n)
     if reference.card.hash != built.potential["hash"]:
         raise CryinGANError(f"reference is {reference.card.name}, not what the structures were relaxed with")
-    name = f"{potential.card.hash[:12]}_{len(built.numbers)}"
+    name = f"{potential.card.hash[:12]}_{built.key}"
     if settings.structures is not None:
         built = _of_file(settings.structures, built, settings.n)
-        name = f"{potential.card.hash[:12]}_{file_hash(settings.structures)[:12]}_{len(built.numbers)}"
+        name = f"{potential.card.hash[:12]}_{file_hash(settings.structures)[:12]}_{built.key}"
     work = make_folder(settings.build_folder / f"unlabelled_{name}")
     with lock_folder(work):
+        folder = make_folder(settings.build_folder / f"labelled_{name}")
+        _require_same_limit(folder, settings.max_force)
         protocol = {**built.settings, **settings.relax, "frames": settings.each}
         relax(built.starts, potential, output=work, numbers=built.numbers, **protocol)
-        folder = make_folder(settings.build_folder / f"labelled_{name}")
         _label(work, folder, built, reference, settings.max_force)
     return folder
 
@@ -108,6 +115,15 @@ def _of_file(path: str, built: Relaxations, n: int) -> Relaxations:
     accepted = np.flatnonzero(log.accepted)
     first = OTHERS * (1 + int(file_hash(path)[:6], 16))  # so that structures of other files have other numbers
     return replace(built, starts=apart[accepted], numbers=[first + number for number in accepted.tolist()])
+
+
+def _require_same_limit(folder: Path, max_force: float) -> None:
+    path = folder / LIMIT
+    if not path.exists():
+        with replace_file(path) as file:
+            file.write(json.dumps({"max_force": max_force}).encode())
+    if (found := json.loads(path.read_bytes())["max_force"]) != max_force:
+        raise CryinGANError(f"{folder} was labelled with max_force={found:g}: remove it to label anew")
 
 
 def _label(work: Path, folder: Path, built: Relaxations, reference: Potential, max_force: float) -> None:

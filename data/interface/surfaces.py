@@ -201,6 +201,8 @@ def _charges(crystal: Atoms, slab: Slab) -> dict[str, float]:
     from pymatgen.core import Composition
 
     if slab.oxidation_states:
+        if lacking := sorted(set(crystal.get_chemical_symbols()) - set(slab.oxidation_states)):
+            raise CryinGANError(f"{reduced_formula(crystal)}: oxidation_states lacks {', '.join(lacking)}")
         return dict(slab.oxidation_states)
     guesses = Composition(reduced_formula(crystal)).oxi_state_guesses()
     return dict(guesses[0]) if guesses else dict.fromkeys(crystal.get_chemical_symbols(), 0.0)

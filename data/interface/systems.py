@@ -145,5 +145,24 @@ def read_system(path: Path) -> System:
         system = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(System), given))
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise CryinGANError(f"{path}: {' '.join(str(error).split())}") from error
+    if problem := _problem(system):
+        raise CryinGANError(f"{path}: {problem}")
     system.folder = str(path.parent)
     return system
+
+
+def _problem(system: System) -> str | None:
+    """What makes no interface of it; None where all is in range."""
+    region, matching = system.region, system.matching
+    above = {"vacuum": system.vacuum, "region.thickness": region.thickness, "matching.max_area": matching.max_area}
+    for side in ("substrate", "film"):
+        slab = getattr(system, side)
+        above |= {f"{side}.layers": slab.layers, f"{side}.layer_tolerance": slab.layer_tolerance}
+    if low := [f"{name}={value:g} must be above 0" for name, value in above.items() if not value > 0]:
+        return low[0]
+    if not 0 < system.kept <= 1:
+        return f"kept={system.kept:g} must be a share, above 0 and at most 1"
+    if region.formula_units < 0:
+        return f"region.formula_units={region.formula_units} must be at least 0"
+    negative = [pair for pair, distance in region.minimum_distances.items() if not distance >= 0]
+    return f"region.minimum_distances.{negative[0]} must be at least 0" if negative else None

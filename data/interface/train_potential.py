@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -143,9 +144,11 @@ def write(settings: Settings, student: Student, sets: Sets, trials: list[Trained
         judged = {"validation": sets["validation"], "test": test}
         judged |= {f"test: {origin}": frames for origin, frames in test.by_origin().items()}
         errors = {which: errors_of(potential, frames) for which, frames in judged.items()}
+        begun = student.start
         metrics = {
             "name": name,
             "hash": potential.card.hash,
+            "start": {"name": begun.name, "hash": begun.hash} if begun else None,
             "command": settings.command,
             "parameters": sum(weight.numel() for weight in student.model.parameters()),
             "elements": list(potential.card.elements),
@@ -156,14 +159,26 @@ def write(settings: Settings, student: Student, sets: Sets, trials: list[Trained
         with replace_file(folder / METRICS) as file:
             file.write(json.dumps(metrics, indent=1).encode())
         draw(metrics["training"], errors["test"], folder)
-        write_readme(folder, metrics)
+        write_readme(folder, metrics, _comparison_of_the_same(settings.output, folder, metrics))
+
+
+def _comparison_of_the_same(earlier: Path, folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What `compare_potentials` left beside a potential of the same weights, which is copied; None for any other."""
+    from data.interface.potential_training.report import COMPARISON
+
+    if not all((earlier / name).is_file() for name in (METRICS, *COMPARISON)):
+        return None
+    if json.loads((earlier / METRICS).read_bytes())["hash"] != metrics["hash"]:
+        return None
+    for name in COMPARISON:
+        shutil.copy(earlier / name, folder)
+    return json.loads((folder / COMPARISON[0]).read_bytes())
 
 
 def _origin(settings: Settings, sets: Sets) -> dict[str, Any]:
     return {
         "system": settings.system,
         "labels": dict(sets["test"].source),
-        "start": Path(settings.start).name if settings.start else None,
         "seed": settings.seed,
         "validation": settings.validation,
         "test": settings.test,

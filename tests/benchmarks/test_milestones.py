@@ -79,6 +79,18 @@ def test_milestones_of_a_training_are_relaxed_and_other_settings_refused(tmp_pat
     assert refused.value.code == 1
 
 
+def test_a_run_without_its_metrics(tmp_path, monkeypatch):
+    run = write_run(tmp_path / "a", (0, 0, 0))
+    (run / "metrics.csv").write_text("epoch,train/other\n1,2.0\n")
+    with pytest.raises(SystemExit, match=r"metrics.csv holds no train/wasserstein"):
+        call(monkeypatch, run)
+    (run / "metrics.csv").unlink()
+    with pytest.raises(SystemExit, match=r"metrics.csv holds no train/wasserstein"):
+        call(monkeypatch, run)
+    with pytest.raises(SystemExit, match="nowhere holds no checkpoints epoch_"):
+        call(monkeypatch, tmp_path / "nowhere")
+
+
 def test_a_run_without_milestones(tmp_path, monkeypatch):
     for path in (write_run(tmp_path / "a", (0, 0, 0)) / "checkpoints").glob("epoch_*"):
         path.unlink()

@@ -16,6 +16,7 @@ from cryingan.errors import CryinGANError
 from cryingan.journal import MANIFEST, read_journal
 from cryingan.potentials import Potential
 from cryingan.relax import RelaxationResults
+from cryingan.same_structures import kind_hash
 from data.interface.potential_training.errors import spearman, spearman_interval
 from data.interface.relaxed import first_folder, part_folders, placed
 from data.interface.systems import read_system, system_path
@@ -38,6 +39,11 @@ class Relaxations:
     energies: np.ndarray
     potential: Mapping[str, str]
     settings: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """How many structures, and which: part of the name of a folder."""
+        return f"{len(self.numbers)}_{kind_hash(self.starts, self.numbers)[:8]}"
 
 
 def relaxations(system: str, work: Path, names: set[str] | None, n: int) -> Relaxations:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from matgl.models import M3GNet
 
+from cryingan.cards import PotentialCard
 from cryingan.errors import CryinGANError
 from cryingan.m3gnet import M3GNetPotential
 from cryingan.m3gnet_conventions import CONVENTIONS, identity
@@ -54,6 +55,7 @@ class Student:
         shift: eV per structure.
         offsets: eV, by the model's elements.
         convention: at which atom of an edge it sums messages, `source` or `destination`.
+        start: the potential that it was, where it is trained further.
     """
 
     model: M3GNet
@@ -61,6 +63,7 @@ class Student:
     shift: float
     offsets: np.ndarray
     convention: str = "source"
+    start: PotentialCard | None = None
 
     @property
     def types(self) -> dict[str, int]:
@@ -110,7 +113,7 @@ def started_student(path: str | Path, frames: LabelledFrames) -> Student:
     elements = tuple(potential.model.element_types)
     offsets = potential.offsets + energies_of_elements(frames, frames.energies - energies, elements)
     [convention] = [each for each in CONVENTIONS if identity(potential.weights, each) == potential.card.hash]
-    return Student(potential.model, potential.scale, potential.shift, offsets, convention)
+    return Student(potential.model, potential.scale, potential.shift, offsets, convention, potential.card)
 
 
 def energies_of_elements(frames: LabelledFrames, energies: np.ndarray, elements: tuple[str, ...]) -> np.ndarray:

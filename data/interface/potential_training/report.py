@@ -14,6 +14,7 @@ from data.interface.cards import filled, table
 from data.interface.potential_training.errors import Errors
 from data.interface.potential_training.frames import PATHS, RELAXATIONS, SAMPLES
 
+COMPARISON = ("comparison.json", "comparison.png")  # what compare_potentials adds
 CURVES = {
     "energy_mae": ("energy MAE (meV/atom)", 1000.0),
     "force_mae": ("force MAE (meV/Angstrom)", 1000.0),
@@ -69,7 +70,8 @@ def label_name(labels: Mapping[str, str]) -> str:
 def _head(metrics: Mapping[str, Any]) -> list[str]:
     labels, counts = metrics["labels"], metrics["sets"]
     identity = labels.get("hash") or labels["sha256"]
-    begun = f", trained further from {metrics['start']}" if metrics["start"] else ""
+    start = metrics["start"]
+    begun = f", trained further from a {start['name']} (SHA-256 {start['hash']})" if start else ""
     return [
         f"# {metrics['name']}",
         filled(
@@ -93,9 +95,9 @@ def _head(metrics: Mapping[str, Any]) -> list[str]:
 def _origins(counts: Mapping[str, Any]) -> list[list[Any]]:
     """Rows that tell what the frames are of, where they are of several kinds."""
     kinds = {
-        RELAXATIONS: "... of relaxations with it",
-        PATHS: "... of relaxations of the same structures with earlier versions",
-        SAMPLES: "... of relaxations of a generator's samples with earlier versions",
+        RELAXATIONS: "... of the build's relaxations",
+        PATHS: "... of other potentials' relaxations of the same structures",
+        SAMPLES: "... of other potentials' relaxations of other structures, such as a generator's samples",
     }
     found = [kind for kind in kinds if any(kind in one["origins"] for one in counts.values())]
     frames = {kind: [one["origins"].get(kind, {"frames": 0})["frames"] for one in counts.values()] for kind in found}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -111,10 +112,10 @@ class Settings:
     @property
     def command(self) -> str:
         """What makes the same potential again."""
-        given = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in PLACES}
-        plain = {name: value for name, value in given.items() if value != getattr(DEFAULTS, name)}
-        words = (f"{name}={_in_one_word(value)}" for name, value in plain.items())
-        return f"python -m data.interface.train_potential {' '.join(words)}"
+        without = set(PLACES) - ({"folder"} if self.labelled else set())  # a file has no folder of its own
+        given = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in without}
+        words = [word for name, value in given.items() for word in _words(name, value, getattr(DEFAULTS, name))]
+        return shlex.join(["python", "-m", "data.interface.train_potential", *words])
 
 
 def or_own(potential: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -124,12 +125,18 @@ def or_own(potential: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         potential: arguments as they were given.
         folder: of the set.
     """
-    own = {"path": str(folder / OWN)} if potential["kind"] == "m3gnet" and not potential.get("path") else {}
-    return {**potential, **own}
+    given = {"kind": "m3gnet", **potential}
+    own = {"path": str(folder / OWN)} if given["kind"] == "m3gnet" and not given.get("path") else {}
+    return {**given, **own}
 
 
-def _in_one_word(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":")).replace('"', "")
+def _words(name: str, value: Any, default: Any) -> list[str]:
+    """KEY=VALUE for what is not as by default."""
+    if isinstance(value, Mapping):
+        return [word for key, one in value.items() for word in _words(f"{name}.{key}", one, default.get(key))]
+    if value is None or value == default:
+        return []
+    return [f"{name}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
 
 
 DEFAULTS = Settings(system="")

@@ -1,5 +1,7 @@
 """The five interfaces of the CryinGAN paper's supplementary table S4, and what cannot be built."""
 
+import re
+
 import numpy as np
 import pytest
 from ase.neighborlist import neighbor_list
@@ -107,6 +109,7 @@ def test_shipped_small_system():
         ({"substrate": slab(LI2O, (0, 0, 0), 4)}, "miller"),
         ({"substrate": slab(LI2O, (1, 0), 4)}, "miller"),
         ({"substrate": slab(LI2O, (1, 1, 0), 0)}, "layers=0"),
+        ({"substrate": slab(LI2O, (1, 0, 0), 4, oxidation_states={"Li": 1})}, "Li2O: oxidation_states lacks O"),
         ({"matching": Matching(max_area=12)}, "no common cell of at most 12"),
         ({"matching": Matching(max_area=60, determinants=[5, 3])}, r"determinants \[5, 3\].*found: \(5, 4\)"),
         ({"region": Region(400, 7.5, small_system().region.minimum_distances)}, "region: .* do not fit"),
@@ -154,6 +157,26 @@ def test_wrong_system_file_is_said_in_one_line(text, message, tmp_path):
     with pytest.raises(CryinGANError, match=message) as caught:
         read_system(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("vacuum: 15", "vacuum: -30", "vacuum=-30 must be above 0"),
+        ("thickness: 7.5", "thickness: -2", "region.thickness=-2 must be above 0"),
+        ("kept: 0.75", "kept: 75", "kept=75 must be a share"),
+        ("kept: 0.75", "kept: .nan", "kept=nan must be a share"),
+        ("formula_units: 4", "formula_units: -1", "region.formula_units=-1 must be at least 0"),
+        ("layers: 7", "layers: 0", "substrate.layers=0 must be above 0"),
+        ("Li-Li: 1.9", "Li-Li: -1", "region.minimum_distances.Li-Li must be at least 0"),
+    ],
+)
+def test_system_out_of_range_is_said_in_one_line(old, new, message, tmp_path):
+    text = system_path("li2o_licl").read_text() + "\nvacuum: 15\nkept: 0.75\n"
+    assert old in text
+    (tmp_path / "system.yaml").write_text(text.replace(old, new))
+    with pytest.raises(CryinGANError, match=re.escape(message)):
+        read_system(tmp_path / "system.yaml")
 
 
 def test_unknown_system_names_the_known_ones():

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.trajectory import read_frames
 from data.command import read_settings, run_command
-from data.interface import compare_potentials, extend_frames, train_potential
+from data.interface import add_potential, compare_potentials, extend_frames, train_potential
 from data.interface.potential_training.comparison import agreement, relaxations, shifted
 from data.interface.potential_training.errors import spearman_interval
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations, split
@@ -138,7 +139,7 @@ def test_potential_with_its_card(built, tmp_path):
     assert metrics["training"]["learning_rate"] == lowest["learning_rate"]
     readme = (folder / "README.md").read_text()
     assert f"{lowest['best']['validation/loss']:.4f} (chosen)" in readme
-    assert "trials=[[0.005,4],[0.01,2]] trial_epochs=1" in readme
+    assert "'trials=[[0.005,4],[0.01,2]]' trial_epochs=1" in readme
     assert str(tmp_path) not in readme
     for name in ("learning_curves.png", "parity.png"):
         assert (folder / name).read_bytes()[:4] == b"\x89PNG"
@@ -259,12 +260,14 @@ def test_trained_further_begins_where_the_first_ended(tmp_path):
             **{**TINY, "epochs": 1},
         )
     )
-    best = json.loads((folder / "metrics.json").read_bytes())["training"]["best"]
+    metrics = json.loads((folder / "metrics.json").read_bytes())
+    best, start = metrics["training"]["best"], load_potential("m3gnet", str(first)).card
+    assert metrics["start"] == {"name": start.name, "hash": start.hash}
     size = max(abs(atoms.get_stress()).max() for atoms in frames) * 160.2
     assert best["validation/stress_mae"] < 1e-3 * size
     assert best["validation/force_mae"] < 1e-5
     assert best["validation/energy_mae"] < 1e-5
-    assert "trained further from a" in (folder / "README.md").read_text()
+    assert f"further from a {start.name} (SHA-256 {start.hash})" in " ".join((folder / "README.md").read_text().split())
 
 
 @pytest.mark.parametrize(
@@ -313,6 +316,34 @@ def test_labels_that_cannot_be_used(tmp_path):
 def test_wrong_setting_is_named(arguments, message):
     with pytest.raises(CryinGANError, match=message):
         read_settings(arguments, Settings)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"system": "li2o_licl"},
+        {"system": "my pair.yaml", "name": "it's mine", "learning_rate": 1e-3, "trials": [[0.005, 4], [0.002, 8]]},
+        {"system": "a", "weights": {"energy": 2.0, "force": 1.0, "stress": 0.0}, "model": {"units": 16, "cutoff": 4.5}},
+        {"labelled": "a b.extxyz", "folder": "my potentials/one", "structure_key": "run", "start": "other"},
+    ],
+)
+def test_the_command_that_is_recorded_gives_the_same_settings(given):
+    made = Settings(**given, work="elsewhere", minutes=3.0)
+    words = shlex.split(made.command)
+    assert words[:3] == ["python", "-m", "data.interface.train_potential"]
+    assert read_settings(words[3:], Settings) == Settings(**given)
+
+
+def test_limits_of_the_other_commands():
+    for schema, arguments in (
+        (compare_potentials.Settings, ["n=1"]),
+        (compare_potentials.Settings, ["shift=-1"]),
+        (add_potential.Settings, ["n=-3"]),
+        (extend_frames.Settings, ["reference.path=a", "each=0"]),
+        (extend_frames.Settings, ["reference.path=a", "max_force=0"]),
+    ):
+        with pytest.raises(CryinGANError, match=arguments[-1].split("=")[0]):
+            read_settings(["system=a", *arguments], schema)
 
 
 def test_wrong_model_or_folder_is_named(built, tmp_path):
@@ -367,6 +398,11 @@ def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch
     made.reference, made.shift = dict(POTENTIAL), 0.02
     compare_potentials.compare(made)
     with_reference = json.loads((folder / "comparison.json").read_bytes())
+    text = (folder / "README.md").read_text()
+    train_potential.train(settings(built, tmp_path, test=0.4, epochs=1))  # has ended: the same weights again
+    assert json.loads((folder / "comparison.json").read_bytes()) == with_reference
+    assert (folder / "README.md").read_text() == text
+    assert (folder / "comparison.png").is_file()
     assert {**with_reference, "speed": None, "same_places": None, "moved": None} == found
     [work] = built.glob("comparison_*")
     ended = [atoms for atoms in ase.io.read(work / "relaxed.extxyz", ":") if atoms.info["reason"] == "converged"]
@@ -448,7 +484,7 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     assert sum(one["frames"] for one in sets.values()) == len(after)
     found = sum(one["origins"].get("other paths", {"frames": 0})["frames"] for one in sets.values())
     assert found == len(after) - len(before)
-    assert "relaxations of the same structures with earlier versions" in text
+    assert "other potentials' relaxations of the same structures" in text
 
     samples = before.atoms[:2]
     samples[1].positions[0] = samples[1].positions[1]
@@ -472,6 +508,10 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
         counts(**with_them)
     made.max_force = 1e-3
     again = extend_frames.extend(made)
+    made.max_force = 1.0
+    with pytest.raises(CryinGANError, match=r"was labelled with max_force=0.001: remove it to label anew"):
+        extend_frames.extend(made)
+    made.max_force = 1e-3
     assert all(len(frames.energies) == 0 for _, frames in read_frames(again))
     assert len(frames_of_relaxations(work)) == len(before)
     made.reference = {**POTENTIAL, "radii": {"Li": 0.8, "O": 1.1, "Cl": 1.4}}
@@ -480,8 +520,6 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
 
 
 def test_agreement_by_hand(built):
-    from types import SimpleNamespace
-
     theirs = relaxations(system_of(built), built, None, 4)
     assert theirs.numbers == [0, 1, 2, 3]
     order = np.argsort(np.argsort(theirs.energies))
@@ -539,10 +577,7 @@ def test_a_model_is_not_tested_on_what_it_was_trained_on_before(built, tmp_path,
 
 def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
     """Trained in the folder of the set and added to its card, it is taken wherever no other is given."""
-    from types import SimpleNamespace
-
     from callbacks.relax import RelaxSamples
-    from data.interface import add_potential
 
     shutil.copytree(built.parents[1], tmp_path / "copy")
     copy = tmp_path / "copy" / "set"
