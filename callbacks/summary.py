@@ -86,7 +86,7 @@ def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict
     untrained, trained = relax.summaries() if relax else (None, None)
     if trained is None:
         return {}
-    rows = {"relax/failed": f"of {trained['samples']} samples: relaxation failed"}
+    rows = {"relax/failed": f"share of {trained['samples']} samples whose relaxation failed"}
     for key in (f"{FRACTION}{threshold:g}" for threshold in relax.thresholds):
         rows[key] = f"relaxed to {key.removeprefix(FRACTION)} {trained['unit']} or below"
         if key in trained.get("random", {}):

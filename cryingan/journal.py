@@ -87,7 +87,8 @@ class Journal:
             found = json.loads(path.read_bytes())
             other = [part for part in manifest if not _same(found.get(part), manifest[part])]
             if other:
-                raise OtherResultsError(f"{self.folder} holds relaxations with other {other[0]}: give an empty folder")
+                what = _first_difference(other[0], found.get(other[0]), manifest[other[0]])
+                raise OtherResultsError(f"{self.folder} holds relaxations with other {what}: give an empty folder")
         elif (self.folder / ROWS).exists():
             raise OtherResultsError(f"{self.folder} holds {ROWS} but no {MANIFEST}: give an empty folder")
         else:
@@ -178,6 +179,13 @@ def _same(found: dict | None, wanted: dict) -> bool:
     if not isinstance(found, dict) or "projections" not in wanted:
         return found == wanted
     return found["kind"] == wanted["kind"] and same_projections(found["projections"], wanted["projections"])
+
+
+def _first_difference(part: str, found: Any, wanted: Any) -> str:
+    if part == "structures" or not isinstance(found, dict):
+        return part
+    key = next(key for key in [*wanted, *found] if found.get(key) != wanted.get(key))
+    return f"{part} ({key} is {found.get(key)}, here {wanted.get(key)})"
 
 
 def _whole_rows(data: bytes) -> dict[int, bytes]:

@@ -155,6 +155,9 @@ def _checked(settings: dict[str, Any]) -> Settings:
         raise CryinGANError(f"relax: {str(error).replace('.__init__()', '')}") from error
     if checked.optimizer not in OPTIMIZERS:
         raise CryinGANError(f"unknown optimizer {checked.optimizer!r}: use {' or '.join(OPTIMIZERS)}")
+    for name in ("fmax", "max_steps", "min_distance", "max_force", "max_energy", "max_displacement", "frames"):
+        if not isinstance(getattr(checked, name), int | float):
+            raise CryinGANError(f"relax: {name}={getattr(checked, name)!r} must be a number")
     if not checked.fmax > 0 or checked.max_steps < 0:
         raise CryinGANError(f"fmax={checked.fmax}, max_steps={checked.max_steps}: they must be positive")
     return checked

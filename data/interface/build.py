@@ -7,11 +7,13 @@ Killed and started again, a build goes on where it stood; started again with a l
 
 from __future__ import annotations
 
+import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cryingan import relaxation
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.replace import lock_folder, make_folder
@@ -61,6 +63,8 @@ class Settings:
         for key, least in (("seed", 0), ("n", 1), ("frames", 0)):
             if getattr(self, key) < least:
                 raise CryinGANError(f"{key}={getattr(self, key)} must be at least {least}")
+        if taken := {"frames", "output", "numbers"} & set(self.relax):
+            raise CryinGANError(f"relax.{min(taken)} is decided by the build; the keys for it are frames, work and n")
 
     @property
     def output(self) -> Path:
@@ -110,12 +114,19 @@ def write_set(relaxed: RelaxedSet, settings: Settings) -> None:
     write_structures_kept(relaxed, folder / f"{stem}.extxyz.gz")
     write_energies(relaxed, folder / ENERGIES)
     write_card(relaxed, settings.card, made)
-    system = Path(settings.system).name
-    command = f"python -m data.interface.build system={system} n={made['tried']} potential.path=FOLDER"
-    command += " first.path=FOLDER" if relaxed.first else ""
-    command += f" seed={settings.seed}" if settings.seed else ""
-    write_readme(relaxed, made, stem, command, folder / "README.md")
+    write_readme(relaxed, made, stem, _command(relaxed, settings), folder / "README.md")
     draw(relaxed, folder)
+
+
+def _command(relaxed: RelaxedSet, settings: Settings) -> str:
+    kind = settings.potential.get("kind", "m3gnet")
+    words = [f"system={Path(settings.system).name}", f"n={len(relaxed.results)}"]
+    words += [f"potential.kind={kind}"] if kind != "m3gnet" else ["potential.path=FOLDER"]
+    words += ["first.path=FOLDER"] if relaxed.first else []
+    words += [f"seed={settings.seed}"] if settings.seed else []
+    usual = {**asdict(relaxation.Settings()), **Settings("").relax}
+    words += [f"relax.{key}={value}" for key, value in relaxed.how.items() if value != usual[key]]
+    return shlex.join(["python", "-m", "data.interface.build", *words])
 
 
 def _summary(interface: Interface) -> str:

@@ -41,6 +41,7 @@ def facts(relaxed: RelaxedSet, seed: int) -> dict[str, Any]:
             "minimum_distances": dict(system.region.minimum_distances),
         },
         "seed": seed,
+        "relaxation": dict(relaxed.how),
         "tried": len(relaxed.results),
         "ended": dict(reasons),
         **({"relaxed_first": _quicker(relaxed)} if relaxed.first else {}),
@@ -82,7 +83,9 @@ def write_readme(relaxed: RelaxedSet, made: dict[str, Any], stem: str, command: 
         f"# {relaxed.interface.system.name}",
         filled(
             f"{made['kept']} structures of {relaxed.n_atoms} atoms ({_formula(made['composition'])}) for training, all "
-            f"in one cell, relaxed with {relaxed.potential['name']} at fixed cell. Built by"
+            f"in one cell, relaxed with {relaxed.potential['name']} at fixed cell until no force is above "
+            f"{relaxed.how['fmax']:g} eV/Å ({relaxed.how['optimizer'].upper()}, at most {relaxed.how['max_steps']} "
+            f"steps). Built by"
         ),
         f"    {command}",
         table(

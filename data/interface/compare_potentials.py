@@ -82,7 +82,7 @@ def compare(settings: Settings) -> Path:
     Raises:
         CryinGANError: a potential cannot be loaded, or the build holds nothing to compare with.
     """
-    given = or_own(settings.potential, FOLDER / settings.stem)
+    given = or_own(settings.potential, settings.build_folder.parent)
     if settings.folder is None and not Path(given.get("path") or "").is_dir():
         raise CryinGANError(f"give folder=FOLDER for the results, or potential.path, which is {given.get('path')}")
     potential = load_potential(**given)

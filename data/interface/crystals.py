@@ -43,6 +43,8 @@ def make_crystal(crystal: Crystal, folder: str) -> Atoms:
         raise CryinGANError(f"crystal {crystal.spacegroup}: unknown element {', '.join(unknown)}")
     if not crystal.sites:
         raise CryinGANError("crystal: give a file, or spacegroup, lattice and sites")
+    if not all(np.ndim(orbits) == 2 and np.shape(orbits)[1] == 3 for orbits in crystal.sites.values()):
+        raise CryinGANError(f"crystal {crystal.spacegroup}: sites of an element are a list of [x, y, z]")
     species = [element for element, orbits in crystal.sites.items() for _ in orbits]
     sites = [site for orbits in crystal.sites.values() for site in orbits]
     try:
@@ -99,7 +101,8 @@ def kept_crystals(system: System, potential_hash: str, work: Path) -> tuple[Atom
 
 
 def _relaxed_path(crystal: Atoms, potential_hash: str, work: Path) -> Path:
-    start = hashlib.sha256(repr((str(crystal.symbols), crystal.cell.tolist(), crystal.positions.tolist())).encode())
+    numbers = [(np.round(np.asarray(one), 5) + 0.0).tolist() for one in (crystal.cell, crystal.positions)]
+    start = hashlib.sha256(repr((str(crystal.symbols), *numbers)).encode())  # the last digits are the processor's
     name = crystal.get_chemical_formula(empirical=True)
     return work / f"{name}-{start.hexdigest()[:8]}-{potential_hash[:8]}.extxyz"
 

@@ -9,19 +9,21 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cryingan.crystals import Crystals
 from cryingan.energies import interface_area, interface_factor
 from cryingan.errors import CryinGANError
-from cryingan.journal import read_journal
+from cryingan.journal import MANIFEST, read_journal
 from cryingan.relaxation import Relaxed
 from cryingan.replace import replace_file
 from data.interface.assembly import Interface
 from data.interface.relaxed import part_folders, relaxed_first
 
 ENERGIES = "energies.csv"
+PROTOCOL = ("optimizer", "fmax", "max_steps")
 LEAST = 2  # structures, below which there is nothing to train on
 
 
@@ -35,6 +37,7 @@ class RelaxedSet:
         potential: name and hash of the potential.
         kept: which of them make up the data set, shape (structures,).
         cutoff: eV/atom; the highest energy that is kept.
+        how: structures were relaxed: `PROTOCOL` of `cryingan.relaxation.Settings`.
         first: name and hash of quicker potentials, and how many structures each relaxed before `potential` did. Of
             these no energy as placed is known.
     """
@@ -44,6 +47,7 @@ class RelaxedSet:
     potential: Mapping[str, str]
     kept: np.ndarray
     cutoff: float
+    how: Mapping[str, Any]
     first: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
@@ -91,10 +95,13 @@ def collect(interface: Interface, work: Path) -> RelaxedSet:
         ended += part
     energies = _energies(ended, n_atoms)
     if np.isfinite(energies).sum() < LEAST:
-        raise CryinGANError(f"{work}: {np.isfinite(energies).sum()} structures are relaxed, too few for a data set")
+        reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(one.reason for one in ended).items())
+        found = f"{np.isfinite(energies).sum()} structures are relaxed ({reasons or 'none tried'})"
+        raise CryinGANError(f"{work}: {found}, too few for a data set")
     cutoff = highest_kept(energies, interface.system.kept)
-    potential = json.loads((folders[0] / "relax.json").read_bytes())["potential"]
-    return RelaxedSet(interface, ended, potential, energies <= cutoff, cutoff, first)
+    manifest = json.loads((folders[0] / MANIFEST).read_bytes())
+    how = {key: manifest["settings"][key] for key in PROTOCOL}
+    return RelaxedSet(interface, ended, manifest["potential"], energies <= cutoff, cutoff, how, first)
 
 
 def highest_kept(energies: np.ndarray, share: float) -> float:

@@ -87,7 +87,7 @@ def extend(settings: Settings) -> Path:
     Raises:
         CryinGANError: a potential cannot be loaded, or the build holds nothing to begin with.
     """
-    potential = load_potential(**or_own(settings.potential, FOLDER / Path(settings.system).stem))
+    potential = load_potential(**or_own(settings.potential, settings.build_folder.parent))
     reference = load_potential(**{"kind": "m3gnet", "device": potential.device, **settings.reference})
     built = relaxations(settings.system, settings.build_folder, None, settings.n)
     if reference.card.hash != built.potential["hash"]:

@@ -134,9 +134,9 @@ def _numbers(folder: Path) -> range:
 
 
 def claim(work: Path, seed: int, interface: Interface) -> None:
-    """Note whose folder it is, unless it is noted."""
+    """Note whose folder it is, unless something of a build is there already."""
     path = work / MANIFEST
-    if not path.exists():
+    if not path.exists() or not (_matching(work) or _matching(work, FIRST.format(PART))):
         with replace_file(path) as file:
             file.write(json.dumps(_identity(seed, interface), indent=1).encode())
 
@@ -156,7 +156,8 @@ def require_same_build(work: Path, seed: int, interface: Interface, potential: P
     _require_same_structures(work, seed, interface)
     for folder in _begun(work):
         if (used := _potential(folder))["hash"] != potential.card.hash:
-            raise CryinGANError(f"{folder} was relaxed with {used['name']}, not with this {potential.card.name}")
+            mine, theirs = potential.card, f"{used['name']} ({used['hash'][:12]})"
+            raise CryinGANError(f"{folder} was relaxed with {theirs}, not with this {mine.name} ({mine.hash[:12]})")
 
 
 def placed(system: System, work: Path) -> tuple[Interface, int]:
@@ -171,13 +172,29 @@ def placed(system: System, work: Path) -> tuple[Interface, int]:
     """
     from data.interface.assembly import assemble
 
-    folders = _begun(work) if (work / MANIFEST).exists() else []
+    seed = _noted(work)["seed"]
+    folders = _begun(work)
     if not folders:
         raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
     interface = assemble(system, *kept_crystals(system, _potential(folders[0])["hash"], work))
-    seed = json.loads((work / MANIFEST).read_bytes())["seed"]
     _require_same_structures(work, seed, interface)
     return interface, seed
+
+
+def require_system(work: Path, system: System) -> None:
+    """Refuse a folder of relaxations of another system; CryinGANError."""
+    if (found := _noted(work)["system"]) != system.name:
+        raise CryinGANError(f"{work} holds relaxations of {found}, not of {system.name}")
+
+
+def _noted(work: Path) -> dict[str, Any]:
+    path = work / MANIFEST
+    if not path.exists():
+        raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CryinGANError(f"{path} is not whole: {error}") from error
 
 
 def _begun(work: Path) -> list[Path]:
@@ -185,13 +202,10 @@ def _begun(work: Path) -> list[Path]:
 
 
 def _require_same_structures(work: Path, seed: int, interface: Interface) -> None:
-    path = work / MANIFEST
-    if not path.exists():
-        raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
-    found = json.loads(path.read_bytes())
+    found = _noted(work)
     wanted = {name: value for name, value in _identity(seed, interface).items() if name in found}
     if other := [name for name, value in wanted.items() if found[name] != value]:
-        was, now = found[other[0]], wanted[other[0]]
+        was, now = _what_differs(found[other[0]], wanted[other[0]])
         raise CryinGANError(
             f"{work} holds a build with {other[0]} {was}, here it is {now}: give an empty folder as work"
         )
@@ -200,6 +214,13 @@ def _require_same_structures(work: Path, seed: int, interface: Interface) -> Non
         started = first_folder(folder) or folder
         if not began_with(started, interface.structures(seed, numbers), numbers):
             raise CryinGANError(f"{started} holds other structures: the system or its crystals have changed since")
+
+
+def _what_differs(first: Any, second: Any) -> tuple[Any, Any]:
+    if not (isinstance(first, dict) and isinstance(second, dict)):
+        return first, second
+    keys = [key for key in first.keys() | second.keys() if first.get(key) != second.get(key)]
+    return {key: first.get(key) for key in keys}, {key: second.get(key) for key in keys}
 
 
 def _identity(seed: int, interface: Interface) -> dict[str, Any]:

@@ -174,7 +174,10 @@ def _facing_elements(slab: SurfaceSlab, upwards: bool) -> set[str]:
 def _faces(slab: SurfaceSlab, elements: str | None, upwards: bool) -> bool:
     from pymatgen.core import Composition
 
-    return elements is None or _facing_elements(slab, upwards) == {str(e) for e in Composition(elements)}
+    try:
+        return elements is None or _facing_elements(slab, upwards) == {str(e) for e in Composition(elements)}
+    except ValueError:  # no formula: nothing faces it
+        return False
 
 
 def _is_whole(atoms: Atoms, crystal: Atoms) -> bool:

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
 from cryingan.replace import lock_folder, make_folder, replace_file, replace_folder
@@ -25,6 +27,8 @@ from data.command import run_command
 from data.interface.potential_training.claim import METRICS, claim, claimed_extensions
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations
 from data.interface.potential_training.settings import Settings
+from data.interface.relaxed import require_system
+from data.interface.systems import read_system, system_path
 
 if TYPE_CHECKING:
     from data.interface.potential_training.model import Student
@@ -49,6 +53,7 @@ def train(settings: Settings) -> Path:
     if settings.system is not None:
         extended = claimed_extensions(settings.work_folder, settings.build_folder)
         frames = frames_of_relaxations(settings.build_folder, extended)
+        require_system(settings.build_folder, read_system(system_path(settings.system)))
     else:
         extended, frames = [], frames_of_file(str(settings.labelled), settings.structure_key)
     work = make_folder(settings.work_folder)
@@ -109,9 +114,10 @@ def new_or_started(settings: Settings, sets: Sets) -> Student:
     if settings.start:
         return started_student(settings.start, sets["training"])
     try:
-        return new_student(sets["training"], Size(**settings.model), settings.seed)
-    except TypeError as error:
-        raise CryinGANError(f"model: {str(error).replace('Size.__init__() ', '')}") from error
+        size = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Size), settings.model))
+    except OmegaConfBaseException as error:
+        raise CryinGANError(f"model: {str(error).splitlines()[0]}") from error
+    return new_student(sets["training"], size, settings.seed)
 
 
 def _schedule(settings: Settings, sets: Sets, rate: float, size: int, epochs: int) -> Schedule:

@@ -43,7 +43,7 @@ def claim(work: Path, settings: Settings, frames: LabelledFrames, extended: Sequ
     decides = {key: getattr(settings, key) for key in keys}
     decides["start"] = file_hash(Path(settings.start) / "state.pt") if settings.start else None
     path = work / MANIFEST
-    if not path.exists():
+    if not path.exists() or not any(item.is_dir() for item in work.iterdir()):  # nothing has been trained yet
         sets = split(frames, settings.validation, settings.test, settings.seed)
         began = {**decides, "extensions": list(extended)}
         content = {"labels": dict(frames.source), "settings": began, "sets": sets}

@@ -144,6 +144,8 @@ def frames_of_file(path: str | Path, key: str | None = None) -> LabelledFrames:
         CryinGANError: the file cannot be read, or a frame lacks what it needs; names the frame, from 1.
     """
     path = Path(path)
+    if not path.is_file():
+        raise CryinGANError(f"{path} is not there; give an extended XYZ file")
     read = list(_read(path, key))
     if not read:
         raise CryinGANError(f"{path} holds no structures")

@@ -71,7 +71,7 @@ def _head(metrics: Mapping[str, Any]) -> list[str]:
     labels, counts = metrics["labels"], metrics["sets"]
     identity = labels.get("hash") or labels["sha256"]
     start = metrics["start"]
-    begun = f", trained further from a {start['name']} (SHA-256 {start['hash']})" if start else ""
+    begun = f", trained further from {start['name']} (SHA-256 {start['hash']})" if start else ""
     return [
         f"# {metrics['name']}",
         filled(

@@ -26,7 +26,7 @@ class Settings:
         labelled: an extended XYZ file with energies, forces and perhaps stresses, instead of a system.
         structure_key: of its comment lines, whose value names the structure that a frame is of; without it every frame
             is a structure of its own.
-        folder: where the potential is written; without it `potential` in the folder of the system.
+        folder: where the potential is written; without it `potential` beside the folder of the relaxations.
         work: where the training keeps its state; without it `training` in `relaxations`, or FOLDER.training.
         name: of the potential.
         start: folder of an M3GNet that is trained further; `model` does not matter then.
@@ -72,7 +72,10 @@ class Settings:
         if self.labelled is not None and self.folder is None:
             raise CryinGANError("labelled=... needs folder=FOLDER, where the potential is written")
         if set(self.weights) != {"energy", "force", "stress"} or min(self.weights.values()) < 0:
-            raise CryinGANError(f"weights={self.weights}: energy, force and stress need a weight of at least 0")
+            given = ", ".join(f"{name} {value:g}" for name, value in self.weights.items())
+            raise CryinGANError(
+                f"weights: {given}; energy, force and stress, and no other, need a weight, of at least 0"
+            )
         for learning_rate, batch_size in self.tried:
             if learning_rate <= 0 or batch_size < 1:
                 raise CryinGANError("learning_rate must be above 0 and batch_size at least 1, in trials, too")
@@ -100,7 +103,7 @@ class Settings:
     @property
     def output(self) -> Path:
         """Folder of the potential."""
-        return Path(self.folder) if self.folder else FOLDER / self.stem / OWN
+        return Path(self.folder) if self.folder else self.build_folder.parent / OWN
 
     @property
     def work_folder(self) -> Path:

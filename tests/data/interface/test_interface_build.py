@@ -318,7 +318,7 @@ def test_another_crystal_of_the_same_cell_is_refused(system, collect):
         ("name: my pair", "name: other", {}, "system my pair, here it is other"),
         ("thickness: 7.5", "thickness: 8", {}, "with region"),
         ("relax_crystals: false", "relax_crystals: false\nvacuum: 20", {}, "holds other structures"),
-        ("Li-Li: 1.9", "Li-Li: 1.9", {"potential": QUICK}, "was relaxed with pair, not with this pair"),
+        ("Li-Li: 1.9", "Li-Li: 1.9", {"potential": QUICK}, r"was relaxed with pair \(\w{12}\), not with this pair"),
     ],
 )
 @pytest.mark.parametrize("collect", [True, False])
@@ -329,6 +329,55 @@ def test_settings_of_another_build_are_refused(system, before, after, changes, m
     with pytest.raises(CryinGANError, match=message):
         build.build(settings(system, 2, collect=collect, **changes))
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == kept
+
+
+def test_a_region_that_is_too_full_can_be_corrected(system):
+    text = system.read_text()
+    system.write_text(text.replace("Cl-Cl: 2.5", "Cl-Cl: 9.5"))
+    with pytest.raises(CryinGANError, match="do not fit between the slabs"):
+        build.build(settings(system, 2))
+    system.write_text(text)
+    assert len(rows(build.build(settings(system, 2)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"relax": {**RELAX, "fmax": "abc"}}, "relax: fmax='abc' must be a number"),
+        ({"relax": {**RELAX, "frames": 3}}, "relax.frames is decided by the build"),
+        ({"relax": {**RELAX, "output": "x"}}, "relax.output is decided by the build"),
+    ],
+)
+def test_relax_settings_that_cannot_be(system, changes, message):
+    with pytest.raises(CryinGANError, match=message):
+        build.build(settings(system, 2, **changes))
+
+
+def test_too_few_steps_are_said(system):
+    with pytest.raises(CryinGANError, match=r"0 structures are relaxed \(2 max_steps\), too few for a data set"):
+        build.build(settings(system, 2, relax={**RELAX, "max_steps": 1}))
+    with pytest.raises(CryinGANError, match=r"other settings \(max_steps is 1, here 300\): give an empty folder"):
+        build.build(settings(system, 2))
+
+
+def test_a_damaged_note_of_the_build_is_named(system):
+    work = build.build(settings(system, 2)) / "work"
+    (work / "build.json").write_text('{"system": ')
+    with pytest.raises(CryinGANError, match=r"build\.json is not whole"):
+        build.build(settings(system, 2))
+
+
+def test_command_and_convergence_stand_in_the_card(system):
+    folder = build.build(settings(system, 2, seed=3))
+    text = (folder / "README.md").read_text()
+    command = "build system=pair.yaml n=2 potential.kind=pair seed=3 relax.fmax=0.5 relax.max_steps=300"
+    assert command in text
+    assert "until no force is above 0.5 eV/Å (FIRE, at most 300 steps)" in " ".join(text.split())
+    assert read_data_card(folder / "pair.extxyz.gz").made["relaxation"] == {
+        "optimizer": "fire",
+        "fmax": 0.5,
+        "max_steps": 300,
+    }
 
 
 def test_collecting_where_nothing_was_built(system):

@@ -106,6 +106,7 @@ def test_shipped_small_system():
         ({"substrate": slab(LI2O, (1, 0, 0), 5)}, "not whole formula units"),
         ({"substrate": slab(LI2O, (1, 0, 0), 4, facing="Cl")}, "facing=Cl, but its layers are Li, O"),
         ({"substrate": slab(LI2O, (1, 0, 0), 3, facing="Li", neutralise=True)}, "cannot be halved"),
+        ({"substrate": slab(LI2O, (1, 0, 0), 4, facing="5")}, "facing=5, but its layers are Li, O"),
         ({"substrate": slab(LI2O, (0, 0, 0), 4)}, "miller"),
         ({"substrate": slab(LI2O, (1, 0), 4)}, "miller"),
         ({"substrate": slab(LI2O, (1, 1, 0), 0)}, "layers=0"),
@@ -131,6 +132,8 @@ def test_what_cannot_be_built_is_said_in_one_line(changes, message):
         Crystal(spacegroup="Fm-3m", lattice=[4, 4], sites={"Li": [[0] * 3]}),
         Crystal(spacegroup="Fm-3m", lattice=[4] * 3 + [90] * 3, sites={"Xx": [[0] * 3]}),
         Crystal(spacegroup="Fm-3m", lattice=[4] * 3 + [90] * 3),
+        Crystal(spacegroup="Fm-3m", lattice=[4] * 3 + [90] * 3, sites={"Li": 0.25}),
+        Crystal(spacegroup="Fm-3m", lattice=[4] * 3 + [90] * 3, sites={"Li": [0.25] * 3}),
         Crystal(file="missing.cif"),
     ],
 )

@@ -53,7 +53,7 @@ def system_of(built):
 
 def settings(built, tmp_path, **changes):
     given = {
-        "system": "pair",
+        "system": system_of(built),
         "relaxations": str(built),
         "folder": str(tmp_path / "pot"),
         "work": str(tmp_path / "work"),
@@ -195,10 +195,10 @@ def test_structures_that_came_later_change_nothing(built, tmp_path, capsys):
     shutil.copytree(built, less)
     last = max(less.glob("structures_*/frames/*.npz"))
     last.rename(tmp_path / last.name)
-    first = train_potential.train(settings(less, tmp_path, epochs=1))
+    first = train_potential.train(settings(less, tmp_path, epochs=1, system=system_of(built)))
     kept = json.loads((first / "metrics.json").read_bytes())["sets"]
     (tmp_path / last.name).rename(last)
-    again = train_potential.train(settings(less, tmp_path, epochs=1))
+    again = train_potential.train(settings(less, tmp_path, epochs=1, system=system_of(built)))
     assert json.loads((again / "metrics.json").read_bytes())["sets"] == kept
     assert "1 structures came after" in capsys.readouterr().err
 
@@ -267,7 +267,7 @@ def test_trained_further_begins_where_the_first_ended(tmp_path):
     assert best["validation/stress_mae"] < 1e-3 * size
     assert best["validation/force_mae"] < 1e-5
     assert best["validation/energy_mae"] < 1e-5
-    assert f"further from a {start.name} (SHA-256 {start.hash})" in " ".join((folder / "README.md").read_text().split())
+    assert f"further from {start.name} (SHA-256 {start.hash})" in " ".join((folder / "README.md").read_text().split())
 
 
 @pytest.mark.parametrize(
@@ -353,6 +353,27 @@ def test_wrong_model_or_folder_is_named(built, tmp_path):
         train_potential.train(settings(built, tmp_path / "b", model={"cutoff": 3.0, "threebody_cutoff": 4.0}))
     with pytest.raises(CryinGANError, match="is not there: build the interface first"):
         train_potential.train(settings(tmp_path / "nothing", tmp_path))
+
+
+def test_without_a_folder_it_is_written_beside_the_relaxations(built):
+    assert Settings(system="li2o_licl", relaxations=str(built)).output == built.parent / "potential"
+    assert Settings(system="li2o_licl").output.parts[-2:] == ("li2o_licl", "potential")
+
+
+def test_relaxations_of_another_system_are_refused(built, tmp_path):
+    with pytest.raises(CryinGANError, match=r"holds relaxations of my pair, not of Li2O\(100\)\|LiCl\(100\)"):
+        train_potential.train(settings(built, tmp_path, system="li2o_licl"))
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_mistake_before_anything_is_trained_can_be_corrected(built, tmp_path):
+    with pytest.raises(CryinGANError, match=r"model: .*'big'"):
+        train_potential.train(settings(built, tmp_path, model={"units": "big"}))
+    with pytest.raises(CryinGANError, match=r"model: .*'unit'"):
+        train_potential.train(settings(built, tmp_path, model={"unit": 4}))
+    assert train_potential.train(settings(built, tmp_path, epochs=1)) == tmp_path / "pot"
+    with pytest.raises(CryinGANError, match="holds a training with other seed"):
+        train_potential.train(settings(built, tmp_path, epochs=1, seed=1))
 
 
 def test_divergence_ends_in_one_line(built, tmp_path, capsys):
@@ -445,7 +466,7 @@ def test_starts_are_those_of_the_build_also_without_frames(built, tmp_path):
 def test_frames_of_its_own_relaxations(built, tmp_path):
     work = tmp_path / "built"
     shutil.copytree(built, work)
-    folder = train_potential.train(settings(work, tmp_path, epochs=1))
+    folder = train_potential.train(settings(work, tmp_path, epochs=1, system=system_of(built)))
     before = frames_of_relaxations(work)
     made = extend_frames.Settings(
         system_of(built),
@@ -475,7 +496,7 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     assert set(after.by_origin()) == {"relaxations", "other paths"}
 
     def counts(**changes):
-        folder = train_potential.train(settings(work, tmp_path, epochs=1, **changes))
+        folder = train_potential.train(settings(work, tmp_path, epochs=1, system=system_of(built), **changes))
         return json.loads((folder / "metrics.json").read_bytes())["sets"], (folder / "README.md").read_text()
 
     assert all(one["origins"] == {} for one in counts()[0].values())  # it began without them
