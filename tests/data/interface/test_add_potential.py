@@ -1,6 +1,7 @@
 """The cut-off of another potential in the card of a set."""
 
 import csv
+import json
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from cryingan.cards import PotentialCard
-from cryingan.data_cards import read_data_card
+from cryingan.data_cards import default_potential, random_energies, read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.potentials import load_potential
 from cryingan.relax import relax
@@ -90,3 +91,28 @@ def test_what_cannot_be_added_is_refused(again, tmp_path):
     with pytest.raises(CryinGANError, match="build the set first"):
         add(again)
     assert read_data_card(tmp_path / "nowhere").cutoff(PotentialCard("x", "0" * 64, ())) is None
+
+
+@pytest.mark.parametrize("folder", sorted(build.FOLDER.glob("*/potential")), ids=lambda folder: folder.parent.name)
+def test_committed_potential_is_that_of_its_own_card(folder):
+    assert sum(path.stat().st_size for path in folder.glob("*.pt")) < 1e6
+    potential = load_potential("m3gnet", str(folder)).card
+    metrics, comparison = (json.loads((folder / name).read_bytes()) for name in ("metrics.json", "comparison.json"))
+    assert {metrics["hash"], comparison["potential"]["hash"]} == {potential.hash}
+    assert set(map(str, comparison["numbers"])) <= set(metrics["held_out"])
+    card = read_data_card(folder.parent / f"{folder.parent.name}.extxyz.gz")
+    assert comparison["reference_hash"] == metrics["labels"]["hash"] == card.cutoffs[0]["hash"]
+    assert comparison["cutoff"] == card.cutoffs[0]["energy_per_atom"]
+
+
+@pytest.mark.parametrize("data", sorted(build.FOLDER.glob("*/*.extxyz.gz")), ids=lambda path: path.parent.name)
+def test_default_potential_of_a_committed_set_has_a_cut_off_in_its_card(data):
+    default, card = default_potential(data), read_data_card(data)
+    if default is None:
+        assert len(card.cutoffs) == 1
+        return
+    assert default == {"kind": "m3gnet", "path": str(data.parent / "potential")}
+    potential = load_potential(**default).card
+    random = random_energies(card, potential, data.parent)
+    kept = round(card.made["kept_share"] * len(random))
+    assert card.cutoff(potential) == pytest.approx(np.sort(random)[kept - 1], abs=2e-8)
