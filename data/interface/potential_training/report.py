@@ -188,6 +188,12 @@ def _comparison(found: Mapping[str, Any]) -> list[str]:
     if found["speed"]:
         rows.append(["CPU time per evaluation (ms)", f"{found['speed']['ms']:.1f}"])
         rows.append([f"... of {found['reference']}", f"{found['speed']['reference_ms']:.1f}"])
+    poor = same and same["mae"] > found["spread"]
+    warning = (
+        f"**It cannot judge relaxed structures yet:** where its relaxations end, the energies of {found['reference']} "
+        "differ from its own by more than the structures differ among each other. It lacks frames of its own paths: "
+        "docs/potential.md says how `data.interface.extend_frames` adds them."
+    )
     return [
         "## Random structures relaxed with both",
         filled(
@@ -195,6 +201,7 @@ def _comparison(found: Mapping[str, Any]) -> list[str]:
             f"{found['reference']} from the same random start (fmax {found['fmax']:g} eV/Å), with 95 % intervals:"
         ),
         table(["", ""], *rows),
+        *([filled(warning)] if poor else []),
         "![Relaxed energies with both potentials](comparison.png)",
     ]
 
