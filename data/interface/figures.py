@@ -19,7 +19,8 @@ def draw(relaxed: RelaxedSet, folder: Path) -> None:
     save_distribution(relaxed, folder / "distribution.png")
     energies = np.where(relaxed.kept, relaxed.energies, np.inf)
     chosen = np.argsort(energies)[np.unique(np.linspace(0, relaxed.kept.sum() - 1, SHOWN).astype(int))]
-    titles = [f"{(relaxed.energies[i] - relaxed.cutoff) * relaxed.factor:.2f} J/m$^2$" for i in chosen]
+    scaled = (relaxed.energies - relaxed.cutoff) * relaxed.factor
+    titles = [f"{round(scaled[i], 2) + 0.0:.2f} J/m$^2$" for i in chosen]  # no -0.00
     save_figure(structure_figure(relaxed.crystals[chosen], titles), folder / "structures.png")
 
 

@@ -145,7 +145,7 @@ def write(settings: Settings, student: Student, sets: Sets, trials: list[Trained
         try:
             write_card(folder, name, [test.atoms[i] for i in chosen], student.convention)
         except CryinGANError as error:
-            raise CryinGANError(f"training has not come far enough for a potential to be written: {error}") from error
+            raise CryinGANError(f"training has not come far enough, give it more epochs: {error}") from error
         potential = load_potential("m3gnet", str(folder), settings.device)
         judged = {"validation": sets["validation"], "test": test}
         judged |= {f"test: {origin}": frames for origin, frames in test.by_origin().items()}
