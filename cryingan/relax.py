@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +155,9 @@ def _checked(settings: dict[str, Any]) -> Settings:
         raise CryinGANError(f"relax: {str(error).replace('.__init__()', '')}") from error
     if checked.optimizer not in OPTIMIZERS:
         raise CryinGANError(f"unknown optimizer {checked.optimizer!r}: use {' or '.join(OPTIMIZERS)}")
-    for name in ("fmax", "max_steps", "min_distance", "max_force", "max_energy", "max_displacement", "frames"):
-        if not isinstance(getattr(checked, name), int | float):
-            raise CryinGANError(f"relax: {name}={getattr(checked, name)!r} must be a number")
+    for one in fields(Settings):
+        if isinstance(one.default, int | float) and not isinstance(getattr(checked, one.name), int | float):
+            raise CryinGANError(f"relax: {one.name}={getattr(checked, one.name)!r} must be a number")
     if not checked.fmax > 0 or checked.max_steps < 0:
         raise CryinGANError(f"fmax={checked.fmax}, max_steps={checked.max_steps}: they must be positive")
     return checked

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from data.interface.systems import System
 
 MANIFEST = "build.json"
-PART = r"structures_(\d+)_(\d+)"
-FIRST = "first_{}"  # where the structures of a part were relaxed with another potential before
+PART = r"structures_\d+_\d+"
+FIRST = "first_"  # where the structures of a part were relaxed with another potential before
 
 
 def relax_structures(
@@ -53,7 +53,7 @@ def relax_structures(
     for numbers in parts(work, settings.n):
         crystals = interface.structures(settings.seed, numbers)
         folder = work / f"structures_{numbers.start:06d}_{numbers.stop - 1:06d}"
-        before = folder.with_name(FIRST.format(folder.name))
+        before = folder.with_name(FIRST + folder.name)
         if before.exists() or (first is not None and not folder.exists()):
             crystals = _relaxed_first(crystals, first, numbers, settings, before)
         relax(crystals, potential, output=folder, numbers=list(numbers), frames=settings.frames, **settings.relax)
@@ -72,7 +72,7 @@ def _relaxed_first(
 
 def first_folder(folder: Path) -> Path | None:
     """Where another potential relaxed the structures of a part before that of the build; None where none did."""
-    before = folder.with_name(FIRST.format(folder.name))
+    before = folder.with_name(FIRST + folder.name)
     return before if before.exists() else None
 
 
@@ -100,8 +100,7 @@ def _potential(folder: Path) -> Mapping[str, Any]:
 
 def parts(work: Path, n: int) -> list[range]:
     """The structure numbers of every part that a folder holds, and of those that are missing for n structures."""
-    begun = _matching(work) + _matching(work, FIRST.format(PART))  # a kill may have left only what came first
-    found = sorted({_numbers(folder) for folder in begun}, key=lambda part: part.start)
+    found = sorted({_numbers(folder) for folder in _claimed(work)}, key=lambda part: part.start)
     ends = [0, *(part.stop for part in found)]
     starts = [*(part.start for part in found), n]
     missing = [range(end, start) for end, start in zip(ends, starts, strict=True) if end < start]
@@ -110,7 +109,7 @@ def parts(work: Path, n: int) -> list[range]:
 
 def part_folders(work: Path) -> list[Path]:
     """The folders of all parts, in the order of their numbers."""
-    return sorted(_matching(work))
+    return sorted(folder for folder in _claimed(work) if re.fullmatch(PART, folder.name))
 
 
 def any_structure(folder: Path) -> Atoms | None:
@@ -124,8 +123,9 @@ def any_structure(folder: Path) -> Atoms | None:
         return next(read_xyz(file, 0))
 
 
-def _matching(work: Path, pattern: str = PART) -> list[Path]:
-    return [item for item in work.iterdir() if re.fullmatch(pattern, item.name)]
+def _claimed(work: Path) -> list[Path]:
+    """Folders of parts, and of what another potential relaxed before: a kill may have left only the latter."""
+    return [item for item in work.iterdir() if re.fullmatch(f"({FIRST})?{PART}", item.name)]
 
 
 def _numbers(folder: Path) -> range:
@@ -136,7 +136,7 @@ def _numbers(folder: Path) -> range:
 def claim(work: Path, seed: int, interface: Interface) -> None:
     """Note whose folder it is, unless something of a build is there already."""
     path = work / MANIFEST
-    if not path.exists() or not (_matching(work) or _matching(work, FIRST.format(PART))):
+    if not path.exists() or not _claimed(work):
         with replace_file(path) as file:
             file.write(json.dumps(_identity(seed, interface), indent=1).encode())
 
@@ -160,7 +160,7 @@ def require_same_build(work: Path, seed: int, interface: Interface, potential: P
             raise CryinGANError(f"{folder} was relaxed with {theirs}, not with this {mine.name} ({mine.hash[:12]})")
 
 
-def placed(system: System, work: Path) -> tuple[Interface, int]:
+def built_interface(system: System, work: Path) -> tuple[Interface, int]:
     """The interface whose relaxations a folder holds, and the seed of its random regions.
 
     Args:

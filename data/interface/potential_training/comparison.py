@@ -18,7 +18,7 @@ from cryingan.potentials import Potential
 from cryingan.relax import RelaxationResults
 from cryingan.same_structures import kind_hash
 from data.interface.potential_training.errors import spearman, spearman_interval
-from data.interface.relaxed import first_folder, part_folders, placed
+from data.interface.relaxed import built_interface, first_folder, part_folders
 from data.interface.systems import read_system, system_path
 
 
@@ -58,9 +58,10 @@ def relaxations(system: str, work: Path, names: set[str] | None, n: int) -> Rela
     Raises:
         CryinGANError: there are fewer than two, or the system is not that of the build.
     """
-    interface, seed = placed(read_system(system_path(system)), work)
+    interface, seed = built_interface(read_system(system_path(system)), work)
     n_atoms = len(interface.order)
-    folders = [folder for folder in part_folders(work) if first_folder(folder) is None]
+    begun = [folder for folder in part_folders(work) if (folder / MANIFEST).exists()]
+    folders = [folder for folder in begun if first_folder(folder) is None]
     ended = sorted(
         (one.sample, one.energy_final / n_atoms)
         for folder in folders
