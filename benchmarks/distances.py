@@ -193,8 +193,9 @@ def main() -> None:
         if len(rows) == 1:
             print(" ".join(f"{name:>15}" for name in values))
         print(" ".join(f"{value!s:>15}" for value in values.values()), flush=True)
+        if arguments.output:
+            write_table(arguments.output, rows)  # after every case: all of them take long
     if arguments.output:
-        write_table(arguments.output, rows)
         draw(rows, arguments.output.with_suffix(".png"))
 
 

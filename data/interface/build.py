@@ -20,7 +20,7 @@ from cryingan.replace import lock_folder, make_folder
 from data.command import run_command
 from data.interface.assembly import Interface, assemble
 from data.interface.cards import facts, write_readme
-from data.interface.crystals import prepared_crystals
+from data.interface.crystals import make_crystal, prepared_crystals
 from data.interface.dataset import ENERGIES, RelaxedSet, collect, write_energies, write_structures_kept
 from data.interface.figures import draw
 from data.interface.relaxed import relax_structures, require_same_build
@@ -95,6 +95,8 @@ def build(settings: Settings) -> Path:
     read_card(settings.card)  # one that cannot be replaced is better found now than at the end
     potential = load_potential(**settings.potential)
     first = load_potential(**{"kind": "m3gnet", **settings.first}) if settings.first else None
+    for one in filter(None, (potential, first)):  # an element that one does not know is found now, too
+        one.evaluate([make_crystal(slab.crystal, system.folder) for slab in (system.substrate, system.film)])
     work = make_folder(settings.work_folder)
     with lock_folder(work, wanted=not settings.collect):
         interface = assemble(system, *prepared_crystals(system, potential, work))

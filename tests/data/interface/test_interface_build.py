@@ -163,9 +163,12 @@ def test_work_of_another_build_is_refused(system):
         build.build(settings(system, 4, relax={**RELAX, "fmax": 0.4}))
 
 
-def test_potential_that_does_not_know_an_element(system):
+@pytest.mark.parametrize("which", ["potential", "first"])
+def test_potential_that_does_not_know_an_element_is_refused_before_anything_is_computed(system, which):
+    small = settings(system, 2, **{which: {"kind": "pair", "radii": {"Li": 0.8, "O": 1.1}}})
     with pytest.raises(CryinGANError, match="does not know Cl"):
-        build.build(settings(system, 2, potential={"kind": "pair", "radii": {"Li": 0.8, "O": 1.1}}))
+        build.build(small)
+    assert not small.work_folder.exists()
 
 
 @pytest.mark.parametrize(
