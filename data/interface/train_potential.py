@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 OUTPUT = r"model\.(pt|json)|state\.pt|card\.json|metrics\.json|README\.md|(learning_curves|parity)\.png|comparison\..*"
 REFERENCES = 3
+STAGE = ("hash", "sets", "trials", "training")  # of metrics.json, what later trainings keep of an earlier one
 Sets = Mapping[str, LabelledFrames]
 
 
@@ -155,6 +156,7 @@ def write(settings: Settings, student: Student, sets: Sets, trials: list[Trained
             "name": name,
             "hash": potential.card.hash,
             "start": {"name": begun.name, "hash": begun.hash} if begun else None,
+            "earlier": _earlier(settings.start, begun.hash) if begun else [],
             "command": settings.command,
             "parameters": sum(weight.numel() for weight in student.model.parameters()),
             "elements": list(potential.card.elements),
@@ -179,6 +181,15 @@ def _comparison_of_the_same(earlier: Path, folder: Path, metrics: Mapping[str, A
     for name in COMPARISON:
         shutil.copy(earlier / name, folder)
     return json.loads((folder / COMPARISON[0]).read_bytes())
+
+
+def _earlier(start: str, sha256: str) -> list[dict[str, Any]]:
+    """The trainings that led to the weights of a start, as far as its metrics.json knows them."""
+    path = Path(start) / METRICS
+    metrics = json.loads(path.read_bytes()) if path.is_file() else {}
+    if metrics.get("hash") != sha256:
+        return []
+    return [*metrics.get("earlier", []), {key: metrics[key] for key in STAGE}]
 
 
 def _origin(settings: Settings, sets: Sets) -> dict[str, Any]:

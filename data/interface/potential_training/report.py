@@ -105,13 +105,11 @@ def _origins(counts: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def _training(metrics: Mapping[str, Any]) -> list[str]:
-    stress = metrics["weights"]["stress"] > 0
-    chosen = metrics["training"]
+    chosen, stress = metrics["training"], metrics["weights"]["stress"] > 0
     weights = ", ".join(f"{value:g} {key}" for key, value in metrics["weights"].items() if value)
-    rows = [_trial(one, stress) for one in metrics["trials"]]
     units = "eV/atom, eV/Å, GPa" if stress else "eV/atom, eV/Å"
     without = "" if stress else " The labels have no stresses."
-    parts = [
+    return [
         "## Training",
         filled(
             f"The loss is the sum of the mean absolute errors ({units}), weighted by {weights}.{without} The learning "
@@ -120,15 +118,46 @@ def _training(metrics: Mapping[str, Any]) -> list[str]:
             f"were done in {_duration(chosen['rows'])}, and the weights are those of epoch "
             f"{chosen['best']['epoch']}, which has the lowest validation loss."
         ),
+        *_trials(metrics, "Learning rates and batch sizes that were tried, by their errors on the validation set:"),
+        "![Errors of training and validation set by epoch](learning_curves.png)",
+        *_earlier(metrics.get("earlier", [])),
     ]
-    if rows:
-        last = ["stress MAE (GPa)"] if stress else []
-        head = ["learning rate", "batch size", "epochs", "energy MAE (meV/atom)", "force MAE (meV/Å)", *last, "loss"]
-        parts += [
-            "Learning rates and batch sizes that were tried, by their errors on the validation set:",
-            table(head, *rows),
+
+
+def _earlier(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How the weights came about that were trained further."""
+    if not stages:
+        return []
+    stress = any(_has_stress(stage["training"]) for stage in stages)
+    rows = [
+        [
+            stage["hash"][:12],
+            counts["structures"],
+            counts["frames"],
+            *_trial({**stage["training"], "chosen": False}, stress),
         ]
-    return [*parts, "![Errors of training and validation set by epoch](learning_curves.png)"]
+        for stage in stages
+        for counts in [stage["sets"]["training"]]
+    ]
+    parts = [
+        "Trainings before, each from the weights of the one above it, by their errors on the validation set of then:",
+        table(["SHA-256", "structures", "frames", *_columns(stress)], *rows),
+    ]
+    for stage in stages:
+        parts += _trials(stage, f"Learning rates and batch sizes that were tried for {stage['hash'][:12]}:")
+    return parts
+
+
+def _trials(stage: Mapping[str, Any], title: str) -> list[str]:
+    if not stage["trials"]:
+        return []
+    stress = _has_stress(stage["training"])
+    return [title, table(_columns(stress), *(_trial(one, stress) for one in stage["trials"]))]
+
+
+def _columns(stress: bool) -> list[str]:
+    last = ["stress MAE (GPa)"] if stress else []
+    return ["learning rate", "batch size", "epochs", "energy MAE (meV/atom)", "force MAE (meV/Å)", *last, "loss"]
 
 
 def _trial(trial: Mapping[str, Any], stress: bool) -> list[Any]:
@@ -136,10 +165,14 @@ def _trial(trial: Mapping[str, Any], stress: bool) -> list[Any]:
     head = [f"{trial['learning_rate']:g}", trial["batch_size"], trial["epochs"]]
     if trial["diverged"] or best is None:
         return [*head, *["diverged"] * (3 + stress)]
-    last = [f"{best['validation/stress_mae']:.4f}"] if stress else []
+    last = [f"{best['validation/stress_mae']:.4f}" if _has_stress(trial) else ""] if stress else []
     loss = f"{best['validation/loss']:.4f}" + (" (chosen)" if trial["chosen"] else "")
     energy, force = best["validation/energy_mae"] * 1000, best["validation/force_mae"] * 1000
     return [*head, f"{energy:.2f}", f"{force:.1f}", *last, loss]
+
+
+def _has_stress(training: Mapping[str, Any]) -> bool:
+    return training["weights"][-1] > 0
 
 
 def _accuracy(metrics: Mapping[str, Any]) -> list[str]:

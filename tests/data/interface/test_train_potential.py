@@ -587,6 +587,31 @@ def test_interval_of_a_rank_correlation():
     assert np.isfinite(spearman_interval(first[:3], second[:3])).all()  # many draws are of one value
 
 
+def test_a_card_tells_the_trainings_before(built, tmp_path):
+    def trained(number, **how):
+        folders = {"work": str(tmp_path / f"work {number}"), "folder": str(tmp_path / f"potential {number}")}
+        folder = train_potential.train(settings(built, tmp_path, **folders, epochs=1, **how))
+        return folder, json.loads((folder / "metrics.json").read_bytes())
+
+    first, one = trained(1, trials=[[0.005, 4], [0.01, 2]])
+    second, two = trained(2, start=str(first), learning_rate=0.002)
+    third, three = trained(3, start=str(second), learning_rate=0.001)
+    assert one["earlier"] == []
+    assert [stage["hash"] for stage in three["earlier"]] == [one["hash"], two["hash"]]
+    assert [stage["trials"] for stage in three["earlier"]] == [one["trials"], []]
+    readme = (third / "README.md").read_text()
+    for metrics in (one, two):
+        rate, best = metrics["training"]["learning_rate"], metrics["training"]["best"]
+        frames = f"{metrics['sets']['training']['structures']} | {metrics['sets']['training']['frames']}"
+        assert f"| {metrics['hash'][:12]} | {frames} | {rate:g} |" in readme
+        assert f"{best['validation/force_mae'] * 1000:.1f}" in readme
+    assert readme.count("(chosen)") == 1
+    assert f"tried for {one['hash'][:12]}:" in readme
+
+    shutil.copy(first / "metrics.json", second)  # of other weights
+    assert trained(4, start=str(second), learning_rate=0.001)[1]["earlier"] == []
+
+
 @pytest.mark.parametrize("changed", [{"seed": 5}, {"test": 0.3}, {"validation": 0.3}])
 def test_a_model_is_not_tested_on_what_it_was_trained_on_before(built, tmp_path, changed):
     first = train_potential.train(settings(built, tmp_path, epochs=1))
