@@ -155,9 +155,11 @@ def _checked(settings: dict[str, Any]) -> Settings:
         raise CryinGANError(f"relax: {str(error).replace('.__init__()', '')}") from error
     if checked.optimizer not in OPTIMIZERS:
         raise CryinGANError(f"unknown optimizer {checked.optimizer!r}: use {' or '.join(OPTIMIZERS)}")
-    for one in fields(Settings):
-        if isinstance(one.default, int | float) and not isinstance(getattr(checked, one.name), int | float):
-            raise CryinGANError(f"relax: {one.name}={getattr(checked, one.name)!r} must be a number")
+    numbers = {int: (int, "whole number"), float: (int | float, "number")}
+    for setting in fields(Settings):
+        value, (allowed, wanted) = getattr(checked, setting.name), numbers.get(type(setting.default), (object, ""))
+        if wanted and (isinstance(value, bool) or not isinstance(value, allowed)):
+            raise CryinGANError(f"relax: {setting.name}={value!r} must be a {wanted}")
     if not checked.fmax > 0 or checked.max_steps < 0:
         raise CryinGANError(f"fmax={checked.fmax}, max_steps={checked.max_steps}: they must be positive")
     return checked

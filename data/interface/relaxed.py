@@ -100,7 +100,7 @@ def _potential(folder: Path) -> Mapping[str, Any]:
 
 def parts(work: Path, n: int) -> list[range]:
     """The structure numbers of every part that a folder holds, and of those that are missing for n structures."""
-    found = sorted({_numbers(folder) for folder in _claimed(work)}, key=lambda part: part.start)
+    found = sorted({_numbers(folder) for folder in _folders(work)}, key=lambda part: part.start)
     ends = [0, *(part.stop for part in found)]
     starts = [*(part.start for part in found), n]
     missing = [range(end, start) for end, start in zip(ends, starts, strict=True) if end < start]
@@ -109,7 +109,12 @@ def parts(work: Path, n: int) -> list[range]:
 
 def part_folders(work: Path) -> list[Path]:
     """The folders of all parts, in the order of their numbers."""
-    return sorted(folder for folder in _claimed(work) if re.fullmatch(PART, folder.name))
+    return sorted(folder for folder in _folders(work) if re.fullmatch(PART, folder.name))
+
+
+def begun_parts(work: Path) -> list[Path]:
+    """The folders of the parts whose relaxations with the potential of the build have begun."""
+    return [folder for folder in part_folders(work) if (folder / RELAXATION).exists()]
 
 
 def any_structure(folder: Path) -> Atoms | None:
@@ -123,7 +128,7 @@ def any_structure(folder: Path) -> Atoms | None:
         return next(read_xyz(file, 0))
 
 
-def _claimed(work: Path) -> list[Path]:
+def _folders(work: Path) -> list[Path]:
     """Folders of parts, and of what another potential relaxed before: a kill may have left only the latter."""
     return [item for item in work.iterdir() if re.fullmatch(f"({FIRST})?{PART}", item.name)]
 
@@ -136,7 +141,7 @@ def _numbers(folder: Path) -> range:
 def claim(work: Path, seed: int, interface: Interface) -> None:
     """Note whose folder it is, unless something of a build is there already."""
     path = work / MANIFEST
-    if not path.exists() or not _claimed(work):
+    if not path.exists() or not _folders(work):
         with replace_file(path) as file:
             file.write(json.dumps(_identity(seed, interface), indent=1).encode())
 
@@ -154,7 +159,7 @@ def require_same_build(work: Path, seed: int, interface: Interface, potential: P
         CryinGANError: seed, system, region, potential, species or cell is another one, or the folder is of no build.
     """
     _require_same_structures(work, seed, interface)
-    for folder in _begun(work):
+    for folder in begun_parts(work):
         if (used := _potential(folder))["hash"] != potential.card.hash:
             mine, theirs = potential.card, f"{used['name']} ({used['hash'][:12]})"
             raise CryinGANError(f"{folder} was relaxed with {theirs}, not with this {mine.name} ({mine.hash[:12]})")
@@ -173,7 +178,7 @@ def built_interface(system: System, work: Path) -> tuple[Interface, int]:
     from data.interface.assembly import assemble
 
     seed = _noted(work)["seed"]
-    folders = _begun(work)
+    folders = begun_parts(work)
     if not folders:
         raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
     interface = assemble(system, *kept_crystals(system, _potential(folders[0])["hash"], work))
@@ -197,10 +202,6 @@ def _noted(work: Path) -> dict[str, Any]:
         raise CryinGANError(f"{path} is not whole: {error}") from error
 
 
-def _begun(work: Path) -> list[Path]:
-    return [folder for folder in part_folders(work) if (folder / RELAXATION).exists()]
-
-
 def _require_same_structures(work: Path, seed: int, interface: Interface) -> None:
     found = _noted(work)
     wanted = {name: value for name, value in _identity(seed, interface).items() if name in found}
@@ -209,7 +210,7 @@ def _require_same_structures(work: Path, seed: int, interface: Interface) -> Non
         raise CryinGANError(
             f"{work} holds a build with {other[0]} {was}, here it is {now}: give an empty folder as work"
         )
-    for folder in _begun(work):
+    for folder in begun_parts(work):
         numbers = _numbers(folder)
         started = first_folder(folder) or folder
         if not began_with(started, interface.structures(seed, numbers), numbers):

@@ -156,7 +156,7 @@ def write(settings: Settings, student: Student, sets: Sets, trials: list[Trained
             "name": name,
             "hash": potential.card.hash,
             "start": {"name": begun.name, "hash": begun.hash} if begun else None,
-            "earlier": _earlier(settings.start, begun.hash) if begun else [],
+            "earlier": _trainings_before(settings.start, begun.hash) if begun else [],
             "command": settings.command,
             "parameters": sum(weight.numel() for weight in student.model.parameters()),
             "elements": list(potential.card.elements),
@@ -183,11 +183,11 @@ def _comparison_of_the_same(earlier: Path, folder: Path, metrics: Mapping[str, A
     return json.loads((folder / COMPARISON[0]).read_bytes())
 
 
-def _earlier(start: str, sha256: str) -> list[dict[str, Any]]:
+def _trainings_before(start: str, sha256: str) -> list[dict[str, Any]]:
     """The trainings that led to the weights of a start, as far as its metrics.json knows them."""
     path = Path(start) / METRICS
     metrics = json.loads(path.read_bytes()) if path.is_file() else {}
-    if metrics.get("hash") != sha256:
+    if metrics.get("hash") != sha256 or not metrics.keys() >= set(STAGE):
         return []
     return [*metrics.get("earlier", []), {key: metrics[key] for key in STAGE}]
 

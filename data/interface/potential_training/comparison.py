@@ -18,7 +18,7 @@ from cryingan.potentials import Potential
 from cryingan.relax import RelaxationResults
 from cryingan.same_structures import kind_hash
 from data.interface.potential_training.errors import spearman, spearman_interval
-from data.interface.relaxed import built_interface, first_folder, part_folders
+from data.interface.relaxed import begun_parts, built_interface, first_folder
 from data.interface.systems import read_system, system_path
 
 
@@ -60,8 +60,7 @@ def relaxations(system: str, work: Path, names: set[str] | None, n: int) -> Rela
     """
     interface, seed = built_interface(read_system(system_path(system)), work)
     n_atoms = len(interface.order)
-    begun = [folder for folder in part_folders(work) if (folder / MANIFEST).exists()]
-    folders = [folder for folder in begun if first_folder(folder) is None]
+    folders = [folder for folder in begun_parts(work) if first_folder(folder) is None]
     ended = sorted(
         (one.sample, one.energy_final / n_atoms)
         for folder in folders

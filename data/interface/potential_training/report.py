@@ -129,16 +129,7 @@ def _earlier(stages: Sequence[Mapping[str, Any]]) -> list[str]:
     if not stages:
         return []
     stress = any(_has_stress(stage["training"]) for stage in stages)
-    rows = [
-        [
-            stage["hash"][:12],
-            counts["structures"],
-            counts["frames"],
-            *_trial({**stage["training"], "chosen": False}, stress),
-        ]
-        for stage in stages
-        for counts in [stage["sets"]["training"]]
-    ]
+    rows = [_stage(stage, stress) for stage in stages]
     parts = [
         "Trainings before, each from the weights of the one above it, by their errors on the validation set of then:",
         table(["SHA-256", "structures", "frames", *_columns(stress)], *rows),
@@ -146,6 +137,11 @@ def _earlier(stages: Sequence[Mapping[str, Any]]) -> list[str]:
     for stage in stages:
         parts += _trials(stage, f"Learning rates and batch sizes that were tried for {stage['hash'][:12]}:")
     return parts
+
+
+def _stage(stage: Mapping[str, Any], stress: bool) -> list[Any]:
+    counts = stage["sets"]["training"]
+    return [stage["hash"][:12], counts["structures"], counts["frames"], *_trial(stage["training"], stress)]
 
 
 def _trials(stage: Mapping[str, Any], title: str) -> list[str]:
@@ -166,7 +162,7 @@ def _trial(trial: Mapping[str, Any], stress: bool) -> list[Any]:
     if trial["diverged"] or best is None:
         return [*head, *["diverged"] * (3 + stress)]
     last = [f"{best['validation/stress_mae']:.4f}" if _has_stress(trial) else ""] if stress else []
-    loss = f"{best['validation/loss']:.4f}" + (" (chosen)" if trial["chosen"] else "")
+    loss = f"{best['validation/loss']:.4f}" + (" (chosen)" if trial.get("chosen") else "")
     energy, force = best["validation/energy_mae"] * 1000, best["validation/force_mae"] * 1000
     return [*head, f"{energy:.2f}", f"{force:.1f}", *last, loss]
 
