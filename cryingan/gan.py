@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
+from cryingan.arena import Arena
 from cryingan.capture import at_once, plain_rates
-from cryingan.critic import critic_terms
+from cryingan.critic import critic_terms, mean_score
 from cryingan.crystals import Crystals
 from cryingan.distances import neighbor_distances
 from cryingan.divergence import FiniteWatch
+from cryingan.generation import generate
 from cryingan.losses import wasserstein
 from cryingan.means import EpochMeans
 from cryingan.networks import Discriminator, Generator, initialize
@@ -89,6 +91,7 @@ class CryinGAN(lightning.LightningModule):
         self.automatic_optimization = False
         self.run_step: Callable[..., Tensor] = at_once  # or a `Replay`
         self.watch = FiniteWatch()
+        self.arena = Arena()
         self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
         template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = template.grouping
@@ -173,10 +176,10 @@ class CryinGAN(lightning.LightningModule):
         """What `critic_means` names, after a step of the optimisers in `trained`."""
         real = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
         with torch.no_grad():
-            fake = self.features(self.generator(noise))
+            fake = self.features(generate(self.generator, noise, self.arena))
         loss, distance, parts = 0.0, 0.0, []
         for (name, discriminator), mix in zip(self.discriminators.items(), mixes, strict=True):
-            terms = critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
+            terms = critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight, self.arena)
             loss = loss + self.weights[name] * terms.loss
             distance = distance + self.weights[name] * (terms.real - terms.fake)
             parts += [terms.real, terms.fake, terms.penalty]
@@ -184,12 +187,10 @@ class CryinGAN(lightning.LightningModule):
 
     def _train_generator(self, trained: dict, noise: Tensor) -> Tensor:
         """What `generator_means` names, after a step of the optimiser in `trained`."""
-        self.discriminators.requires_grad_(False)
         fake = self.features(self.generator(noise))
-        loss = -sum(self.weights[name] * d(fake[name]).mean(dim=(-2, -1)) for name, d in self.discriminators.items())
-        values = self._descend([loss], loss, trained)
-        self.discriminators.requires_grad_(True)
-        return values
+        scores = {name: mean_score(d, fake[name], self.arena) for name, d in self.discriminators.items()}
+        loss = -sum(self.weights[name] * score for name, score in scores.items())
+        return self._descend([loss], loss, trained)
 
     def _descend(self, values: list[Tensor], loss: Tensor, trained: dict) -> Tensor:
         """Step the optimisers of the networks named in `trained`; `values` and the norms of their gradients."""

@@ -29,22 +29,28 @@ class Pooling(StrEnum):
     MIX = "mix"  # maximum and average, side by side
 
 
-def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None) -> Tensor:
     """The affine map x W^T + b of one network or of stacked ones.
 
     Args:
         x: inputs, shape (..., inputs), or (networks, ..., inputs) where the weight is stacked.
         weight: shape (outputs, inputs) or (networks, outputs, inputs).
         bias: shape (outputs,) or (networks, outputs); None for none.
+        out: where to write the outputs, contiguous; None for a new tensor.
 
     Returns:
         Outputs, shape as `x` but for the last axis.
     """
-    if weight.dim() == 2:
+    stacked = weight.dim() == 3
+    if not stacked and out is None:
         return nn.functional.linear(x, weight, bias)
-    rows = x.flatten(1, -2)
-    product = rows @ weight.mT if bias is None else torch.baddbmm(bias[:, None], rows, weight.mT)
-    return product if x.dim() == 3 else product.view(*x.shape[:-1], weight.shape[1])
+    rows = x.flatten(1 if stacked else 0, -2)
+    into = None if out is None else out.flatten(1 if stacked else 0, -2)
+    if bias is None:
+        product = torch.matmul(rows, weight.mT, out=into)
+    else:
+        product = (torch.baddbmm if stacked else torch.addmm)(bias.unsqueeze(-2), rows, weight.mT, out=into)
+    return product.view(*x.shape[:-1], weight.shape[-2])
 
 
 class Linear(nn.Linear):
@@ -144,8 +150,15 @@ class Generator(nn.Module):
 
         In training mode BatchNorm takes its statistics over structures, atoms and coordinates together.
         """
-        atoms = nn.functional.relu(self.latent(noise)).unflatten(-1, (self.n_atoms, self.channels)).flatten(-3, -2)
-        return torch.sigmoid(self.layers(atoms)).view(*noise.shape[:-1], self.n_atoms, 3)
+        return self.coordinates(self.layers(self.atoms(noise)))
+
+    def atoms(self, noise: Tensor) -> Tensor:
+        """Noise (structures, latent_dim) -> features of all atoms (structures x atoms, channels)."""
+        return nn.functional.relu(self.latent(noise)).unflatten(-1, (self.n_atoms, self.channels)).flatten(-3, -2)
+
+    def coordinates(self, logits: Tensor) -> Tensor:
+        """Logits (structures x atoms x 3, 1) -> coordinates (structures, atoms, 3)."""
+        return torch.sigmoid(logits).squeeze(-1).unflatten(-1, (-1, self.n_atoms, 3))
 
 
 class Discriminator(nn.Module):

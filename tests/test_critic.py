@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cryingan import critic
-from cryingan.critic import critic_terms
+from cryingan.critic import critic_terms, mean_score
 from cryingan.losses import gradient_penalty, wasserstein
 from cryingan.networks import Discriminator
 
@@ -112,3 +112,38 @@ def test_bfloat16_under_autocast_is_near_float32_and_keeps_the_parameters_type()
     assert {gradient.dtype for gradient in found} == {torch.float32}
     distance = torch.cat([(f - w).flatten() for f, w in zip(found, wanted, strict=True)]).norm()
     assert distance < 0.1 * torch.cat([w.flatten() for w in wanted]).norm()
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
+@pytest.mark.parametrize("counts", COUNTS)
+@pytest.mark.parametrize("atoms_at_once", [2048, 7, 1])
+def test_the_mean_score_has_the_gradient_of_automatic_differentiation(atoms_at_once, counts, pooling, monkeypatch):
+    monkeypatch.setattr(critic, "ATOMS_AT_ONCE", atoms_at_once)
+    network = discriminator(counts, pooling, features=6, outputs=3)
+    one, _, _ = features(4, sum(counts), 6)
+    other = one.clone().requires_grad_()
+    one.requires_grad_()
+    expected = network(one).mean()
+    score = mean_score(network, other)
+    torch.testing.assert_close(score, expected, rtol=FLOAT64, atol=FLOAT64)
+    expected.backward()
+    network.zero_grad()
+    (score * score).backward()
+    torch.testing.assert_close(other.grad, 2 * expected.detach() * one.grad, rtol=FLOAT64, atol=FLOAT64)
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_the_mean_score_under_autocast_is_near_float32():
+    network = discriminator((20, 30), "avg").float()
+    made, _, _ = (value.float() for value in features(8, 50, 3))
+    scores, slopes = [], []
+    for enabled in (False, True):
+        given = made.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            score = mean_score(network, given)
+        score.backward()
+        scores.append(score)
+        slopes.append(given.grad)
+    torch.testing.assert_close(*scores, rtol=0.05, atol=0.05)
+    assert slopes[1].dtype == torch.float32
+    assert (slopes[1] - slopes[0]).norm() < 0.2 * slopes[0].norm()
