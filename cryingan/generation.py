@@ -13,10 +13,10 @@ ROWS_AT_ONCE = 1024  # of a CPU: what they need stays in its cache
 
 @torch.no_grad()
 def generate(generator: Generator, noise: Tensor, arena: Arena) -> Tensor:
-    """What `generator(noise)` gives in training mode, without a gradient.
+    """What `generator(noise)` gives, without a gradient.
 
     Args:
-        generator: one network or stacked ones; the running statistics are updated.
+        generator: one network or stacked ones; in training mode the running statistics are updated.
         noise: shape (structures, latent_dim).
         arena: memory that is kept for the next call.
 
@@ -24,7 +24,8 @@ def generate(generator: Generator, noise: Tensor, arena: Arena) -> Tensor:
         Fractional coordinates (structures, atoms, 3).
     """
     rows = noise.shape[-2] * generator.n_atoms * 3
-    if generator.latent.weight.dim() > 2 or not arena.serves((rows, min(generator.widths)), noise):
+    alone, large = generator.latent.weight.dim() == 2, arena.serves((rows, min(generator.widths)), noise)
+    if not (generator.training and alone and large):
         return generator(noise)
     layers = generator.layers
     x = layers[0](generator.atoms(noise))

@@ -36,7 +36,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | 
         x: inputs, shape (..., inputs), or (networks, ..., inputs) where the weight is stacked.
         weight: shape (outputs, inputs) or (networks, outputs, inputs).
         bias: shape (outputs,) or (networks, outputs); None for none.
-        out: where to write the outputs, contiguous; None for a new tensor.
+        out: where to write the outputs, contiguous, and without a gradient; None for a new tensor.
 
     Returns:
         Outputs, shape as `x` but for the last axis.

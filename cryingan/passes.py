@@ -28,12 +28,13 @@ class Layers:
 
     def __init__(self, modules: nn.Sequential, inputs: Tensor, arena: Arena) -> None:
         self.linear = [module for module in modules if isinstance(module, nn.Linear)]
-        self.bent = len(modules) - len(self.linear)  # layers with units; the last of all has none
+        self.n_bent = len(modules) - len(self.linear)  # layers with units; the last of all has none
         self.arena, self.passed, self.slopes = arena, [inputs], []
         for number, layer in enumerate(self.linear):
-            room = self._room(inputs, layer.weight)
-            inputs = layer(inputs) if room is None else affine(inputs, layer.weight, layer.bias, room)
-            self.passed.append(leaky_relu_(inputs, LEAKY_SLOPE) if number < self.bent else inputs)
+            x = self.passed[-1]
+            room = self._room(x, layer.weight)
+            y = layer(x) if room is None else affine(x, layer.weight, layer.bias, room)
+            self.passed.append(leaky_relu_(y, LEAKY_SLOPE) if number < self.n_bent else y)
 
     @property
     def outputs(self) -> Tensor:
@@ -41,10 +42,10 @@ class Layers:
         return self.passed[-1]
 
     def back(self, slope: Tensor) -> Tensor:
-        """Take the gradient by the outputs, which is overwritten, back to what the first layer gives."""
+        """Take the gradient by the outputs, which is kept or overwritten, back to what the first layer gives."""
         self.slopes = []
         for number in reversed(range(len(self.linear))):
-            if number < self.bent:
+            if number < self.n_bent:
                 _through_leaky(slope, self.passed[number + 1], into=slope)
             self.slopes.insert(0, slope)
             slope = self.by_inputs(slope, number) if number else slope
@@ -61,14 +62,16 @@ class Layers:
         Args:
             tangent: of the inputs.
             part: takes what belongs to these structures.
+
+        Returns:
+            What the last layer with units makes of it.
         """
         part(self.passed[0]).copy_(tangent)
-        for number, layer in enumerate(self.linear):
+        for number, layer in enumerate(self.linear[: self.n_bent]):
             values = part(self.passed[number + 1])
             with self.arena.frame():
                 product = affine(tangent, layer.weight, out=self._room(tangent, layer.weight))
-                if number < self.bent:
-                    _through_leaky(product, values, into=values)
+                _through_leaky(product, values, into=values)
             tangent = values
         return tangent
 
@@ -97,7 +100,7 @@ class Passes:
         return self.head.outputs
 
     def back(self, slope: Tensor) -> Tensor:
-        """Take the gradient by the outputs, which is overwritten, back to what the first layer of the atoms gives."""
+        """Take the gradient by the outputs, which is kept, back to what the first layer of the atoms gives."""
         pooled = self.head.by_inputs(self.head.back(slope))
         room = self.arena.take(self.atoms.outputs.shape, slope)
         return self.atoms.back(self.pool.transposed(pooled, room))
@@ -133,7 +136,10 @@ class HeldPooling:
         parts = pooled.unflatten(-1, (len(self.counts), 2 if self.pooling is Pooling.MIX else 1, -1))
         atoms = pooled.new_empty(*pooled.shape[:-1], sum(self.counts), parts.shape[-1]) if out is None else out
         for number, species in enumerate(atoms.split(self.counts, dim=-2)):
-            species.copy_(parts[..., number, -1:, :] / self.counts[number] if self.pooling is not Pooling.MAX else 0)
+            if self.pooling is Pooling.MAX:
+                species.zero_()
+            else:
+                species.copy_(parts[..., number, -1:, :] / self.counts[number])
             if self.pooling is not Pooling.AVG:
                 species.scatter_add_(-2, self.chosen[number], parts[..., number, :1, :])
         return atoms

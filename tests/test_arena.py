@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
 from lightning.fabric import Fabric
 
-from cryingan import arena, generation
+from cryingan import arena, gan, generation
 from cryingan.arena import Arena
 from cryingan.critic import critic_terms, mean_score
 from cryingan.gan import CryinGAN
 from cryingan.generation import generate
+from cryingan.losses import gradient_penalty
 from cryingan.networks import Discriminator, Generator
 from cryingan.replicas import stacked
 
@@ -81,32 +83,92 @@ def test_a_larger_step_is_served_and_a_smaller_one_takes_nothing_away():
 
 
 def test_nothing_is_handed_out_on_accelerators_under_autocast_and_for_small_pieces(monkeypatch):
+    kept, like = Arena(), torch.zeros(1)
+    with kept.frame():
+        assert kept.take((2, 2), torch.zeros(1, device="meta")) is None
+        with torch.autocast("cpu", torch.bfloat16):
+            assert kept.take((2, 2), like) is None
+        monkeypatch.setattr(arena, "LARGE", 4)
+        assert kept.take((3,), like) is None
+        assert kept.take((2, 2), like) is not None
+
+
+def test_nothing_is_handed_out_that_nobody_gives_back():
+    with pytest.raises(RuntimeError, match="within a frame"):
+        Arena().take((4,), torch.zeros(1))
+
+
+def test_a_block_of_inference_mode_serves_there_alone():
+    kept, weight = Arena(), torch.ones(1, requires_grad=True)
+    for inference in (True, True, False, False, True):
+        with torch.inference_mode(inference), kept.frame():
+            piece = kept.take((4,), weight).fill_(1)
+            assert piece.is_inference() is inference
+    with kept.frame():
+        (kept.take((4,), weight).fill_(1) * weight).sum().backward()
+    assert weight.grad == 4
+
+
+def test_copies_and_files_of_a_model_leave_the_memory_out():
     kept = Arena()
-    assert kept.take((3,), torch.zeros(1, device="meta")) is None
-    monkeypatch.setattr(arena, "LARGE", 4)
-    assert kept.take((3,), torch.zeros(1)) is None
-    assert kept.take((2, 2), torch.zeros(1)) is not None
-    with torch.autocast("cpu", torch.bfloat16):
-        assert kept.take((3,), torch.zeros(1)) is None
+    for _ in range(2):
+        with kept.frame():
+            kept.take((10**5,), torch.zeros(1))
+    assert len(copy.deepcopy(kept).block) == 0
+    assert len(pickle.dumps(kept)) < 1000
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
-def test_discriminators_steps_of_several_batches_share_an_arena(pooling):
-    """Bit for bit what each gives with memory of its own; the batches differ in size, as the last of an epoch does."""
+@pytest.mark.parametrize("networks", [1, 3])
+def test_steps_of_discriminators_of_several_batches_share_an_arena(networks, pooling, dtype):
+    """The batches differ in size, as the last of an epoch does; every stacked network has its own weight in the loss.
+
+    In float64 all is compared with automatic differentiation of each network, in float32 bit for bit with what a new
+    arena gives.
+    """
     kept, source = Arena(), torch.Generator().manual_seed(1)
-    network = Discriminator(4, (3, 2), pooling, widths=(9, 8, 7), head=(11, 5), outputs=3)
+    each = [Discriminator(4, (3, 2), pooling, (9, 8, 7), (11, 5), outputs=3).to(dtype) for _ in range(networks)]
+    for parameter in (p for network in each for p in network.parameters()):
+        torch.nn.init.normal_(parameter, std=0.4, generator=source)
+    copies = copy.deepcopy(each)
+    whole = stacked(copies) if networks > 1 else copies[0]
+    weights = torch.arange(1.0, networks + 1, dtype=dtype)
     for structures in (4, 4, 2, 6, 4):
-        real, fake = torch.randn(2, structures, 5, 4, generator=source)
-        alpha = torch.rand(structures, generator=source)
-        found, expected = [], []
-        for results, memory in ((found, kept), (expected, None)):
-            features = fake.clone().requires_grad_()
-            terms = critic_terms(network, real, fake, alpha, arena=memory)
-            score = mean_score(network, features, memory)
-            (terms.loss + score).backward()
-            results += [*terms, score, features.grad, *(p.grad.clone() for p in network.parameters())]
-            network.zero_grad()
-        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+        real, fake = torch.randn(2, networks, structures, 5, 4, dtype=dtype, generator=source)
+        alpha = torch.rand(networks, structures, dtype=dtype, generator=source)
+        found = closed_form(whole, real, fake, alpha, weights, kept)
+        if dtype == torch.float32:
+            expected, tolerance = closed_form(whole, real, fake, alpha, weights, Arena()), 0
+        else:
+            parts = [automatic(*one) for one in zip(each, real, fake, alpha, weights, strict=True)]
+            expected, tolerance = [torch.stack(values) for values in zip(*parts, strict=True)], 1e-11
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def closed_form(network, real, fake, alpha, weights, kept) -> list[torch.Tensor]:
+    """Terms, score and gradients of one network or of stacked ones, the networks' axis in front of all."""
+    given = [real, fake, alpha] if len(weights) > 1 else [real[0], fake[0], alpha[0]]
+    features = given[1].clone().requires_grad_()
+    terms = critic_terms(network, *given, arena=kept)
+    score = mean_score(network, features, kept)
+    network.zero_grad()
+    (weights.squeeze() * (terms.loss + score)).sum().backward()
+    values = [*terms, score, features.grad, *(p.grad for p in network.parameters())]
+    return [value.detach().clone() if len(weights) > 1 else value.detach().clone()[None] for value in values]
+
+
+def automatic(network, real, fake, alpha, weight) -> list[torch.Tensor]:
+    features = fake.clone().requires_grad_()
+    penalty = gradient_penalty(network, real, fake, alpha)
+    scores = network(real).mean(), network(fake).mean()
+    loss = penalty - (scores[0] - scores[1])
+    network.zero_grad()
+    (weight * loss).backward()
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in network.parameters()]
+    score = network(features).mean()
+    (slope,) = torch.autograd.grad(weight * score, features)
+    return [value.detach() for value in (loss, *scores, penalty, score, slope, *gradients)]
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1024])
@@ -126,9 +188,27 @@ def test_generation_without_a_gradient_is_the_generators_and_updates_its_statist
         assert not made.requires_grad
         torch.testing.assert_close(made, reference(noise).detach(), rtol=0, atol=1e-14)
         torch.testing.assert_close(dict(network.named_buffers()), dict(reference.named_buffers()), rtol=0, atol=1e-14)
+    assert (len(kept.block) > 0) == (copies == 1)
 
 
-def test_a_model_keeps_its_memory_from_step_to_step():
+def test_generation_in_evaluation_mode_leaves_the_statistics():
+    network = Generator(8, latent_dim=7, channels=6, widths=(5, 9, 4)).eval()
+    before = copy.deepcopy(network.state_dict())
+    noise = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(generate(network, noise, Arena()), network(noise).detach(), rtol=0, atol=0)
+    torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
+
+
+def test_a_model_keeps_its_memory_from_step_to_step(monkeypatch):
+    arenas = {}
+    for name in ("generate", "critic_terms", "mean_score"):
+        original = getattr(gan, name)
+
+        def spy(*given, original=original, name=name):
+            arenas.setdefault(name, []).append(given[-1])
+            return original(*given)
+
+        monkeypatch.setattr(gan, name, spy)
     model = CryinGAN([[4.0, 0, 0], [0, 4, 0], [0, 0, 4]], ["Li", "Li", "Cl"], n_neighbors=2)
     optimizers = dict(zip(model.networks, model.configure_optimizers()[0], strict=True))
     fabric = Fabric(accelerator="cpu")
@@ -140,5 +220,7 @@ def test_a_model_keeps_its_memory_from_step_to_step():
         model._generator_step(4, number, optimizers["generator"])
         blocks.append(model.arena.block.data_ptr())
     assert len(set(blocks[2:])) == 1
+    assert {name: len(given) for name, given in arenas.items()} == {"generate": 4, "critic_terms": 8, "mean_score": 8}
+    assert all(one is model.arena for given in arenas.values() for one in given)
     assert model.arena.used == 0
-    assert model.arena.most == len(model.arena.block)
+    assert model.arena.most == len(model.arena.block) > 0

@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cryingan import capture
 from cryingan.capture import Replay
@@ -75,10 +76,24 @@ def test_a_run_goes_on_with_or_without_recordings_and_its_file_is_the_same(tmp_p
         torch.testing.assert_close(states(*resumed), states(*whole), rtol=1e-4, atol=1e-6)
 
 
+class NoCopies(TorchDispatchMode):
+    """Fails where something is copied to an accelerator from elsewhere, a number included."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if operation.overloadpacket is torch.ops.aten.copy_:
+            target, source = args[:2]
+            assert isinstance(source, Tensor), f"the number {source} is copied"
+            assert source.device == target.device, f"copied from {source.device} to {target.device}"
+        return operation(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
 @pytest.mark.parametrize("weight", [0.0, 0.05])
 def test_no_step_asks_the_device_for_a_value(weight, pooling):
-    """Tensors without content stand for those of an accelerator: whatever needs a value of them fails."""
+    """Tensors without content stand for those of an accelerator: whatever needs a value of them fails.
+
+    Nor is anything copied there, for which the host would wait and which no recording may do.
+    """
     model = CryinGAN(CELL.tolist(), list(SPECIES), weight, pooling, **SIZES).to("meta")
     fabric = Fabric(accelerator="cpu", devices=1)
     model.fabric = fabric  # the model keeps a weak reference
@@ -87,9 +102,11 @@ def test_no_step_asks_the_device_for_a_value(weight, pooling):
     batch = torch.empty(6, 10, 7 if weight else 3, device="meta")
     mixes = [torch.empty(6, device="meta") for _ in model.discriminators]
     critics = {name: optimizers[name] for name in model.discriminators}
-    values = model._train_discriminators(critics, batch, torch.empty(6, 5, device="meta"), *mixes)
+    with NoCopies():
+        values = model._train_discriminators(critics, batch, torch.empty(6, 5, device="meta"), *mixes)
     assert values.shape == (len(model.critic_means.names),)
-    values = model._train_generator({"generator": optimizers["generator"]}, torch.empty(6, 5, device="meta"))
+    with NoCopies():
+        values = model._train_generator({"generator": optimizers["generator"]}, torch.empty(6, 5, device="meta"))
     assert values.shape == (len(model.generator_means.names),)
     with pytest.raises((RuntimeError, NotImplementedError)):
         model.watch.require_finite()
