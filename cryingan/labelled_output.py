@@ -1,4 +1,4 @@
-"""Standard output of several trainings in one process: every line says whose it is."""
+"""What several trainings in one process print: every line says whose it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import sys
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TextIO
 
 
@@ -42,6 +42,9 @@ def unlabelled() -> TextIO:
 
 @contextmanager
 def labelled_output(threads: Collection[threading.Thread]) -> Iterator[None]:
-    """Label what some threads print, for the length of a block."""
-    with redirect_stdout(LabelledOutput(sys.stdout, threads)):
+    """Label what some threads print, on standard output or error, for the length of a block."""
+    with (
+        redirect_stdout(LabelledOutput(sys.stdout, threads)),
+        redirect_stderr(LabelledOutput(sys.stderr, threads)),
+    ):
         yield

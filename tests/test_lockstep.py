@@ -4,6 +4,8 @@ import csv
 import os
 import re
 import signal
+import sys
+import threading
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from configs.replicas import each_run
 from cryingan.checkpoints import read_checkpoint
 from cryingan.errors import CryinGANError
+from cryingan.labelled_output import labelled_output
 from cryingan.schema import plain
 from tests.test_resume import assert_same, flat
 from tests.test_wandb import inspect
@@ -235,3 +238,19 @@ def test_a_single_run_keeps_its_config(tiny):
     config = tiny()
     assert each_run(config) == [config]
     assert plain(each_run(tiny("lambdas=[0.3]"))[0]) == plain(tiny("lambda=0.3"))
+
+
+def test_what_a_run_prints_says_whose_it_is_on_both_outputs(capsys):
+    def speak() -> None:
+        print("a loss\nand another")
+        print("a warning", file=sys.stderr)
+
+    thread = threading.Thread(target=speak, name="runs/1")
+    with labelled_output([thread]):
+        thread.start()
+        thread.join()
+        print("of all")
+        print("of all", file=sys.stderr)
+    captured = capsys.readouterr()
+    assert captured.out == "[runs/1] a loss\n[runs/1] and another\nof all\n"
+    assert captured.err == "[runs/1] a warning\nof all\n"
