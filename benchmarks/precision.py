@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -58,7 +57,8 @@ def losses(kind: str, settings: dict, seed: int, arguments: argparse.Namespace) 
     for _part in range(PARTS):
         for _step in range(arguments.steps // PARTS):
             number, batch = next(batches)
-            with _bfloat16(fabric.device.type) if autocast else nullcontext():
+            # As Lightning's, without a cache: its rounded copies of weights would outlast the steps within.
+            with torch.autocast(fabric.device.type, torch.bfloat16, enabled=autocast, cache_enabled=False):
                 model._discriminator_step(batch, number, optimizers)
                 if number % model.hparams.generator_interval == 0:
                     model._generator_step(len(batch), number, optimizers["generator"])
@@ -71,11 +71,6 @@ def losses(kind: str, settings: dict, seed: int, arguments: argparse.Namespace) 
             means.reset()
     model.watch.require_finite()
     return {name: torch.tensor(values) for name, values in found.items()}
-
-
-def _bfloat16(device: str) -> torch.autocast:
-    """As Lightning's: without rounded copies of weights, which would outlast the steps within."""
-    return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
 def prepared(settings: dict, seed: int, arguments: argparse.Namespace, dtype: torch.dtype) -> tuple:

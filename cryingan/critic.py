@@ -166,6 +166,8 @@ def _gradients(layers: Layers, axis: int) -> list[Tensor]:
 def mean_score(discriminator: Discriminator, features: Tensor, arena: Arena | None = None) -> Tensor:
     """The mean of a discriminator's outputs; it has a gradient by the features, none by the parameters.
 
+    Under autocast with a cache, which Lightning's has not, it sees the weights as they were when the region began.
+
     Args:
         discriminator: gives outputs (structures, outputs).
         features: shape (structures, atoms, features).
