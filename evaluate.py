@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.entry import run
+from configs.schema import evaluate_schema, plain
 from cryingan.errors import CryinGANError
-from cryingan.schema import evaluate_schema, plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,8 +22,8 @@ def evaluate(config: DictConfig) -> Path:
     Raises:
         CryinGANError: a setting or a file cannot be used.
     """
-    from cryingan.evaluation import evaluate
-    from cryingan.evaluation_report import METRICS, in_words
+    from cryingan.evaluation.evaluate import evaluate
+    from cryingan.evaluation.report import METRICS, in_words
 
     settings = plain(config)
     output = Path(settings["output"])
@@ -40,7 +40,7 @@ def evaluate(config: DictConfig) -> Path:
     print("\n".join(in_words(evaluation)))
     print(output / METRICS)
     if settings["wandb"] is not None:
-        from callbacks.evaluation_upload import upload_to_new_run
+        from callbacks.wandb_evaluation import upload_to_new_run
 
         upload_to_new_run(output, settings["wandb"])
     return output
@@ -48,7 +48,7 @@ def evaluate(config: DictConfig) -> Path:
 
 def compare(settings: dict[str, Any]) -> Path:
     """Put evaluations in one table; the folder comes back."""
-    from cryingan.comparison import TABLE, compare, markdown, write_comparison
+    from cryingan.evaluation.comparison import TABLE, compare, markdown, write_comparison
 
     comparison = compare(settings["compare"])
     folder = write_comparison(comparison, settings["output"])

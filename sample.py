@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.entry import given, run
+from configs.schema import plain, sample_schema
 from cryingan.errors import CryinGANError
-from cryingan.evaluation_origin import RELAXED
-from cryingan.schema import plain, sample_schema
+from cryingan.evaluation.origin import RELAXED
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from cryingan.gan import CryinGAN
-    from cryingan.relaxed_samples import Plan
+    from cryingan.models.cryingan.gan import CryinGAN
+    from cryingan.samples.plan import Plan
 
 SETTINGS = ("optimizer", "fmax", "max_steps", "min_distance", "max_force", "max_energy", "max_displacement", "fire")
 JUDGING = ("thresholds", "repair_distance")
@@ -32,11 +32,12 @@ def sample(config: DictConfig) -> Path:
         CryinGANError: a setting or a file cannot be used.
     """
     from cryingan import __version__
-    from cryingan.checkpoints import best_checkpoint
-    from cryingan.files import write_structures
-    from cryingan.potentials import resolve_device
-    from cryingan.relaxed_folders import store_samples
-    from cryingan.replace import file_hash, make_folder, replace_file
+    from cryingan.devices import resolve_device
+    from cryingan.samples.folder import store_samples
+    from cryingan.storage.atomic import make_folder, replace_file
+    from cryingan.storage.hashes import file_hash
+    from cryingan.structures.files import write_structures
+    from cryingan.training.checkpoints import best_checkpoint
 
     settings = plain(config)
     if settings["checkpoint"] is not None:
@@ -80,8 +81,8 @@ def sample(config: DictConfig) -> Path:
 
 def relax_file(settings: dict[str, Any]) -> Path:
     """Relax the structures of a file, whatever made them; the folder with the results comes back."""
-    from cryingan.relaxed_folders import store_samples
-    from cryingan.salvage import salvage_structures
+    from cryingan.samples.folder import store_samples
+    from cryingan.structures.salvage import salvage_structures
 
     if settings["relax"] is None:
         raise CryinGANError("structures=FILE has them relaxed: add relax=true")
@@ -94,13 +95,13 @@ def relax_file(settings: dict[str, Any]) -> Path:
 
 
 def evaluation(settings: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `cryingan.evaluation.evaluate` besides the structures, checked before anything is computed.
+    """Arguments of `cryingan.evaluation.evaluate.evaluate` besides the structures, checked before anything is computed.
 
     The reference is the file of the training structures. Empty where nothing is to be scored.
     """
-    from cryingan.benchmarks import load_benchmark
-    from cryingan.checkpoints import run_settings
-    from cryingan.evaluation_frames import read_frames
+    from cryingan.evaluation.benchmarks import load_benchmark
+    from cryingan.structures.lenient import read_frames
+    from cryingan.training.checkpoints import run_settings
 
     if settings["evaluate"] is None:
         return {}
@@ -120,8 +121,8 @@ def evaluation(settings: dict[str, Any]) -> dict[str, Any]:
 
 def score(scoring: dict[str, Any], structures: Path) -> Path:
     """Score samples, or what relaxation made of them, in a folder beside them, and say what came of it."""
-    from cryingan.evaluation import evaluate
-    from cryingan.evaluation_report import METRICS, in_words
+    from cryingan.evaluation.evaluate import evaluate
+    from cryingan.evaluation.report import METRICS, in_words
 
     folder = structures.parent / f"evaluation_{scoring['benchmark'].kind}"
     # What lies there may be of the same samples when fewer of them had been relaxed.
@@ -132,9 +133,9 @@ def score(scoring: dict[str, Any], structures: Path) -> Path:
 
 def relaxation(settings: dict[str, Any]) -> Plan:
     """How to relax; what the command line does not say, the config of the checkpoint's run does."""
-    from cryingan.checkpoints import run_settings
-    from cryingan.data_cards import default_potential
-    from cryingan.relaxed_samples import Plan
+    from cryingan.energies.data_card import default_potential
+    from cryingan.samples.plan import Plan
+    from cryingan.training.checkpoints import run_settings
     from data.module import StructureData
 
     run = run_settings(settings["checkpoint"]) if settings["checkpoint"] else {}
@@ -160,7 +161,7 @@ def as_in_the_run(settings: dict[str, Any], run: dict[str, Any]) -> tuple[dict[s
         run: of the run that the checkpoint is from; empty without one.
 
     Returns:
-        The arguments of `cryingan.relax.relax`, and `thresholds` and `repair_distance`.
+        The arguments of `cryingan.relaxation.relax.relax`, and `thresholds` and `repair_distance`.
     """
     said = given()
     relax = {name: value for name, value in run.get("relax", {}).items() if name in SETTINGS}
@@ -179,9 +180,9 @@ def as_in_the_run(settings: dict[str, Any], run: dict[str, Any]) -> tuple[dict[s
 
 def relax_samples(plan: Plan, folder: Path) -> Path:
     """Relax the samples in a folder and say what came of it; the folder comes back."""
-    from cryingan.relaxed_folders import read_summary
-    from cryingan.relaxed_report import FIGURE, in_words
-    from cryingan.relaxed_samples import SampleRelaxer
+    from cryingan.samples.folder import read_summary
+    from cryingan.samples.relaxer import SampleRelaxer
+    from cryingan.samples.report import FIGURE, in_words
 
     SampleRelaxer(plan)(folder)
     print(f"{in_words(read_summary(folder))}: {folder / RELAXED}, {folder / FIGURE}")
@@ -190,8 +191,9 @@ def relax_samples(plan: Plan, folder: Path) -> Path:
 
 def load(settings: dict[str, Any]) -> tuple[CryinGAN, Path]:
     """The model and the file that it comes from: a checkpoint of ours, or upstream's generator and a reference."""
-    from cryingan.checkpoints import load_model, upstream_model
-    from cryingan.files import read_structures
+    from cryingan.models.cryingan.upstream import upstream_model
+    from cryingan.structures.files import read_structures
+    from cryingan.training.checkpoints import load_model
 
     checkpoint, upstream, reference = (settings[key] for key in ("checkpoint", "upstream", "reference"))
     if (checkpoint is None) == (upstream is None):

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.entry import run
-from cryingan.schema import plain, train_schema
+from configs.schema import plain, train_schema
 
 if TYPE_CHECKING:
     from lightning import Trainer
     from omegaconf import DictConfig
 
-    from cryingan.gan import CryinGAN
+    from cryingan.models.cryingan.gan import CryinGAN
     from data.module import StructureData
 
 
@@ -31,7 +31,7 @@ def train(config: DictConfig) -> dict[str, float]:
     """
     import lightning.pytorch  # noqa: F401, it sets the level of its own messages
 
-    from configs.replicas import each_run, train_together
+    from cryingan.training.together import each_run, train_together
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # Lightning's own business with torch
@@ -64,7 +64,8 @@ class Run:
 
     def fit(self) -> dict[str, float]:
         """Train, and close the loggers however it ends; the last value of every metric comes back."""
-        from cryingan.replace import lock_folder, make_folder
+        from cryingan.storage.atomic import make_folder
+        from cryingan.storage.locks import lock_folder
 
         with lightning_errors(), lock_folder(make_folder(self.folder), wanted=self.trainer.is_global_zero):
             try:
@@ -86,7 +87,7 @@ def prepare(config: DictConfig, model_class: type[CryinGAN] | None = None, besid
         model_class: CryinGAN or a class made from it.
         beside: a run of the same structures, which are then shared.
     """
-    from cryingan.checkpoints import require_same_settings, starting_point
+    from cryingan.training.checkpoints import require_same_settings, starting_point
 
     settings = plain(config)
     folder = Path(settings["run_dir"])
@@ -105,8 +106,8 @@ def prepare(config: DictConfig, model_class: type[CryinGAN] | None = None, besid
 
 def record_steps(run: Run) -> None:
     """Replay the training steps from recordings."""
-    from cryingan.capture import Replay
     from cryingan.errors import CryinGANError
+    from cryingan.training.cuda_graphs import Replay
 
     if run.trainer.strategy.root_device.type != "cuda" or run.trainer.world_size > 1:
         raise CryinGANError("trainer.capture=true needs one GPU: trainer.accelerator=gpu trainer.devices=1")
@@ -132,7 +133,7 @@ def build(
 ) -> tuple[StructureData, CryinGAN]:
     """Structures and model of a run; `model_class` and `like` as in `prepare`."""
     from cryingan.errors import CryinGANError
-    from cryingan.gan import CryinGAN
+    from cryingan.models.cryingan.gan import CryinGAN
     from data.module import StructureData
 
     weight, seed = settings["lambda"], settings["seed"]
@@ -160,8 +161,8 @@ def build_trainer(config: DictConfig, run_dir: Path, checkpoint: Path | None) ->
     from callbacks.settings_file import SettingsFile
     from callbacks.time_limit import TimeLimit
     from callbacks.wandb_run import WandbRun
-    from cryingan.checkpoints import AtomicCheckpointIO
-    from cryingan.precision import use_precision
+    from cryingan.training.checkpoints import AtomicCheckpointIO
+    from cryingan.training.precision import use_precision
 
     keys = plain(config["trainer"])
     if keys["accelerator"] == "auto":  # Lightning would take Apple's, which knows no float64

@@ -18,8 +18,8 @@ from math import dist
 import numpy as np
 from ase import Atoms
 
-from cryingan.metrics.alloy import SPECIES, cluster_counts, fcc_sites, short_range_order
-from cryingan.metrics.alloy_mapping import map_to_lattice
+from cryingan.metrics.alloy.fcc import SPECIES, cluster_counts, fcc_sites, short_range_order
+from cryingan.metrics.alloy.mapping import map_to_lattice
 
 LENGTHS = {round(3.6 * (squares / 4) ** 0.5, 3): shell for shell, squares in enumerate((2, 4, 6, 8, 10, 12, 14), 1)}
 CELL = 14.4

@@ -27,7 +27,7 @@ from torch import Tensor
 from benchmarks import command
 from benchmarks.measuring import SYSTEMS, peak_since, take_turns, write_table
 from benchmarks.plain_distances import NEIGHBORING, images_that_matter, plain_distances
-from cryingan.distances import neighbor_distances
+from cryingan.geometry.distances import neighbor_distances
 from cryingan.plots.style import BLUE, VERMILION, legend_above, new_figure, save_figure, styled
 
 SIDES = ("plain", "ours")
@@ -139,7 +139,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict:
 def peak_memory(case: Case, side: str, images: tuple, device: str) -> float:
     """Memory that one call takes beyond the loaded program and what it is given, in a process of its own, GiB."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["cryingan.distances"])  # torch is loaded once
+    context.set_forkserver_preload(["cryingan.geometry.distances"])  # torch is loaded once
     with ProcessPoolExecutor(1, context) as pool:
         return pool.submit(peak, case, side, images, device).result()
 

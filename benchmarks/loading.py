@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cryingan.crystals import Crystals
-from cryingan.files import read_structures, write_structures
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures, write_structures
 
 ATOMS_A_SIDE = (4, 6, 11)  # 264 atoms, as many as the interface has
 

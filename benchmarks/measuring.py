@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from cryingan.replace import replace_file
+from cryingan.storage.atomic import replace_file
 
 # Atoms of every species, and lattice vectors in rows, Angstrom.
 SYSTEMS = {

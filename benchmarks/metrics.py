@@ -28,11 +28,11 @@ from ase.build import bulk
 from ase.io import read, write
 from ase.neighborlist import neighbor_list
 
-from cryingan.benchmarks.alloy import Alloy
-from cryingan.benchmarks.interface import Interface
-from cryingan.benchmarks.silicon import Silicon
-from cryingan.evaluation import evaluate
-from cryingan.metrics.alloy import SPECIES, fcc_sites
+from cryingan.evaluation.benchmarks.alloy import Alloy
+from cryingan.evaluation.benchmarks.interface import Interface
+from cryingan.evaluation.benchmarks.silicon import Silicon
+from cryingan.evaluation.evaluate import evaluate
+from cryingan.metrics.alloy.fcc import SPECIES, fcc_sites
 from cryingan.metrics.angles import bond_angle_histogram
 from cryingan.metrics.radial import partial_rdfs
 

@@ -27,7 +27,7 @@ from cryingan.plots.curves import parameter_figure
 from cryingan.plots.series import Series
 from cryingan.plots.style import save_figure
 from cryingan.plots.training import BELOW, read_metrics
-from cryingan.relaxed_folders import read_summary
+from cryingan.samples.folder import read_summary
 
 ROOT = Path(__file__).resolve().parents[1]
 CLOSE_PAIRS = "relax/close_pairs"

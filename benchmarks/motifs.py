@@ -23,7 +23,7 @@ from pymatgen.analysis.local_env import CrystalNN
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from cryingan.metrics.motifs import MotifSettings, fingerprints
+from cryingan.metrics.motifs.fingerprints import MotifSettings, fingerprints
 
 OXIDATION_STATES = {"Li": 1, "Sc": 3, "Co": 3, "Cl": -1, "O": -2}
 

@@ -22,7 +22,7 @@ from lightning.pytorch.callbacks import Callback
 
 from benchmarks import command
 from configs.entry import CONFIGS, register
-from cryingan.schema import train_schema
+from configs.schema import train_schema
 from data.loader import TensorLoader
 from train import prepare, use_threads
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.plain_distances import plain_distances
-from cryingan.gan import CryinGAN
-from tests.reference_cycle import Layout, ReferenceDiscriminator, ReferenceGenerator, penalty
+from benchmarks.reference_cycle import Layout, ReferenceDiscriminator, ReferenceGenerator, penalty
+from cryingan.models.cryingan.gan import CryinGAN
 
 Draws = dict[str, Tensor]
 

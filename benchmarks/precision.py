@@ -20,9 +20,9 @@ from omegaconf import OmegaConf
 
 from benchmarks import command
 from configs.entry import CONFIGS, register
-from cryingan.distances import neighbor_distances
-from cryingan.gan import CryinGAN
-from cryingan.schema import plain, train_schema
+from configs.schema import plain, train_schema
+from cryingan.geometry.distances import neighbor_distances
+from cryingan.models.cryingan.gan import CryinGAN
 from data.loader import TensorLoader
 from data.module import StructureData
 

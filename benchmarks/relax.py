@@ -1,4 +1,4 @@
-"""Seconds per structure of relaxing with FIRE: ASE one by one against processes and batches of cryingan.relax.
+"""Seconds per structure of relaxing with FIRE: ASE one by one against processes and batches of `cryingan.relaxation`.
 
     python -m benchmarks.relax WEIGHTS_FOLDER STRUCTURE.extxyz --output relax_benchmark.csv
 
@@ -24,10 +24,10 @@ from ase.io import read
 from ase.optimize import FIRE
 from joblib import Parallel, delayed, parallel_config
 
-from cryingan.clusters import CONNECT
-from cryingan.crystals import Crystals
-from cryingan.potentials import Potential, load_potential
-from cryingan.relax import relax
+from cryingan.potentials.potential import Potential, load_potential
+from cryingan.relaxation.backends import CONNECT
+from cryingan.relaxation.relax import relax
+from cryingan.structures.crystals import Crystals
 
 NEVER = 1e-9  # eV/Angstrom, a target that no structure reaches
 RATTLE = 0.1  # Angstrom

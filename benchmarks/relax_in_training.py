@@ -22,10 +22,10 @@ from lightning.pytorch.callbacks import Callback
 
 import train
 from configs.entry import CONFIGS, register
-from cryingan.crystals import Crystals
-from cryingan.files import read_structures
-from cryingan.gan import CryinGAN
-from cryingan.schema import train_schema
+from configs.schema import train_schema
+from cryingan.models.cryingan.gan import CryinGAN
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures
 
 RATTLE = 0.1  # Angstrom
 

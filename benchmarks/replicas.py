@@ -25,9 +25,9 @@ from lightning.pytorch.callbacks import Callback
 from benchmarks import command
 from benchmarks.measuring import write_table
 from configs.entry import CONFIGS, register
-from configs.replicas import each_run
-from cryingan.lockstep import Lockstep, Member, Replica
-from cryingan.schema import train_schema
+from configs.schema import train_schema
+from cryingan.training.lockstep import Lockstep, Member, Replica
+from cryingan.training.together import each_run
 from train import prepare, use_threads
 
 

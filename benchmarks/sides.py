@@ -10,8 +10,8 @@ from lightning.fabric import Fabric
 
 from benchmarks.measuring import peak_since, seconds
 from benchmarks.plain_step import Draws, PlainStep
-from cryingan.capture import WARM_UP, Replay
-from cryingan.gan import CryinGAN
+from cryingan.models.cryingan.gan import CryinGAN
+from cryingan.training.cuda_graphs import WARM_UP, Replay
 
 CYCLE = 5  # discriminator steps for one generator step
 SIDES = ("plain", "ours")

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import command
 from benchmarks.measuring import SYSTEMS, write_table
 from benchmarks.sides import CYCLE, SIDES, Case, Sides, compare, peak_of_cycles, seconds
-from cryingan.capture import WARM_UP
+from cryingan.training.cuda_graphs import WARM_UP
 
 
 @dataclass

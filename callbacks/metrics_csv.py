@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from cryingan.errors import CryinGANError
-from cryingan.replace import make_folder, replace_file
+from cryingan.storage.atomic import make_folder, replace_file
 
 
 class MetricsCSV(Logger):

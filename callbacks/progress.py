@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from cryingan.labelled_output import unlabelled
+from cryingan.training.labelled_output import unlabelled
 
 
 class Progress(Callback):
@@ -25,16 +24,12 @@ class Progress(Callback):
 
     Args:
         every_n_epochs: epochs per plain line.
-
-    Attributes:
-        together: the trainers of all runs that are trained together, in the order in which they take turns.
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
         self.every_n_epochs = every_n_epochs
         self.bar: Bar | None = None
         self.finished: int | None = None  # the epoch that waits to be reported
-        self.together: Sequence[Trainer] = ()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say where the run starts."""
@@ -92,16 +87,15 @@ class Progress(Callback):
         if self.finished is None or not trainer.is_global_zero:
             return
         done, self.finished = self.finished + 1, None
-        runs = [run for run in self.together if run.current_epoch in (done - 1, done)] or [trainer]
+        together = getattr(trainer.lightning_module, "companions", ())
+        runs = [run for run in together if run.current_epoch in (done - 1, done)] or [trainer]
         if any(run.state.status == "running" for run in runs[runs.index(trainer) + 1 :]):
             return
-        logged = [
-            run.callback_metrics.get("train/wasserstein") for run in runs
-        ]  # None: waits for the others to catch up
-        distances = [float(value) for value in logged if value is not None]
+        logged = [run.callback_metrics.get("train/wasserstein") for run in runs]
+        distances = [float(value) for value in logged if value is not None]  # without runs that catch up
         per_epoch = (time.monotonic() - self.started) / max(done - self.first_epoch, 1)
         left = timedelta(seconds=round(per_epoch * max(trainer.max_epochs - done, 0)))
-        span = f"{min(distances):.4g}"
+        span = f"{min(distances):.4g}" if distances else "unknown"
         if len(distances) > 1:
             span += f" to {max(distances):.4g} in {len(distances)} runs"
         state = f"Wasserstein distance {span}, {self.speed:.3g} steps/s, {left} left"

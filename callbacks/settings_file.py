@@ -9,7 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 
-from cryingan.replace import replace_file
+from cryingan.storage.atomic import replace_file
 
 
 class SettingsFile(Callback):

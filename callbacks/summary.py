@@ -12,12 +12,12 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.table import Table
 
-from callbacks.quality import SampleQuality
-from callbacks.relax import RelaxSamples
-from cryingan.files import replace_file
+from callbacks.relax_samples import RelaxSamples
+from callbacks.sample_quality import SampleQuality
 from cryingan.plots import save_figure, training_figure
-from cryingan.relaxed_report import FIGURE as ENERGIES
-from cryingan.relaxed_report import FRACTION
+from cryingan.samples.report import FIGURE as ENERGIES
+from cryingan.samples.report import FRACTION
+from cryingan.storage.atomic import replace_file
 
 ROWS = {
     "samples/close_pairs": "close pairs (< 1.5 Å) per structure",

@@ -11,9 +11,9 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
-from cryingan.checkpoints import read_checkpoint
 from cryingan.errors import CryinGANError
-from cryingan.replace import make_folder
+from cryingan.storage.atomic import make_folder
+from cryingan.storage.checkpoint import read_checkpoint
 
 RUN_ID = "wandb_run_id"
 SECONDS_TO_CONNECT = 30

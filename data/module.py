@@ -13,11 +13,12 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from cryingan.crystals import Crystals
-from cryingan.distances import neighbor_distances
 from cryingan.errors import CryinGANError
-from cryingan.files import file_hash, read_structures
+from cryingan.geometry.distances import neighbor_distances
 from cryingan.randomness import generator
+from cryingan.storage.hashes import file_hash
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures
 from data.loader import TensorLoader
 
 STRUCTURES_PER_CHUNK = 256
@@ -51,7 +52,7 @@ class StructureData(LightningDataModule):
         validation: fraction of the structures that is held out, in [0, 1).
         split_seed: seed of the split; it is not the seed of the run, so that all seeds train on the same structures.
         batch_size: structures per batch and process.
-        card: the data set's card, see `cryingan.data_cards`; without it the one beside the file, where there is one.
+        card: the data set's card, see `cryingan.energies.data_card`; without it the one beside the file, if any.
         n_neighbors: neighbours per atom; 0 where no distances are wanted.
         seed: seed of the order of the batches.
 

@@ -11,9 +11,9 @@ import torch
 from omegaconf import DictConfig
 
 from configs.entry import CONFIGS, register
-from cryingan.crystals import Crystals
-from cryingan.files import write_structures
-from cryingan.schema import train_schema
+from configs.schema import train_schema
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import write_structures
 
 torch.set_num_threads(1)  # the number of threads is part of what bitwise equality needs
 

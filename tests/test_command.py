@@ -3,17 +3,15 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
 from configs.entry import CONFIGS, help_text
-from cryingan.networks import Pooling
-from cryingan.schema import Pooling as PoolingKey
+from configs.schema import Pooling as PoolingKey
+from cryingan.models.cryingan.networks import Pooling
 from tests.conftest import TINY, compose
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.paths import ROOT
 
 
 def call(script, *arguments, **settings):

@@ -3,15 +3,14 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from cryingan.files import read_structures
 from cryingan.metrics.close_pairs import close_pairs
+from cryingan.structures.files import read_structures
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 MODELS = sorted((ROOT / "pretrained").iterdir())
 
 

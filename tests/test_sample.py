@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +9,16 @@ import torch
 from ase.io import read
 from pymatgen.core import Structure
 
+from benchmarks.reference_cycle import ReferenceGenerator
 from configs.entry import CONFIGS, register
-from cryingan.checkpoints import load_model, read_checkpoint
+from configs.schema import plain, sample_schema
 from cryingan.errors import CryinGANError
-from cryingan.files import file_hash, read_structures
-from cryingan.schema import plain, sample_schema
+from cryingan.storage.checkpoint import read_checkpoint
+from cryingan.storage.hashes import file_hash
+from cryingan.structures.files import read_structures
+from cryingan.training.checkpoints import load_model
 from sample import as_in_the_run, sample
-from tests.reference_cycle import ReferenceGenerator
+from tests.support.paths import ROOT
 from train import train
 
 
@@ -90,7 +92,7 @@ def test_same_seed_same_bytes_and_a_manifest_that_tells_why(checkpoint, tmp_path
 
 
 def test_the_command_needs_nothing_but_the_checkpoint(checkpoint, tmp_path):
-    script = Path(__file__).resolve().parents[1] / "sample.py"
+    script = ROOT / "sample.py"
     command = [sys.executable, str(script), f"checkpoint={checkpoint}", "n=3", f"output={tmp_path / 'out'}"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stderr

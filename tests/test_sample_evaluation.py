@@ -6,10 +6,10 @@ import json
 import pytest
 
 from cryingan.errors import CryinGANError
-from cryingan.files import write_structures
+from cryingan.structures.files import write_structures
 from sample import sample
 from tests.conftest import random_crystals
-from tests.test_relaxed_samples import CELL, SPECIES
+from tests.samples.test_relaxer import CELL, SPECIES
 from tests.test_sample import checkpoint, compose  # noqa: F401
 
 RELAX = (

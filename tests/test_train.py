@@ -7,8 +7,8 @@ import pytest
 import torch
 from ase.io import read
 
-from cryingan.checkpoints import read_checkpoint
 from cryingan.errors import CryinGANError, TrainingDiverged
+from cryingan.storage.checkpoint import read_checkpoint
 from data.module import StructureData
 from train import build, train
 
@@ -67,7 +67,7 @@ def test_lambda_zero_builds_no_distance_discriminator_and_computes_no_distances(
     def never(*_):
         raise AssertionError("distances were computed")
 
-    for module in ("cryingan.gan", "data.module"):
+    for module in ("cryingan.models.cryingan.gan", "data.module"):
         monkeypatch.setattr(sys.modules[module], "neighbor_distances", never)
     metrics = train(tiny("lambda=0", "trainer.max_epochs=1"))
     assert not any("distances" in name for name in metrics)
@@ -76,7 +76,7 @@ def test_lambda_zero_builds_no_distance_discriminator_and_computes_no_distances(
 @pytest.mark.parametrize("network", ["generator", "coordinates", "distances"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_value_that_is_not_finite_stops_the_run_at_once(tiny, tmp_path, network, value):
-    poison = f"{{_target_: tests.support.Poison, epoch: 2, network: {network}, value: {value}}}"
+    poison = f"{{_target_: tests.support.callbacks.Poison, epoch: 2, network: {network}, value: {value}}}"
     with pytest.raises(TrainingDiverged, match=r"critic_loss.* not finite in epoch 2, batch 0"):
         train(tiny(f"+callbacks.poison={poison}"))
     saved = read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
@@ -88,9 +88,9 @@ def test_a_value_that_is_not_finite_stops_the_run_at_once(tiny, tmp_path, networ
 def test_validation_wasserstein_is_that_of_the_held_out_structures(tiny):
     config = tiny("trainer.max_epochs=1", "data.batch_size=24")
     metrics = train(config)
-    from cryingan.checkpoints import load_model
-    from cryingan.losses import wasserstein
-    from cryingan.schema import plain
+    from configs.schema import plain
+    from cryingan.models.cryingan.losses import wasserstein
+    from cryingan.training.checkpoints import load_model
 
     data, _ = build(plain(config))
     model = load_model(f"{config.run_dir}/checkpoints/last.ckpt").eval()

@@ -35,7 +35,7 @@ def bond_angle_histogram(atoms: Atoms) -> np.ndarray:
     Raises:
         CryinGANError: as `crystal_nn.solid_angle_neighbors`.
     """
-    from cryingan.metrics.crystal_nn import solid_angle_neighbors
+    from cryingan.metrics.motifs.crystal_nn import solid_angle_neighbors
 
     return angle_histogram(vectors for _, vectors in solid_angle_neighbors(atoms))
 

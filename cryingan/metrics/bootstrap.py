@@ -7,8 +7,10 @@ the interval says why. Sources are sections of the Dismai-Bench specification.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +41,17 @@ class Interval:
     high: float | np.ndarray
     structures: int
     reason: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The interval of one number as JSON; null where it is not finite, `reason` only where there is one."""
+        entry: dict[str, Any] = {name: finite_or_none(getattr(self, name)) for name in ("value", "low", "high")}
+        entry["structures"] = self.structures
+        return entry | ({"reason": self.reason} if self.reason else {})
+
+
+def finite_or_none(value: float) -> float | None:
+    """A number that JSON can hold."""
+    return float(value) if math.isfinite(value) else None
 
 
 def pivotal_interval(

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from cryingan.distances import pair_distances
 from cryingan.errors import CryinGANError
+from cryingan.geometry.distances import pair_distances
 
 CUTOFF = 1.5
 # A pair at the cutoff counts, whatever rounding does to it: pymatgen's neighbour lists have the same margin, Angstrom.

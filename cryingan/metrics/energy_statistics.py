@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryingan.energies import THRESHOLDS, Energies, EnergyScale, fractions_below, require_same_potential
+from cryingan.energies.fractions import THRESHOLDS, fractions_below
+from cryingan.energies.scale import Energies, EnergyScale, require_same_potential
 from cryingan.metrics.accumulated import AccumulatedRows
 from cryingan.metrics.bootstrap import Interval, mean_interval
 
@@ -166,8 +167,7 @@ class EnergyFractions(AccumulatedRows):
         """
         result, fractions = {}, {}
         if self.generated:
-            pooled = Energies(self.all_rows("values"), self.scale.unit, self.scale.potential)
-            fractions = fractions_below(pooled, int(self.generated), self.thresholds)
+            fractions = fractions_below(self.all_rows("values"), int(self.generated), self.thresholds)
         for threshold in self.thresholds:
             for end in ("value", "low", "high"):
                 name = f"below_{threshold:g}" + ("" if end == "value" else f"_{end}")

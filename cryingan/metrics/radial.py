@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from cryingan.distances import pair_distances
 from cryingan.errors import CryinGANError
-from cryingan.lattice import SLACK, own_images, reduced_lattice
+from cryingan.geometry.distances import pair_distances
+from cryingan.geometry.lattice import SLACK, own_images, reduced_lattice
 from cryingan.metrics.bootstrap import DistanceOfMeans
 
 if TYPE_CHECKING:

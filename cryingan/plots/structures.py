@@ -12,7 +12,7 @@ from cryingan.plots.style import new_figure, styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cryingan.crystals import Crystals
+    from cryingan.structures.crystals import Crystals
 
 WIDTH, HEIGHT, NARROWEST = 2.9, 3.2, 0.8  # inch, of one structure
 

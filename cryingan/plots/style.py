@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 
-from cryingan.replace import replace_file
+from cryingan.storage.atomic import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

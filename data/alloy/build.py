@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.replace import replace_file
+from cryingan.storage.atomic import replace_file
 from data.alloy.montecarlo import START, advance, occupation_of, random_start, streams
 from data.alloy.sets import FOLDER, KINDS, Window, read_occupation, set_path, window_around, write_set
 from data.command import run_command

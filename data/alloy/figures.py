@@ -10,7 +10,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from cryingan.metrics.alloy import SRO_NAMES, cluster_counts, formation_energy, short_range_order
+from cryingan.metrics.alloy.fcc import SRO_NAMES, cluster_counts, formation_energy, short_range_order
 from data.alloy.build import HOLD_BLOCKS, SWEEPS_PER_BLOCK, schedule
 from data.alloy.montecarlo import START, advance, occupation_of, ordered_start, random_start, streams
 from data.alloy.sets import FOLDER, KINDS, read_occupation, set_path, window_around

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cryingan.metrics.alloy import ECI, PAIRS, SPECIES, VACANCY, fcc_sites, neighbor_table
+from cryingan.metrics.alloy.fcc import ECI, PAIRS, SPECIES, VACANCY, fcc_sites, neighbor_table
 
 BOLTZMANN = 8.617333262e-5
 """eV/K."""

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.files import read_structures
-from cryingan.metrics.alloy import (
+from cryingan.metrics.alloy.fcc import (
     LATTICE_CONSTANT,
     PAIR_NAMES,
     SPECIES,
@@ -20,7 +19,8 @@ from cryingan.metrics.alloy import (
     occupation,
     short_range_order,
 )
-from cryingan.replace import replace_file
+from cryingan.storage.atomic import replace_file
+from cryingan.structures.files import read_structures
 
 FOLDER = Path(__file__).parent
 CELL = 4 * LATTICE_CONSTANT * np.eye(3)

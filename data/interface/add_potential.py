@@ -16,17 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.data_cards import card_path
+from cryingan.energies.data_card import card_path
 from cryingan.errors import CryinGANError
-from cryingan.potentials import load_potential
-from cryingan.relax import RelaxationResults, relax
-from cryingan.replace import lock_folder, make_folder, replace_file
+from cryingan.potentials.potential import load_potential
+from cryingan.relaxation.relax import RelaxationResults, relax
+from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.locks import lock_folder
 from data.command import run_command
-from data.interface.build import FOLDER
+from data.interface.card import add_cutoff
 from data.interface.dataset import ENERGIES, LEAST, highest_kept
 from data.interface.potential_training.comparison import relaxations
 from data.interface.potential_training.settings import OWN, or_own
-from data.interface.set_card import add_cutoff
+from data.interface.settings import FOLDER
 from data.interface.systems import read_system, system_path
 
 
@@ -36,9 +37,9 @@ class Settings:
 
     Attributes:
         system: an interface that has been built.
-        potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
+        potential: arguments of `cryingan.potentials.potential.load_potential`; without a path, that of the system.
         n: how many structures, at most.
-        relax: where to relax, arguments of `cryingan.relax.relax`; how is decided by the build.
+        relax: where to relax, arguments of `cryingan.relaxation.relax.relax`; how is decided by the build.
         folder: of the set; without it data/interface/SYSTEM.
         relaxations: folder of its relaxations; without it `work` in the folder.
     """

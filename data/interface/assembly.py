@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.crystals import Crystals
+from cryingan.structures.crystals import Crystals
 from data.interface.matching import Match, match_surfaces
 from data.interface.region import random_positions
 from data.interface.surfaces import SurfaceSlab, make_slab

@@ -14,19 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cryingan.cards import PotentialCard
-from cryingan.data_cards import read_data_card
+from cryingan.energies.data_card import read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.plots import Parity, parity_figure, save_figure
-from cryingan.potentials import Potential, load_potential
-from cryingan.relax import RelaxationResults, relax
-from cryingan.replace import lock_folder, make_folder, replace_file
+from cryingan.potentials.card import PotentialCard
+from cryingan.potentials.potential import Potential, load_potential
+from cryingan.relaxation.relax import RelaxationResults, relax
+from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.locks import lock_folder
 from data.command import run_command
-from data.interface.build import FOLDER
 from data.interface.dataset import LEAST
 from data.interface.potential_training.comparison import Relaxations, agreement, relaxations, same_places, shifted
 from data.interface.potential_training.report import COMPARISON, write_readme
 from data.interface.potential_training.settings import or_own
+from data.interface.settings import FOLDER
 
 TIMED = 8  # structures
 
@@ -38,14 +39,14 @@ class Settings:
     Attributes:
         system: an interface that has been built, or is being built.
         relaxations: folder of its relaxations; without it `work` in the folder of the system.
-        potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
+        potential: arguments of `cryingan.potentials.potential.load_potential`; without a path, that of the system.
         reference: arguments of `load_potential` for the potential of the build: for the speed of both, its energies of
             the structures as they were relaxed here, and `shift`; may be left out.
         shift: the starts are also relaxed with `reference` after their atoms were moved at random, by this standard
             deviation in each direction, Angstrom; how well it agrees with itself then is a scale for how well another
             potential does. 0 does without.
         n: how many held-out structures, at most.
-        relax: where to relax, arguments of `cryingan.relax.relax`; how is decided by the build.
+        relax: where to relax, arguments of `cryingan.relaxation.relax.relax`; how is decided by the build.
         folder: where comparison.json and comparison.png are written; without it the folder of the potential.
     """
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.crystals import Crystals
-from cryingan.energies import interface_area, interface_factor
+from cryingan.energies.scale import interface_area, interface_factor
 from cryingan.errors import CryinGANError
-from cryingan.journal import MANIFEST, read_journal
-from cryingan.relaxation import Relaxed
-from cryingan.replace import replace_file
+from cryingan.relaxation.journal import MANIFEST, read_journal
+from cryingan.relaxation.one_structure import Relaxed
+from cryingan.storage.atomic import replace_file
+from cryingan.structures.crystals import Crystals
 from data.interface.assembly import Interface
-from data.interface.relaxed import part_folders, relaxed_first
+from data.interface.parts import part_folders, relaxed_first
 
 ENERGIES = "energies.csv"
 PROTOCOL = ("optimizer", "fmax", "max_steps")
@@ -37,7 +37,7 @@ class RelaxedSet:
         potential: name and hash of the potential.
         kept: which of them make up the data set, shape (structures,).
         cutoff: eV/atom; the highest energy that is kept.
-        how: structures were relaxed: `PROTOCOL` of `cryingan.relaxation.Settings`.
+        how: structures were relaxed: `PROTOCOL` of `cryingan.relaxation.one_structure.Settings`.
         first: name and hash of quicker potentials, and how many structures each relaxed before `potential` did. Of
             these no energy as placed is known.
     """

@@ -18,24 +18,26 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.crystals import Crystals
+from cryingan.energies.training_scale import CELL_TOLERANCE
 from cryingan.errors import CryinGANError
-from cryingan.files import read_structures
-from cryingan.journal import MANIFEST
-from cryingan.potentials import Potential, load_potential
+from cryingan.potentials.potential import Potential, load_potential
 from cryingan.progress import reported
-from cryingan.relax import relax
-from cryingan.repair import repair
-from cryingan.replace import file_hash, lock_folder, make_folder, replace_file
-from cryingan.training_scale import CELL_TOLERANCE
-from cryingan.trajectory import FOLDER as FRAMES
-from cryingan.trajectory import Frames, read_frames, write_frames
+from cryingan.relaxation.journal import MANIFEST
+from cryingan.relaxation.relax import relax
+from cryingan.relaxation.repair import repair
+from cryingan.relaxation.trajectory import FOLDER as FRAMES
+from cryingan.relaxation.trajectory import Frames, read_frames, write_frames
+from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.hashes import file_hash
+from cryingan.storage.locks import lock_folder
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures
 from data.command import run_command
-from data.interface.build import FOLDER
 from data.interface.dataset import LEAST
 from data.interface.potential_training.comparison import Relaxations, relaxations
 from data.interface.potential_training.frames import OTHERS
 from data.interface.potential_training.settings import or_own
+from data.interface.settings import FOLDER
 
 LIMIT = "labelling.json"
 REPAIR_DISTANCE = 1.5  # Angstrom, as callbacks.relax
@@ -49,13 +51,13 @@ class Settings:
         system: an interface that has been built, or is being built.
         reference: arguments of `load_potential` for the potential that it was built with.
         relaxations: folder of its relaxations; without it `work` in the folder of the system.
-        potential: arguments of `cryingan.potentials.load_potential`; without a path, that of the system.
+        potential: arguments of `cryingan.potentials.potential.load_potential`; without a path, that of the system.
         structures: a file of structures of the same atoms and cell, relaxed in place of those of the build; atoms that
             are too close are moved apart first, as for samples.
         n: how many structures, at most; those of the test set stay in the test set.
         each: frames of each.
         max_force: frames with a larger force on an atom are left out, eV/Angstrom.
-        relax: where to relax, arguments of `cryingan.relax.relax`; what is not given is as in the build.
+        relax: where to relax, arguments of `cryingan.relaxation.relax.relax`; what is not given is as in the build.
     """
 
     system: str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from data.interface.crystals import reduced_formula
+from data.interface.bulk import reduced_formula
 
 if TYPE_CHECKING:
     from ase import Atoms

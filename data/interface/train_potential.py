@@ -22,12 +22,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
-from cryingan.replace import lock_folder, make_folder, replace_file, replace_folder
+from cryingan.storage.atomic import make_folder, replace_file, replace_folder
+from cryingan.storage.locks import lock_folder
 from data.command import run_command
+from data.interface.parts import require_system
 from data.interface.potential_training.claim import METRICS, claim, claimed_extensions
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations
 from data.interface.potential_training.settings import Settings
-from data.interface.relaxed import require_system
 from data.interface.systems import read_system, system_path
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def run(
     Raises:
         CryinGANError: a setting cannot be used, time is over before the trials are, or the loss stops being a number.
     """
-    from cryingan.potentials import resolve_device
+    from cryingan.devices import resolve_device
     from data.interface.potential_training.graphs import make_graphs
     from data.interface.potential_training.training import fit
 
@@ -131,8 +132,8 @@ def _schedule(settings: Settings, sets: Sets, rate: float, size: int, epochs: in
 
 def write(settings: Settings, student: Student, sets: Sets, trials: list[Trained], trained: Trained) -> None:
     """Write the potential with card, metrics, figures and README, all at once."""
-    from cryingan.m3gnet import write_card
-    from cryingan.potentials import load_potential
+    from cryingan.potentials.m3gnet.potential import write_card
+    from cryingan.potentials.potential import load_potential
     from data.interface.potential_training.errors import errors_of
     from data.interface.potential_training.model import write_model
     from data.interface.potential_training.report import draw, write_readme

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from cryingan.distances import neighbor_distances
 from cryingan.errors import CryinGANError
-from cryingan.files import read_structures, write_structures
+from cryingan.geometry.distances import neighbor_distances
+from cryingan.structures.files import read_structures, write_structures
 from data.module import StructureData, axes_cut
 from train import train
 

@@ -6,8 +6,7 @@ import torch
 from scipy.spatial import distance as scipy_distance
 
 from cryingan.metrics.accumulated import AccumulatedRows
-from cryingan.metrics.alloy_clusters import AlloyClusters
-from cryingan.metrics.bonds import BondNumbers
+from cryingan.metrics.alloy.cluster_probabilities import AlloyClusters
 from cryingan.metrics.bootstrap import (
     REPETITIONS,
     SEED,
@@ -19,7 +18,8 @@ from cryingan.metrics.bootstrap import (
     pivotal_interval,
     resampled_counts,
 )
-from cryingan.metrics.motif_distances import MotifDistance
+from cryingan.metrics.motifs.bonds import BondNumbers
+from cryingan.metrics.motifs.distances import MotifDistance
 
 ROUNDING = 1e-12
 

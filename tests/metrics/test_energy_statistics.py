@@ -5,8 +5,8 @@ import pandas
 import pytest
 import torch
 
-from cryingan.cards import PotentialCard
-from cryingan.energies import Energies, EnergyScale, fractions_below, interface_area, interface_factor
+from cryingan.energies.fractions import fractions_below
+from cryingan.energies.scale import Energies, EnergyScale, interface_area, interface_factor
 from cryingan.errors import CryinGANError
 from cryingan.metrics.bootstrap import mean_interval
 from cryingan.metrics.energy_statistics import (
@@ -16,6 +16,7 @@ from cryingan.metrics.energy_statistics import (
     histogram_edges,
     relaxation_statistics,
 )
+from cryingan.potentials.card import PotentialCard
 
 PAPER = PotentialCard("paper", "0" * 64, ("Li",))
 GAMMA = np.radians(75.6674)
@@ -118,7 +119,7 @@ def test_accumulated_fractions_are_those_of_all_at_once():
     for part in (slice(0, 10), slice(10, 10), slice(10, 31)):
         metric.update(Energies(energies[part], "J/m^2", PAPER), generated=20)
     result = metric.compute()
-    expected = fractions_below(Energies(energies, "J/m^2", PAPER), 60, (0.0, -0.2))
+    expected = fractions_below(energies, 60, (0.0, -0.2))
     for threshold, name in ((0.0, "below_0"), (-0.2, "below_-0.2")):
         values = [result[key].item() for key in (name, f"{name}_low", f"{name}_high")]
         assert values == [getattr(expected[threshold], end) for end in ("value", "low", "high")]

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryingan.errors import CryinGANError
-from cryingan.replace import file_hash, replace_file
+from cryingan.storage.atomic import replace_file
+from cryingan.storage.hashes import file_hash
 from data.interface.potential_training.frames import LabelledFrames, extensions, split
 from data.interface.potential_training.settings import Settings
 

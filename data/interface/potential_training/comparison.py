@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.crystals import Crystals
-from cryingan.energies import wilson
+from cryingan.energies.fractions import wilson
 from cryingan.errors import CryinGANError
-from cryingan.journal import MANIFEST, read_journal
-from cryingan.potentials import Potential
-from cryingan.relax import RelaxationResults
-from cryingan.same_structures import kind_hash
+from cryingan.potentials.potential import Potential
+from cryingan.relaxation.journal import MANIFEST, read_journal
+from cryingan.relaxation.relax import RelaxationResults
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.identity import kind_hash
+from data.interface.parts import begun_parts, built_interface, first_folder
 from data.interface.potential_training.errors import spearman, spearman_interval
-from data.interface.relaxed import begun_parts, built_interface, first_folder
 from data.interface.systems import read_system, system_path
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cryingan.plots import Parity
-from cryingan.potentials import Potential
+from cryingan.potentials.potential import Potential
 from data.interface.potential_training.frames import LabelledFrames
 
 RESAMPLES = 2000

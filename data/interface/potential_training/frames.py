@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from cryingan.errors import CryinGANError
-from cryingan.journal import MANIFEST
 from cryingan.randomness import generator
-from cryingan.replace import file_hash
-from cryingan.trajectory import Frames, read_frames
-from data.interface.relaxed import any_structure, part_folders
+from cryingan.relaxation.journal import MANIFEST
+from cryingan.relaxation.trajectory import Frames, read_frames
+from cryingan.storage.hashes import file_hash
+from data.interface.parts import any_structure, part_folders
 
 if TYPE_CHECKING:
     from ase import Atoms

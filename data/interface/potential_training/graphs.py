@@ -11,7 +11,7 @@ from matgl.graph._compute import compute_pair_vector_and_distance, create_line_g
 from matgl.utils.constants import EV_PER_ANG3_TO_GPA
 from torch_geometric.data import Batch, Data
 
-from cryingan.potentials import neighbors
+from cryingan.geometry.neighbors import neighbors
 from data.interface.potential_training.frames import LabelledFrames
 from data.loader import TensorLoader
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from matgl.models import M3GNet
 
-from cryingan.cards import PotentialCard
 from cryingan.errors import CryinGANError
-from cryingan.m3gnet import M3GNetPotential
-from cryingan.m3gnet_conventions import CONVENTIONS, identity
-from cryingan.potentials import load_potential
+from cryingan.potentials.card import PotentialCard
+from cryingan.potentials.m3gnet.conventions import CONVENTIONS, identity
+from cryingan.potentials.m3gnet.potential import M3GNetPotential
+from cryingan.potentials.potential import load_potential
 from data.interface.potential_training.frames import LabelledFrames
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from cryingan.plots import Series, parameter_figure, parity_figure, save_figure
-from cryingan.replace import replace_file
-from data.interface.cards import filled, table
+from cryingan.storage.atomic import replace_file
 from data.interface.potential_training.errors import Errors
 from data.interface.potential_training.frames import PATHS, RELAXATIONS, SAMPLES
+from data.interface.readme import filled, table
 
 COMPARISON = ("comparison.json", "comparison.png")  # what compare_potentials adds
 CURVES = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cryingan.errors import CryinGANError
-from data.interface.build import FOLDER
+from data.interface.settings import FOLDER
 
 OWN = "potential"  # folder of the potential that was trained for a set, in that of the set
 PLACES = ("relaxations", "folder", "work", "minutes", "device")  # where and when, which change nothing in the result
@@ -122,7 +122,7 @@ class Settings:
 
 
 def or_own(potential: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Arguments of `cryingan.potentials.load_potential`; an M3GNet without a path is the one of a set.
+    """Arguments of `cryingan.potentials.potential.load_potential`; an M3GNet without a path is the one of a set.
 
     Args:
         potential: arguments as they were given.

@@ -16,9 +16,9 @@ from matgl.utils.training import PotentialLightningModule
 from torch.optim.lr_scheduler import OneCycleLR
 from torch_geometric.data import Data
 
-from callbacks.checkpoint import SaveCheckpoint
+from callbacks.save_checkpoint import SaveCheckpoint
 from callbacks.time_limit import TimeLimit
-from cryingan.checkpoints import AtomicCheckpointIO, newest_checkpoint
+from cryingan.training.checkpoints import AtomicCheckpointIO, newest_checkpoint
 from data.interface.potential_training.graphs import GraphLoader
 from data.interface.potential_training.model import Student
 from data.interface.potential_training.record import DivergedError, Record, Schedule, Trained

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cryingan.errors import CryinGANError
-from cryingan.files import read_structures
-from cryingan.metrics import alloy
+from cryingan.metrics.alloy import fcc as alloy
+from cryingan.structures.files import read_structures
 from data.alloy import build, montecarlo, sets
 from data.alloy.build import Settings
 from data.command import read_settings

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 import yaml
 
-from cryingan.cards import PotentialCard
-from cryingan.data_cards import default_potential, random_energies, read_data_card
+from cryingan.energies.data_card import default_potential, random_energies, read_data_card
+from cryingan.energies.training_scale import TrainingScale
 from cryingan.errors import CryinGANError
-from cryingan.potentials import load_potential
-from cryingan.relax import relax
-from cryingan.training_scale import TrainingScale
+from cryingan.potentials.card import PotentialCard
+from cryingan.potentials.potential import load_potential
+from cryingan.relaxation.relax import relax
 from data.interface import build
 from data.interface.add_potential import Settings, add
 from data.interface.potential_training.comparison import relaxations
-from tests.data.interface.test_interface_build import POTENTIAL, build_pair
-from tests.data.interface.test_interface_build import settings as build_settings
+from data.interface.settings import FOLDER
+from tests.data.interface.test_build import POTENTIAL, build_pair
+from tests.data.interface.test_build import settings as build_settings
 
 OTHER = {**POTENTIAL, "radii": {"Li": 0.75, "O": 1.05, "Cl": 1.3}}
 KEPT = 0.5  # of SYSTEM
@@ -93,7 +94,7 @@ def test_what_cannot_be_added_is_refused(again, tmp_path):
     assert read_data_card(tmp_path / "nowhere").cutoff(PotentialCard("x", "0" * 64, ())) is None
 
 
-@pytest.mark.parametrize("folder", sorted(build.FOLDER.glob("*/potential")), ids=lambda folder: folder.parent.name)
+@pytest.mark.parametrize("folder", sorted(FOLDER.glob("*/potential")), ids=lambda folder: folder.parent.name)
 def test_committed_potential_is_that_of_its_own_card(folder):
     assert sum(path.stat().st_size for path in folder.glob("*.pt")) < 1e6
     potential = load_potential("m3gnet", str(folder)).card
@@ -105,7 +106,7 @@ def test_committed_potential_is_that_of_its_own_card(folder):
     assert comparison["cutoff"] == card.cutoffs[0]["energy_per_atom"]
 
 
-@pytest.mark.parametrize("data", sorted(build.FOLDER.glob("*/*.extxyz.gz")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("data", sorted(FOLDER.glob("*/*.extxyz.gz")), ids=lambda path: path.parent.name)
 def test_default_potential_of_a_committed_set_has_a_cut_off_in_its_card(data):
     default, card = default_potential(data), read_data_card(data)
     if default is None:

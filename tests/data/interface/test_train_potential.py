@@ -14,11 +14,11 @@ import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-import cryingan.m3gnet
-from cryingan.data_cards import default_potential, read_data_card
+import cryingan.potentials.m3gnet.potential
+from cryingan.energies.data_card import default_potential, read_data_card
 from cryingan.errors import CryinGANError
-from cryingan.potentials import load_potential
-from cryingan.trajectory import read_frames
+from cryingan.potentials.potential import load_potential
+from cryingan.relaxation.trajectory import read_frames
 from data.command import read_settings, run_command
 from data.interface import add_potential, compare_potentials, extend_frames, train_potential
 from data.interface.potential_training.comparison import agreement, relaxations, shifted
@@ -27,8 +27,8 @@ from data.interface.potential_training.frames import LabelledFrames, frames_of_f
 from data.interface.potential_training.record import DivergedError, Record
 from data.interface.potential_training.settings import Settings
 from tests.conftest import random_crystals
-from tests.data.interface.test_interface_build import POTENTIAL, RELAX, build_pair
-from tests.support import InterruptedRun
+from tests.data.interface.test_build import POTENTIAL, RELAX, build_pair
+from tests.support.callbacks import InterruptedRun
 
 SMALL = {"units": 4, "blocks": 1, "cutoff": 3.5, "threebody_cutoff": 2.5, "max_n": 2, "max_l": 2}
 TINY = {"model": SMALL, "epochs": 2, "validation": 0.2, "test": 0.2, "device": "cpu"}
@@ -44,7 +44,7 @@ def built(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def barely_trained(monkeypatch):
     """Models that have learned next to nothing can still be told from those of the other message convention."""
-    monkeypatch.setattr(cryingan.m3gnet, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(cryingan.potentials.m3gnet.potential, "TOLERANCE", 1e-9)
 
 
 def system_of(built):
@@ -162,7 +162,7 @@ def test_interrupted_training_goes_on_bit_by_bit(built, tmp_path, monkeypatch):
         train_potential.train(made)
     assert not made.output.exists()
     monkeypatch.undo()
-    monkeypatch.setattr(cryingan.m3gnet, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(cryingan.potentials.m3gnet.potential, "TOLERANCE", 1e-9)
     cut = train_potential.train(made)
     states = [torch.load(folder / "state.pt", weights_only=True) for folder in (whole, cut)]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
@@ -625,7 +625,7 @@ def test_a_model_is_not_tested_on_what_it_was_trained_on_before(built, tmp_path,
 
 def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
     """Trained in the folder of the set and added to its card, it is taken wherever no other is given."""
-    from callbacks.relax import RelaxSamples
+    from callbacks.relax_samples import RelaxSamples
 
     shutil.copytree(built.parents[1], tmp_path / "copy")
     copy = tmp_path / "copy" / "set"

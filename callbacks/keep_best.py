@@ -1,0 +1,124 @@
+"""The checkpoint whose samples are best."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from callbacks.epochs import due
+from callbacks.metrics_csv import MetricsCSV
+from callbacks.relax_samples import LOGGED, RelaxSamples
+from cryingan.errors import CryinGANError
+from cryingan.samples.report import FRACTION
+from cryingan.storage.checkpoint import read_checkpoint
+
+SIGNS = {"max": 1, "min": -1}
+
+
+class KeepBest(Checkpoint):
+    """Keeps `checkpoints/best.ckpt` in the run folder: of the epoch with the best value of one key of metrics.csv.
+
+    The value may become known long after the weights: until then the epoch's checkpoint waits as
+    `checkpoints/candidates/epoch_<done>.ckpt`; it is dropped when its evaluation is given up, or when a later epoch has
+    its value, since values come in order. Of equal epochs the last is kept: as long as no sample is low in energy, the
+    one that has trained longer. Logs nothing; says at the end which epoch it is.
+
+    Args:
+        key: what is compared; fractions of relaxed samples tell quality, the Wasserstein distance does not.
+        every_n_epochs: epochs between candidates: how often the key is measured.
+        mode: `max`: the highest value is best; `min`: the lowest, as of energies and close pairs. None: `max`, and only
+            for fractions below a threshold.
+    """
+
+    def __init__(self, key: str = f"{FRACTION}0", every_n_epochs: int = 1000, mode: str | None = None) -> None:
+        self.key, self.every_n_epochs, self.mode = key, every_n_epochs, mode
+        self.best: float | None = None  # times the sign: more is better
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a key that is never logged, and one that does not tell what is best."""
+        self.relax = next((callback for callback in trainer.callbacks if isinstance(callback, RelaxSamples)), None)
+        known = self.relax.keys if self.relax else set()
+        if self.key.startswith("relax/") and self.key not in known:
+            why = f"is not logged; use {', '.join(sorted(known))}" if known else "needs callbacks=relax"
+            raise CryinGANError(f"callbacks.best.key={self.key} {why}")
+        mode = "max" if self.mode is None and self.key.startswith(FRACTION) else self.mode
+        if mode not in SIGNS:
+            raise CryinGANError(f"callbacks.best.key={self.key} needs callbacks.best.mode=min or max, what is best")
+        self.sign = SIGNS[mode]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the best so far."""
+        self._prepare(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save a candidate, and compare those whose value is known by now."""
+        if due(trainer, self.every_n_epochs):
+            trainer.save_checkpoint(_candidates(trainer) / f"epoch_{trainer.current_epoch + 1:06d}.ckpt")
+        self._compare(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare those that training waited for."""
+        self._compare(trainer)
+        if trainer.is_global_zero:
+            self._tell(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The same for a run whose training was over already."""
+        if self.best is None:
+            self._prepare(trainer)
+            self._compare(trainer)
+
+    def _prepare(self, trainer: Trainer) -> None:
+        """How good the best is; its value is unknown when its epoch is about to be trained again."""
+        self.best = -math.inf
+        self.metrics = next(logger for logger in trainer.loggers if isinstance(logger, MetricsCSV))
+        if not trainer.is_global_zero:
+            return
+        self.metrics.begin(trainer.current_epoch)
+        for path in _candidates(trainer).glob("*.ckpt"):
+            if _epoch(path) >= trainer.current_epoch:  # trained again, or of an earlier training
+                path.unlink()
+        best = _candidates(trainer).parent / "best.ckpt"
+        if best.exists():
+            value = self.metrics.value(read_checkpoint(best)["epoch"], self.key)
+            self.best = self.best if value is None else self.sign * value
+
+    def _compare(self, trainer: Trainer) -> None:
+        if not trainer.is_global_zero:
+            return
+        for path in sorted(_candidates(trainer).glob("*.ckpt"), key=_epoch):
+            value = self.metrics.value(_epoch(path), self.key)
+            if value is not None and self.sign * value >= self.best:
+                self.best = self.sign * value
+                path.replace(path.parents[1] / "best.ckpt")
+            elif value is not None or self._never_comes(_epoch(path)):
+                path.unlink()
+
+    def _never_comes(self, epoch: int) -> bool:
+        """Whether the value of an epoch, which is not known, will not be."""
+        of_relaxation = self.key.startswith("relax/")
+        if of_relaxation and self.relax.gave_up(epoch):
+            return True
+        return self._logged(LOGGED if of_relaxation else self.key, epoch)  # no energy is logged when nothing converged
+
+    def _logged(self, key: str, first: int = 0) -> bool:
+        return any(epoch >= first and self.metrics.value(epoch, key) is not None for epoch in self.metrics.rows)
+
+    def _tell(self, trainer: Trainer) -> None:
+        best = _candidates(trainer).parent / "best.ckpt"
+        if best.exists() and math.isfinite(self.best):
+            done = read_checkpoint(best)["epoch"] + 1
+            print(f"best: {self.key} = {self.sign * self.best:g} after {done} epochs, {best}", flush=True)
+        elif not self._logged(self.key):
+            print(f"no best.ckpt: {self.key} has not been logged; metrics.csv has the keys that are", flush=True)
+
+
+def _candidates(trainer: Trainer) -> Path:
+    return Path(trainer.default_root_dir) / "checkpoints" / "candidates"
+
+
+def _epoch(candidate: Path) -> int:
+    return int(candidate.stem.removeprefix("epoch_")) - 1

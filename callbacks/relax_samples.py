@@ -1,0 +1,243 @@
+"""Samples relaxed while training: what fraction of them reaches low energy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import WandbLogger
+
+from callbacks.epochs import due
+from callbacks.metrics_csv import MetricsCSV
+from callbacks.relaxed_epochs import SCALE, Evaluations, scale_of
+from callbacks.wandb_relaxed import upload
+from cryingan.energies.data_card import default_potential
+from cryingan.errors import CryinGANError
+from cryingan.models.cryingan.gan import CryinGAN
+from cryingan.randomness import generator
+from cryingan.relaxation.relax import require_time
+from cryingan.samples.background import BackgroundRelaxer, InlineRelaxer
+from cryingan.samples.folder import read_summary
+from cryingan.samples.plan import Plan
+from cryingan.samples.report import FRACTION, in_words
+from cryingan.storage.atomic import make_folder
+
+MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
+LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
+UNTRAINED = -1  # the epoch that would have been before the first
+WORKER_LOG = "worker.log"
+SHARES = ("failed", "unconverged", "close_pairs")
+AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
+ENDS = ("", "_low", "_high")
+
+
+class RelaxSamples(Callback):
+    """Every `every_n_epochs` epochs and after the last, `n_samples` samples are repaired, relaxed and compared.
+
+    Logs, in the row of the epoch that the samples are from, `relax/fraction_below_<threshold>`, `relax/failed` and
+    `relax/unconverged` (fractions of the generated samples), `relax/energy`, `relax/energy_median`,
+    `relax/energy_drop` and `relax/steps`, some with `..._low` and `..._high`, and `relax/close_pairs`
+    (`cryingan.samples.report.Outcome.values` defines them). Files are in `relaxed/epoch_<done>/` of the run folder
+    (`cryingan.samples.relaxer.SampleRelaxer` lists them). W&B also gets the histogram `relax/energies`, the table
+    `relax/samples` with a picture per sample, the first of them as `relax/structures`, the relaxed structures, and as
+    `relax/molecules_before` and `relax/molecules_after` some that turn.
+
+    The samples come from a seed stream of their own, so training does not depend on any of this. Evaluations that were
+    cut off are finished when the run goes on; what was relaxed with other settings, or by an earlier training in the
+    same run folder, is set aside as `relaxed/epoch_<done>.1` or `relaxed.1`. A run goes on with the potential and the
+    energy scale that it began with, or not at all. Only the first process of several does anything.
+
+    Args:
+        potential: arguments of `cryingan.potentials.potential.load_potential`; None: that of the data set's card.
+        relax: arguments of `cryingan.relaxation.relax.relax`; its `time_budget` is that of one evaluation.
+        every_n_epochs: epochs between evaluations.
+        n_samples: samples of an evaluation.
+        thresholds: in J/m^2 for an interface, eV/atom for bulk.
+        mode: `inline`: training waits; `background`: another process relaxes and training waits only at the end.
+        repair_distance: atoms closer than this are moved apart before relaxation, Angstrom.
+        cache: folder for the energies of the training structures; None for `.energies` beside them.
+        pictures: samples drawn before and after relaxation, as picture and as PDB file; with W&B all are drawn.
+        before: also relax samples of the untrained generator, in `relaxed/epoch_000000`; they are not logged.
+    """
+
+    def __init__(
+        self,
+        potential: dict[str, Any] | None,
+        relax: dict[str, Any],
+        every_n_epochs: int = 1000,
+        n_samples: int = 50,
+        thresholds: Sequence[float] = (0.0, -0.2),
+        mode: str = "background",
+        repair_distance: float = 1.5,
+        cache: str | None = None,
+        pictures: int = 3,
+        before: bool = False,
+    ) -> None:
+        self.potential, self.relax = potential, relax
+        self.every_n_epochs, self.n_samples, self.mode = every_n_epochs, n_samples, mode
+        self.thresholds, self.repair_distance, self.cache, self.pictures = thresholds, repair_distance, cache, pictures
+        self.before = before
+        self.relaxer: InlineRelaxer | BackgroundRelaxer | None = None
+        self.scale: dict[str, Any] = {}
+
+    @property
+    def keys(self) -> set[str]:
+        """Everything that may be logged of an evaluation."""
+        with_ends = [f"{FRACTION}{threshold:g}" for threshold in self.thresholds]
+        with_ends += [f"relax/{name}" for name in AVERAGES]
+        return {f"{name}{end}" for name in with_ends for end in ENDS} | {f"relax/{name}" for name in SHARES}
+
+    def gave_up(self, epoch: int) -> bool:
+        """Whether the samples of an epoch cannot be relaxed."""
+        return self.evaluations.gave_up(epoch)
+
+    def summaries(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """summary.json of the untrained generator's samples and of the last ones; None where they were not relaxed."""
+        folders = {self.evaluations.epoch(folder): folder for folder in self.evaluations.all()}
+        ended = {epoch: found for epoch, folder in folders.items() if (found := read_summary(folder))}
+        untrained = ended.pop(UNTRAINED, None)
+        return untrained, ended[max(ended)] if ended else None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse settings that cannot work."""
+        if self.potential is None:
+            self.potential = default_potential(trainer.datamodule.path, trainer.datamodule.card)
+        if self.potential is None:
+            raise CryinGANError("callbacks=relax needs a potential, such as potential=m3gnet potential.path=FOLDER")
+        if self.mode not in MODES:
+            raise CryinGANError(f"callbacks.relax.mode={self.mode}: use {' or '.join(MODES)}")
+        if self.every_n_epochs < 1 or self.n_samples < 1:
+            raise CryinGANError("callbacks.relax.every_n_epochs and callbacks.relax.n_samples must be at least 1")
+        if not all(isinstance(threshold, int | float) for threshold in self.thresholds):
+            raise CryinGANError(f"callbacks.relax.thresholds={list(self.thresholds)} must be numbers")
+        require_time(self.relax.get("time_budget"))
+        self.evaluations = Evaluations(Path(trainer.default_root_dir))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Load the potential, and go on with what a stopped run left unfinished."""
+        if trainer.is_global_zero:
+            self._start(trainer)
+            if self.before and trainer.current_epoch == 0:
+                self._submit(UNTRAINED, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: CryinGAN) -> None:
+        """Hand samples over when they are due, and log what has come back."""
+        if not trainer.is_global_zero:
+            return
+        if due(trainer, self.every_n_epochs):
+            self._submit(trainer.current_epoch, pl_module)
+        for folder in self.relaxer.poll():
+            self._log(trainer, folder)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait for the last evaluations."""
+        if trainer.is_global_zero:
+            self._finish(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The same for a run whose training was over already."""
+        if trainer.is_global_zero and self.relaxer is None and self._unfinished(trainer):
+            self._start(trainer)
+            self._finish(trainer)
+        self._stop()
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remember what the energies are measured with."""
+        if self.scale:
+            checkpoint[SCALE] = self.scale
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave no process behind."""
+        self._stop()
+
+    def _start(self, trainer: Trainer) -> None:
+        if trainer.current_epoch == 0:
+            _say(self.evaluations.begin_anew())
+        uploads = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
+        plan = Plan(
+            self.potential,
+            {**self.relax, "progress": self.relax.get("progress", True) and self._shows_progress()},
+            trainer.datamodule.training_source,
+            list(self.thresholds),
+            self.repair_distance,
+            self.cache,
+            pictures=self.n_samples if uploads else self.pictures,
+            molecules=self.pictures,
+            earlier=self.evaluations.scales(),
+        )
+        log = make_folder(self.evaluations.folder) / WORKER_LOG
+        self.relaxer = MODES[self.mode](plan, log, report=_say)
+        self.scale = self.relaxer.wait_until_ready()
+        for folder in self._unfinished(trainer):
+            self.relaxer.submit(folder)
+
+    def _shows_progress(self) -> bool:
+        """A terminal has the bar of the training already."""
+        return self.mode == "background" or not sys.stderr.isatty()
+
+    def _unfinished(self, trainer: Trainer) -> list[Path]:
+        """Folders with samples of epochs before the current one whose values have not been logged."""
+        metrics = _metrics(trainer)
+        metrics.begin(trainer.current_epoch)
+        epochs = {folder: self.evaluations.epoch(folder) for folder in self.evaluations.all()}
+        earlier = {folder: epoch for folder, epoch in epochs.items() if epoch < trainer.current_epoch}
+        logged = {epoch: metrics.value(epoch, LOGGED) for epoch in earlier.values() if epoch != UNTRAINED}
+        logged[UNTRAINED] = read_summary(self.evaluations.of(UNTRAINED))
+        return [folder for folder, epoch in earlier.items() if logged[epoch] is None]
+
+    def _submit(self, epoch: int, pl_module: CryinGAN) -> None:
+        seed = generator(pl_module.hparams.seed, "relaxed samples", epoch).initial_seed()
+        try:
+            _say(self.evaluations.store(pl_module.sample(self.n_samples, seed), epoch))
+        except CryinGANError as error:
+            _say(f"{_when(epoch)}: the samples are not relaxed: {error}")
+        else:
+            self.relaxer.submit(self.evaluations.of(epoch))
+
+    def _log(self, trainer: Trainer, folder: Path) -> None:
+        summary, epoch = read_summary(folder), self.evaluations.epoch(folder)
+        self.scale = scale_of(summary)
+        _say(f"{_when(epoch)}: {in_words(summary)}")
+        if epoch == UNTRAINED:
+            return
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in summary["values"].items()})
+        values = {**summary["values"], "time/relaxation": summary["seconds"], "epoch": epoch}
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=trainer.global_step)
+            if isinstance(logger, WandbLogger):
+                upload(logger.experiment, folder, epoch)
+
+    def _finish(self, trainer: Trainer) -> None:
+        if self.relaxer.waiting:
+            _say(f"waiting for the relaxation of {self._names()} (progress: {self.evaluations.folder / WORKER_LOG})")
+        while folders := self.relaxer.wait(lambda: trainer.received_sigterm):
+            for folder in folders:
+                self._log(trainer, folder)
+        if self.relaxer.waiting:
+            _say(f"terminated before the relaxation of {self._names()} was done; the same command goes on with it")
+
+    def _names(self) -> str:
+        return ", ".join(folder.name for folder in self.relaxer.waiting)
+
+    def _stop(self) -> None:
+        if self.relaxer is not None:
+            self.relaxer.close()
+            self.relaxer = None
+
+
+def _metrics(trainer: Trainer) -> MetricsCSV:
+    return next(logger for logger in trainer.loggers if isinstance(logger, MetricsCSV))
+
+
+def _when(epoch: int) -> str:
+    return "before training" if epoch == UNTRAINED else f"epoch {epoch + 1}"
+
+
+def _say(line: str | None) -> None:
+    if line is not None:
+        print(line, flush=True)

@@ -1,0 +1,136 @@
+"""What relaxed samples are compared with: the structures of the data set, their energies and their scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.energies.data_card import card_path, random_energies, read_data_card
+from cryingan.energies.scale import UNITS, EnergyScale, energy_scale
+from cryingan.energies.training_energies import training_energies
+from cryingan.errors import CryinGANError
+from cryingan.potentials.potential import Potential
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures
+
+CELL_TOLERANCE = 1e-3  # Angstrom
+SAME_ENERGY = 1e-4  # eV/atom; another device or batch size changes an energy by less
+RECORD = ("potential", "potential_hash", "unit", "zero_ev_per_atom", "factor")
+TRAINING_SHOWN = 200  # training structures in the figure, where the data card makes the energies of all unnecessary
+
+
+class TrainingScale:
+    """The energy scale that a data set and its card give, for one potential.
+
+    All structures of the file count, so that the scale does not depend on which of them a run holds out.
+
+    Args:
+        source: the data set as `path` and `sort_species`, and perhaps `card`; None where it is unknown: energies are
+            then eV/atom as the potential gives them.
+        potential: what gives the energies.
+        cache: folder for the energies of the training structures; None for `.energies` beside them.
+        **computing: where these are computed, as `training_energies` takes it.
+
+    Raises:
+        CryinGANError: the training structures or their card cannot be read, or the potential does not know an element.
+    """
+
+    def __init__(
+        self, source: Mapping[str, Any] | None, potential: Potential, cache: str | None = None, **computing: Any
+    ) -> None:
+        self.potential, self.structures, self.computing = potential, None, computing
+        self.random_energies: np.ndarray | None = None
+        if source is not None:
+            path = Path(source["path"])
+            self.structures = read_structures(path, sort_species=source["sort_species"])
+            self.card, self.cache = read_data_card(path, source.get("card")), Path(cache or path.parent / ".energies")
+            place = Path(source.get("card") or card_path(path)).parent
+            self.random_energies = random_energies(self.card, potential.card, place)
+            potential.evaluate(self.structures[:1].to_ase())  # an unknown element is refused now
+
+    @cached_property
+    def scale(self) -> EnergyScale:
+        """The scale; takes an evaluation of each training structure where neither card nor cache spare us that."""
+        if self.structures is None:
+            return EnergyScale(0.0, 1.0, UNITS["bulk"], self.potential.card)
+        return energy_scale(self.card, self.structures, self.potential, self.cache, **self.computing)
+
+    @cached_property
+    def shown(self) -> np.ndarray | None:
+        """Energies of training structures on the scale, of all unless the card spares us that; None without any."""
+        if self.structures is None:
+            return None
+        chosen = self.structures
+        if self.card.cutoff(self.potential.card) is not None and len(chosen) > TRAINING_SHOWN:
+            chosen = chosen[np.linspace(0, len(chosen) - 1, TRAINING_SHOWN).astype(int)]
+        energies = training_energies(chosen, self.potential, self.cache, **self.computing)
+        return self.scale.normalise(energies, self.potential.card).values
+
+    @cached_property
+    def random(self) -> np.ndarray | None:
+        """Energies of random structures on the scale, NaN for none; None where the data card has none."""
+        if self.random_energies is None:
+            return None
+        return self.scale.normalise(self.random_energies, self.potential.card).values
+
+    def known(self) -> dict[str, Any]:
+        """What is known of the scale without any energies."""
+        card = self.potential.card
+        unit = UNITS["bulk" if self.structures is None else self.card.kind]
+        return {"potential": card.name, "potential_hash": card.hash, "unit": unit}
+
+    def record(self) -> dict[str, Any]:
+        """The scale in plain values, as summary.json has it."""
+        return dict(zip(RECORD, (*self.known().values(), self.scale.zero, self.scale.factor), strict=True))
+
+    def require_same(self, earlier: Mapping[str, Any]) -> None:
+        """Refuse to go on beside energies on another scale.
+
+        Args:
+            earlier: a `record`, or the part of one that was known, and `where` it was found.
+
+        Raises:
+            CryinGANError: the scale is another one; names both, and what can be done.
+        """
+        if any(earlier.get(name, value) != value for name, value in self.known().items()):
+            self._refuse(earlier, self.known())
+        if "zero_ev_per_atom" not in earlier:
+            return
+        record = self.record()
+        same_zero = abs(earlier["zero_ev_per_atom"] - record["zero_ev_per_atom"]) <= SAME_ENERGY
+        if not same_zero or not np.isclose(earlier.get("factor", record["factor"]), record["factor"]):
+            self._refuse(earlier, record)
+
+    def require_comparable(self, samples: Crystals, where: str | Path) -> None:
+        """Refuse samples that have no place on this scale.
+
+        Raises:
+            CryinGANError: their cell or composition is not that of the training structures.
+        """
+        training = self.structures
+        if training is None:
+            return
+        same_cell = np.allclose(training.cell, samples.cell, atol=CELL_TOLERANCE)
+        if training.counts != samples.counts or not same_cell:
+            what = "cell" if training.counts == samples.counts else f"composition ({samples.counts})"
+            raise CryinGANError(
+                f"{where} has another {what} than the training structures ({training.counts}); their energies cannot "
+                "be compared"
+            )
+
+    def _refuse(self, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        raise CryinGANError(
+            f"{earlier['where']} has energies in {_in_words(earlier)}, now they would be in {_in_words(now)}: they "
+            "cannot be mixed; use the same potential and data card again, or another run_dir"
+        )
+
+
+def _in_words(record: Mapping[str, Any]) -> str:
+    text = f"{record['unit']} of {record['potential']} ({record['potential_hash'][:12]})"
+    if "zero_ev_per_atom" in record:
+        text += f", zero at {record['zero_ev_per_atom']:.6g} eV/atom"
+    return text + (f", {record['factor']:.6g} {record['unit']} per eV/atom" if record.get("factor", 1.0) != 1.0 else "")

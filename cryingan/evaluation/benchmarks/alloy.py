@@ -1,0 +1,167 @@
+"""The Fe-Cr-Ni alloy benchmark: order on the fcc lattice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores, percentage
+from cryingan.evaluation.benchmarks.published_csv import find_table, header_of, read_columns
+from cryingan.metrics.alloy.cluster_probabilities import cluster_probabilities, undefined_order
+from cryingan.metrics.alloy.fcc import (
+    CLUSTER_NAMES,
+    PAIR_NAMES,
+    SPECIES,
+    SRO_NAMES,
+    formation_energy,
+    short_range_order,
+)
+from cryingan.metrics.alloy.lattice import FccLattice
+from cryingan.metrics.alloy.mapping import MAPPINGS, map_to_lattice
+from cryingan.metrics.bootstrap import distance_of_means, mean_interval
+from cryingan.metrics.energy_statistics import energy_histogram, histogram_edges, histogram_table
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from matplotlib.figure import Figure
+
+ENERGY_COLUMNS = ("formation_energy_per_atom", "formation energy (eV/atom)")
+PUBLISHED_PAIRS = ("Fe-Ni", "Cr-Fe", "Cr-Ni", "Fe-Fe", "Cr-Cr", "Ni-Ni")
+PUBLISHED_SRO = tuple(f"{shell}NN_{pair}" for shell in (1, 2) for pair in PUBLISHED_PAIRS)
+SRO_COLUMNS = tuple(f"sro_{shell}_{pair}" for shell in (1, 2) for pair in PAIR_NAMES)
+
+
+@dataclass(frozen=True)
+class Alloy(Benchmark):
+    """Scores of structures on the lattice of the reference (specification D).
+
+    Attributes:
+        mapping: of atoms on sites, as `cryingan.metrics.alloy.mapping.map_to_lattice` has it.
+        lattice: the reference's; None for the paper's with a site at the origin.
+    """
+
+    kind: ClassVar[str] = "alloy"
+    composition_matters: ClassVar[bool] = False
+
+    mapping: str = "auto"
+    lattice: FccLattice | None = None
+
+    def __post_init__(self) -> None:
+        if self.mapping not in (*MAPPINGS, "auto"):
+            raise CryinGANError(f"benchmark.mapping={self.mapping} must be one of auto, {', '.join(MAPPINGS)}")
+
+    def require_species(self, composition: Mapping[str, int], name: str) -> None:
+        """Refuse structures of other elements."""
+        if not set(composition) <= set(SPECIES):
+            raise CryinGANError(f"{name} holds {', '.join(composition)}; benchmark=alloy is of {', '.join(SPECIES)}")
+
+    def for_reference(self, atoms: Atoms) -> Self:
+        """This benchmark on the lattice that a reference structure fills."""
+        lattice = FccLattice.of(atoms)
+        # Files hold some eight decimals of a coordinate; settings must not depend on how they were rounded.
+        origin = tuple(round(float(place), 6) for place in lattice.origin)
+        return replace(self, lattice=replace(lattice, constant=round(lattice.constant, 6), origin=origin))
+
+    def settings(self) -> dict[str, Any]:
+        """All settings as JSON values."""
+        return super().settings() | {"lattice": asdict(self.lattice) if self.lattice else None}
+
+    def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
+        """Clusters per atom on the lattice (45,), vacancies and dropped atoms, and which mapping was used."""
+        mapped = map_to_lattice(atoms, self.lattice, self.mapping, self.compatible)
+        if mapped.reason:
+            raise CryinGANError(mapped.reason)
+        return {
+            "counts": mapped.counts,
+            "vacancies": np.array(mapped.vacancies),
+            "dropped": np.array(mapped.dropped),
+            "mapping": np.array(mapped.mapping),
+        }
+
+    def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
+        """Descriptors of no structures."""
+        numbers = {name: np.empty(0, dtype=int) for name in ("vacancies", "dropped")}
+        return {"counts": np.empty((0, len(CLUSTER_NAMES))), **numbers, "mapping": np.empty(0, dtype=str)}
+
+    def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
+        """Reference from train_cluster_prob.csv, train_formation_energy.csv and train_cluster_sro.csv."""
+        probabilities = read_columns(find_table(folder, "*cluster_prob*.csv"), CLUSTER_NAMES)
+        energy = find_table(folder, "*formation_energy*.csv")
+        name = next((name for name in ENERGY_COLUMNS if name in header_of(energy)), ENERGY_COLUMNS[0])
+        arrays = {
+            "probabilities": probabilities,
+            "formation_energy": read_columns(energy, [name])[:, 0],
+            "sro": read_columns(find_table(folder, "*cluster_sro*.csv"), SRO_NAMES),
+        }
+        return Sample(arrays, np.arange(1, len(probabilities) + 1)), {}
+
+    def score(self, generated: Sample, reference: Sample) -> Scores:
+        """d_cluster and the share of structures with vacancies; per structure vacancies, energy and order."""
+        ours, theirs = _derived(generated), _derived(reference)
+        vacancies, order = generated["vacancies"], ours["sro"]
+        quantities = {"formation_energy": ours["formation_energy"], **dict(zip(SRO_COLUMNS, order.T, strict=True))}
+        edges = histogram_edges(self.kind, self.compatible)
+        histogram = energy_histogram(above_mean(ours, theirs), edges, self.compatible)
+        tables = {
+            "cluster_prob.csv": dict(zip(CLUSTER_NAMES, ours["probabilities"].T, strict=True)),
+            "cluster_sro.csv": {name: order[:, SRO_NAMES.index(name)] for name in PUBLISHED_SRO},
+            "formation_energy.csv": {
+                "structure index": generated.numbers,
+                "formation energy (eV/atom)": ours["formation_energy"],
+            },
+            "energy_histogram.csv": histogram_table(histogram, "meV/atom"),
+            "vac_count.csv": {"structure_index": generated.numbers, "vac_count": vacancies},
+        }
+        return Scores(
+            values={
+                "d_cluster": distance_of_means(ours["probabilities"], theirs["probabilities"]),
+                "percent_with_vacancies": percentage(mean_interval(100.0 * (vacancies > 0))),
+                **{name: mean_interval(column) for name, column in quantities.items()},
+            },
+            columns={
+                "mapping": generated["mapping"],
+                "dropped_atoms": generated["dropped"],
+                "vacancies": vacancies,
+                **quantities,
+                "undefined_sro": undefined_order(generated["counts"]),
+            },
+            tables=tables,
+            figures={"sro": lambda: _order_figure(ours, theirs), "energies": lambda: _energy_figure(ours, theirs)},
+        )
+
+
+def _derived(sample: Sample) -> Mapping[str, np.ndarray]:
+    """Probabilities, energies and order of structures; a published reference has them."""
+    if "counts" not in sample:
+        return sample.arrays
+    counts = sample["counts"]
+    return {
+        "probabilities": cluster_probabilities(counts),
+        "formation_energy": formation_energy(counts),
+        "sro": short_range_order(counts),
+    }
+
+
+def above_mean(sample: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Formation energies above the mean of the reference (D.4), meV/atom, shape (structures,)."""
+    return 1000 * (sample["formation_energy"] - reference["formation_energy"].mean())
+
+
+def _order_figure(generated: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Figure:
+    from cryingan.plots import sro_figure
+
+    sides = (side["sro"].reshape(-1, 2, len(PAIR_NAMES)) for side in (reference, generated))
+    return sro_figure(*sides, PAIR_NAMES)
+
+
+def _energy_figure(generated: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Figure:
+    from cryingan.plots import energy_figure
+
+    ours, theirs = (above_mean(side, reference) for side in (generated, reference))
+    quantity = "formation energy above training mean"
+    return energy_figure(ours, theirs, max(1, len(ours)), "meV/atom", (), quantity=quantity)

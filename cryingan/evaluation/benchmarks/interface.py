@@ -1,0 +1,128 @@
+"""The interface benchmark: coordination motifs of cations, of all and of those in the interface region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores
+from cryingan.evaluation.benchmarks.interface_scores import InterfaceScores
+from cryingan.evaluation.benchmarks.published_csv import find_table, read_sites
+from cryingan.metrics import radial
+from cryingan.metrics.motifs.fingerprints import MotifSettings, feature_names, fingerprints
+from cryingan.metrics.region import Region
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+OXIDATION_STATES = {"Li": 1, "Co": 3, "Sc": 3, "Cl": -1, "O": -2}
+
+
+@dataclass(frozen=True)
+class Interface(Benchmark):
+    """Scores of interfaces (specification B).
+
+    Attributes:
+        species: the cations whose motifs are compared.
+        anions: those whose fractions among the neighbours are features; motifs are split by the number of the first.
+        oxidation_states: of every element of the structures.
+        region: where the interface region begins and ends along the third lattice vector, in fractions of it; below
+            the first when it goes through the boundary. None for no such region.
+    """
+
+    kind: ClassVar[str] = "interface"
+
+    species: Sequence[str] = ("Li", "Co", "Sc")
+    anions: Sequence[str] = ("Cl", "O")
+    oxidation_states: Mapping[str, float] = field(default_factory=lambda: dict(OXIDATION_STATES))
+    region: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("species", "anions"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.species or not self.anions:
+            raise CryinGANError("benchmark.species and benchmark.anions need at least one element each")
+        if self.region is not None:
+            if len(self.region) != 2:
+                raise CryinGANError(f"benchmark.region={list(self.region)} must be [low,high], fractions of the cell")
+            Region(*self.region)
+
+    @cached_property
+    def motifs(self) -> MotifSettings:
+        """What is described of each atom."""
+        return MotifSettings(self.species, self.oxidation_states, self.anions)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of the radial distribution functions: all of the species and the anions."""
+        return tuple(combinations_with_replacement(dict.fromkeys((*self.species, *self.anions)), 2))
+
+    def settings(self) -> dict[str, Any]:
+        """All settings as JSON values, with the pairs that follow from them."""
+        return super().settings() | {"pairs": ["-".join(pair) for pair in self.pairs]}
+
+    def require_species(self, composition: Mapping[str, int], name: str) -> None:
+        """Refuse structures without any of the species, or with elements of unknown charge."""
+        if not set(self.species) & set(composition):
+            raise CryinGANError(
+                f"{name} holds {', '.join(composition)} and none of benchmark.species={','.join(self.species)}"
+            )
+        unknown = [symbol for symbol in composition if symbol not in self.oxidation_states]
+        if unknown:
+            raise CryinGANError(
+                f"{name} holds {unknown[0]}: give its charge, +benchmark.oxidation_states.{unknown[0]}=N"
+            )
+
+    def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
+        """For each species fingerprints (sites, features) and which lie in the region (sites,); g(r) (pairs, 500)."""
+        symbols = np.array(atoms.get_chemical_symbols())
+        found = fingerprints(atoms, self.motifs)
+        described = {f"motifs_{species}": rows for species, rows in found.items()}
+        described["rdf"] = radial.partial_rdfs(atoms, self.pairs, compatible=self.compatible)
+        if self.region is not None:
+            inside = Region(*self.region).contains(atoms)
+            described |= {f"inside_{species}": inside[symbols == species] for species in self.species}
+            described["rdf_region"] = radial.partial_rdfs(atoms, self.pairs, centers=inside, compatible=self.compatible)
+        return described
+
+    def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
+        """Descriptors of no structures."""
+        sites = {species: composition.get(species, 0) for species in self.species}
+        features = len(feature_names(self.motifs))
+        described = {f"motifs_{species}": np.empty((0, count, features)) for species, count in sites.items()}
+        described["rdf"] = np.empty((0, len(self.pairs), radial.BINS))
+        if self.region is not None:
+            described |= {f"inside_{species}": np.empty((0, count), dtype=bool) for species, count in sites.items()}
+            described["rdf_region"] = described["rdf"]
+        return described
+
+    def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
+        """Reference from cnn_stats_Li.csv and so on; they tell neither radial distributions nor places of atoms."""
+        arrays = {}
+        for species in self.species:
+            table = find_table(folder, f"cnn_stats_{species}*.csv")
+            arrays[f"motifs_{species}"] = read_sites(table, feature_names(self.motifs))
+        numbers = np.arange(1, max(map(len, arrays.values())) + 1)
+        sites = {species: arrays[f"motifs_{species}"].shape[1] for species in self.species}
+        return Sample(arrays, numbers), sites
+
+    def score(self, generated: Sample, reference: Sample) -> Scores:
+        """d_Li and so on, d_all, and the distributions behind them; likewise for the region where there is one."""
+        settings = (self.motifs, self.pairs, self.compatible)
+        whole = InterfaceScores(*settings, generated, reference).scores()
+        if self.region is None:
+            return whole
+        region = InterfaceScores(*settings, generated, reference, "_region").scores()
+        return Scores(
+            values={**whole.values, **region.values},
+            columns={**whole.columns, **region.columns},
+            tables={**whole.tables, **region.tables},
+            figures={**whole.figures, **region.figures},
+        )

@@ -1,0 +1,204 @@
+"""Evaluations side by side: several runs of one model in one row, several models in one table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.evaluation.report import METRICS
+from cryingan.storage.atomic import make_folder, replace_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TABLE, ROWS, FIGURE = "comparison.md", "comparison.csv", "comparison.png"
+SEED = re.compile(r"[_\-.]?seed[_\-=]?\d+", re.IGNORECASE)
+COLUMNS = ("model", "metric", "mean", "min", "max", "runs", "defined", "low", "high", "folders")
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Evaluations by model.
+
+    Attributes:
+        runs: for each model the folders and contents of metrics.json of its runs.
+        metrics: names of the metrics, in their order.
+    """
+
+    runs: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    metrics: Sequence[str]
+
+    def values(self, model: str, metric: str, end: str = "value") -> np.ndarray:
+        """A metric of the runs of a model; NaN where it is not defined, shape (runs,)."""
+        found = (run.get(metric, {}).get(end) for run in self.runs[model].values())
+        return np.array([np.nan if value is None else value for value in found], dtype=np.float64)
+
+    def summary(self, model: str, metric: str) -> tuple[float, float, float]:
+        """Mean, smallest and largest of the runs in which a metric is defined; NaN where there is none."""
+        values = self.values(model, metric)
+        values = values[np.isfinite(values)]
+        return (values.mean(), values.min(), values.max()) if len(values) else (np.nan,) * 3
+
+    @property
+    def main_metrics(self) -> list[str]:
+        """Those that the paper reports: distances and percentages."""
+        return [name for name in self.metrics if name.startswith(("d_", "percent_")) and not name.endswith("_cosine")]
+
+
+def compare(folders: Sequence[str]) -> Comparison:
+    """Read evaluations.
+
+    Args:
+        folders: of evaluations; NAME:DIR says to which model one belongs. Without a name it is the part of the path in
+            which the folders differ, without its seed: `a_seed1` and `a_seed2` are two runs of `a`.
+
+    Raises:
+        CryinGANError: a folder has no evaluation, is given twice, or has another benchmark, reference or settings.
+    """
+    named = [_named(folder) for folder in folders]
+    paths = [path for _, path in named]
+    real = [path.resolve() for path in paths]
+    twice = [path for path, folder in zip(paths, real, strict=True) if real.count(folder) > 1]
+    if twice:
+        raise CryinGANError(f"compare: {twice[0]} is given twice")
+    names = [name or default for (name, _), default in zip(named, model_names(paths), strict=True)]
+    runs: dict[str, dict[str, Any]] = {}
+    for name, path in zip(names, paths, strict=True):
+        runs.setdefault(name, {})[str(path)] = _read(path)
+    every = [(folder, run) for model in runs.values() for folder, run in model.items()]
+    for folder, run in every[1:]:
+        _require_same(*every[0], folder, run)
+    _tell_versions(every)
+    metrics = dict.fromkeys(name for _, run in every for name, entry in run.items() if _is_metric(entry))
+    return Comparison(runs, list(metrics))
+
+
+def model_names(paths: Sequence[Path]) -> list[str]:
+    """The part of each path in which they differ, without the seed."""
+    parts = [path.resolve().parts for path in paths]
+    shortest = min(map(len, parts))
+    head = next((i for i in range(shortest) if len({part[i] for part in parts}) > 1), shortest - 1)
+    tail = next(
+        (i for i in range(shortest - head - 1) if len({part[-1 - i] for part in parts}) > 1), shortest - head - 1
+    )
+    kept = ("/".join(part[head : len(part) - tail]) for part in parts)
+    return [SEED.sub("", name).strip("/") or name for name in kept]
+
+
+def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
+    """Write comparison.md, comparison.csv and comparison.png (and .pdf) into a folder; it comes back.
+
+    Raises:
+        CryinGANError: it cannot be written.
+    """
+    from cryingan.plots import save_figure
+
+    folder = make_folder(folder)
+    for name, text in ((TABLE, markdown(comparison)), (ROWS, rows(comparison))):
+        with replace_file(folder / name) as file:
+            file.write(text.encode())
+    save_figure(figure(comparison), folder / FIGURE, vector="pdf")
+    return folder
+
+
+def markdown(comparison: Comparison) -> str:
+    """A row for each model: mean (min, max) over its runs, as the paper reports; of a single run its value."""
+    metrics = comparison.main_metrics
+    lines = [["model", "runs", *metrics], ["---"] * (len(metrics) + 2)]
+    for model, runs in comparison.runs.items():
+        lines.append([model, str(len(runs)), *(_cell(comparison, model, metric) for metric in metrics)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(comparison: Comparison, model: str, metric: str) -> str:
+    values = comparison.values(model, metric)
+    defined = int(np.isfinite(values).sum())
+    if defined == 0:
+        return "undefined"
+    mean, low, high = (f"{value:.3g}" for value in comparison.summary(model, metric))
+    note = f" [{defined} of {len(values)} runs]" if defined < len(values) else ""
+    return (mean if len(values) == 1 else f"{mean} ({low}, {high})") + note
+
+
+def rows(comparison: Comparison) -> str:
+    """A row for each model and metric as CSV; `low` and `high` are the bootstrap interval of a single run."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for model, runs in comparison.runs.items():
+        for metric in comparison.metrics:
+            values = comparison.values(model, metric)
+            ends = [comparison.values(model, metric, end)[0] if len(runs) == 1 else "" for end in ("low", "high")]
+            counts = [len(runs), int(np.isfinite(values).sum())]
+            writer.writerow([model, metric, *comparison.summary(model, metric), *counts, *ends, " ".join(runs)])
+    return text.getvalue()
+
+
+def figure(comparison: Comparison) -> Figure:
+    """The main metrics of all models."""
+    from cryingan.plots import comparison_figure
+
+    shown = {
+        metric: np.array([comparison.summary(model, metric) for model in comparison.runs]).T
+        for metric in comparison.main_metrics
+    }
+    return comparison_figure(list(comparison.runs), shown)
+
+
+def _named(folder: str) -> tuple[str, Path]:
+    name, colon, path = folder.partition(":")
+    return (name, Path(path)) if colon else ("", Path(folder))
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / METRICS).read_bytes())
+        if not isinstance(content["provenance"]["settings"], dict):
+            raise TypeError("provenance")
+    except FileNotFoundError as error:
+        raise CryinGANError(f"{folder} has no {METRICS}: give folders of finished evaluations") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CryinGANError(f"{folder / METRICS} cannot be read: {error}") from error
+    return content
+
+
+def _tell_versions(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Warn of the first evaluation whose descriptors come from other versions than those of the first one."""
+    (first, ours), *others = [(folder, run["provenance"].get("versions", {})) for folder, run in runs]
+    for folder, theirs in others:
+        for name in sorted({*ours, *theirs}):
+            one, other = (versions.get(name, "unknown") for versions in (ours, theirs))
+            if one != other:
+                log.warning("%s was scored with %s %s, %s with %s: numbers may differ", first, name, one, folder, other)
+                return
+
+
+def _is_metric(entry: Any) -> bool:
+    return isinstance(entry, dict) and "value" in entry
+
+
+def _require_same(first: str, one: Mapping[str, Any], second: str, other: Mapping[str, Any]) -> None:
+    """Refuse evaluations whose numbers do not mean the same."""
+    ours, theirs = one["provenance"], other["provenance"]
+    if one["benchmark"] != other["benchmark"]:
+        raise CryinGANError(f"{first} is of benchmark {one['benchmark']}, {second} of {other['benchmark']}")
+    if ours["reference"]["sha256"] != theirs["reference"]["sha256"]:
+        names = [side["reference"]["path"] for side in (ours, theirs)]
+        raise CryinGANError(f"{first} has the reference {names[0]}, {second} another one, {names[1]}")
+    different = [name for name in ours["settings"] if ours["settings"][name] != theirs["settings"].get(name)]
+    if different:
+        values = [side["settings"].get(different[0]) for side in (ours, theirs)]
+        raise CryinGANError(f"{first} has {different[0]}={values[0]}, {second} {values[1]}: they cannot be compared")

@@ -1,0 +1,89 @@
+"""Descriptors of many structures, computed by several processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from cryingan.errors import CryinGANError
+from cryingan.evaluation.descriptor_file import Arrays, Described, DescriptorFile
+from cryingan.progress import reported
+from cryingan.structures.lenient import Frame
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+SECONDS_ALONE = 3.0  # what takes longer gets processes, whose start takes about as long
+
+
+def describe_all(
+    frames: Iterable[Frame],
+    describe: Callable[[Atoms], Arrays],
+    kept: DescriptorFile | None = None,
+    processes: int | None = None,
+    progress: bool = True,
+) -> list[Described]:
+    """Descriptors of all structures, in their order; one that fails touches no other.
+
+    A failure that is not of the structure, such as an error within a library, is not kept: the next call tries again.
+    The first few seconds are spent in this process; what then is left is spread over others, with one thread each.
+
+    Args:
+        frames: the structures; those with a reason why they failed are passed over.
+        describe: takes one `ase.Atoms` to named arrays; a function that other processes can import.
+        kept: where descriptors are kept as they end; those that are there are not computed again.
+        processes: how many; all processors when None, this one alone when 1.
+        progress: report on stderr how many are done and how long the rest will take.
+
+    Raises:
+        CryinGANError: a worker process died, or `kept` cannot be written.
+        MemoryError, OSError: of the computer, not of a structure.
+    """
+    done = dict(kept.known) if kept else {}
+    waiting = []
+    for frame in frames:
+        if frame.reason:
+            done[frame.number] = Described(frame.number, frame.composition, {}, frame.reason)
+        elif frame.number not in done:
+            waiting.append(frame)
+    with closing(_ending(waiting, describe, processes)) as ending:
+        for described in reported(ending, len(waiting), "describing", "described") if progress else ending:
+            if kept and described.lasting:
+                kept.append(described)
+            done[described.number] = described
+    return [done[number] for number in sorted(done)]
+
+
+def _ending(frames: list[Frame], describe: Callable[[Atoms], Arrays], processes: int | None) -> Iterator[Described]:
+    """Results in the order in which they end."""
+    start, here = time.monotonic(), 0
+    while here < len(frames) and (processes == 1 or time.monotonic() - start < SECONDS_ALONE):
+        yield _describe(describe, frames[here])
+        here += 1
+    if here == len(frames):
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        parallel = Parallel(processes or -1, return_as="generator_unordered")
+    try:
+        yield from parallel(delayed(_describe)(describe, frame) for frame in frames[here:])
+    except BrokenProcessPool as error:
+        raise CryinGANError(
+            "a worker process died, perhaps for lack of memory: use fewer processes (what is done is kept in output)"
+        ) from error
+
+
+def _describe(describe: Callable[[Atoms], Arrays], frame: Frame) -> Described:
+    try:
+        return Described(frame.number, frame.composition, describe(frame.atoms))
+    except CryinGANError as error:
+        return Described(frame.number, frame.composition, {}, str(error))
+    except (MemoryError, OSError):  # nothing that the structure can be blamed for
+        raise
+    except Exception as error:  # whatever a library makes of a strange structure, the others go on
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return Described(frame.number, frame.composition, {}, reason, lasting=False)

@@ -1,0 +1,117 @@
+"""The result of an evaluation."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from cryingan.evaluation.benchmarks import Scores
+from cryingan.evaluation.benchmarks.base import percentage
+from cryingan.evaluation.descriptor_file import Described
+from cryingan.evaluation.origin import Origin
+from cryingan.evaluation.reference import Reference, stacked
+from cryingan.evaluation.relaxed_energies import relaxed_energies
+from cryingan.metrics.bootstrap import Interval, mean_interval
+from cryingan.structures.lenient import Frame, formula
+
+NOT_THERE = "not in the file"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How structures compare with a reference.
+
+    Attributes:
+        values: metrics by the paper's names, with their 95 % bootstrap intervals; `percent_failed` is of `original`.
+        scores: what the benchmark says of the accepted structures, besides `values`.
+        rows: of every structure `number` (place in the file, from 1), `sample` (its number in sampling, or the name of
+            its file), `accepted`, `reason` and `formula`; of accepted ones also the columns of the benchmark.
+        counts: `original`, `read` (in the file), `accepted` and `failed` (original - accepted) structures.
+        failures: how many structures failed for which reason; numbers in it are replaced by N.
+        relaxation: steps, energy drops and fractions below thresholds, where files of ours tell.
+        provenance: files, their hashes, settings and versions.
+    """
+
+    values: Mapping[str, Interval]
+    scores: Scores
+    rows: Sequence[Mapping[str, Any]]
+    counts: Mapping[str, int]
+    failures: Mapping[str, int]
+    relaxation: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def scored(
+    frames: Sequence[Frame],
+    described: Sequence[Described],
+    reference: Reference,
+    origin: Origin,
+    provenance: Mapping[str, Any],
+) -> Evaluation:
+    """The evaluation of structures that have been described.
+
+    Args:
+        frames: the structures.
+        described: their descriptors, in the same order.
+        reference: what they are compared with.
+        origin: where they come from, with the number that were generated.
+        provenance: files, their hashes, settings and versions.
+    """
+    accepted = [one for one in described if not one.reason]
+    generated = stacked(accepted, reference.benchmark.nothing(reference.composition))
+    scores = reference.benchmark.score(generated, reference.sample)
+    relaxed = relaxed_energies(origin, reference.benchmark.kind, reference.benchmark.compatible)
+    if relaxed is not None:
+        tables, figures = {**scores.tables, **relaxed.tables}, {**scores.figures, **relaxed.figures}
+        scores = replace(scores, tables=tables, figures=figures)
+    failed = 100.0 * (np.arange(origin.generated) >= len(accepted))
+    values = dict(scores.values)
+    if not accepted:
+        values = {name: replace(value, reason="no structure was accepted") for name, value in values.items()}
+    rows = _rows(frames, described, scores, origin)
+    reasons = Counter(_general(row["reason"]) for row in rows if row["reason"])
+    untold = origin.generated - len(rows)
+    return Evaluation(
+        values={**values, "percent_failed": percentage(mean_interval(failed))},
+        scores=scores,
+        rows=rows,
+        counts={
+            "original": origin.generated,
+            "read": len(frames),
+            "accepted": len(accepted),
+            "failed": origin.generated - len(accepted),
+        },
+        failures=dict((reasons + Counter({NOT_THERE: untold})).most_common()),
+        relaxation=relaxed.summary if relaxed else {},
+        provenance=provenance,
+    )
+
+
+def _rows(
+    frames: Sequence[Frame], described: Sequence[Described], scores: Scores, origin: Origin
+) -> list[dict[str, Any]]:
+    """A row for every structure in the file, and for every sample that is known to be lost."""
+    place = {number: at for at, number in enumerate(one.number for one in described if not one.reason)}
+    rows = []
+    for frame, one in zip(frames, described, strict=True):
+        sample = frame.sample
+        if sample is None:
+            sample = frame.number - 1 if origin.in_order else frame.name
+        row = {"number": frame.number, "sample": sample, "accepted": not one.reason, "reason": one.reason}
+        row["formula"] = formula(frame.composition)
+        row |= origin.energies.get(frame.sample, {})
+        if not one.reason:
+            row |= {name: column[place[frame.number]] for name, column in scores.columns.items()}
+        rows.append(row)
+    lost = [{"sample": sample, "accepted": False, "reason": reason} for sample, reason in origin.lost.items()]
+    return rows + lost
+
+
+def _general(reason: str) -> str:
+    """A reason with # for the numbers in it, so that equal failures count as equal."""
+    return re.sub(r"(?<![\w.])(-?\d+(\.\d+)?(e[-+]?\d+)?|-?inf|nan)(?![\w])", "#", reason)

@@ -1,0 +1,63 @@
+"""Periodic neighbours within a cut-off, and nearest periodic images."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    pass
+
+
+SAME_POINT = 1e-8  # Angstrom; an atom is no neighbour of itself
+
+
+def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All periodic neighbours within a cut-off, images of an atom itself included, sorted by source atom.
+
+    Args:
+        positions: Cartesian, Angstrom, shape (atoms, 3).
+        cell: lattice vectors in rows, Angstrom, shape (3, 3); may be thin, skewed or left-handed.
+        cutoff: Angstrom.
+
+    Returns:
+        Source atom (pairs,), target atom (pairs,) and integer image of the target (pairs, 3): the target lies at
+        `positions[target] + image @ cell`.
+    """
+    from pymatgen.optimization.neighbors import find_points_in_spheres
+
+    positions, cell = np.ascontiguousarray(positions), np.ascontiguousarray(cell)
+    source, target, image, distance = find_points_in_spheres(
+        positions, positions, r=cutoff, pbc=np.ones(3, dtype=np.int64), lattice=cell, tol=SAME_POINT
+    )
+    other = (source != target) | (distance > SAME_POINT)
+    return source[other], target[other], image[other]
+
+
+class NearestImage:
+    """Vectors to nearest periodic images, exact in any cell.
+
+    Attributes:
+        shortest: length of the shortest lattice vector, Angstrom.
+    """
+
+    def __init__(self, cell: np.ndarray) -> None:
+        from ase.geometry import minkowski_reduce
+
+        # In a Minkowski-reduced cell the nearest image is at most one cell away from the wrapped vector.
+        self.cell, _ = minkowski_reduce(cell)
+        self.inverse = np.linalg.inv(self.cell)
+        self.images = np.array(list(product((-1, 0, 1), repeat=3))) @ self.cell
+        self.shortest = float(np.linalg.norm(self.cell, axis=1).min())
+
+    def __call__(self, vectors: np.ndarray) -> np.ndarray:
+        """The shortest vectors that differ from `vectors` (count, 3), in Angstrom, by lattice vectors."""
+        vectors = vectors - np.rint(vectors @ self.inverse) @ self.cell
+        # Nothing can be nearer than a vector of at most half the shortest lattice vector.
+        doubtful = np.flatnonzero((vectors**2).sum(axis=1) > (self.shortest / 2) ** 2)
+        images = vectors[doubtful, None] + self.images
+        best = (images**2).sum(axis=2).argmin(axis=1)
+        vectors[doubtful] = images[np.arange(len(doubtful)), best]
+        return vectors

@@ -1,0 +1,142 @@
+"""Neighbours in an fcc structure whose cube axes point anywhere, without numbered sites (D.2).
+
+An ideal point is an atom's position plus a vector of the lattice; the atom nearest to it within the margin is the
+neighbour. This goes by differences of positions, so that it depends on no origin and no image.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from cryingan.metrics.alloy.fcc import CLUSTER_NAMES, PAIRS, SHELLS, SPECIES
+from cryingan.metrics.alloy.lattice import MARGIN
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+ROUNDING = 1e-9
+EDGE_RANGE = (3.2 / 3.6, 4.0 / 3.6)
+"""Distances that count as the second shell, between the first and the third, in lattice constants (D.1)."""
+
+
+def ideal_vectors(axes: np.ndarray) -> list[np.ndarray]:
+    """Vectors from an atom to its neighbours in each of the seven shells, Angstrom, shapes (neighbours, 3).
+
+    Each list is sorted so that its reverse is its negative.
+
+    Args:
+        axes: edges of the conventional cell in rows, Angstrom, shape (3, 3).
+    """
+    signed = [{tuple(np.multiply(p, s)) for p in permutations(v) for s in product((1, -1), repeat=3)} for v in SHELLS]
+    return [np.array(sorted(vectors)) / 2 @ axes for vectors in signed]
+
+
+def partners(positions: np.ndarray, cell: np.ndarray, vectors: np.ndarray, decimals: int | None = None) -> np.ndarray:
+    """Which atom is nearest to each ideal point, within the margin.
+
+    Args:
+        positions: of the atoms, Angstrom, shape (atoms, 3).
+        cell: lattice vectors in rows, Angstrom, shape (3, 3).
+        vectors: from an atom to its ideal points, Angstrom, shape (vectors, 3).
+        decimals: to which fractional coordinates of ideal points are rounded; upstream takes 3.
+
+    Returns:
+        Index of the atom, or -1, shape (atoms, vectors).
+    """
+    points = (positions[:, None] + vectors).reshape(-1, 3)
+    if decimals is not None:
+        points = (points @ np.linalg.inv(cell)).round(decimals) @ cell
+    return nearest_atoms(points, positions, cell).reshape(len(positions), len(vectors))
+
+
+def nearest_atoms(points: np.ndarray, positions: np.ndarray, cell: np.ndarray, cutoff: float = MARGIN) -> np.ndarray:
+    """Index of the atom nearest to each point (points, 3), over all images, or -1 if none is within the cutoff."""
+    around, owner = _with_images(positions, cell, cutoff)
+    inside = _wrapped(points, cell) @ cell
+    _, index = cKDTree(around).query(inside, distance_upper_bound=np.nextafter(cutoff, np.inf))
+    return np.append(owner, -1)[index]  # what was not found has the index after the last
+
+
+def surroundings(atoms: Atoms, shells: list[np.ndarray], decimals: int | None = None) -> tuple[np.ndarray, int]:
+    """Clusters per atom and vacancies of a structure all of whose atoms lie on one lattice (D.2).
+
+    A neighbour is the atom nearest to the ideal point, within the margin; a pair without one is not counted.
+
+    Args:
+        atoms: the structure.
+        shells: `ideal_vectors`.
+        decimals: as in `partners`.
+
+    Returns:
+        Columns as `CLUSTER_NAMES`, shape (45,), NaN without atoms; and the number of different nearest-neighbour points
+        without an atom, points within the margin of each other being one.
+    """
+    positions, cell = atoms.positions, atoms.cell.array
+    if len(atoms) == 0:
+        return np.full(len(CLUSTER_NAMES), np.nan), 0
+    kinds = np.array([SPECIES.index(symbol) for symbol in atoms.get_chemical_symbols()])
+    ends = np.cumsum([len(vectors) for vectors in shells])[:-1]
+    held = np.split(partners(positions, cell, np.concatenate(shells), decimals), ends, axis=1)
+    columns = [np.bincount(kinds, minlength=len(SPECIES))]
+    for around in held:
+        atom, which = np.nonzero(around >= 0)
+        ordered = np.zeros((len(SPECIES),) * 2)
+        np.add.at(ordered, (kinds[atom], kinds[around[atom, which]]), 1)
+        columns.append([(ordered[a, b] + ordered[b, a]) / (4 if a == b else 2) for a, b in PAIRS])
+    atom, which = np.nonzero(held[0] < 0)
+    empty = positions[atom] + shells[0][which]
+    labels = pieces(len(empty), *pairs_within(empty, cell, MARGIN)[:2]) if len(empty) else empty
+    return np.concatenate(columns) / len(atoms), len(np.unique(labels))
+
+
+def pairs_within(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All pairs within a cutoff, an atom with its own images included, both orders, sorted by the first atom.
+
+    Returns:
+        First and second atom, shape (pairs,), and the vectors from one to the other, Angstrom, shape (pairs, 3).
+    """
+    around, owner = _with_images(positions, cell, cutoff)
+    start = _wrapped(positions, cell) @ cell
+    found = cKDTree(start).query_ball_tree(cKDTree(around), cutoff)
+    first = np.repeat(np.arange(len(start)), [len(row) for row in found])
+    point = np.concatenate([*found, []]).astype(int)
+    return first, owner[point], around[point] - start[first]
+
+
+def second_shell(positions: np.ndarray, cell: np.ndarray, constant: float) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors between atoms about a lattice constant apart.
+
+    Returns:
+        The atom that each starts at, in order, shape (vectors,), and the vectors, Angstrom, shape (vectors, 3).
+    """
+    shortest, longest = (limit * constant for limit in EDGE_RANGE)
+    first, _, vectors = pairs_within(positions, cell, longest)
+    far = np.linalg.norm(vectors, axis=1) >= shortest
+    return first[far], vectors[far]
+
+
+def pieces(points: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Which connected piece every point is in, shape (points,), by pairs of points."""
+    return connected_components(csr_array((np.ones(len(first)), (first, second)), shape=(points, points)))[1]
+
+
+def _with_images(positions: np.ndarray, cell: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms in the cell and their images within a margin of it: positions (points, 3) and whose they are (points,)."""
+    fractional = _wrapped(positions, cell)
+    widths = margin * np.linalg.norm(np.linalg.inv(cell), axis=0) + ROUNDING
+    count = np.ceil(widths).astype(int)
+    images = np.array(list(product(*(range(-n, n + 1) for n in count))))
+    every = fractional + images[:, None]
+    image, owner = np.nonzero(((every >= -widths) & (every <= 1 + widths)).all(axis=2))
+    return every[image, owner] @ cell, owner
+
+
+def _wrapped(positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Fractional coordinates in [0, 1)."""
+    return positions @ np.linalg.inv(cell) % 1.0 % 1.0

@@ -1,0 +1,77 @@
+"""Samples of the alloy compared with the structures that they were learnt from."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryingan.metrics.alloy.fcc import (
+    LATTICE_CONSTANT,
+    PAIR_NAMES,
+    SPECIES,
+    cluster_counts,
+    fcc_sites,
+    formation_energy,
+    occupation,
+    short_range_order,
+)
+from cryingan.structures.crystals import Crystals
+
+CELL_TOLERANCE = 1e-3  # Angstrom
+
+
+@dataclass(frozen=True)
+class AlloyReference:
+    """What a set of alloy structures looks like on its lattice.
+
+    Attributes:
+        sites: fractional coordinates of the lattice sites, shape (sites, 3).
+        energy: mean formation energy, eV/atom.
+        order: mean first-shell Warren-Cowley parameters, shape (6,), in the order of `PAIR_NAMES`.
+    """
+
+    sites: np.ndarray
+    energy: float
+    order: np.ndarray
+
+    @classmethod
+    def of(cls, crystals: Crystals) -> AlloyReference | None:
+        """The reference that a training set gives; None where it is not Cr-Fe-Ni filling the benchmark's lattice."""
+        repeats = round(crystals.cell[0, 0] / LATTICE_CONSTANT)
+        cubic = np.allclose(crystals.cell, np.eye(3) * repeats * LATTICE_CONSTANT, atol=CELL_TOLERANCE)
+        if set(crystals.species) != set(SPECIES) or repeats < 1 or not cubic or len(crystals) == 0:
+            return None
+        # Any atom is an origin of the fcc lattice.
+        ideal = fcc_sites(repeats)
+        sites = (ideal - ideal[0] + crystals.fractional[0, 0]) % 1.0
+        energy, order, vacancies = _describe(crystals, sites)
+        return None if vacancies else cls(sites, energy, order)
+
+    def compare(self, samples: Crystals) -> dict[str, float]:
+        """Vacancies, formation energy (eV/atom) and first-shell order of samples, and their errors against this set.
+
+        Returns:
+            `vacancies` (share of the sites), `formation_energy`, `formation_energy_error`, `sro_error` (mean over the
+            six pairs) and `sro_1_<pair>`; means over structures, NaN where no structure defines a value.
+        """
+        energy, order, vacancies = _describe(samples, self.sites)
+        return {
+            "vacancies": vacancies,
+            "formation_energy": energy,
+            "formation_energy_error": abs(energy - self.energy),
+            "sro_error": float(np.abs(order - self.order).mean()),
+            **{f"sro_1_{pair}": float(value) for pair, value in zip(PAIR_NAMES, order, strict=True)},
+        }
+
+
+def _describe(crystals: Crystals, sites: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """Mean formation energy, mean first-shell order and share of vacancies."""
+    mapped = occupation(crystals.fractional, crystals.species, crystals.cell, sites)
+    counts = cluster_counts(mapped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a mean over no defined value is NaN
+        order = np.nanmean(short_range_order(counts)[:, : len(PAIR_NAMES)], axis=0)
+        energy = float(np.nanmean(formation_energy(counts)))
+    return energy, order, float((mapped < 0).mean())

@@ -1,0 +1,120 @@
+"""Clusters of an fcc structure whose cube axes point anywhere, without numbered sites (D.1, D.2).
+
+A cell repeats a lattice only in some directions; in all others the structure has boundaries where the lattice meets its
+own image, and there is no set of sites to map on. What stays defined is the surrounding of each atom, the neighbours of
+`alloy_neighbors`.
+
+Atoms belong to the lattice if, of their twelve nearest-neighbour points, at least four hold others that belong to it,
+in one connected piece (random coordinates have no such piece). The rest are dropped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from cryingan.metrics.alloy.lattice import CELL_TOLERANCE, MARGIN, FccLattice, Mapping
+from cryingan.metrics.alloy.neighbors import ideal_vectors, pairs_within, partners, pieces, second_shell, surroundings
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+FEWEST_PARTNERS = 4
+TRIAL_DIRECTIONS = 300
+FITS = 20
+SPREAD = 0.2
+"""Distance from an edge at which a vector has half its weight, Angstrom."""
+
+
+def map_rotated(atoms: Atoms, lattice: FccLattice) -> Mapping:
+    """Clusters of a structure on a lattice of any direction and position.
+
+    Args:
+        atoms: a periodic structure.
+        lattice: the reference's; its constant is scaled to the volume of the cell.
+
+    Returns:
+        The mapping, without an occupation; rejected if the cell has another volume or too many atoms do not belong.
+    """
+    constant = (4 * atoms.cell.volume / lattice.size) ** (1 / 3)
+    if abs(constant / lattice.constant - 1) > CELL_TOLERANCE:
+        sites = f"{lattice.size} sites of an fcc lattice of {lattice.constant} Angstrom"
+        reason = f"the cell's volume of {atoms.cell.volume:.0f} Angstrom^3 is not that of {sites}"
+        return Mapping.rejected("cdvae", lattice, len(atoms), reason)
+    edges = second_shell(atoms.positions, atoms.cell.array, constant)[1]
+    axes = fitted_axes(edges, constant)
+    if axes is None:
+        return Mapping.rejected("cdvae", lattice, len(atoms), "no three directions in which atoms repeat")
+    shells = ideal_vectors(axes)
+    members = grain(atoms.positions, atoms.cell.array, shells[0])
+    counts, vacancies = surroundings(atoms[members], shells)
+    missing, reason = lattice.size - len(members), ""
+    if missing > lattice.most_vacancies:
+        fewest = lattice.size - lattice.most_vacancies
+        reason = f"{len(members)} atoms lie on one fcc lattice, fewer than {fewest} of its {lattice.size} sites"
+    return Mapping("cdvae", None, counts, max(vacancies, missing), len(atoms) - len(members), reason)
+
+
+def fitted_axes(vectors: np.ndarray, constant: float) -> np.ndarray | None:
+    """Edges of the conventional cell that fit the vectors of the second shell best, whichever atom they start at.
+
+    Of many directions the one with the largest sum of fourth powers of the direction cosines starts a fit, in which
+    every edge becomes the mean of the vectors near it or its negative, with less weight the farther they are from it:
+    vectors across a boundary do not bend it.
+
+    Args:
+        vectors: between atoms about a lattice constant apart, Angstrom, shape (vectors, 3).
+        constant: the lattice constant, Angstrom.
+
+    Returns:
+        Edges in rows, Angstrom, shape (3, 3); None if one has no vector near it.
+    """
+    random = np.random.default_rng(0).normal(size=(TRIAL_DIRECTIONS, 4))
+    trials = np.concatenate([np.eye(3)[None], Rotation.from_quat(random).as_matrix()])
+    squares = (vectors @ trials.reshape(-1, 3).T) ** 2
+    fit = (squares * squares).sum(axis=0).reshape(-1, 3).sum(axis=1)
+    axes, limit, spread = trials[fit.argmax()] * constant, constant / 2, np.inf
+    for _ in range(FITS):
+        offsets = np.linalg.norm(vectors[:, None] - np.concatenate([axes, -axes]), axis=2)
+        weights = (offsets <= limit) / (1 + (offsets / spread) ** 2)
+        total = weights.sum(axis=0).reshape(2, 3).sum(axis=0)
+        if not total.all():
+            return None
+        axes = (weights[:, :3] - weights[:, 3:]).T @ vectors / total[:, None]
+        limit, spread = MARGIN, SPREAD
+    return axes
+
+
+def grain(positions: np.ndarray, cell: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    """Atoms that belong to the lattice: the largest piece in which each has at least four partners.
+
+    Args:
+        positions: of the atoms, Angstrom, shape (atoms, 3).
+        cell: lattice vectors in rows, Angstrom, shape (3, 3).
+        nearest: `ideal_vectors` of the first shell.
+
+    Returns:
+        Their indices, sorted.
+    """
+    atoms = np.arange(len(positions))
+    held = partners(positions, cell, nearest)
+    back = held[held, np.arange(len(nearest))[::-1]]
+    held = np.where((held >= 0) & (back == atoms[:, None]), held, -1)
+    # Of atoms on one site the one stays that is nearest to more ideal points.
+    chosen = (held >= 0).sum(axis=1)
+    belongs = np.ones(len(positions), dtype=bool)
+    rank = np.lexsort((-atoms, chosen)).argsort()
+    first, second, _ = pairs_within(positions, cell, MARGIN)
+    belongs[first[rank[first] < rank[second]]] = False
+    while True:
+        number = ((held >= 0) & belongs[held]).sum(axis=1)
+        if (number[belongs] >= FEWEST_PARTNERS).all():
+            break
+        belongs &= number >= FEWEST_PARTNERS
+    bonded = (held >= 0) & belongs[held] & belongs[:, None]
+    first, which = np.nonzero(bonded)
+    labels = pieces(len(positions), first, held[first, which])
+    largest = np.bincount(labels[belongs], minlength=1).argmax()
+    return np.flatnonzero(belongs & (labels == largest))

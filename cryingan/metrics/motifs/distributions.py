@@ -1,0 +1,110 @@
+"""Distributions of atoms over their most likely coordination motifs (specification B.6; Figs. S18, S33, S3).
+
+Everything starts from arrays of `motifs.most_likely`, one per structure: stacked, or a sequence where structures
+differ in their number of atoms. Shares are of all atoms of a species. Dismai-Bench lists the motifs that are frequent
+in the reference and is silent about all others; here these are a row of their own, so that shares sum to 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryingan.metrics.bootstrap import Interval, mean_interval, mean_row
+from cryingan.metrics.motifs.fingerprints import LARGEST_NUMBER, MOTIF_NAMES
+
+NO_MOTIF, OTHER = "None", "other"
+NAMES = (*MOTIF_NAMES, NO_MOTIF)
+NUMBERS = LARGEST_NUMBER + 1  # an atom has 0 to 24 neighbours
+AT_LEAST = 1.0  # percent
+
+
+def _figure_order() -> list[int]:
+    """Indices into `NAMES` from the highest coordination number to the lowest; those without a shape come last."""
+    shapes = [index for index, name in enumerate(MOTIF_NAMES) if not name.startswith("q")]
+    return [*reversed(shapes), *(index for index in range(len(NAMES)) if index not in shapes)]
+
+
+FIGURE_ORDER = _figure_order()
+
+
+@dataclass(frozen=True, eq=False)
+class MotifDistribution:
+    """Shares of atoms by their most likely motif, percent.
+
+    Attributes:
+        motifs: names such as `octahedral CN_6` in the order of the paper's figures, from the highest coordination
+            number; `None` is an atom without neighbours, or with so many that they have no name; the last, `other`, is
+            all that is not listed.
+        reference: shape (motifs,).
+        generated: arrays of that shape.
+        reference_split: by how many neighbours are of the counted species, 0, 1, 2 ..., shape (motifs, numbers).
+        generated_split: arrays of that shape.
+    """
+
+    motifs: tuple[str, ...]
+    reference: np.ndarray
+    generated: Interval
+    reference_split: np.ndarray
+    generated_split: Interval
+
+
+def motif_shares(
+    motif: np.ndarray | Sequence[np.ndarray],
+    neighbors: np.ndarray | Sequence[np.ndarray] | None = None,
+    masks: np.ndarray | Sequence[np.ndarray] | None = None,
+) -> np.ndarray:
+    """Shares of each structure's atoms by their most likely motif and their neighbours of one species.
+
+    Args:
+        motif: index into `MOTIF_NAMES` or -1, int, shape (structures, sites).
+        neighbors: how many neighbours are of the counted species, such as Cl, int, likewise; 0 when not given.
+        masks: which sites count, bool, likewise; all when not given.
+
+    Returns:
+        Percent, shape (structures, motifs, 25): motifs as `NAMES`, the last axis 0 to 24 neighbours. NaN for a
+        structure without a site.
+    """
+    shares = np.full((len(motif), len(NAMES), NUMBERS), np.nan)
+    for row, kinds in enumerate(motif):
+        number = np.zeros(len(kinds), dtype=np.int64) if neighbors is None else neighbors[row]
+        code = kinds % len(NAMES) * NUMBERS + number  # -1 is the last
+        code = code if masks is None else code[masks[row]]
+        if len(code):
+            counts = np.bincount(code, minlength=shares[row].size)
+            shares[row] = 100 * counts.reshape(shares[row].shape) / len(code)
+    return shares
+
+
+def motif_distribution(
+    generated: np.ndarray, reference: np.ndarray, at_least: float = AT_LEAST, **bootstrap: int
+) -> MotifDistribution:
+    """Most likely motifs of two sets of structures: those that are frequent in the reference, and the rest.
+
+    Args:
+        generated: from `motif_shares`, shape (structures, motifs, 25).
+        reference: likewise; a mean that is known already is a single row.
+        at_least: share of the reference's atoms from which a motif is listed, percent.
+        bootstrap: as in `bootstrap.pivotal_interval`.
+
+    Returns:
+        The shares; the generated ones are NaN, with a reason, when no structure has the species.
+    """
+    mean = mean_row(reference)
+    listed = [index for index in FIGURE_ORDER if mean[index].sum() >= at_least]
+    rest = np.setdiff1d(np.arange(len(NAMES)), listed)
+    sides = []
+    for shares in (generated, mean[None]):
+        sides.append(np.concatenate([shares[:, listed], shares[:, rest].sum(axis=1, keepdims=True)], axis=1))
+    occurring = np.flatnonzero(np.nansum(np.concatenate(sides), axis=(0, 1)))
+    numbers = occurring.max(initial=0) + 1
+    split, mean_split = (side[..., :numbers] for side in sides)
+    return MotifDistribution(
+        (*(NAMES[index] for index in listed), OTHER),
+        mean_split[0].sum(axis=1),
+        mean_interval(split.sum(axis=2), **bootstrap),
+        mean_split[0],
+        mean_interval(split, **bootstrap),
+    )

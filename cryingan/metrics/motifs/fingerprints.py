@@ -1,0 +1,180 @@
+"""Coordination-motif fingerprints of atoms: the chance of each coordination number and its likeness to motifs.
+
+The 61 numbers of matminer's CrystalNNFingerprint("ops") and, for each coordination number (CN), the fractions of the
+anions among the neighbours, as Dismai-Bench uses them (its SI; specification B.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor
+from torchmetrics import Metric
+
+from cryingan.errors import CryinGANError
+from cryingan.metrics.motifs.crystal_nn import Coordination, coordination
+from cryingan.metrics.motifs.order_parameters import MOTIFS, order_parameters
+
+LARGEST_NUMBER = 24
+"""Largest coordination number that has features; atoms with more neighbours lose that part."""
+NUMBERS = range(1, LARGEST_NUMBER + 1)
+MOTIF_NAMES = tuple(f"{motif} CN_{number}" for number in NUMBERS for motif in MOTIFS.get(number, ()))
+WEIGHT_NAMES = tuple(f"wt CN_{number}" for number in NUMBERS)
+OPS_NAMES = tuple(f"{name} CN_{number}" for number in NUMBERS for name in ("wt", *MOTIFS.get(number, ())))
+WEIGHT_COLUMNS = np.array([OPS_NAMES.index(name) for name in WEIGHT_NAMES])
+MOTIF_COLUMNS = np.array([OPS_NAMES.index(name) for name in MOTIF_NAMES])
+
+
+@dataclass(frozen=True)
+class MotifSettings:
+    """What to describe.
+
+    Attributes:
+        species: chemical symbols of the atoms to describe.
+        oxidation_states: of every element; only ions of opposite charge are neighbours. Without them, all atoms are.
+        anions: chemical symbols whose fractions among the neighbours are features, in this order.
+    """
+
+    species: tuple[str, ...]
+    oxidation_states: Mapping[str, float] | None = None
+    anions: tuple[str, ...] = ()
+
+
+class MostLikely(NamedTuple):
+    """Most likely coordination of atoms."""
+
+    cn: np.ndarray
+    """Coordination number of the largest weight, the smallest of equal ones; 0 for an isolated atom; shape (atoms,)."""
+    likelihood: np.ndarray
+    """Its weight, shape (atoms,)."""
+    anion_counts: np.ndarray
+    """Neighbours of each anion, shape (atoms, anions)."""
+    motif: np.ndarray
+    """Index into `MOTIF_NAMES` of that CN's largest feature; -1 where it has no motif; shape (atoms,)."""
+    value: np.ndarray
+    """That feature: weight times order parameter; NaN where there is no motif; shape (atoms,)."""
+
+
+def feature_names(settings: MotifSettings) -> tuple[str, ...]:
+    """Names of the features in order: 61, and 24 for each anion."""
+    fractions = (f"{anion} fraction coord num {number}" for number in NUMBERS for anion in settings.anions)
+    return (*OPS_NAMES, *fractions)
+
+
+def fingerprints(atoms: Atoms, settings: MotifSettings) -> dict[str, np.ndarray]:
+    """Fingerprints of all atoms of the wanted species.
+
+    Equal to matminer's CrystalNNFingerprint.from_preset("ops", cation_anion=...) where that has a value. An atom
+    without neighbours has zeros; where no ion of opposite charge exists, matminer raises an error.
+
+    Args:
+        atoms: structure, periodic along all axes; positions need not be wrapped.
+        settings: what to describe.
+
+    Returns:
+        For each species an array of shape (atoms of it, features), in the order of the atoms; features as
+        `feature_names`. A species that the structure lacks has no rows.
+
+    Raises:
+        CryinGANError: the structure is not periodic or flat, a position is not finite, two atoms coincide, or an
+            element has no oxidation state.
+    """
+    symbols = np.array(atoms.get_chemical_symbols(), dtype=object)
+    centres = np.flatnonzero(np.isin(symbols, settings.species))
+    found = coordination(atoms, centres, settings.oxidation_states)
+    features = np.zeros((len(centres), len(feature_names(settings))))
+    _fill_motifs(features[:, : len(OPS_NAMES)], found)
+    if settings.anions:
+        fractions = features[:, len(OPS_NAMES) :].reshape(len(centres), LARGEST_NUMBER, len(settings.anions))
+        _fill_fractions(fractions, found, symbols[found.neighbor][:, None] == np.array(settings.anions, dtype=object))
+    return {species: features[symbols[centres] == species] for species in settings.species}
+
+
+def _fill_motifs(features: np.ndarray, found: Coordination) -> None:
+    """Write weights, and weights times order parameters."""
+    for number in np.unique(found.number[found.number <= LARGEST_NUMBER]).tolist():
+        chosen = found.number == number
+        centre, probability = found.centre[chosen], found.probability[chosen]
+        column = WEIGHT_COLUMNS[number - 1]
+        features[centre, column] = probability
+        if number in MOTIFS:
+            vectors = found.vector[found.start[centre][:, None] + np.arange(number)]
+            values = probability[:, None] * order_parameters(vectors)
+            features[centre, column + 1 : column + 1 + values.shape[1]] = values
+
+
+def _fill_fractions(fractions: np.ndarray, found: Coordination, is_anion: np.ndarray) -> None:
+    """Write the shares of anions among the neighbours of each CN, not weighted, shape (centres, CN, anions)."""
+    chosen = found.number <= LARGEST_NUMBER
+    centre, number = found.centre[chosen], found.number[chosen]
+    before = np.concatenate([np.zeros((1, is_anion.shape[1])), np.cumsum(is_anion, axis=0)])
+    first = found.start[centre]
+    fractions[centre, number - 1] = (before[first + number] - before[first]) / number[:, None]
+
+
+def most_likely(features: np.ndarray, settings: MotifSettings, compatible: bool = False) -> MostLikely:
+    """Most likely coordination number of each atom and the motif that it resembles most.
+
+    Args:
+        features: fingerprints of atoms, shape (atoms, features).
+        settings: those of the fingerprints.
+        compatible: report an isolated atom as upstream does, as a single bond (CN 1) of likelihood 0.
+
+    Raises:
+        CryinGANError: the number of features is not that of the settings.
+    """
+    if features.ndim != 2 or features.shape[1] != len(feature_names(settings)):
+        expected = len(feature_names(settings))
+        raise CryinGANError(f"fingerprints of shape {features.shape}; their settings make (atoms, {expected})")
+    weights = features[:, WEIGHT_COLUMNS]
+    cn = weights.argmax(axis=1) + 1
+    likelihood = weights.max(axis=1)
+    if not compatible:
+        cn[likelihood == 0] = 0
+    atom = np.arange(len(features))
+    fractions = features[:, len(OPS_NAMES) :].reshape(len(features), LARGEST_NUMBER, len(settings.anions))
+    counts = np.round(fractions[atom, cn - 1] * cn[:, None]).astype(int)
+    # Features of other coordination numbers must not win.
+    own = np.array([int(name.rsplit("_", 1)[1]) for name in MOTIF_NAMES]) == cn[:, None]
+    values = np.where(own, features[:, MOTIF_COLUMNS], -np.inf)
+    has_motif = own.any(axis=1)
+    motif = np.where(has_motif, values.argmax(axis=1), -1)
+    value = np.where(has_motif, values.max(axis=1), np.nan)
+    return MostLikely(cn, likelihood, counts, motif, value)
+
+
+class MeanFingerprint(Metric):
+    """Mean over structures of the mean fingerprint of one species (specification B.5, f_gen).
+
+    Structures without that species do not count.
+
+    Args:
+        species: chemical symbol of the atoms to describe.
+        settings: how.
+    """
+
+    full_state_update = False
+
+    def __init__(self, species: str, settings: MotifSettings) -> None:
+        super().__init__()
+        self.settings = MotifSettings((species,), settings.oxidation_states, settings.anions)
+        features = len(feature_names(settings))
+        self.add_state("total", torch.zeros(features, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("structures", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, structures: Sequence[Atoms]) -> None:
+        """Add structures."""
+        for atoms in structures:
+            (rows,) = fingerprints(atoms, self.settings).values()
+            if len(rows):
+                self.total += torch.as_tensor(rows.mean(axis=0), device=self.device)
+                self.structures += 1
+
+    def compute(self) -> Tensor:
+        """Mean fingerprint, shape (features,); not a number before any structure had the species."""
+        return self.total / self.structures

@@ -1,0 +1,235 @@
+"""The generator and the discriminator of CryinGAN (paper, Supplementary Information), as matrix products.
+
+A convolution whose kernel spans the one axis beside the atoms is a matrix product per atom, so everything here is laid
+out (structures, atoms, channels) and runs through linear layers: the same functions, the same number of parameters.
+
+Networks of one shape can be stacked (`cryingan.training.replicas`): then every parameter, every input and every output
+has one more axis in front, the networks, and each product is a batched one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+# The published network passes 0.8 where BatchNorm takes eps (momentum stays 0.1); it shapes the results, so it is kept.
+BATCH_NORM_EPS = 0.8
+LEAKY_SLOPE = 0.2
+
+
+class Pooling(StrEnum):
+    """How the features of the atoms of one species become one vector."""
+
+    AVG = "avg"
+    MAX = "max"
+    MIX = "mix"  # maximum and average, side by side
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+    """The affine map x W^T + b of one network or of stacked ones.
+
+    Args:
+        x: inputs, shape (..., inputs), or (networks, ..., inputs) where the weight is stacked.
+        weight: shape (outputs, inputs) or (networks, outputs, inputs).
+        bias: shape (outputs,) or (networks, outputs); None for none.
+        out: where to write the outputs, contiguous, and without a gradient; None for a new tensor.
+
+    Returns:
+        Outputs, shape as `x` but for the last axis.
+    """
+    stacked = weight.dim() == 3
+    if not stacked and out is None:
+        return nn.functional.linear(x, weight, bias)
+    rows = x.flatten(1 if stacked else 0, -2)
+    into = None if out is None else out.flatten(1 if stacked else 0, -2)
+    if bias is None:
+        product = torch.matmul(rows, weight.mT, out=into)
+    else:
+        product = (torch.baddbmm if stacked else torch.addmm)(bias.unsqueeze(-2), rows, weight.mT, out=into)
+    return product.view(*x.shape[:-1], weight.shape[-2])
+
+
+class Linear(nn.Linear):
+    """A linear layer that can be stacked."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        return affine(x, self.weight, self.bias)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation that can be stacked: every network has statistics of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(rows, width) -> the same, or (networks, rows, width) -> the same, then in training mode."""
+        if self.weight.dim() == 1:
+            return super().forward(x)
+        self.num_batches_tracked.add_(1)
+        parameters = (self.running_mean, self.running_var, self.weight, self.bias)
+        each = zip(x.unbind(), *(parameter.unbind() for parameter in parameters), strict=True)
+        return torch.stack([nn.functional.batch_norm(*one, True, self.momentum, self.eps) for one in each])
+
+
+class SharedBiasExpansion(nn.Module):
+    """The (1, 3) transposed convolution: one matrix for each of the three coordinates, one bias for all of them.
+
+    Args:
+        channels: features of an atom.
+        width: features of each of its three coordinates.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, channels, 3))
+        self.bias = nn.Parameter(torch.zeros(width))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(atoms, channels) -> (3 * atoms, width), the three coordinates of an atom side by side."""
+        matrix = self.weight.movedim(-1, -3).flatten(-3, -2)
+        coordinates = affine(features, matrix, torch.cat([self.bias] * 3, dim=-1))
+        return coordinates.unflatten(-1, (3, -1)).flatten(-3, -2)
+
+
+class ExactLinear(Linear):
+    """A linear layer that keeps the precision of its parameters under autocast.
+
+    Coordinates and distances go through one: in bfloat16 an atom in a cell of 27 Angstrom moves in steps of 0.1.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        if not _autocasts(x):
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
+
+class WindowLinear(ExactLinear):
+    """The (1, features) convolution of one input channel: a linear layer, initialised as that convolution."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs), under autocast exact but rounded."""
+        y = super().forward(x)
+        return y.to(torch.get_autocast_dtype(x.device.type)) if _autocasts(x) else y
+
+
+def _autocasts(x: Tensor) -> bool:
+    device = x.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+class Generator(nn.Module):
+    """Fractional coordinates from noise.
+
+    Args:
+        n_atoms: atoms of a structure.
+        latent_dim: length of a noise vector.
+        channels: features of an atom after the first layer; that layer's outputs are ordered (atom, channel).
+        widths: features of a coordinate in the hidden layers.
+    """
+
+    def __init__(
+        self, n_atoms: int, latent_dim: int = 64, channels: int = 128, widths: Sequence[int] = (256, 512, 256)
+    ) -> None:
+        super().__init__()
+        self.n_atoms, self.latent_dim, self.channels, self.widths = n_atoms, latent_dim, channels, tuple(widths)
+        self.latent = Linear(latent_dim, n_atoms * channels)
+        layers: list[nn.Module] = [SharedBiasExpansion(channels, widths[0])]
+        for width, following in zip(widths, [*widths[1:], 1], strict=True):
+            layers += [BatchNorm(width, eps=BATCH_NORM_EPS), nn.ReLU(inplace=True), Linear(width, following)]
+        layers[-1] = ExactLinear(widths[-1], 1)
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Noise (structures, latent_dim) -> fractional coordinates in [0, 1], shape (structures, atoms, 3).
+
+        In training mode BatchNorm takes its statistics over structures, atoms and coordinates together.
+        """
+        return self.coordinates(self.layers(self.atoms(noise)))
+
+    def atoms(self, noise: Tensor) -> Tensor:
+        """Noise (structures, latent_dim) -> features of all atoms (structures x atoms, channels)."""
+        return nn.functional.relu(self.latent(noise)).unflatten(-1, (self.n_atoms, self.channels)).flatten(-3, -2)
+
+    def coordinates(self, logits: Tensor) -> Tensor:
+        """Logits (structures x atoms x 3, 1) -> coordinates (structures, atoms, 3)."""
+        return torch.sigmoid(logits).squeeze(-1).unflatten(-1, (-1, self.n_atoms, 3))
+
+
+class Discriminator(nn.Module):
+    """Scores structures by features of their atoms: coordinates (3) or neighbour distances (k).
+
+    The same layers see every atom; the atoms of each species are pooled, so that swapping two of them changes nothing.
+    The pooled vectors are joined species by species; with mix pooling each is (maximum, average).
+
+    Args:
+        features: numbers per atom.
+        counts: atoms of each species, in the order of the contiguous blocks along the atom axis.
+        pooling: avg, max or mix.
+        widths: features of an atom in the layers before the pooling.
+        head: features in the layers after it.
+        outputs: outputs; the score of a structure is their mean.
+
+    Raises:
+        ValueError: the pooling has another name.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        counts: Sequence[int],
+        pooling: Pooling | str = Pooling.AVG,
+        widths: Sequence[int] = (512, 512, 256),
+        head: Sequence[int] = (1000, 200),
+        outputs: int = 10,
+    ) -> None:
+        super().__init__()
+        self.counts = tuple(counts)
+        self.pooling = Pooling(pooling)
+        per_atom: list[nn.Module] = [WindowLinear(features, widths[0]), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
+        for before, width in pairwise(widths):
+            per_atom += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
+        self.per_atom = nn.Sequential(*per_atom)
+        pooled = widths[-1] * len(self.counts) * (2 if self.pooling is Pooling.MIX else 1)
+        per_structure: list[nn.Module] = []
+        for before, width in pairwise([pooled, *head]):
+            per_structure += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
+        self.per_structure = nn.Sequential(*per_structure, Linear(head[-1], outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (structures, atoms, features) -> outputs (structures, outputs)."""
+        atoms = self.per_atom(x.flatten(-3, -2))  # flat: behind a view, the units in place would copy on the way back
+        return self.per_structure(self.pool(atoms.unflatten(-2, x.shape[-3:-1])))
+
+    def pool(self, x: Tensor) -> Tensor:
+        """Features of atoms (structures, atoms, width) -> of structures (structures, species x width or 2 width)."""
+        pooled = []
+        for species in x.split(self.counts, dim=-2):
+            if self.pooling is not Pooling.AVG:
+                pooled.append(species.amax(dim=-2))
+            if self.pooling is not Pooling.MAX:
+                pooled.append(species.mean(dim=-2))
+        return torch.cat(pooled, dim=-1)
+
+
+def initialize(module: nn.Module, generator: torch.Generator) -> None:
+    """Xavier-uniform weights with the fans of the paper's convolutions and zero biases; BatchNorm stays at 1 and 0.
+
+    Args:
+        module: network, changed in place.
+        generator: source of every random number; the weights are the same on every device.
+    """
+    for layer in module.modules():
+        if not isinstance(layer, (nn.Linear, SharedBiasExpansion)):
+            continue
+        drawn = torch.empty(layer.weight.shape, dtype=layer.weight.dtype, device=generator.device)
+        # A window of F columns counts F times in both fans of the convolution: shape (outputs, 1 input channel, F).
+        nn.init.xavier_uniform_(drawn[:, None] if isinstance(layer, WindowLinear) else drawn, generator=generator)
+        with torch.no_grad():
+            layer.weight.copy_(drawn)
+            layer.bias.zero_()

@@ -1,0 +1,125 @@
+"""Potentials without weights of their own: an analytic pair potential, and any ASE calculator."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import packages_distributions, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.potentials.card import PotentialCard, parse_references
+from cryingan.potentials.potential import Potential
+from cryingan.storage.hashes import content, file_hash, settings_hash
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+log = logging.getLogger(__name__)
+
+DEVICES = ("cpu", "cuda", "mps", "xpu", "auto")
+
+
+class AsePotential(Potential):
+    """Any ASE calculator, one structure at a time.
+
+    Its hash covers import path, arguments, the content of files and folders among them at any depth (but not of
+    `directory`, where ASE's calculators leave their output), and the version of the package that the calculator comes
+    from (of a module that belongs to no package, its content). The version of a program that the calculator runs is
+    not known here.
+
+    Args:
+        path: ignored; what the calculator needs goes into `arguments`.
+        device: where the calculator computes, if neither `arguments` nor the calculator itself says so.
+        calculator: import path of the calculator's class, such as `ase.calculators.emt.EMT`.
+        arguments: keyword arguments of the class.
+        elements: chemical symbols that it knows; without it the calculator has to refuse by itself.
+        atoms_per_batch: see `Potential`.
+        references: see `load_potential`.
+
+    Raises:
+        CryinGANError: the calculator cannot be imported or made.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        device: str = "cpu",
+        calculator: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        elements: Sequence[str] = (),
+        atoms_per_batch: int | None = None,
+        references: Sequence[Mapping] = (),
+    ) -> None:
+        arguments = dict(arguments or {})
+        module, _, name = calculator.rpartition(".")
+        self.default_dtype = OwnDefaultDtype()
+        try:
+            with self.default_dtype:
+                self.calculator = getattr(importlib.import_module(module), name)(**arguments)
+        except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, LookupError, OSError) as error:
+            raise CryinGANError(f"ASE calculator {calculator!r} cannot be made: {error}") from error
+        settings = {"calculator": calculator, "arguments": content(arguments), "version": _version(module)}
+        card = PotentialCard(name, settings_hash(settings), tuple(elements), parse_references(references))
+        super().__init__(card, _device(self.calculator, arguments, device), atoms_per_batch)
+
+    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
+        energies, forces = [], []
+        for frame in frames:
+            frame = frame.copy()
+            frame.calc = self.calculator
+            try:
+                with self.default_dtype:
+                    energy, force = frame.get_potential_energy(), np.array(frame.get_forces(), dtype=np.float64)
+            except NotImplementedError as error:  # what ASE's own calculators raise for an element
+                raise CryinGANError(f"{self.card.name}: {error}") from error
+            except (RuntimeError, ArithmeticError, ValueError, OSError, subprocess.SubprocessError) as error:
+                # A program that fails on one structure, not converged for instance, says nothing about the others.
+                log.warning("%s failed on a structure: %s", self.card.name, error)
+                energy, force = np.nan, np.full((len(frame), 3), np.nan)
+            energies.append(energy)
+            forces.append(force)
+        return energies, forces
+
+
+class OwnDefaultDtype:
+    """A context in which torch's default dtype is what the calculator made of it, and after which it is as before."""
+
+    def __init__(self) -> None:
+        self.inside = self.outside = None
+
+    def __enter__(self) -> None:
+        self.outside = _default_dtype()
+        if self.inside is not None:
+            sys.modules["torch"].set_default_dtype(self.inside)
+
+    def __exit__(self, *_: object) -> None:
+        self.inside = _default_dtype()
+        if self.inside is not None:
+            torch = sys.modules["torch"]
+            torch.set_default_dtype(self.outside or torch.float32)
+
+
+def _default_dtype() -> Any:
+    """Torch's default dtype; None as long as nothing has imported torch."""
+    return sys.modules["torch"].get_default_dtype() if "torch" in sys.modules else None
+
+
+def _version(module: str) -> str:
+    """Version of the package that a module comes from, or the hash of a module that belongs to none."""
+    owners = packages_distributions().get(module.partition(".")[0], ())
+    if owners:
+        return " ".join(f"{owner} {version(owner)}" for owner in sorted(set(owners)))
+    file = getattr(sys.modules[module], "__file__", None)
+    return file_hash(file) if file else "built in"
+
+
+def _device(calculator: Any, arguments: Mapping[str, Any], device: str) -> str:
+    """Where a calculator computes, as its arguments or the calculator itself say it."""
+    given = [arguments.get("device"), arguments.get("use_device"), getattr(calculator, "device", None), device]
+    return next(name for name in map(str, given) if name.startswith(DEVICES))

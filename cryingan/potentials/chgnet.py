@@ -1,0 +1,97 @@
+"""CHGNet through its own package, the extra `chgnet`."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryingan.devices import resolve_device
+from cryingan.errors import CryinGANError
+from cryingan.potentials.card import PotentialCard, parse_references
+from cryingan.potentials.potential import Potential
+from cryingan.potentials.published import published_references
+from cryingan.storage.hashes import file_hash
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+class CHGNetPotential(Potential):
+    """A CHGNet of its own package, which is the extra `chgnet`.
+
+    Its energies are per atom or, where the checkpoint says so, per structure; both are given as totals. Weights that
+    come with the package are checked against energies that its own calculator gave.
+
+    Args:
+        path: version that comes with the package (`0.3.0` without it, `0.2.0`, `r2scan`), or a checkpoint file.
+        device: torch device, or `auto`.
+        atoms_per_batch: see `Potential`.
+        references: see `load_potential`.
+
+    Raises:
+        CryinGANError: the package is not installed, the version or file does not exist or holds something else, or a
+            network and its composition model do not agree on energies per atom or per structure.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        device: str = "cpu",
+        atoms_per_batch: int | None = None,
+        references: Sequence[Mapping] = (),
+    ) -> None:
+        import torch
+        from ase.data import chemical_symbols
+
+        try:
+            import chgnet
+            from chgnet.model import CHGNet
+        except ImportError as error:
+            raise CryinGANError(f"potential chgnet needs its package: pip install chgnet ({error})") from error
+        version = path or "0.3.0"
+        packaged = sorted((Path(chgnet.__file__).parent / "pretrained" / version).glob("*.pth.tar"))
+        file = packaged[0] if packaged else Path(version)
+        weights = file_hash(file)
+        try:
+            # The package's own loader would unpickle anything.
+            state = torch.load(file, map_location="cpu", weights_only=True)["model"]
+            with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
+                # Up to 0.2.0 convolutions had a last bias, which not all settings mention.
+                biased = any(".mlp_out." in key and key.endswith(".bias") for key in state["state_dict"])
+                state["model_args"] = {"version": version, **state["model_args"], "mlp_out_bias": biased}
+                self.model = CHGNet.from_dict(state)
+                self.model.to(resolve_device(device)).eval().requires_grad_(False)
+        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+            raise CryinGANError(f"{file} cannot be loaded as a CHGNet: {str(error).splitlines()[0]}") from error
+        self._require_one_scale(file)
+        # With that bias the energy of a structure without angles depends on those that share its batch.
+        self.batch_size = 1 if biased else None
+        self.model.graph_converter.set_isolated_atom_response("ignore")
+        name = f"CHGNet-{version}" if packaged else file.name
+        known = parse_references([*published_references(weights), *references])
+        card = PotentialCard(name, weights, tuple(chemical_symbols[1:95]), known)
+        super().__init__(card, resolve_device(device), atoms_per_batch)
+
+    def _require_one_scale(self, file: Path) -> None:
+        composition = self.model.composition_model
+        if composition is not None and composition.is_intensive != self.model.is_intensive:
+            scales = ["per atom" if one.is_intensive else "per structure" for one in (self.model, composition)]
+            raise CryinGANError(
+                f"{file}: the network gives energies {scales[0]}, its composition model {scales[1]}: they do not add up"
+            )
+
+    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
+        import torch
+        from pymatgen.io.ase import AseAtomsAdaptor
+
+        with torch.inference_mode(False), torch.enable_grad():
+            structures = [AseAtomsAdaptor.get_structure(frame) for frame in frames]
+            results = self.model.predict_structure(structures, task="ef", batch_size=self.batch_size or len(frames))
+        results = results if isinstance(results, list) else [results]
+        atoms = [len(frame) if self.model.is_intensive else 1 for frame in frames]
+        energies = [float(result["e"]) * count for count, result in zip(atoms, results, strict=True)]
+        return energies, [result["f"].astype(np.float64) for result in results]

@@ -1,0 +1,97 @@
+"""An M3GNet's files: where they are, what they hold, which reference energies belong to them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matgl.models import M3GNet
+
+from cryingan.errors import CryinGANError
+from cryingan.potentials.published import PUBLISHED
+
+WEIGHTS_FILES = ("model.pt", "state.pt")
+CARD_FILE = "card.json"
+HUB_OWNER = "materialyze"  # where matgl publishes its models
+
+
+def local_folder(path: str | None) -> Path:
+    """The local folder, or the folder into which the named model was downloaded."""
+    if path is None:
+        raise CryinGANError("potential m3gnet needs a path: a local folder, or the name of a model on the hub")
+    if Path(path).is_dir():
+        return Path(path)
+    if path.startswith(("/", ".", "~")):
+        raise CryinGANError(f"the folder {path} of potential m3gnet does not exist")
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    repository = path if "/" in path else f"{HUB_OWNER}/{path}"
+    try:
+        return Path([hf_hub_download(repository, name) for name in WEIGHTS_FILES].pop()).parent
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CryinGANError(
+            f"{path} is no folder, and {repository} cannot be fetched from the hub: {reason}"
+        ) from error
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of the weight files one after the other, as `cat model.pt state.pt | sha256sum` gives it."""
+    digest = hashlib.sha256()
+    for name in WEIGHTS_FILES:
+        try:
+            digest.update((folder / name).read_bytes())
+        except OSError as error:
+            raise CryinGANError(f"{folder / name} cannot be read: {error.strerror}; is this a matgl model?") from error
+    return digest.hexdigest()
+
+
+def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
+    """The model, the scale and shift of its energies in eV, and the energy offset of every element in eV."""
+    try:
+        settings, state = (torch.load(folder / name, map_location="cpu", weights_only=True) for name in WEIGHTS_FILES)
+        if settings["model"]["@class"] != "M3GNet" or settings.get("calc_repuls"):
+            raise ValueError("it holds another model than a plain M3GNet")
+        with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and must not shift a training's numbers
+            model = M3GNet(**settings["model"]["init_args"])
+        weights = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
+        missing = model.load_state_dict(weights, strict=False).missing_keys
+        if model.is_intensive or missing:
+            raise ValueError(f"it is no extensive M3GNet or lacks weights {missing[:3]}")
+        scale, shift = (float(state[key]) for key in ("data_std", "data_mean"))
+        offsets = state.get("element_refs.property_offset", torch.zeros(len(model.element_types)))
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CryinGANError(f"{folder} cannot be loaded as an M3GNet of matgl: {reason}") from error
+    return model.eval().requires_grad_(False), scale, shift, offsets.numpy().astype(np.float64)
+
+
+def name_and_references(folder: Path, name: str, weights: str) -> tuple[str, Sequence[Mapping]]:
+    """Name and references from the folder's card, or else the name of the published model with these weights.
+
+    A folder that only has the name of a published model gets that model's references.
+    """
+    path = folder / CARD_FILE
+    if path.is_file():
+        try:
+            card = json.loads(path.read_text())
+            title, references, owner = card["name"], card["references"], card.get("hash", weights)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CryinGANError(f"{path} is no card with a name and references: {error!r}") from error
+        if owner != weights:
+            raise CryinGANError(
+                f"{path} is the card of other weights: {owner[:12]}, these are {weights[:12]}; remove it"
+            )
+        return title, references
+    for model in PUBLISHED:
+        if weights == model["hash"]:
+            return model["name"], ()
+        if name == model["name"]:
+            return name, model["references"]
+    return name, ()

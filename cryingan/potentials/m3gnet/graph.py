@@ -1,0 +1,56 @@
+"""Structures in the form that matgl's M3GNet reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from matgl.graph._compute import compute_pair_vector_and_distance, create_line_graph_torch
+
+from cryingan.geometry.neighbors import neighbors
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def joined(frames: list[Atoms], types: Mapping[str, int], cutoff: float, device: str) -> SimpleNamespace:
+    """The structures as one graph without edges between them.
+
+    Args:
+        frames: periodic structures.
+        types: number of every chemical symbol in the model.
+        cutoff: length of the longest edge, Angstrom.
+        device: torch device.
+    """
+    positions, edges, shifts, first = [], [], [], 0
+    for frame in frames:
+        wrapped, cell = frame.get_positions(wrap=True), np.asarray(frame.cell)
+        source, target, image = neighbors(wrapped, cell, cutoff)
+        positions.append(wrapped)
+        edges.append(np.stack([source, target]) + first)
+        shifts.append(image @ cell)
+        first += len(frame)
+    numbers = [types[symbol] for frame in frames for symbol in frame.get_chemical_symbols()]
+    owner = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    return SimpleNamespace(
+        node_type=torch.as_tensor(numbers, device=device),
+        pos=_real(positions, device).requires_grad_(),
+        edge_index=torch.as_tensor(np.concatenate(edges, axis=1), dtype=torch.long, device=device),
+        pbc_offshift=_real(shifts, device),
+        batch=torch.as_tensor(owner, device=device),
+        num_graphs=len(frames),
+    )
+
+
+def triples(graph: SimpleNamespace, cutoff: float) -> dict[str, torch.Tensor]:
+    """Pairs of bonds within the cut-off (Angstrom) that share an atom; matgl's default loops over atoms in Python."""
+    with torch.no_grad():
+        vector, distance = compute_pair_vector_and_distance(graph.pos, graph.edge_index, graph.pbc_offshift)
+        return create_line_graph_torch(graph.edge_index, distance, vector, len(graph.pos), cutoff)
+
+
+def _real(values: list[np.ndarray], device: str) -> torch.Tensor:
+    return torch.as_tensor(np.concatenate(values), dtype=torch.float32, device=device)

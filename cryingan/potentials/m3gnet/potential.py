@@ -1,0 +1,183 @@
+"""M3GNet through matgl, with the message convention that its weights were trained with.
+
+Imported by `load_potential` when an M3GNet is asked for, because importing matgl takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cryingan.devices import resolve_device
+from cryingan.errors import CryinGANError
+from cryingan.potentials.card import PotentialCard, parse_references
+from cryingan.potentials.m3gnet.conventions import CONVENTIONS, identity
+from cryingan.potentials.m3gnet.files import CARD_FILE, local_folder, name_and_references, read_model, weights_hash
+from cryingan.potentials.m3gnet.graph import joined, triples
+from cryingan.potentials.potential import Potential
+from cryingan.potentials.published import published_references
+from cryingan.storage.atomic import replace_file
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-4  # eV/atom, of the references that `write_card` writes
+
+
+class M3GNetPotential(Potential):
+    """An M3GNet in matgl's folder format (`model.pt`, `state.pt`).
+
+    matgl from version 3 on sums messages at the source atom of an edge; older weights, the published
+    M3GNet-MP-2021.2.8-PES among them, were trained with sums at the destination and give wrong energies without a
+    warning. The files do not tell which. So both are tried, and the one that reproduces the references of the card is
+    used. They are `references`, or else those of `card.json` in the folder; weights that are known as a published model
+    have to reproduce its energies, too. The card's hash is that of weights and convention together.
+
+    matgl's own loader calls whatever class the files name; here the files can only fill an M3GNet.
+
+    On a GPU sums run in any order, so that forces may differ in their last bits from one call to the next.
+
+    Args:
+        path: local folder, or the name of a model on the Hugging Face hub (needs a network).
+        device: torch device, or `auto`.
+        atoms_per_batch: see `Potential`.
+        references: see `load_potential`.
+
+    Attributes:
+        weights: SHA-256 of the weight files.
+
+    Raises:
+        CryinGANError: the files are missing or hold something else, or `card.json` belongs to other weights.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        device: str = "cpu",
+        atoms_per_batch: int | None = None,
+        references: Sequence[Mapping] = (),
+    ) -> None:
+        folder = local_folder(path)
+        self.weights = weights_hash(folder)
+        with torch.inference_mode(False):
+            self.model, self.scale, self.shift, self.offsets = read_model(folder)
+            name, found = name_and_references(folder, Path(path).name, self.weights)
+            known = parse_references([*published_references(self.weights), *(references or found)])
+            card = PotentialCard(name, self.weights, tuple(self.model.element_types), known)
+            super().__init__(card, resolve_device(device), atoms_per_batch)
+            self.model.to(self.device)
+        self.types = {symbol: index for index, symbol in enumerate(card.elements)}
+        self.use_convention("source")
+
+    def verify(self) -> None:
+        """Choose the message convention that reproduces the references.
+
+        Raises:
+            CryinGANError: there are no references, or neither convention reproduces them, or both do; the message
+                gives the numbers.
+        """
+        if not self.card.references:
+            raise CryinGANError(
+                f"{self.card.name}: no {CARD_FILE} beside the weights and no `references`, so nothing tells which "
+                "message convention they follow; for weights trained with matgl 3 or later "
+                "cryingan.potentials.m3gnet.potential.write_card "
+                "writes one, for older ones give an energy that was published with them in `references`"
+            )
+        energies = self.energies_of_conventions([reference.atoms for reference in self.card.references])
+        fitting = [convention for convention in CONVENTIONS if self.reproduces_references(energies[convention])]
+        if len(fitting) != 1:
+            numbers = "; ".join(f"{name}: {self._comparison(values)}" for name, values in energies.items())
+            which = "both of the message conventions reproduce" if fitting else "neither message convention reproduces"
+            raise CryinGANError(f"{self.card.name}: {which} the reference energies ({numbers})")
+        self.use_convention(fitting[0])
+        log.info("%s: messages summed at the %s atom, as its references demand", self.card.name, fitting[0])
+
+    def use_convention(self, convention: str) -> None:
+        """Sum messages at the `source` or the `destination` atom of an edge."""
+        for layer in self.model.graph_layers:
+            layer.conv.__class__ = CONVENTIONS[convention]
+        self.card = replace(self.card, hash=identity(self.weights, convention))
+
+    def energies_of_conventions(self, frames: Sequence[Atoms]) -> dict[str, np.ndarray]:
+        """Energies (structures,) of the structures in eV, by convention; the last one stays in use."""
+        energies = {}
+        for convention in CONVENTIONS:
+            self.use_convention(convention)
+            energies[convention], _ = self.evaluate(frames)
+        return energies
+
+    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[np.ndarray, list[np.ndarray]]:
+        # A caller may be in inference mode, in which nothing can be differentiated.
+        with torch.inference_mode(False), torch.enable_grad():
+            graph = joined(frames, self.types, self.model.cutoff, self.device)
+            try:
+                self.model(graph, l_g=triples(graph, self.model.threebody_cutoff))
+                atomic = self.model.feature_dict["readout"].view(-1) * self.scale
+                (gradient,) = torch.autograd.grad(atomic.sum(), graph.pos)
+            finally:
+                self.model.feature_dict = {}  # else it keeps every activation until the next call
+        types, owner = graph.node_type.cpu().numpy(), graph.batch.cpu().numpy()
+        # Summed here in float64: float32 sums of a thousand eV are worth milli-eV only.
+        atomic_energies = atomic.detach().cpu().numpy().astype(np.float64) + self.offsets[types]
+        energies = np.bincount(owner, atomic_energies, len(frames)) + self.shift
+        forces = -gradient.cpu().numpy().astype(np.float64)
+        return energies, np.split(forces, np.cumsum([len(frame) for frame in frames])[:-1])
+
+
+def write_card(folder: str | Path, name: str, frames: Sequence[Atoms], convention: str = "source") -> PotentialCard:
+    """Write the `card.json` of an M3GNet that was trained and saved with matgl 3 or later.
+
+    The energies that it gives now become the references, so that a later matgl cannot change them unseen. Where there
+    are references already, those of a published model or of the card that is replaced, the convention stays theirs.
+
+    Args:
+        folder: where matgl saved the model.
+        name: name of the potential.
+        frames: reference structures; at least one with more than one element, since pure elements cannot tell the
+            message conventions apart.
+        convention: that it was trained with; another than `source` only where an older model was trained further.
+
+    Returns:
+        The card.
+
+    Raises:
+        CryinGANError: the folder holds no M3GNet or cannot be written, or the structures cannot tell the message
+            conventions apart.
+    """
+    potential = M3GNetPotential(str(folder))
+    energies = potential.energies_of_conventions(frames)
+    tolerances = [TOLERANCE * len(frame) for frame in frames]
+    if not (np.abs(energies["source"] - energies["destination"]) > tolerances).any():
+        raise CryinGANError(
+            f"{name}: the reference structures have the same energies in both message conventions "
+            f"({', '.join(f'{energy:.6f} eV' for energy in energies['source'])}): add one with several elements"
+        )
+    if potential.card.references:
+        potential.verify()
+    else:
+        potential.use_convention(convention)
+    used = next(each for each in CONVENTIONS if identity(potential.weights, each) == potential.card.hash)
+    references = [
+        {
+            "symbols": frame.get_chemical_symbols(),
+            "fractional": frame.get_scaled_positions().tolist(),
+            "cell": frame.cell.tolist(),
+            "energy": float(energy),
+            "tolerance": tolerance,
+        }
+        for frame, energy, tolerance in zip(frames, energies[used], tolerances, strict=True)
+    ]
+    content = {"name": name, "hash": potential.weights, "references": references}
+    with replace_file(Path(folder) / CARD_FILE) as file:
+        file.write(json.dumps(content, indent=1).encode())
+    known = parse_references([*published_references(potential.weights), *references])
+    return replace(potential.card, name=name, references=known)

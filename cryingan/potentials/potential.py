@@ -1,0 +1,183 @@
+"""Interatomic potentials: loaded, verified against the reference energies of their card, evaluated in batches."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.potentials.card import PotentialCard
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+log = logging.getLogger(__name__)
+
+KINDS = {  # imported when asked for: matgl alone takes seconds
+    "m3gnet": ("cryingan.potentials.m3gnet.potential", "M3GNetPotential"),
+    "chgnet": ("cryingan.potentials.chgnet", "CHGNetPotential"),
+    "ase": ("cryingan.potentials.ase_calculator", "AsePotential"),
+    "pair": ("cryingan.potentials.pair", "PairPotential"),
+}
+MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
+ATOMS_ON_CPU = 1024  # M3GNet takes about 1 MB an atom; a full machine kills the process instead of raising
+ATOMS_ON_GPU = 32768
+
+
+class Potential:
+    """Base of all potentials: energies and forces of many periodic structures at once.
+
+    Picklable: a copy in another process loads itself again from `spec`, as `load_potential(**potential.spec)` does.
+
+    Attributes:
+        card: name, hash, elements and references.
+        device: where it computes.
+        spec: the plain arguments of `load_potential` that make it again.
+        atoms_per_batch: most atoms evaluated at once, by default 1024 on a CPU and 32768 on a GPU; halves itself when
+            the memory does not suffice.
+    """
+
+    def __init__(self, card: PotentialCard, device: str = "cpu", atoms_per_batch: int | None = None) -> None:
+        self.card = card
+        self.device = device
+        self.atoms_per_batch = atoms_per_batch or (ATOMS_ON_CPU if device == "cpu" else ATOMS_ON_GPU)
+        self.spec: dict[str, Any] = {}
+
+    def __reduce__(self) -> tuple:
+        return _load_from_spec, (self.spec,)
+
+    def evaluate(self, frames: Sequence[Atoms]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Energies and forces of structures of any size, in batches of at most `atoms_per_batch` atoms.
+
+        A structure with a coordinate that is not finite gets NaN and touches no other.
+
+        Args:
+            frames: structures, periodic in all directions.
+
+        Returns:
+            Total energies in eV, float64, shape (structures,), and per structure the forces in eV/Angstrom, float64,
+            shape (atoms, 3).
+
+        Raises:
+            CryinGANError: an element is unknown to the potential, a structure is not periodic, or the memory does not
+                suffice for one structure.
+        """
+        self._refuse_unsuitable(frames)
+        energies = np.full(len(frames), np.nan)
+        forces = [np.full((len(frame), 3), np.nan) for frame in frames]
+        waiting = [index for index, frame in enumerate(frames) if np.isfinite(frame.positions).all()]
+        while waiting:
+            batch = self._next_batch(frames, waiting)
+            results = self._evaluate_within_memory([frames[index] for index in batch])
+            if results is None:
+                continue
+            for index, energy, force in zip(batch, *results, strict=True):
+                energies[index], forces[index] = energy, force
+            waiting = waiting[len(batch) :]
+        return energies, forces
+
+    def verify(self) -> None:
+        """Compare with the references of the card.
+
+        Raises:
+            CryinGANError: an energy differs by more than its tolerance; the message gives the numbers.
+        """
+        if not self.card.references:
+            log.warning("%s: not verified, since it has no `references`", self.card.name)
+        energies = self.reference_energies()
+        if not self.reproduces_references(energies):
+            raise CryinGANError(f"{self.card.name}: {self._comparison(energies)}: wrong weights or a wrong card")
+
+    def reference_energies(self) -> np.ndarray:
+        """Energies that the potential gives for the structures of its references, eV, shape (references,)."""
+        return self.evaluate([reference.atoms for reference in self.card.references])[0]
+
+    def reproduces_references(self, energies: np.ndarray) -> bool:
+        """Whether each of `energies` (eV) is within the tolerance of its reference."""
+        pairs = zip(self.card.references, energies, strict=True)
+        return all(abs(energy - reference.energy) <= reference.tolerance for reference, energy in pairs)
+
+    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[Sequence[float], Sequence[np.ndarray]]:
+        """Energies and forces of the structures of one batch; what a potential has to define."""
+        raise NotImplementedError
+
+    def _comparison(self, energies: np.ndarray) -> str:
+        return ", ".join(
+            f"{reference.atoms.get_chemical_formula()} {energy:.6f} eV (card: {reference.energy:.6f})"
+            for reference, energy in zip(self.card.references, energies, strict=True)
+        )
+
+    def _refuse_unsuitable(self, frames: Sequence[Atoms]) -> None:
+        known = set(self.card.elements)
+        for number, frame in enumerate(frames):
+            unknown = sorted(set(frame.get_chemical_symbols()) - known) if known else []
+            if unknown:
+                raise CryinGANError(f"structure {number}: {self.card.name} does not know {', '.join(unknown)}")
+            if not frame.pbc.all():
+                raise CryinGANError(f"structure {number}: not periodic in all directions, which potentials here need")
+
+    def _next_batch(self, frames: Sequence[Atoms], waiting: list[int]) -> list[int]:
+        """The first waiting structures that fit into `atoms_per_batch`, at least one."""
+        totals = np.cumsum([len(frames[index]) for index in waiting])
+        return waiting[: max(1, int(np.searchsorted(totals, self.atoms_per_batch, side="right")))]
+
+    def _evaluate_within_memory(self, frames: list[Atoms]) -> tuple[Sequence, Sequence] | None:
+        """Results of one batch, or None when the batch limit was halved because memory did not suffice."""
+        try:
+            return self._evaluate_batch(frames)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(frames) == 1:
+                raise CryinGANError(
+                    f"{self.card.name}: not enough memory on {self.device} for one structure of {len(frames[0])} atoms"
+                ) from error
+        self.atoms_per_batch = sum(len(frame) for frame in frames) // 2
+        log.warning("%s: out of memory, going on with %d atoms per batch", self.card.name, self.atoms_per_batch)
+        return None
+
+
+def load_potential(kind: str, path: str | None = None, device: str = "cpu", **options: Any) -> Potential:
+    """Load a potential and verify it against the references of its card.
+
+    Args:
+        kind: `m3gnet` (matgl), `chgnet`, `ase` (any ASE calculator) or `pair`.
+        path: for `m3gnet` a local folder or the name of a published model; for `chgnet` a version in its package.
+        device: torch device, or `auto` for the GPU when there is one.
+        **options: what the kind takes; for all `atoms_per_batch`, and `references`: a list of mappings with
+            `symbols`, `fractional`, `cell` (Angstrom), `energy` (eV) and `tolerance` (eV).
+
+    Returns:
+        The potential, verified.
+
+    Raises:
+        CryinGANError: unknown kind or option, files missing, no references where they are needed, or references that
+            are not reproduced.
+    """
+    if kind not in KINDS:
+        raise CryinGANError(f"unknown kind of potential {kind!r}: use {', '.join(KINDS)}")
+    if path is not None and Path(path).exists():
+        path = str(Path(path).resolve())  # a worker may stand in another folder
+    module, name = KINDS[kind]
+    make = getattr(importlib.import_module(module), name)
+    try:
+        potential = make(path, device, **options)
+    except TypeError as error:
+        raise CryinGANError(f"potential {kind}: {error}") from error
+    potential.spec = {"kind": kind, "path": path, "device": device, **options}
+    potential.verify()
+    return potential
+
+
+def _load_from_spec(spec: dict[str, Any]) -> Potential:
+    return load_potential(**spec)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(message in text for message in MEMORY_MESSAGES)

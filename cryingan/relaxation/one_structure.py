@@ -1,0 +1,132 @@
+"""The relaxation of one structure: its targets and bounds, where it stands, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cryingan.geometry.neighbors import neighbors
+from cryingan.relaxation.trajectory import Frames, Trajectory
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+FAILED = ("exploded", "not_finite", "too_close")  # reasons of structures that cannot be relaxed
+REASONS = ("converged", "max_steps", "stalled", "exploded", "not_finite", "too_close", "time")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides how a relaxation ends, apart from time.
+
+    Attributes:
+        optimizer: `fire`, or `cg` for the protocol of the Dismai-Bench paper.
+        fmax: converged when the largest force on an atom is below it, eV/Angstrom; with `cg`, the paper's verdict
+            tolerates 0.001 more where the optimizer can do no more.
+        max_steps: most steps of the optimizer.
+        min_distance: atoms closer than this at the start, Angstrom: not relaxed, reason `too_close`.
+        max_force: largest force on an atom before the structure counts as exploded, eV/Angstrom.
+        max_energy: largest magnitude of the energy before the structure counts as exploded, eV/atom.
+        max_displacement: farthest that an atom may end up from its start before the structure counts as exploded,
+            Angstrom.
+        fire: parameters of `cryingan.relaxation.optimizers.Fire` that differ from its defaults.
+        frames: how many frames of each relaxation are kept with their forces.
+    """
+
+    optimizer: str = "fire"
+    fmax: float = 0.05
+    max_steps: int = 1000
+    min_distance: float = 0.5
+    max_force: float = 1e4
+    max_energy: float = 1e3
+    max_displacement: float = 10.0
+    fire: Mapping[str, float] = field(default_factory=dict)
+    frames: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fire", dict(self.fire))
+
+
+class Relaxed(NamedTuple):
+    """How the relaxation of one structure ended.
+
+    Attributes:
+        sample: sample number.
+        positions: Cartesian, not wrapped, Angstrom, shape (atoms, 3); the last ones with finite energy and forces.
+        energy_initial: total energy at the start, eV; NaN when it was never computed.
+        energy_final: total energy at `positions`, eV.
+        steps: steps of the optimizer.
+        evaluations: structures evaluated by the potential; conjugate gradients needs several a step.
+        fmax: largest force on an atom at `positions`, eV/Angstrom.
+        reason: why it ended, one of `REASONS`.
+        frames: from its way, when the settings want some.
+    """
+
+    sample: int
+    positions: np.ndarray
+    energy_initial: float
+    energy_final: float
+    steps: int
+    evaluations: int
+    fmax: float
+    reason: str
+    frames: Frames | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether the forces fell below the target."""
+        return self.reason == "converged"
+
+
+class Relaxation:
+    """One structure while it relaxes: where it is, and whether that is the end.
+
+    Args:
+        sample: sample number.
+        atoms: the structure, periodic; it is moved.
+        settings: targets and bounds.
+    """
+
+    def __init__(self, sample: int, atoms: Atoms, settings: Settings) -> None:
+        self.sample, self.atoms, self.settings = sample, atoms, settings
+        self.start = self.positions = atoms.get_positions()
+        self.energy_initial = self.energy = self.fmax = float("nan")
+        self.steps = self.evaluations = 0
+        self.trajectory = Trajectory(settings.frames)
+
+    def fault_at_start(self) -> str | None:
+        """The reason not to start at all, or None."""
+        if not np.isfinite(self.start).all():
+            return "not_finite"
+        sources, _, _ = neighbors(self.start, np.asarray(self.atoms.cell), self.settings.min_distance)
+        return "too_close" if len(sources) else None
+
+    def judge(self, energy: float, forces: np.ndarray) -> str | None:
+        """Take in the energy (eV) and forces (eV/Angstrom, (atoms, 3)) of the structure; the reason to end, or None."""
+        if not (np.isfinite(energy) and np.isfinite(forces).all()):
+            return "not_finite"
+        self.energy, self.positions = float(energy), self.atoms.get_positions()
+        self.fmax = float(np.linalg.norm(forces, axis=1).max())
+        if self.steps == 0:
+            self.energy_initial = self.energy
+        self.trajectory.record(self.steps, self.energy, self.positions, forces)
+        if self._exploded():
+            return "exploded"
+        if self.fmax < self.settings.fmax:
+            return "converged"
+        return "max_steps" if self.steps >= self.settings.max_steps else None
+
+    def end(self, reason: str) -> Relaxed:
+        """The result, ended for `reason`."""
+        energies = (self.energy_initial, self.energy)
+        counts = (self.steps, self.evaluations)
+        return Relaxed(self.sample, self.positions, *energies, *counts, self.fmax, reason, self.trajectory.thinned())
+
+    def _exploded(self) -> bool:
+        bounds = self.settings
+        moved = np.linalg.norm(self.positions - self.start, axis=1).max()
+        far = moved > bounds.max_displacement or self.fmax > bounds.max_force
+        return bool(far or abs(self.energy) > bounds.max_energy * len(self.atoms))

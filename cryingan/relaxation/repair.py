@@ -1,0 +1,124 @@
+"""Moves atoms apart that are too close, before relaxation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.geometry.neighbors import NearestImage, neighbors
+from cryingan.structures.crystals import Crystals
+
+MARGIN = 0.1  # Angstrom beyond the minimum distance
+INCLUSIVE = 1e-8  # Angstrom; a pair at exactly the minimum distance counts as too close
+COINCIDENT = 1e-8  # Angstrom; a shorter vector is rounding and has no direction
+STRUCTURES_AT_ONCE = 256  # bounds the memory for pair lists
+
+
+@dataclass(frozen=True, eq=False)
+class RepairLog:
+    """What `repair` did, one entry per structure.
+
+    Attributes:
+        close_pairs: unique pairs within the minimum distance before any move, shape (structures,).
+        iterations: passes, of which a clean structure has one; 0 where coordinates are not finite.
+        accepted: whether a pass found no close pair.
+    """
+
+    close_pairs: np.ndarray
+    iterations: np.ndarray
+    accepted: np.ndarray
+
+
+def repair(
+    crystals: Crystals, min_distance: float = 1.5, max_iterations: int = 100, seed: int = 0
+) -> tuple[Crystals, RepairLog]:
+    """Move apart the atoms that are too close.
+
+    The rule of Dismai-Bench (spec B.1): a pass lists the pairs (i, j), i < j, within the minimum distance in
+    lexicographic order; then each j is moved along the line from i to j until it is 0.1 Angstrom more than the minimum
+    distance from i, where earlier moves of the pass count. Passes repeat until one finds no pair, or `max_iterations`
+    are done. Here the line is that to the nearest periodic image, and atoms at one point part in a direction drawn
+    from the seed. Structures do not influence one another.
+
+    Args:
+        crystals: structures; those that are not finite are left as they are and not accepted.
+        min_distance: Angstrom.
+        max_iterations: passes after which a structure is given up.
+        seed: seed of the directions.
+
+    Returns:
+        All structures in their order, the rejected ones as the last pass left them, and what was done.
+
+    Raises:
+        CryinGANError: the cell is so short that an atom is too close to its own image.
+    """
+    nearest = NearestImage(crystals.cell)
+    if nearest.shortest <= min_distance + INCLUSIVE:
+        raise CryinGANError(
+            f"the cell repeats every {nearest.shortest:.3f} Angstrom, within min_distance={min_distance}: no atom can "
+            "keep that distance from its own image"
+        )
+    count = len(crystals)
+    log = RepairLog(np.zeros(count, dtype=int), np.zeros(count, dtype=int), np.zeros(count, dtype=bool))
+    positions = crystals.fractional @ crystals.cell
+    finite = np.flatnonzero(np.isfinite(positions).all(axis=(1, 2)))
+    for start in range(0, len(finite), STRUCTURES_AT_ONCE):
+        active = finite[start : start + STRUCTURES_AT_ONCE]
+        for iteration in range(1, max_iterations + 1):
+            pairs = [_close_pairs(positions[index], crystals.cell, min_distance) for index in active]
+            found = np.array([len(close) for close in pairs], dtype=int)
+            if iteration == 1:
+                log.close_pairs[active] = found
+            log.iterations[active] = iteration
+            log.accepted[active] = found == 0
+            pairs = [close for close in pairs if len(close)]
+            active = active[found > 0]
+            if not len(active):
+                break
+            _move_apart(positions, active, pairs, min_distance + MARGIN, nearest, seed)
+    moved = crystals.fractional.copy()
+    changed = (log.iterations > 1) | (~log.accepted & (log.iterations > 0))
+    moved[changed] = positions[changed] @ np.linalg.inv(crystals.cell)
+    return Crystals(moved, crystals.cell, crystals.species), log
+
+
+def _close_pairs(positions: np.ndarray, cell: np.ndarray, min_distance: float) -> np.ndarray:
+    """Unique pairs (i, j), i < j, within the minimum distance, in lexicographic order, shape (pairs, 2)."""
+    source, target, _ = neighbors(positions, cell, min_distance)
+    first = source < target
+    codes = np.unique(source[first] * len(positions) + target[first])
+    return np.stack(np.divmod(codes, len(positions)), axis=1)
+
+
+def _move_apart(
+    positions: np.ndarray,
+    active: np.ndarray,
+    pairs: list[np.ndarray],
+    distance: float,
+    nearest: NearestImage,
+    seed: int,
+) -> None:
+    """One pass of moves, in place, for the structures `active` of `positions` (structures, atoms, 3).
+
+    In lexicographic order an atom i moves only before its own pairs (i, j) come, and these move different atoms j. So
+    the pairs of one i are moved at once, in all structures, with the outcome of the sequential rule.
+    """
+    owner = np.repeat(active, [len(close) for close in pairs])
+    first, second = np.concatenate(pairs).T
+    order = np.argsort(first, kind="stable")
+    owner, first, second = owner[order], first[order], second[order]
+    bounds = np.searchsorted(first, np.arange(positions.shape[1] + 1))
+    for atom in np.unique(first):
+        block = slice(bounds[atom], bounds[atom + 1])
+        which, others = owner[block], second[block]
+        fixed = positions[which, atom]
+        vectors = nearest(positions[which, others] - fixed)
+        lengths = np.linalg.norm(vectors, axis=1)
+        together = lengths < COINCIDENT
+        if together.any():
+            directions = np.random.default_rng([seed, atom]).normal(size=(positions.shape[1], 3))
+            vectors[together] = directions[others[together]]
+            lengths[together] = np.linalg.norm(vectors[together], axis=1)
+        positions[which, others] = fixed + vectors * (distance / lengths)[:, None]

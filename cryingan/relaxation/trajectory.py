@@ -1,0 +1,86 @@
+"""Frames from the way of a relaxation, few and spread over the energy: what a potential is trained on."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.storage.atomic import replace_file
+
+FOLDER = "frames"  # inside that of the relaxations
+LEAST = 1e-3  # eV/atom; the last stretch of the way, in which the energy changes less, counts as one frame
+
+
+class Frames(NamedTuple):
+    """Frames of one relaxation in their order, the first and the last included, all float32 but the energies.
+
+    Attributes:
+        steps: steps of the optimizer before each, shape (frames,).
+        energies: total, eV, float64, shape (frames,).
+        positions: Cartesian, not wrapped, Angstrom, shape (frames, atoms, 3).
+        forces: eV/Angstrom, shape (frames, atoms, 3).
+    """
+
+    steps: np.ndarray
+    energies: np.ndarray
+    positions: np.ndarray
+    forces: np.ndarray
+
+
+class Trajectory:
+    """Every frame of a relaxation while it goes on.
+
+    Args:
+        count: how many are wanted in the end; 0 keeps nothing.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.frames: list[tuple] = []
+
+    def record(self, step: int, energy: float, positions: np.ndarray, forces: np.ndarray) -> None:
+        """Add a frame."""
+        if self.count:
+            self.frames.append((step, energy, positions.astype(np.float32), forces.astype(np.float32)))
+
+    def thinned(self) -> Frames | None:
+        """The wanted number of frames, or all where there are fewer; None where nothing is kept.
+
+        Their energies above the last one are spaced by a constant factor, so that the steep beginning and the flat end
+        are both there.
+        """
+        if not self.frames:
+            return None
+        steps, energies, positions, forces = map(np.array, zip(*self.frames, strict=True))
+        above = energies - energies.min()
+        least = LEAST * positions.shape[1]
+        wanted = np.geomspace(max(above[0], least), least, max(self.count - 1, 1))
+        nearest = [int(np.abs(np.log(np.maximum(above, least) / value)).argmin()) for value in wanted]
+        chosen = np.unique([0, *nearest, len(energies) - 1])
+        return Frames(steps[chosen], energies[chosen], positions[chosen], forces[chosen])
+
+
+def write_frames(folder: Path, sample: int, frames: Frames) -> None:
+    """Write the frames of one sample, whole or not at all."""
+    (folder / FOLDER).mkdir(exist_ok=True)
+    with replace_file(folder / FOLDER / f"{sample:06d}.npz") as file:
+        np.savez_compressed(file, **frames._asdict())
+
+
+def read_frames(folder: str | Path) -> Iterator[tuple[int, Frames]]:
+    """Sample number and frames of every sample of a folder, in the order of their numbers.
+
+    Raises:
+        CryinGANError: a file cannot be read.
+    """
+    for path in sorted((Path(folder) / FOLDER).glob("*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                yield int(path.stem), Frames(**{name: saved[name] for name in Frames._fields})
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise CryinGANError(f"{path} cannot be read: {' '.join(str(error).split())}") from error

@@ -1,0 +1,159 @@
+"""Where relaxations run: in this process, in processes of this machine, or on a Dask or Ray cluster."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.potentials.potential import Potential, load_potential
+from cryingan.relaxation.backends import CONNECT
+from cryingan.relaxation.one_structure import Relaxed, Settings
+from cryingan.relaxation.optimizers import OPTIMIZERS
+from cryingan.structures.crystals import Crystals
+
+log = logging.getLogger(__name__)
+
+BACKENDS = ("serial", *CONNECT)
+DEATHS = 3  # of workers without a result in between, after which their work is given up
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every relaxation of one call needs besides its coordinates; small, because it travels with each of them.
+
+    Attributes:
+        spec: arguments of `load_potential`, as JSON.
+        cell: lattice vectors in rows, Angstrom, shape (3, 3).
+        species: chemical symbols.
+        settings: how to relax.
+        deadline: when to stop, seconds since the epoch.
+    """
+
+    spec: str
+    cell: np.ndarray
+    species: tuple[str, ...]
+    settings: Settings
+    deadline: float
+
+
+def in_processes(potential: Potential, backend: str, processes: int | None) -> bool:
+    """Whether other processes do the work: a potential on a GPU, and one process alone, do it here.
+
+    Raises:
+        CryinGANError: unknown backend.
+    """
+    if backend not in BACKENDS:
+        raise CryinGANError(f"unknown backend {backend!r}: use {', '.join(BACKENDS)}")
+    here = backend == "serial" or not str(potential.device).startswith("cpu") or (backend, processes) == ("loky", 1)
+    return not here
+
+
+def relax_here(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential) -> Iterator[Relaxed]:
+    """Relax in this process, in batches as large as the potential takes.
+
+    Args:
+        task: what is common to all.
+        waiting: sample number and fractional coordinates (atoms, 3) of each structure.
+        potential: evaluates them; `task.spec` is not used.
+
+    Yields:
+        Results in the order in which they end.
+    """
+    structures = [
+        (sample, atoms)
+        for sample, fractional in waiting
+        for atoms in Crystals(fractional[None], task.cell, task.species).to_ase()
+    ]
+    return OPTIMIZERS[task.settings.optimizer](structures, potential, task.settings, task.deadline)
+
+
+def relax_in_workers(
+    task: Task, waiting: list[tuple[int, np.ndarray]], backend: str, processes: int | None, address: str | None
+) -> Iterator[Relaxed]:
+    """Relax one structure at a time in each of many processes, with one thread and one copy of the potential each.
+
+    Args:
+        task: what is common to all.
+        waiting: sample number and fractional coordinates (atoms, 3) of each structure.
+        backend: `loky`, `dask` or `ray`.
+        processes: how many for `loky`; all processors when None.
+        address: of the cluster, when this process is not connected to it.
+
+    Yields:
+        Results in the order in which they end.
+
+    Raises:
+        CryinGANError: the backend is not installed or not reachable, or workers died 3 times with nothing done.
+    """
+    if task.spec == "{}":
+        raise CryinGANError(f"backend={backend} needs a potential from load_potential: workers load it again")
+    deaths, left = 0, dict(waiting)
+    while left:
+        begun: list[int] = []
+        try:
+            with closing(_relax_until_death(task, left, begun, backend, processes, address)) as ending:
+                for relaxed in ending:
+                    deaths = 0
+                    del left[relaxed.sample]
+                    yield relaxed
+        except BrokenProcessPool as error:
+            deaths += 1
+            if deaths == DEATHS:
+                raise CryinGANError(
+                    f"a worker process died, {DEATHS} times with nothing done in between, perhaps for lack of memory: "
+                    "use fewer processes (results in output are kept)"
+                ) from error
+            log.warning("a worker process died, perhaps for lack of memory; going on with %d structures", len(left))
+            # What may have killed it comes last, the earliest begun at the very end, so that it stops few others.
+            suspects = {sample: left.pop(sample) for sample in reversed(begun) if sample in left}
+            left.update(suspects)
+
+
+def _relax_until_death(
+    task: Task, left: dict[int, np.ndarray], begun: list[int], backend: str, processes: int | None, address: str | None
+) -> Iterator[Relaxed]:
+    """The same as long as no worker dies; the samples that workers were given are added to `begun`."""
+    from joblib import Parallel, delayed, parallel_config
+
+    def works() -> Iterator[Any]:
+        for sample, fractional in list(left.items()):
+            begun.append(sample)
+            # Coordinates travel inside a tuple: Dask would scatter bare arrays and lose them with their worker.
+            yield delayed(relax_in_worker)((task, sample, fractional))
+
+    # A cluster may grow, so that it is given all; workers of this machine have one structure in hand and one next.
+    ahead = "2*n_jobs" if backend == "loky" else "all"
+    with CONNECT[backend](address) as options:
+        with parallel_config(**options):
+            parallel = Parallel(processes or -1, return_as="generator_unordered", batch_size=1, pre_dispatch=ahead)
+        yield from parallel(works())
+
+
+_ONE_AT_A_TIME = threading.Lock()  # a worker may have several threads; calculators and models are not made for that
+
+
+def relax_in_worker(work: tuple[Task, int, np.ndarray]) -> Relaxed:
+    """Relax one structure in a worker process: a task, the sample number and fractional coordinates (atoms, 3)."""
+    task, *structure = work
+    with _ONE_AT_A_TIME:
+        [relaxed] = relax_here(task, [structure], _potential_of_this_worker(task.spec))
+    return relaxed
+
+
+@lru_cache(maxsize=1)
+def _potential_of_this_worker(spec: str) -> Potential:
+    potential = load_potential(**json.loads(spec))
+    if "torch" in sys.modules:  # not every potential needs it, and importing it takes seconds
+        sys.modules["torch"].set_num_threads(1)
+    return potential

@@ -1,0 +1,96 @@
+"""From samples in a folder to their relaxed energies: repaired, relaxed, compared with the training structures."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cryingan.energies.training_scale import TrainingScale
+from cryingan.potentials.potential import load_potential
+from cryingan.relaxation.relax import relax
+from cryingan.relaxation.repair import repair
+from cryingan.samples.folder import REPAIRED, SAMPLES, SUMMARY
+from cryingan.samples.plan import Plan
+from cryingan.samples.report import Outcome, draw, fractions_of, write_rows
+from cryingan.storage.atomic import replace_file
+from cryingan.storage.locks import locked
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures, write_structures
+
+COMPUTING = ("backend", "processes", "address", "progress")  # arguments of `relax` that training energies take, too
+
+
+class SampleRelaxer:
+    """Relaxes the samples of one folder after the other with one loaded potential.
+
+    Args:
+        plan: how.
+
+    Attributes:
+        scale: the energy scale of the training structures.
+
+    Raises:
+        CryinGANError: the potential cannot be loaded or does not know an element, the training structures or their card
+            cannot be read, or energies would be on another scale than `plan.earlier`.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.potential = load_potential(**plan.potential)
+        computing = {name: value for name, value in plan.relax.items() if name in COMPUTING}
+        self.scale = TrainingScale(plan.training, self.potential, plan.cache, **computing)
+        for record in plan.earlier:
+            self.scale.require_same(record)
+
+    def prepare(self) -> None:
+        """Compute the energies of the training structures, unless they are known."""
+        _ = self.scale.scale, self.scale.shown
+
+    def __call__(self, folder: str | Path) -> dict[str, float]:
+        """Relax `samples.extxyz` in a folder; everything else there comes from it, `summary.json` last.
+
+        The folder then holds repaired.extxyz (all samples), relax.csv and relaxed.extxyz (those that could be
+        repaired), energies.csv (a row per sample), energies.png, and pictures and PDB files of some samples before and
+        after. Called again, it goes on where it stood, and relaxes nothing twice.
+
+        Returns:
+            The values that a training logs, by name; see `cryingan.samples.report.values`.
+
+        Raises:
+            OtherResultsError: the folder holds relaxations with another potential or other settings.
+            CryinGANError: the samples have no place on the energy scale, another process is at work there, or
+                it cannot be written.
+        """
+        folder = Path(folder)
+        samples = read_structures(folder / SAMPLES, closest=0, not_finite=True)
+        self.scale.require_comparable(samples, folder / SAMPLES)
+        self.prepare()  # what is refused is refused before hours of relaxing
+        start = time.monotonic()
+        with locked(folder):
+            outcome = self._relax(samples, folder)
+            write_rows(outcome, folder)
+            others = {"training": self.scale.shown, "random": self.scale.random}
+            draw(outcome, folder, self.plan.pictures, self.plan.molecules, **others)
+            summary = {
+                "values": outcome.values(),
+                "samples": len(outcome.samples),
+                "random": fractions_of(self.scale.random, outcome.thresholds),
+                **self.scale.record(),
+                "seconds": round(time.monotonic() - start, 1),
+            }
+            with replace_file(folder / SUMMARY) as file:
+                file.write(json.dumps(summary, indent=1).encode())
+        return summary["values"]
+
+    def _relax(self, samples: Crystals, folder: Path) -> Outcome:
+        repaired, repairs = repair(samples, self.plan.repair_distance)
+        write_structures(repaired, folder / REPAIRED)
+        accepted = np.flatnonzero(repairs.accepted)
+        results = relax(repaired[accepted], self.potential, output=folder, numbers=accepted, **self.plan.relax)
+        per_atom = results.energy_final / len(samples.species)
+        energies = self.scale.scale.normalise(per_atom, results.potential, results.converged)
+        thresholds = () if self.plan.training is None else self.plan.thresholds
+        return Outcome(samples, repairs, results, energies, tuple(thresholds))

@@ -1,0 +1,201 @@
+"""What came of relaxing samples: the logged values, a row per sample, figures and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryingan.energies.fractions import fractions_below
+from cryingan.energies.scale import Energies
+from cryingan.relaxation.relax import RelaxationResults
+from cryingan.relaxation.repair import RepairLog
+from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.structures.crystals import Crystals
+
+ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
+FRACTION = "relax/fraction_below_"
+COLUMNS = (
+    "sample",
+    "close_pairs",
+    "energy_per_atom_initial",
+    "energy_per_atom",
+    "energy",
+    "unit",
+    "steps",
+    "fmax",
+    "converged",
+    "reason",
+    "potential",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Samples, and what repair and relaxation made of them.
+
+    Attributes:
+        samples: as they were generated.
+        repairs: of all samples.
+        results: of the samples that could be repaired.
+        energies: of `results`, on the scale of the data; NaN where unconverged.
+        thresholds: in the unit of the energies.
+    """
+
+    samples: Crystals
+    repairs: RepairLog
+    results: RelaxationResults
+    energies: Energies
+    thresholds: tuple[float, ...]
+
+    def values(self) -> dict[str, float]:
+        """The numbers that are logged, by name; `relax/failed` and the like are fractions of all samples.
+
+        - `relax/fraction_below_<threshold>`, `..._low`, `..._high`: samples whose relaxation converged at or below the
+          threshold, and the 95 % interval (Wilson's)
+        - `relax/failed`: could not be repaired, exploded, not finite or too close; `relax/unconverged`: anything else
+          that did not converge, lack of time included
+        - `relax/energy`, `relax/energy_median`: of the converged, in the unit of the data; `relax/energy_drop`: mean
+          gain of the converged, eV/atom; none of the three where nothing converged
+        - `relax/steps`: mean of all that were started
+        - `..._low`, `..._high` of these four: the 95 % interval (pivotal bootstrap); none of fewer than two samples
+        - `relax/close_pairs`: before repair, per sample
+        """
+        n, results = len(self.samples), self.results
+        values = {}
+        for threshold, fraction in fractions_below(self.energies.values, n, self.thresholds).items():
+            name = f"{FRACTION}{threshold:g}"
+            values |= {name: fraction.value, f"{name}_low": fraction.low, f"{name}_high": fraction.high}
+        failed = n - len(results) + int(results.failed.sum())
+        values["relax/failed"] = failed / n
+        values["relax/unconverged"] = (n - failed - int(results.converged.sum())) / n
+        values["relax/close_pairs"] = float(self.repairs.close_pairs.mean())
+        return values | self._averages()
+
+    def _averages(self) -> dict[str, float]:
+        """Means and the median over samples, with the ends of their intervals where there are at least two samples."""
+        from cryingan.metrics.bootstrap import mean_interval, median_interval
+
+        results, values = self.results, {}
+        drops = (results.energy_initial - results.energy_final)[results.converged] / len(self.samples.species)
+        energies = self.energies.values[results.converged]
+        for name, average, samples in (
+            ("relax/steps", mean_interval, results.steps[results.evaluations > 0]),
+            ("relax/energy", mean_interval, energies),
+            ("relax/energy_median", median_interval, energies),
+            ("relax/energy_drop", mean_interval, drops),
+        ):
+            if len(samples):
+                interval = average(samples)
+                values[name] = interval.value
+                values |= {f"{name}_low": interval.low, f"{name}_high": interval.high} if len(samples) > 1 else {}
+        return values
+
+    def before_and_after(self, sample: int) -> tuple[Crystals, list[str]]:
+        """A sample, its relaxed structure where it was relaxed, and what each of them is."""
+        at = np.flatnonzero(self.results.samples == sample)
+        if not len(at):
+            return self.samples[[sample]], ["not repaired"]
+        fractional = np.stack([self.samples.fractional[sample], self.results.crystals.fractional[at[0]]])
+        reason = str(self.results.reason[at[0]])
+        titles = ["generated", "relaxed" if reason == "converged" else reason.replace("_", " ")]
+        return Crystals(fractional, self.samples.cell, self.samples.species), titles
+
+
+def write_rows(outcome: Outcome, folder: Path) -> None:
+    """Write energies.csv: a row per sample, those that could not be repaired included.
+
+    Where there is no number the field is empty, and `reason` says why; `not_repaired` and `not_finite` without any
+    numbers belong to samples that were never relaxed.
+    """
+    finite = np.isfinite(outcome.samples.fractional).all(axis=(1, 2))
+    results, n_atoms = outcome.results, len(outcome.samples.species)
+    place = {sample: row for row, sample in enumerate(results.samples.tolist())}
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
+    writer.writeheader()
+    for sample, pairs in enumerate(outcome.repairs.close_pairs.tolist()):
+        row = {"sample": sample, "close_pairs": pairs, "converged": False}
+        row["reason"] = "not_repaired" if finite[sample] else "not_finite"
+        if (at := place.get(sample)) is not None:
+            row |= {name: getattr(results, name)[at] for name in ("steps", "fmax", "converged", "reason")}
+            row["energy_per_atom_initial"] = results.energy_initial[at] / n_atoms
+            row["energy_per_atom"] = results.energy_final[at] / n_atoms
+            row |= {"energy": outcome.energies.values[at], "unit": outcome.energies.unit}
+            row["potential"] = outcome.energies.potential.name
+        writer.writerow({name: "" if value != value else value for name, value in row.items()})  # NaN is not itself
+    with replace_file(folder / ENERGIES) as file:
+        file.write(text.getvalue().encode())
+
+
+def draw(
+    outcome: Outcome,
+    folder: Path,
+    pictures: int,
+    molecules: int,
+    training: np.ndarray | None = None,
+    random: np.ndarray | None = None,
+) -> None:
+    """Write energies.png, and the first samples before and after as pictures/<sample>.png and molecules/*.pdb.
+
+    Samples with coordinates that are not finite have no picture.
+
+    Args:
+        outcome: what to draw.
+        folder: where.
+        pictures: how many samples are drawn.
+        molecules: how many are written as PDB, which viewers can turn.
+        training: energies of training structures in the same unit, shape (structures,); None where there are none.
+        random: of random structures, NaN where one has none, likewise.
+    """
+    from ase.io import write
+
+    from cryingan.plots import energy_figure, save_figure, structure_figure
+
+    energies, n = outcome.energies, len(outcome.samples)
+    relaxed = energies.values[outcome.results.converged]
+    figure = energy_figure(relaxed, training, n, energies.unit, outcome.thresholds, random=random)
+    save_figure(figure, folder / FIGURE)
+    finite = np.isfinite(outcome.samples.fractional).all(axis=(1, 2))  # others cannot be drawn
+    for sample in np.flatnonzero(finite[:pictures]).tolist():
+        path = make_folder(folder / PICTURES) / f"{sample:06d}.png"
+        save_figure(structure_figure(*outcome.before_and_after(sample)), path)
+    for sample in np.flatnonzero(finite[:molecules]).tolist():
+        pair, _ = outcome.before_and_after(sample)
+        for atoms, state in zip(pair.to_ase(), ("before", "after"), strict=False):
+            text = io.StringIO()
+            write(text, atoms, format="proteindatabank")
+            with replace_file(make_folder(folder / MOLECULES) / f"{sample:06d}_{state}.pdb") as file:
+                file.write(text.getvalue().encode())
+
+
+def fractions_of(energies: np.ndarray | None, thresholds: Sequence[float]) -> dict[str, float]:
+    """Which part of some structures lies at or below each threshold, by the names that are logged; none of None.
+
+    Args:
+        energies: shape (structures,); NaN is not below.
+        thresholds: in the same unit.
+    """
+    if energies is None:
+        return {}
+    return {f"{FRACTION}{threshold:g}": float((energies <= threshold).mean()) for threshold in thresholds}
+
+
+def in_words(summary: dict[str, Any]) -> str:
+    """The fractions of a summary.json in one line."""
+    values, unit = summary["values"], summary["unit"]
+    below = [
+        f"{values[name]:.1%} at or below {name.removeprefix(FRACTION)} {unit}"
+        f" ({values[f'{name}_low']:.1%} to {values[f'{name}_high']:.1%})"
+        for name in values
+        if name.startswith(FRACTION) and not name.endswith(("_low", "_high"))
+    ]
+    random = ", ".join(f"{value:.1%}" for value in summary.get("random", {}).values())
+    lost = f"{values['relax/failed']:.1%} failed, {values['relax/unconverged']:.1%} unconverged"
+    compared = f" (random structures: {random})" if random else ""
+    return f"{summary['samples']} samples: {', '.join(below)}{compared}{', ' if below else ''}{lost}"

@@ -1,0 +1,110 @@
+"""Files and folders that appear whole or not at all, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from cryingan.errors import CryinGANError
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The folder that `cryingan` lies in: of a clone, the repository."""
+
+
+@contextmanager
+def replace_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Open `PATH.part` for writing and move it to `path` when the block ends, so that `path` is never half written.
+
+    The bytes are on the disk (fsync) before the move. When the block raises, `PATH.part` is removed and an existing
+    `path` stays as it was.
+
+    Args:
+        path: the file to write; its folder must exist.
+
+    Yields:
+        A binary file object.
+
+    Raises:
+        CryinGANError: the folder is missing or not writable, or the disk is full; names `path` and the reason.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        try:
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+    except OSError as error:
+        raise CryinGANError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def replace_folder(path: Path, replaceable: str) -> Iterator[Path]:
+    """Open the folder `PATH.part` for writing and move it to `path` when the block ends.
+
+    An existing folder is moved aside before and removed after; a kill between the two moves leaves it as `PATH.old`.
+
+    Args:
+        path: the folder to write; the one above it must exist.
+        replaceable: regular expression; an existing folder with a file whose name does not match is not replaced.
+
+    Raises:
+        CryinGANError: `path` holds other files, or cannot be written.
+    """
+    try:
+        path = path.resolve()  # of a linked folder the content is replaced, not the link
+        part, old = path.with_name(path.name + ".part"), path.with_name(path.name + ".old")
+        if path.exists() and not all(re.fullmatch(replaceable, item.name) for item in path.iterdir()):
+            raise CryinGANError(f"{path} holds other files, which would be lost; give a new folder")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            part.mkdir()
+            yield part
+            if path.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                path.rename(old)
+            part.rename(path)
+            sync_folder(path.parent)
+        except BaseException:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise CryinGANError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside a folder survive a power cut, where the filesystem can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        CryinGANError: it cannot be made; names `path` and the reason.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CryinGANError(f"{path} cannot be made: {error.strerror or error}") from error
+    return Path(path)

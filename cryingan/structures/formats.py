@@ -1,0 +1,74 @@
+"""The frames of a structure file, one at a time; what cannot be read ends in one line naming file, frame and line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryingan.errors import CryinGANError
+from cryingan.storage.text import DECOMPRESSORS, in_one_line, open_text, shortened
+from cryingan.structures.extxyz import MAX_ATOMS, iterate_extxyz
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def iterate_frames(path: Path) -> Iterator[tuple[Atoms, float | None]]:
+    """Frames of a file in any format that ASE reads, as ASE understands them.
+
+    Args:
+        path: an existing file.
+
+    Yields:
+        The frame, and the share of the file read so far (None where it is not known).
+
+    Raises:
+        CryinGANError: a frame cannot be parsed.
+    """
+    file_format = recognise(path)
+    return iterate_extxyz(path) if file_format in ("extxyz", "xyz") else iterate_others(path, file_format)
+
+
+def recognise(path: Path) -> str:
+    """ASE's name of the file's format; the name of the file decides for extended XYZ, whatever its content."""
+    from ase.io.formats import filetype, ioformats
+
+    stem = path.stem if path.suffix in DECOMPRESSORS else path.name
+    if stem.lower().endswith("xyz"):
+        return "extxyz"
+    try:
+        file_format = filetype(str(path.absolute()))
+    except Exception as error:
+        raise CryinGANError(f"{path} cannot be read: {in_one_line(error)}") from error
+    if file_format not in ioformats:
+        raise CryinGANError(f"{path} has an unknown format: use extxyz, CIF, POSCAR or another that ASE reads")
+    return file_format
+
+
+def iterate_others(path: Path, file_format: str) -> Iterator[tuple[Atoms, None]]:
+    """Frames of a file that is not extended XYZ."""
+    from ase.io import iread
+
+    if file_format in ("vasp", "vasp-xdatcar"):
+        refuse_huge_counts(path)
+    frames = iread(str(path.absolute()), index=":", format=file_format, do_not_split_by_at_sign=True)
+    for number in itertools.count(1):
+        try:
+            frame = next(frames)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise CryinGANError(f"{path}, frame {number}: {in_one_line(error)} (read as {file_format})") from error
+        yield frame, None
+
+
+def refuse_huge_counts(path: Path) -> None:
+    """Refuse atom counts in the header of a VASP file that no file can hold."""
+    with open_text(path) as (file, _):
+        header = list(itertools.islice(file, 5, 7))
+    for number, line in enumerate(header, start=6):
+        for word in line.split():
+            if word.isdecimal() and len(word) > len(str(MAX_ATOMS)):
+                raise CryinGANError(f"{path}, line {number}: {shortened(word)} atoms are more than {MAX_ATOMS:,}")

@@ -1,0 +1,164 @@
+"""Checkpoints: written whole or not at all, read without executing anything, and upstream's generators."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from cryingan.errors import CryinGANError
+from cryingan.storage.atomic import ROOT, make_folder, replace_file
+from cryingan.storage.checkpoint import read_checkpoint
+
+if TYPE_CHECKING:
+    from cryingan.models.cryingan.gan import CryinGAN
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its target and renames it.
+
+    Lightning's own writer goes through the folder for temporary files; where that is another filesystem than the run
+    folder, a kill during the final copy destroys the checkpoint that was there before.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`; on any failure the file that was there before stays.
+
+        Raises:
+            CryinGANError: the disk is full or the folder cannot be written; names `path`.
+        """
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        make_folder(Path(path).parent)
+        with replace_file(path) as file:
+            file.write(buffer.getbuffer())
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = True) -> dict:
+        """Read a checkpoint as `read_checkpoint` does, whatever `weights_only` says."""
+        return read_checkpoint(path)
+
+
+def newest_checkpoint(folder: str | Path) -> Path | None:
+    """The furthest checkpoint in `folder` that can be read: last.ckpt, or else the last by name; None without any.
+
+    Times of files do not count: copying a folder changes them.
+    """
+    candidates = sorted(Path(folder).glob("*.ckpt"), key=lambda path: (path.name == "last.ckpt", path.name))
+    for path in reversed(candidates):
+        try:
+            read_checkpoint(path)
+        except CryinGANError:
+            continue
+        return path
+    return None
+
+
+def best_checkpoint(path: str | Path) -> Path:
+    """A checkpoint, or that of a run folder: best.ckpt where there is one, else the furthest that can be read.
+
+    Raises:
+        CryinGANError: the folder holds none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    best = path / "checkpoints" / "best.ckpt"
+    found = best if best.exists() else newest_checkpoint(best.parent)
+    if found is None:
+        raise CryinGANError(f"{path} holds no checkpoints: give a checkpoint, or the folder of a run")
+    return found
+
+
+def starting_point(resume: str, run_dir: Path) -> Path | None:
+    """The checkpoint that a run goes on from, or None for a new run.
+
+    Args:
+        resume: auto (where the run folder stands), never, or the path of a checkpoint.
+        run_dir: the run folder.
+
+    Raises:
+        CryinGANError: the folder holds a run that must not go on, or goes further than the checkpoint.
+    """
+    found = newest_checkpoint(run_dir / "checkpoints")
+    if resume == "auto" or found is None:
+        return Path(resume) if resume not in ("auto", "never") else found
+    if resume == "never":
+        raise CryinGANError(f"{run_dir} already holds a run and resume=never; choose another run_dir or resume=auto")
+    if read_checkpoint(found).get("global_step", 0) > read_checkpoint(resume).get("global_step", 0):
+        raise CryinGANError(f"{run_dir} already goes further than {resume}; choose another run_dir")
+    return Path(resume)
+
+
+def run_settings(checkpoint: str | Path) -> dict[str, Any]:
+    """The config of the run whose folder a checkpoint lies in; empty where there is none.
+
+    A relative path of its structures that leads nowhere from here is one inside the repository, as in the runs that
+    come with it.
+    """
+    import yaml
+
+    path = Path(checkpoint).resolve().parents[1] / "config.yaml"
+    settings = yaml.safe_load(path.read_text()) if path.exists() else {}
+    data = settings.get("data", {})
+    if "path" in data and not Path(data["path"]).exists() and (ROOT / data["path"]).exists():
+        data["path"] = str(ROOT / data["path"])
+    return settings
+
+
+def require_same_settings(path: str | Path, current: dict[str, Any], precision: str) -> None:
+    """Refuse to go on from a checkpoint whose model settings or precision are not the current ones.
+
+    Args:
+        path: the checkpoint; the precision is that in the config of its run, where there is one.
+        current: settings of the model that is to go on, as `CryinGAN.hparams`.
+        precision: trainer.precision of the run that is to go on.
+
+    Raises:
+        CryinGANError: names every setting that differs, with both values.
+    """
+    saved = read_checkpoint(path).get("hyper_parameters")
+    if not isinstance(saved, dict):
+        raise CryinGANError(f"{path} is not a checkpoint of train.py")
+    trainer = run_settings(path).get("trainer", {})
+    saved = {**saved, "trainer.precision": trainer.get("precision", precision)}
+    current = {**current, "trainer.precision": precision}
+    differing = [
+        f"{name} is {_short(current.get(name))} here and {_short(saved.get(name))} in the checkpoint"
+        for name in sorted(saved.keys() | current.keys())
+        if _plain(saved.get(name)) != _plain(current.get(name))
+    ]
+    if differing:
+        raise CryinGANError(f"{path} belongs to other settings: {'; '.join(differing)}; choose another run_dir")
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def load_model(path: str | Path) -> CryinGAN:
+    """The model of a checkpoint, on the CPU.
+
+    Raises:
+        CryinGANError: the file is no checkpoint of a CryinGAN, or one of a newer version.
+    """
+    from cryingan.models.cryingan.gan import CHECKPOINT_FORMAT, CryinGAN
+
+    content = read_checkpoint(path)
+    if "cryingan_format" not in content:
+        raise CryinGANError(f"{path} is not a checkpoint of train.py")
+    if content["cryingan_format"] > CHECKPOINT_FORMAT:
+        raise CryinGANError(f"{path} was written by a newer cryingan; this one reads format {CHECKPOINT_FORMAT}")
+    try:
+        model = CryinGAN(**content["hyper_parameters"])
+        model.load_state_dict(content["state_dict"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CryinGANError(f"{path} does not fit its own settings: {str(error).splitlines()[-1].strip()}") from error
+    return model

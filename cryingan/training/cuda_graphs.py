@@ -1,0 +1,111 @@
+"""A step recorded once and replayed: on a GPU one launch instead of hundreds, which take longer than their work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim import Optimizer
+
+WARM_UP = 3  # steps before the recording: Adam's state and what libraries set up come with the first ones
+
+Step = Callable[..., Tensor]
+Recorder = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
+
+
+def cuda_graph(step: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+    """Record a step without running it.
+
+    Args:
+        step: reads and writes the same memory whenever it runs, and never makes the host wait.
+
+    Returns:
+        What runs it, and the tensor in which its result then is.
+    """
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = step()
+    return graph.replay, result
+
+
+class Recording(NamedTuple):
+    """A recorded step.
+
+    Attributes:
+        inputs: what it reads.
+        replay: runs it.
+        result: what it writes.
+    """
+
+    inputs: list[Tensor]
+    replay: Callable[[], None]
+    result: Tensor
+
+
+class Replay:
+    """Runs training steps, from the fourth of its shape on from a recording; a ragged last batch has its own.
+
+    A step is called as `step(optimizers, *inputs)` with a dict of optimisers, gives a tensor, and is a function of the
+    inputs and of tensors that keep their place: weights, states, learning rates. So random numbers are inputs.
+
+    Args:
+        record: makes a recording; `cuda_graph`, or in tests one that needs no GPU.
+    """
+
+    def __init__(self, record: Recorder = cuda_graph) -> None:
+        self.record = record
+        self.runs: Counter[Any] = Counter()
+        self.recordings: dict[Any, Recording] = {}
+
+    def __call__(self, step: Step, optimizers: dict[str, Any], *inputs: Tensor) -> Tensor:
+        """Run a step; its result comes back."""
+        key = (step.__name__, *(tensor.shape for tensor in inputs))
+        self.runs[key] += 1
+        if self.runs[key] <= WARM_UP:
+            for optimizer in optimizers.values():
+                _keep_in_tensors(optimizer)
+            return _aside(lambda: step(optimizers, *inputs), inputs[0].device)
+        if key not in self.recordings:
+            kept = [tensor.clone() for tensor in inputs]
+            bare = {name: getattr(optimizer, "optimizer", optimizer) for name, optimizer in optimizers.items()}
+            self.recordings[key] = Recording(kept, *self.record(lambda: step(bare, *kept)))
+        recording = self.recordings[key]
+        for place, tensor in zip(recording.inputs, inputs, strict=True):
+            place.copy_(tensor)
+        recording.replay()
+        for optimizer in optimizers.values():
+            if isinstance(optimizer, LightningOptimizer):  # counts the steps of a run, but was left out above
+                optimizer._on_before_step()
+                optimizer._on_after_step()
+        return recording.result.clone()
+
+
+def _keep_in_tensors(optimizer: Optimizer) -> None:
+    """Learning rates where a recording reads them; schedules then write there."""
+    for group in optimizer.param_groups:
+        if not isinstance(group["lr"], Tensor):
+            device = group["params"][0].device
+            group.update(lr=torch.tensor(group["lr"], dtype=torch.float32, device=device), capturable=True)
+
+
+def _aside(run: Callable[[], Tensor], device: torch.device) -> Tensor:
+    """Run on a stream of its own, as a recording does."""
+    if device.type != "cuda":
+        return run()
+    stream, current = _side_stream(device), torch.cuda.current_stream()
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        result = run()
+    current.wait_stream(stream)
+    return result
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """The same for all steps: memory that was freed on one stream is not used on another."""
+    return torch.cuda.Stream(device)

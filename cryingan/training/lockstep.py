@@ -1,0 +1,193 @@
+"""Several trainings in one process that go on as if each were alone, but for their steps, which are one step."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
+
+from cryingan.models.cryingan.gan import CryinGAN
+from cryingan.training.replicas import Replicas
+
+
+class Replica(CryinGAN):
+    """A CryinGAN whose training steps are taken together with those of others, in a `Lockstep`.
+
+    Attributes:
+        member: the thread that trains it.
+        companions: the trainers of all runs that are trained together, in the order in which they take turns.
+    """
+
+    member: Member
+    companions: Sequence[Trainer] = ()
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """The step of a CryinGAN."""
+        if not self.member.meet(batch, batch_idx):
+            super().training_step(batch, batch_idx)
+        elif self.watch.every_step or self.trainer.is_last_batch:
+            self.watch.require_finite()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save this model alone: what it shows of stacked tensors would be written with all of them."""
+        super().on_save_checkpoint(checkpoint)
+        for section in ("state_dict", "optimizer_states"):
+            checkpoint[section] = _copied(checkpoint[section])
+
+
+class Member(threading.Thread):
+    """The training of one replica, in a thread that runs only when it has the turn.
+
+    Attributes:
+        waiting: (epoch, batch) of the step that it waits for; None while it does something else or has ended.
+        error: what ended it, if anything did.
+    """
+
+    def __init__(self, model: Replica, training: Callable[[], Any], name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self.model, self.training = model, training
+        self.waiting: tuple[int, int] | None = None
+        self.batch: Tensor | None = None
+        self.error: BaseException | None = None
+        self.result: Any = None
+        self.outcome: BaseException | bool = True
+        self.dtype = torch.get_default_dtype()
+        self.turn, self.back = threading.Semaphore(0), threading.Semaphore(0)
+        model.member = self
+
+    def run(self) -> None:
+        """Train."""
+        self.turn.acquire()
+        try:
+            self.result = self.training()
+        except BaseException as error:
+            self.error = error
+        self.waiting = None
+        self.back.release()
+
+    def proceed(self) -> None:
+        """Let it go on until it waits for its next step or ends; called by the `Lockstep`.
+
+        Lightning changes PyTorch's default type during a step in double precision; each training has its own.
+        """
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(self.dtype)
+        self.turn.release()
+        self.back.acquire()
+        self.dtype = torch.get_default_dtype()
+        torch.set_default_dtype(before)
+
+    def meet(self, batch: Tensor, batch_idx: int) -> bool:
+        """Wait until the step has been taken; False: it is this replica's turn to take it by itself."""
+        self.waiting, self.batch = (self.model.current_epoch, batch_idx), batch
+        self.back.release()
+        self.turn.acquire()
+        self.waiting = self.batch = None
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+class Lockstep:
+    """Trains replicas together: steps of the same batch of the same epoch are one step in batched matrix products.
+
+    Everything else, such as callbacks and checkpoints, is done by each training in turn. Where they stand at different
+    batches, those behind catch up with the others first. One that ends, however it does, does not keep the others from
+    going on. Signals to stop end all of them after the batch that they are at.
+
+    Args:
+        report: told at once which training an error has ended.
+    """
+
+    def __init__(self, report: Callable[[Member], None]) -> None:
+        self.report = report
+        self.members: list[Member] = []
+        self.group: list[Member] = []
+        self.replicas: Replicas | None = None
+        self.stopped_by: int | None = None
+
+    def run(self, members: Sequence[Member]) -> None:
+        """Train until all have ended."""
+        self.members = ready = list(members)
+        for member in ready:
+            member.start()
+        with self._signals():
+            while ready:
+                for member in ready:
+                    member.proceed()
+                    if member.error is not None:
+                        self.report(member)
+                waiting = [member for member in self.members if member.waiting is not None]
+                ready = self._step(waiting) if waiting else []
+
+    def _step(self, waiting: Sequence[Member]) -> list[Member]:
+        """Take the next step of those that are least far; they come back."""
+        position = min(member.waiting for member in waiting)
+        group = [member for member in waiting if member.waiting == position]
+        try:
+            if self.stopped_by is not None:
+                raise SIGTERMException
+            if group != self.group:
+                self._regroup(group)
+            if self.replicas is None:
+                group[0].outcome = False
+                return group
+            with group[0].model.trainer.precision_plugin.train_step_context():
+                self.replicas.training_step([member.batch for member in group], position[1])
+            for member in group:
+                member.outcome = True
+        except (Exception, SIGTERMException) as error:  # it ends the trainings, each of which puts its things in order
+            for member in group:
+                member.outcome = error
+        return group
+
+    def _regroup(self, group: Sequence[Member]) -> None:
+        if self.replicas is not None:
+            self.replicas.release()
+        self.group, self.replicas = list(group), None
+        if len(group) > 1:
+            if group[0].model.device.type == "cuda":
+                torch.cuda.set_device(group[0].model.device)
+            self.replicas = Replicas.of([member.model for member in group])
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """A first signal ends the trainings in good order, a second one the process."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+
+        def stop(number: int, _: Any) -> None:
+            self.stopped_by = number
+            for member in self.members:
+                if member.model._trainer is not None:
+                    member.model._trainer._signal_connector.received_sigterm = True
+            restore()
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        for number in before:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            restore()
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copied(item) for item in value]
+    return value.clone() if isinstance(value, Tensor) else value

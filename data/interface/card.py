@@ -1,0 +1,102 @@
+"""The card of an interface data set for machines: what its energies are measured against, and how it was made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cryingan.errors import CryinGANError
+from cryingan.storage.atomic import replace_file
+from data.interface.dataset import ENERGIES, RelaxedSet
+
+# Keys of `made` that decide what random structures are, and which of them are kept.
+STRUCTURES = ("substrate", "film", "cell", "region", "seed", "kept_share")
+SAME_NUMBER = 1e-3  # Angstrom and degrees; crystals that were relaxed again differ by less
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The content of a card; empty where there is none.
+
+    Raises:
+        CryinGANError: it cannot be read, or is no mapping.
+    """
+    try:
+        content = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CryinGANError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not all(isinstance(one, dict) for one in content.get("cutoffs") or []):
+        raise CryinGANError(f"{path} is no card of a data set: move it away, or mend it")
+    return content
+
+
+def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None:
+    """Write the card that `cryingan.energies.data_card` reads; cut-offs of other potentials (`add_cutoff`) stay.
+
+    They go, and a line on stderr says so, where the random structures or the share that is kept have changed.
+
+    Args:
+        relaxed: the set.
+        path: NAME.card.yaml beside NAME.extxyz.gz.
+        made: how it was made, in plain values.
+    """
+    earlier = read_card(path)
+    built, *others = earlier.get("cutoffs") or [{}]
+    same = built.get("hash") == relaxed.potential["hash"] and _made_alike(earlier.get("made") or {}, made)
+    if others and not same:
+        names = ", ".join(str(one.get("potential")) for one in others)
+        print(f"{path}: the cut-offs of {names} go, as they belong to another build", file=sys.stderr, flush=True)
+    default = {name: earlier[name] for name in ("default_potential",) if same and name in earlier}
+    cutoff = {
+        "potential": relaxed.potential["name"],
+        "hash": relaxed.potential["hash"],
+        "energy_per_atom": relaxed.cutoff,
+        "random": ENERGIES,
+    }
+    content = {
+        "name": relaxed.interface.system.name,
+        "kind": "interface",
+        "area_axis": "c",
+        "cutoffs": [cutoff, *(others if same else [])],
+        **default,
+        "made": dict(made),
+    }
+    _write(content, path)
+
+
+def add_cutoff(path: Path, cutoff: Mapping[str, Any], default: str | None = None) -> None:
+    """Add the cut-off of another potential to a card, in the place of an earlier one of that name.
+
+    Args:
+        path: the card, which has the cut-off of the potential of the build first.
+        cutoff: potential, hash, energy_per_atom and random.
+        default: folder beside the card of the potential, where it shall relax unless another is given.
+    """
+    content = read_card(path)
+    first, *others = content["cutoffs"]
+    content["cutoffs"] = [first, *(one for one in others if one["potential"] != cutoff["potential"]), dict(cutoff)]
+    _write(content | ({"default_potential": default} if default else {}), path)
+
+
+def _write(content: Mapping[str, Any], path: Path) -> None:
+    with replace_file(path) as file:
+        file.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120).encode())
+
+
+def _made_alike(earlier: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    return all(_alike(earlier.get(key), made[key]) for key in STRUCTURES)
+
+
+def _alike(first: Any, second: Any) -> bool:
+    """Whether two values of a card are the same but for where they are from and what rounding does."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        keys = (first.keys() | second.keys()) - {"source"}
+        return all(_alike(first.get(key), second.get(key)) for key in keys)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_alike, first, second))
+    if isinstance(first, float) and isinstance(second, float):
+        return abs(first - second) < SAME_NUMBER
+    return first == second

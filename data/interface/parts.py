@@ -1,0 +1,233 @@
+"""The relaxed structures of an interface: relaxed in parts, each a folder that survives a kill."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryingan.errors import CryinGANError
+from cryingan.potentials.potential import Potential
+from cryingan.relaxation.journal import FRAMES, began_with, read_journal
+from cryingan.relaxation.journal import MANIFEST as RELAXATION
+from cryingan.relaxation.one_structure import FAILED
+from cryingan.relaxation.relax import relax
+from cryingan.storage.atomic import replace_file
+from cryingan.structures.crystals import Crystals
+from data.interface.bulk import kept_crystals
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from data.interface.assembly import Interface
+    from data.interface.settings import Settings
+    from data.interface.systems import System
+
+MANIFEST = "build.json"
+PART = r"structures_\d+_\d+"
+FIRST = "first_"  # where the structures of a part were relaxed with another potential before
+
+
+def relax_structures(
+    interface: Interface, potential: Potential, first: Potential | None, settings: Settings, work: Path
+) -> None:
+    """Relax structures 0 to n - 1, those of earlier calls first where they are unfinished.
+
+    Args:
+        interface: what they are structures of.
+        potential: relaxes them.
+        first: relaxes them before that; only structures that no earlier call has begun without it.
+        settings: n, seed, frames and how to relax.
+        work: the folder; each part in it holds the structures that one call has added.
+
+    Raises:
+        CryinGANError: `work` holds another build, or structures that another potential relaxed first.
+    """
+    claim(work, settings.seed, interface)
+    require_same_build(work, settings.seed, interface, potential)
+    for numbers in parts(work, settings.n):
+        crystals = interface.structures(settings.seed, numbers)
+        folder = work / f"structures_{numbers.start:06d}_{numbers.stop - 1:06d}"
+        before = folder.with_name(FIRST + folder.name)
+        if before.exists() or (first is not None and not folder.exists()):
+            crystals = _relaxed_first(crystals, first, numbers, settings, before)
+        relax(crystals, potential, output=folder, numbers=list(numbers), frames=settings.frames, **settings.relax)
+
+
+def _relaxed_first(
+    crystals: Crystals, first: Potential | None, numbers: range, settings: Settings, folder: Path
+) -> Crystals:
+    """Structures as another potential leaves them; those that it cannot relax as they were placed."""
+    if first is None:
+        raise CryinGANError(f"{folder} holds structures that {_potential(folder)['name']} relaxed first: give it again")
+    ended = relax(crystals, first, output=folder, numbers=list(numbers), **settings.relax)
+    fractional = np.where(ended.failed[:, None, None], crystals.fractional, ended.crystals.fractional)
+    return Crystals(fractional, crystals.cell, crystals.species)
+
+
+def first_folder(folder: Path) -> Path | None:
+    """Where another potential relaxed the structures of a part before that of the build; None where none did."""
+    before = folder.with_name(FIRST + folder.name)
+    return before if before.exists() else None
+
+
+def relaxed_first(folder: Path, atoms: int) -> tuple[tuple[str, str], set[int]] | None:
+    """What relaxed the structures of a part before the potential of the build did; None where nothing did.
+
+    Args:
+        folder: of the part.
+        atoms: how many a structure has.
+
+    Returns:
+        Name and hash of the potential, and the numbers of the structures that it could relax.
+    """
+    before = first_folder(folder)
+    if before is None:
+        return None
+    used = _potential(before)
+    able = {one.sample for one in read_journal(before, atoms) if one.reason not in FAILED}
+    return (used["name"], used["hash"]), able
+
+
+def _potential(folder: Path) -> Mapping[str, Any]:
+    return json.loads((folder / RELAXATION).read_bytes())["potential"]
+
+
+def parts(work: Path, n: int) -> list[range]:
+    """The structure numbers of every part that a folder holds, and of those that are missing for n structures."""
+    found = sorted({_numbers(folder) for folder in _folders(work)}, key=lambda part: part.start)
+    ends = [0, *(part.stop for part in found)]
+    starts = [*(part.start for part in found), n]
+    missing = [range(end, start) for end, start in zip(ends, starts, strict=True) if end < start]
+    return sorted([*found, *missing], key=lambda part: part.start)
+
+
+def part_folders(work: Path) -> list[Path]:
+    """The folders of all parts, in the order of their numbers."""
+    return sorted(folder for folder in _folders(work) if re.fullmatch(PART, folder.name))
+
+
+def begun_parts(work: Path) -> list[Path]:
+    """The folders of the parts whose relaxations with the potential of the build have begun."""
+    return [folder for folder in part_folders(work) if (folder / RELAXATION).exists()]
+
+
+def any_structure(folder: Path) -> Atoms | None:
+    """A structure that has the cell and the species of all in a part; None where none has ended yet."""
+    from ase.io.extxyz import read_xyz
+
+    path = folder / FRAMES
+    if not path.exists() or not path.stat().st_size:
+        return None
+    with path.open() as file:
+        return next(read_xyz(file, 0))
+
+
+def _folders(work: Path) -> list[Path]:
+    """Folders of parts, and of what another potential relaxed before: a kill may have left only the latter."""
+    return [item for item in work.iterdir() if re.fullmatch(f"({FIRST})?{PART}", item.name)]
+
+
+def _numbers(folder: Path) -> range:
+    first, last = folder.name.split("_")[-2:]
+    return range(int(first), int(last) + 1)
+
+
+def claim(work: Path, seed: int, interface: Interface) -> None:
+    """Note whose folder it is, unless something of a build is there already."""
+    path = work / MANIFEST
+    if not path.exists() or not _folders(work):
+        with replace_file(path) as file:
+            file.write(json.dumps(_identity(seed, interface), indent=1).encode())
+
+
+def require_same_build(work: Path, seed: int, interface: Interface, potential: Potential) -> None:
+    """Refuse a folder whose structures are not those that the settings stand for.
+
+    Args:
+        work: folder of relaxations.
+        seed: of the random regions.
+        interface: what the structures should be of.
+        potential: what they should be relaxed with.
+
+    Raises:
+        CryinGANError: seed, system, region, potential, species or cell is another one, or the folder is of no build.
+    """
+    _require_same_structures(work, seed, interface)
+    for folder in begun_parts(work):
+        if (used := _potential(folder))["hash"] != potential.card.hash:
+            mine, theirs = potential.card, f"{used['name']} ({used['hash'][:12]})"
+            raise CryinGANError(f"{folder} was relaxed with {theirs}, not with this {mine.name} ({mine.hash[:12]})")
+
+
+def built_interface(system: System, work: Path) -> tuple[Interface, int]:
+    """The interface whose relaxations a folder holds, and the seed of its random regions.
+
+    Args:
+        system: as its file has it.
+        work: folder of relaxations.
+
+    Raises:
+        CryinGANError: nothing has been relaxed there, or the system was another one then.
+    """
+    from data.interface.assembly import assemble
+
+    seed = _noted(work)["seed"]
+    folders = begun_parts(work)
+    if not folders:
+        raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
+    interface = assemble(system, *kept_crystals(system, _potential(folders[0])["hash"], work))
+    _require_same_structures(work, seed, interface)
+    return interface, seed
+
+
+def require_system(work: Path, system: System) -> None:
+    """Refuse a folder of relaxations of another system; CryinGANError."""
+    if (found := _noted(work)["system"]) != system.name:
+        raise CryinGANError(f"{work} holds relaxations of {found}, not of {system.name}")
+
+
+def _noted(work: Path) -> dict[str, Any]:
+    path = work / MANIFEST
+    if not path.exists():
+        raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CryinGANError(f"{path} is not whole: {error}") from error
+
+
+def _require_same_structures(work: Path, seed: int, interface: Interface) -> None:
+    found = _noted(work)
+    wanted = {name: value for name, value in _identity(seed, interface).items() if name in found}
+    if other := [name for name, value in wanted.items() if found[name] != value]:
+        was, now = _what_differs(found[other[0]], wanted[other[0]])
+        raise CryinGANError(
+            f"{work} holds a build with {other[0]} {was}, here it is {now}: give an empty folder as work"
+        )
+    for folder in begun_parts(work):
+        numbers = _numbers(folder)
+        started = first_folder(folder) or folder
+        if not began_with(started, interface.structures(seed, numbers), numbers):
+            raise CryinGANError(f"{started} holds other structures: the system or its crystals have changed since")
+
+
+def _what_differs(first: Any, second: Any) -> tuple[Any, Any]:
+    if not (isinstance(first, dict) and isinstance(second, dict)):
+        return first, second
+    keys = [key for key in first.keys() | second.keys() if first.get(key) != second.get(key)]
+    return {key: first.get(key) for key in keys}, {key: second.get(key) for key in keys}
+
+
+def _identity(seed: int, interface: Interface) -> dict[str, Any]:
+    return {
+        "system": interface.system.name,
+        "seed": seed,
+        "species": "".join(interface.random),
+        "region": asdict(interface.system.region),
+    }

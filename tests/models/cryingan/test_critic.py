@@ -1,0 +1,149 @@
+"""The closed form against automatic differentiation of the definition, and against what both must give."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from cryingan.models.cryingan import critic
+from cryingan.models.cryingan.critic import critic_terms, mean_score
+from cryingan.models.cryingan.losses import gradient_penalty, wasserstein
+from cryingan.models.cryingan.networks import Discriminator
+
+FLOAT64 = 1e-11
+COUNTS = [(5,), (3, 1, 4), (1, 1, 1, 2)]
+
+
+def discriminator(counts: tuple[int, ...], pooling: str, features: int = 3, outputs: int = 10) -> Discriminator:
+    """Weights and biases of every layer are random, so that no term vanishes."""
+    network = Discriminator(features, counts, pooling, widths=(9, 8, 7), head=(11, 5), outputs=outputs).double()
+    source = torch.Generator().manual_seed(7)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.4, generator=source)
+    return network
+
+
+def features(structures: int, atoms: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    source = torch.Generator().manual_seed(structures)
+    real, fake = torch.randn(2, structures, atoms, width, dtype=torch.float64, generator=source)
+    return real, fake, torch.rand(structures, dtype=torch.float64, generator=source)
+
+
+def gradients(network: Discriminator, loss: Tensor) -> list[Tensor]:
+    network.zero_grad()
+    loss.backward()
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in network.parameters()]
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
+@pytest.mark.parametrize("counts", COUNTS)
+@pytest.mark.parametrize(("structures", "atoms_at_once"), [(1, 2048), (4, 2048), (5, 11), (3, 1)])
+def test_values_and_gradients_equal_those_of_automatic_differentiation(
+    structures, atoms_at_once, counts, pooling, monkeypatch
+):
+    monkeypatch.setattr(critic, "ATOMS_AT_ONCE", atoms_at_once)
+    network = discriminator(counts, pooling, features=6, outputs=3)
+    real, fake, alpha = features(structures, sum(counts), 6)
+    terms = critic_terms(network, real, fake, alpha, weight=2.5)
+    penalty = gradient_penalty(network, real, fake, alpha, weight=2.5)
+    scores = network(real), network(fake)
+    expected = penalty - wasserstein(*scores), scores[0].mean(), scores[1].mean(), penalty
+    torch.testing.assert_close(terms, type(terms)(*expected), rtol=FLOAT64, atol=FLOAT64)
+    found, wanted = gradients(network, 0.3 * terms.loss), gradients(network, 0.3 * expected[0])
+    torch.testing.assert_close(found, wanted, rtol=FLOAT64, atol=FLOAT64)
+
+
+def test_only_the_loss_has_a_gradient():
+    terms = critic_terms(discriminator((2, 3), "mix"), *features(2, 5, 3))
+    assert [term.requires_grad for term in terms] == [True, False, False, False]
+
+
+def test_inputs_are_left_as_they_were():
+    network, inputs = discriminator((2, 3), "max"), features(3, 5, 3)
+    before = [value.clone() for value in inputs]
+    critic_terms(network, *inputs).loss.backward()
+    torch.testing.assert_close(list(inputs), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("structures", [1, 3, 7, 32])
+def test_the_last_bias_gets_no_gradient_at_all(structures):
+    """Its two halves cancel; a remainder of rounding would move it by a whole learning rate under Adam."""
+    network = discriminator((2, 3), "avg").float()
+    real, fake, alpha = (value.float() for value in features(structures, 5, 3))
+    assert not gradients(network, critic_terms(network, real, fake, alpha).loss)[-1].any()
+
+
+def test_a_flat_critic_has_the_whole_penalty_and_finite_gradients():
+    network = discriminator((2, 2), "avg")
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    terms = critic_terms(network, *features(2, 4, 3))
+    assert terms.penalty == 10
+    assert all(gradient.isfinite().all() for gradient in gradients(network, terms.loss))
+
+
+def test_equal_atoms_share_a_maximum():
+    """Whichever of them is taken, values and gradients by the parameters are those of one; the network is symmetric."""
+    network = discriminator((4,), "max")
+    one, other, alpha = features(2, 1, 3)
+    terms = critic_terms(network, one.expand(-1, 4, -1), other.expand(-1, 4, -1), alpha)
+    alone = discriminator((1,), "max")
+    expected = critic_terms(alone, one, other, alpha)
+    torch.testing.assert_close(terms, expected, rtol=FLOAT64, atol=FLOAT64)
+    torch.testing.assert_close(gradients(network, terms.loss), gradients(alone, expected.loss))
+
+
+def test_not_a_number_in_one_structure_reaches_the_loss():
+    network = discriminator((2, 3), "avg")
+    real, fake, alpha = features(2, 5, 3)
+    fake[1, 0, 0] = torch.nan
+    assert critic_terms(network, real, fake, alpha).loss.isnan()
+
+
+def test_bfloat16_under_autocast_is_near_float32_and_keeps_the_parameters_type():
+    network = discriminator((20, 30), "avg").float()
+    real, fake, alpha = (value.float() for value in features(8, 50, 3))
+    exact = critic_terms(network, real, fake, alpha)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = critic_terms(network, real, fake, alpha)
+    torch.testing.assert_close(rough.loss, exact.loss, rtol=0.05, atol=0.05)
+    found, wanted = gradients(network, rough.loss), gradients(network, exact.loss)
+    assert {gradient.dtype for gradient in found} == {torch.float32}
+    distance = torch.cat([(f - w).flatten() for f, w in zip(found, wanted, strict=True)]).norm()
+    assert distance < 0.1 * torch.cat([w.flatten() for w in wanted]).norm()
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
+@pytest.mark.parametrize("counts", COUNTS)
+@pytest.mark.parametrize("atoms_at_once", [2048, 7, 1])
+def test_the_mean_score_has_the_gradient_of_automatic_differentiation(atoms_at_once, counts, pooling, monkeypatch):
+    monkeypatch.setattr(critic, "ATOMS_AT_ONCE", atoms_at_once)
+    network = discriminator(counts, pooling, features=6, outputs=3)
+    one, _, _ = features(4, sum(counts), 6)
+    other = one.clone().requires_grad_()
+    one.requires_grad_()
+    expected = network(one).mean()
+    score = mean_score(network, other)
+    torch.testing.assert_close(score, expected, rtol=FLOAT64, atol=FLOAT64)
+    expected.backward()
+    network.zero_grad()
+    (score * score).backward()
+    torch.testing.assert_close(other.grad, 2 * expected.detach() * one.grad, rtol=FLOAT64, atol=FLOAT64)
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_the_mean_score_under_autocast_is_near_float32():
+    network = discriminator((20, 30), "avg").float()
+    made, _, _ = (value.float() for value in features(8, 50, 3))
+    scores, slopes = [], []
+    for enabled in (False, True):
+        given = made.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            score = mean_score(network, given)
+        score.backward()
+        scores.append(score)
+        slopes.append(given.grad)
+    torch.testing.assert_close(*scores, rtol=0.05, atol=0.05)
+    assert slopes[1].dtype == torch.float32
+    assert (slopes[1] - slopes[0]).norm() < 0.2 * slopes[0].norm()

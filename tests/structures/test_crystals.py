@@ -1,0 +1,70 @@
+"""Crystals against ASE and pymatgen."""
+
+import numpy as np
+import pytest
+
+from cryingan.structures.crystals import Crystals
+
+EXACT = 1e-12  # fractional coordinates through Cartesian ones and back
+SPECIES = ("O", "Li", "O", "Zr", "Li")
+TRICLINIC = np.array([[7.0, 0.0, 0.0], [1.5, 6.0, 0.0], [-0.7, 2.0, 8.0]])
+LEFT_HANDED = TRICLINIC[[1, 0, 2]]
+
+
+def some(cell=TRICLINIC, structures=4):
+    return Crystals(np.random.default_rng(1).random((structures, 5, 3)), cell, SPECIES)
+
+
+def test_counts_and_grouping_follow_first_appearance_and_keep_the_order_inside_a_species():
+    crystals = some()
+    assert list(crystals.counts.items()) == [("O", 2), ("Li", 2), ("Zr", 1)]
+    assert crystals.grouping.tolist() == [0, 2, 1, 4, 3]
+    grouped = crystals.reordered(crystals.grouping)
+    assert grouped.species == ("O", "O", "Li", "Li", "Zr")
+    np.testing.assert_array_equal(grouped.fractional[:, 1], crystals.fractional[:, 2])
+    many = Crystals(np.zeros((1, 60, 3)), TRICLINIC, ("O", "Li", "Zr") * 20)
+    assert many.grouping.tolist() == sorted(range(60), key=lambda atom: atom % 3)
+    restored = grouped.reordered(np.argsort(crystals.grouping))
+    assert restored.species == SPECIES
+    np.testing.assert_array_equal(restored.fractional, crystals.fractional)
+
+
+@pytest.mark.parametrize("value", [-1e-17, 1.0, -1.0, 2.75, -0.25, 1 - 1e-17])
+def test_coordinates_are_wrapped_below_one(value):
+    wrapped = Crystals(np.full((1, 1, 3), value), TRICLINIC, ("O",)).fractional
+    assert (wrapped >= 0).all()
+    assert (wrapped < 1).all()
+    np.testing.assert_allclose((wrapped - value + 0.5) % 1.0, 0.5, atol=1e-15)
+
+
+@pytest.mark.parametrize("cell", [TRICLINIC, LEFT_HANDED], ids=["triclinic", "left-handed"])
+def test_ase_and_pymatgen_see_the_same_structures(cell):
+    crystals = some(cell)
+    frames, structures = crystals.to_ase(), crystals.to_pymatgen()
+    assert len(frames) == len(structures) == len(crystals) == 4
+    for frame, structure, fractional in zip(frames, structures, crystals.fractional, strict=True):
+        assert frame.pbc.all()
+        assert tuple(frame.get_chemical_symbols()) == SPECIES
+        assert tuple(site.specie.symbol for site in structure) == SPECIES
+        np.testing.assert_allclose(frame.positions, fractional @ cell, atol=EXACT)
+        np.testing.assert_allclose(structure.cart_coords, fractional @ cell, atol=EXACT)
+    back = Crystals.from_ase(frames)
+    assert back.species == SPECIES
+    np.testing.assert_array_equal(back.cell, cell)
+    np.testing.assert_allclose(back.fractional, crystals.fractional, atol=EXACT)
+
+
+@pytest.mark.parametrize("index", [slice(1, 3), np.array([2, 0]), np.array([True, False, False, True]), [1]])
+def test_slices_and_masks_select_structures(index):
+    crystals = some()
+    np.testing.assert_array_equal(crystals[index].fractional, crystals.fractional[index])
+    assert crystals[index].species == SPECIES
+
+
+@pytest.mark.parametrize(
+    ("fractional", "cell"),
+    [(np.zeros((5, 3)), TRICLINIC), (np.zeros((1, 4, 3)), TRICLINIC), (np.zeros((1, 5, 3)), np.eye(2))],
+)
+def test_arrays_of_another_shape_are_refused(fractional, cell):
+    with pytest.raises(ValueError, match="must be"):
+        Crystals(fractional, cell, SPECIES)
