@@ -111,7 +111,13 @@ class Passes:
 
 
 class HeldPooling:
-    """The pooling of a discriminator with the maxima held where they are for the structures given first."""
+    """The pooling of a discriminator with the maxima held where they are for the structures given first.
+
+    A maximum has the whole gradient in one atom. Where atoms tie, the first of them has it; rounding may break a tie
+    otherwise, and differently for each channel. Outputs do not depend on that, but the gradient penalty does: it takes
+    the norm over atoms, which is that of a sum where all channels choose one atom, and that of the parts otherwise.
+    Each is a subgradient.
+    """
 
     def __init__(self, discriminator: Discriminator, atoms: Tensor) -> None:
         self.counts, self.pooling = discriminator.counts, discriminator.pooling

@@ -83,15 +83,31 @@ def test_a_flat_critic_has_the_whole_penalty_and_finite_gradients():
     assert all(gradient.isfinite().all() for gradient in gradients(network, terms.loss))
 
 
-def test_equal_atoms_share_a_maximum():
-    """Whichever of them is taken, values and gradients by the parameters are those of one; the network is symmetric."""
-    network = discriminator((4,), "max")
-    one, other, alpha = features(2, 1, 3)
-    terms = critic_terms(network, one.expand(-1, 4, -1), other.expand(-1, 4, -1), alpha)
-    alone = discriminator((1,), "max")
-    expected = critic_terms(alone, one, other, alpha)
-    torch.testing.assert_close(terms, expected, rtol=FLOAT64, atol=FLOAT64)
-    torch.testing.assert_close(gradients(network, terms.loss), gradients(alone, expected.loss))
+def test_of_equal_atoms_the_maximum_takes_one():
+    """Terms and gradients of four equal atoms are those of one, where the features of the four tie exactly.
+
+    Integers make them tie on every processor: no product or sum is rounded, and a fifth of a multiple of 5, which a
+    leaky unit makes of a negative one, is exact, too. Rounded features may differ in their last digit from atom to
+    atom; then the maxima of different channels may come from different atoms, and the penalty is another one.
+    """
+    networks = [discriminator(counts, "max") for counts in ((4,), (1,))]
+    source = torch.Generator().manual_seed(3)
+    for weight, bias in zip(*[iter(networks[0].per_atom.parameters())] * 2, strict=True):
+        integers(weight, source)
+        integers(bias, source).mul_(5**3)
+    networks[1].load_state_dict(networks[0].state_dict())
+    real, fake = (integers(x, source).mul_(4 * 5**3) for x in torch.empty(2, 6, 1, 3, dtype=torch.float64))
+    alpha = torch.tensor([0, 0.25, 0.5, 0.75, 0.5, 1], dtype=torch.float64)
+    terms = critic_terms(networks[0], real.expand(-1, 4, -1), fake.expand(-1, 4, -1), alpha)
+    expected = critic_terms(networks[1], real, fake, alpha)
+    torch.testing.assert_close(terms, expected, rtol=FLOAT64, atol=0)
+    found, wanted = (gradients(*pair) for pair in zip(networks, (terms.loss, expected.loss), strict=True))
+    torch.testing.assert_close(found, wanted, rtol=FLOAT64, atol=FLOAT64 * max(g.abs().max().item() for g in wanted))
+
+
+def integers(tensor: Tensor, source: torch.Generator) -> Tensor:
+    """Fill a tensor with integers from -2 to 2."""
+    return tensor.data.random_(-2, 3, generator=source)
 
 
 def test_not_a_number_in_one_structure_reaches_the_loss():
