@@ -99,7 +99,7 @@ def evaluation(settings: dict[str, Any]) -> dict[str, Any]:
 
     The reference is the file of the training structures. Empty where nothing is to be scored.
     """
-    from cryingan.evaluation.benchmarks import load_benchmark
+    from cryingan.evaluation.benchmarks.registry import load_benchmark
     from cryingan.structures.lenient import read_frames
     from cryingan.training.checkpoints import run_settings
 

@@ -28,9 +28,9 @@ from ase.build import bulk
 from ase.io import read, write
 from ase.neighborlist import neighbor_list
 
-from cryingan.evaluation.benchmarks.alloy import Alloy
-from cryingan.evaluation.benchmarks.interface import Interface
-from cryingan.evaluation.benchmarks.silicon import Silicon
+from cryingan.evaluation.benchmarks.alloy import AlloyBenchmark
+from cryingan.evaluation.benchmarks.interface import InterfaceBenchmark
+from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.evaluation.evaluate import evaluate
 from cryingan.metrics.alloy.fcc import SPECIES, fcc_sites
 from cryingan.metrics.angles import bond_angle_histogram
@@ -99,12 +99,12 @@ def main() -> None:
     parser.add_argument("structures", type=int, nargs="?", default=50)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # pymatgen's, of guessed radii
-    benchmarks = Interface(), Silicon(), Alloy()
+    benchmarks = InterfaceBenchmark(), SiliconBenchmark(), AlloyBenchmark()
     sources = read(arguments.interface, 0), bulk("Si", cubic=True) * (3, 3, 3), alloy()
     sets = [rattled(atoms, arguments.structures, 1) for atoms in sources]
     interface, silicon, _ = sets
-    pairs = Interface().pairs
-    Interface().describe(interface[0])  # imports
+    pairs = InterfaceBenchmark().pairs
+    InterfaceBenchmark().describe(interface[0])  # imports
     print("| one structure, one core | CPU s | loop, CPU s |\n| --- | --- | --- |")
     ours, loop = (seconds(function, interface, pairs) for function in (partial_rdfs, rdfs_by_ase))
     print(f"| {len(pairs)} RDFs of {len(interface[0])} atoms | {ours:.3f} | {loop:.3f} |")

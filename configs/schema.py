@@ -10,6 +10,7 @@ from omegaconf import MISSING, DictConfig, EnumNode, FloatNode, IntegerNode, Lis
 from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
+from cryingan.evaluation.settings import BENCHMARKS
 from cryingan.relaxation.one_structure import Settings
 
 
@@ -132,38 +133,6 @@ class PairKeys:
 
 
 POTENTIALS = {"m3gnet": M3GNetKeys, "chgnet": CHGNetKeys, "ase": AseKeys, "pair": PairKeys}
-
-
-@dataclass
-class AlloyKeys:
-    """Group benchmark, alloy: `cryingan.evaluation.benchmarks.alloy.Alloy`."""
-
-    kind: str = "alloy"
-    mapping: str = "auto"
-    compatible: bool = False
-
-
-@dataclass
-class SiliconKeys:
-    """Group benchmark, silicon: `cryingan.evaluation.benchmarks.silicon.Silicon`."""
-
-    kind: str = "silicon"
-    compatible: bool = False
-
-
-@dataclass
-class InterfaceKeys:
-    """Group benchmark, interface: `cryingan.evaluation.benchmarks.interface.Interface`."""
-
-    kind: str = "interface"
-    species: list[str] = MISSING
-    anions: list[str] = MISSING
-    oxidation_states: dict[str, float] = MISSING
-    region: list[float] | None = None
-    compatible: bool = False
-
-
-BENCHMARKS = {"alloy": AlloyKeys, "silicon": SiliconKeys, "interface": InterfaceKeys}
 
 
 @dataclass

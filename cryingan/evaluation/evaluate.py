@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryingan.errors import CryinGANError
-from cryingan.evaluation.benchmarks import Benchmark, load_benchmark
+from cryingan.evaluation.benchmarks.base import Benchmark
+from cryingan.evaluation.benchmarks.registry import load_benchmark
 from cryingan.evaluation.describe import describe_all
 from cryingan.evaluation.descriptor_file import DescriptorFile
 from cryingan.evaluation.origin import Origin, origin_of

@@ -19,7 +19,7 @@ import numpy as np
 
 from cryingan import __version__
 from cryingan.errors import CryinGANError
-from cryingan.evaluation.benchmarks import Benchmark, Sample
+from cryingan.evaluation.benchmarks.base import Benchmark, Sample
 from cryingan.evaluation.describe import describe_all
 from cryingan.evaluation.descriptor_file import Described, DescriptorFile
 from cryingan.structures.lenient import STRUCTURE_FILE, formula, read_frames, source_hash

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.evaluation.benchmarks import Scores
-from cryingan.evaluation.benchmarks.base import percentage
+from cryingan.evaluation.benchmarks.base import Scores, percentage
 from cryingan.evaluation.descriptor_file import Described
 from cryingan.evaluation.origin import Origin
 from cryingan.evaluation.reference import Reference, stacked

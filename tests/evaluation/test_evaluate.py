@@ -13,8 +13,8 @@ from ase.io import write
 
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.evaluation import report as evaluation_report
-from cryingan.evaluation.benchmarks.alloy import Alloy
-from cryingan.evaluation.benchmarks.silicon import Silicon
+from cryingan.evaluation.benchmarks.alloy import AlloyBenchmark
+from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.evaluation.evaluate import evaluate
 from cryingan.metrics.alloy.fcc import fcc_sites
 from cryingan.metrics.radial import rdf
@@ -251,7 +251,7 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(tmp_path, monkeypatch, un
     structures = saved(silicon(8, 0.1, 1), tmp_path / "generated.extxyz")
     reference = saved(silicon(6, 0.1, 2), tmp_path / "reference.extxyz")
     evaluate(structures, reference, "silicon", output=tmp_path / "whole", **QUIET)
-    describe, calls = Silicon.describe, []
+    describe, calls = SiliconBenchmark.describe, []
 
     def dying(self, atoms):
         calls.append(1)
@@ -259,7 +259,7 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(tmp_path, monkeypatch, un
             raise KeyboardInterrupt
         return describe(self, atoms)
 
-    monkeypatch.setattr(Silicon, "describe", dying)
+    monkeypatch.setattr(SiliconBenchmark, "describe", dying)
     for _ in range(7):
         with pytest.raises(KeyboardInterrupt):
             evaluate(structures, reference, "silicon", output=tmp_path / "killed", **QUIET)
@@ -274,8 +274,8 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(tmp_path, monkeypatch, un
 
 def test_the_reference_is_described_once_for_each_content_and_setting(tmp_path, monkeypatch):
     reference = saved(alloy(3, 1), tmp_path / "reference.extxyz")
-    describe, calls = Alloy.describe, []
-    monkeypatch.setattr(Alloy, "describe", lambda self, atoms: calls.append(1) or describe(self, atoms))
+    describe, calls = AlloyBenchmark.describe, []
+    monkeypatch.setattr(AlloyBenchmark, "describe", lambda self, atoms: calls.append(1) or describe(self, atoms))
     for _ in range(2):
         evaluate(alloy(1), reference, "alloy", **QUIET)
     assert len(calls) == 3 + 1 + 1

@@ -7,12 +7,12 @@ import pytest
 from ase.io import write
 
 from cryingan.evaluation import reference as evaluation_reference
-from cryingan.evaluation.benchmarks.silicon import Silicon
+from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.evaluation.reference import load_reference
 from tests.evaluation.test_evaluate import silicon
 
 
-class Counted(Silicon):
+class Counted(SiliconBenchmark):
     """Notes each structure that is described."""
 
     described: ClassVar[list] = []

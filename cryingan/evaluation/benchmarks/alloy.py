@@ -12,6 +12,7 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores, percentage
 from cryingan.evaluation.benchmarks.published_csv import find_table, header_of, read_columns
+from cryingan.evaluation.settings import AlloySettings
 from cryingan.metrics.alloy.cluster_probabilities import cluster_probabilities, undefined_order
 from cryingan.metrics.alloy.fcc import (
     CLUSTER_NAMES,
@@ -37,18 +38,15 @@ SRO_COLUMNS = tuple(f"sro_{shell}_{pair}" for shell in (1, 2) for pair in PAIR_N
 
 
 @dataclass(frozen=True)
-class Alloy(Benchmark):
+class AlloyBenchmark(AlloySettings, Benchmark):
     """Scores of structures on the lattice of the reference (specification D).
 
     Attributes:
-        mapping: of atoms on sites, as `cryingan.metrics.alloy.mapping.map_to_lattice` has it.
         lattice: the reference's; None for the paper's with a site at the origin.
     """
 
-    kind: ClassVar[str] = "alloy"
     composition_matters: ClassVar[bool] = False
 
-    mapping: str = "auto"
     lattice: FccLattice | None = None
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from cryingan.evaluation.settings import BenchmarkSettings
 from cryingan.metrics.bootstrap import Interval
 
 if TYPE_CHECKING:
@@ -57,19 +58,11 @@ class Scores:
     figures: Mapping[str, Callable[[], Figure]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """Base of the benchmarks; fields are its settings, plain values that travel to other processes.
+class Benchmark(BenchmarkSettings):
+    """Base of the benchmarks. Its fields are the settings, plain values that travel to other processes."""
 
-    Attributes:
-        compatible: take the published way of computing where ours differs from it in a number.
-    """
-
-    kind: ClassVar[str]
     composition_matters: ClassVar[bool] = True
     """Whether a structure of another composition than the reference's has failed."""
-
-    compatible: bool = False
 
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
         """Refuse structures that are none for this benchmark.
@@ -89,7 +82,8 @@ class Benchmark:
 
     def settings(self) -> dict[str, Any]:
         """All settings as JSON values; descriptors and scores with other settings cannot be compared."""
-        return {"benchmark": self.kind, **asdict(self)}
+        values = asdict(self)
+        return {"benchmark": values.pop("kind"), **values}
 
     def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
         """Descriptors of one structure, float64 or whole numbers, of the same shapes for all of one composition.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores
 from cryingan.evaluation.benchmarks.interface_scores import InterfaceScores
 from cryingan.evaluation.benchmarks.published_csv import find_table, read_sites
+from cryingan.evaluation.settings import InterfaceSettings
 from cryingan.metrics import radial
 from cryingan.metrics.motifs.fingerprints import MotifSettings, feature_names, fingerprints
 from cryingan.metrics.region import Region
@@ -22,31 +23,12 @@ from cryingan.metrics.region import Region
 if TYPE_CHECKING:
     from ase import Atoms
 
-OXIDATION_STATES = {"Li": 1, "Co": 3, "Sc": 3, "Cl": -1, "O": -2}
-
 
 @dataclass(frozen=True)
-class Interface(Benchmark):
-    """Scores of interfaces (specification B).
-
-    Attributes:
-        species: the cations whose motifs are compared.
-        anions: those whose fractions among the neighbours are features; motifs are split by the number of the first.
-        oxidation_states: of every element of the structures.
-        region: where the interface region begins and ends along the third lattice vector, in fractions of it; below
-            the first when it goes through the boundary. None for no such region.
-    """
-
-    kind: ClassVar[str] = "interface"
-
-    species: Sequence[str] = ("Li", "Co", "Sc")
-    anions: Sequence[str] = ("Cl", "O")
-    oxidation_states: Mapping[str, float] = field(default_factory=lambda: dict(OXIDATION_STATES))
-    region: Sequence[float] | None = None
+class InterfaceBenchmark(InterfaceSettings, Benchmark):
+    """Scores of interfaces (specification B)."""
 
     def __post_init__(self) -> None:
-        for name in ("species", "anions"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.species or not self.anions:
             raise CryinGANError("benchmark.species and benchmark.anions need at least one element each")
         if self.region is not None:
@@ -57,7 +39,7 @@ class Interface(Benchmark):
     @cached_property
     def motifs(self) -> MotifSettings:
         """What is described of each atom."""
-        return MotifSettings(self.species, self.oxidation_states, self.anions)
+        return MotifSettings(tuple(self.species), self.oxidation_states, tuple(self.anions))
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:

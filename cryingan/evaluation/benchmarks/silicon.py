@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from cryingan.evaluation.benchmarks.motif_tables import (
     site_table,
 )
 from cryingan.evaluation.benchmarks.published_csv import find_table, read_grid, read_sites
+from cryingan.evaluation.settings import SiliconSettings
 from cryingan.metrics import angles, radial
 from cryingan.metrics.bootstrap import distance_of_means, mean_interval, mean_row
 from cryingan.metrics.motifs.distances import site_means
@@ -34,10 +35,8 @@ SETTINGS = MotifSettings((SPECIES,))
 
 
 @dataclass(frozen=True)
-class Silicon(Benchmark):
+class SiliconBenchmark(SiliconSettings, Benchmark):
     """Scores of amorphous silicon (specification C)."""
-
-    kind: ClassVar[str] = "silicon"
 
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
         """Refuse structures of other elements."""

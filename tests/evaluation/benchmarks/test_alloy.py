@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryingan.evaluation.benchmarks.alloy import Alloy
+from cryingan.evaluation.benchmarks.alloy import AlloyBenchmark
 from cryingan.evaluation.evaluate import evaluate
 from cryingan.metrics.alloy.fcc import (
     CLUSTER_NAMES,
@@ -80,7 +80,9 @@ def test_structures_keep_their_values_around_one_that_fails(structures, result):
 def test_compatible_counts_are_rounded(structures, mapping):
     generated = structures[0][-1]
     exact = counts_of([generated])[0]
-    benchmark = {c: Alloy(compatible=c, mapping=mapping).for_reference(structures[1][0]) for c in (False, True)}
+    benchmark = {
+        c: AlloyBenchmark(compatible=c, mapping=mapping).for_reference(structures[1][0]) for c in (False, True)
+    }
     described = {compatible: one.describe(generated) for compatible, one in benchmark.items()}
     np.testing.assert_allclose(described[False]["counts"], exact, rtol=1e-12)
     np.testing.assert_array_equal(described[True]["counts"], exact.round(5))

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from cryingan.evaluation.benchmarks.interface import OXIDATION_STATES, Interface
+from cryingan.evaluation.benchmarks.interface import InterfaceBenchmark
 from cryingan.evaluation.evaluate import evaluate
+from cryingan.evaluation.settings import InterfaceSettings
 from cryingan.metrics import radial
 from cryingan.metrics.motifs.fingerprints import MOTIF_NAMES, MotifSettings, fingerprints, most_likely
 from tests.evaluation.benchmarks.resampling import (
@@ -20,7 +21,7 @@ from tests.evaluation.benchmarks.resampling import (
 from tests.evaluation.test_evaluate import interface
 
 COUNTS = {"Li": 9, "Co": 5, "Sc": 2}
-SETTINGS = MotifSettings(tuple(COUNTS), OXIDATION_STATES, ("Cl", "O"))
+SETTINGS = MotifSettings(tuple(COUNTS), InterfaceSettings().oxidation_states, ("Cl", "O"))
 LOW, HIGH = 0.15, 0.85  # between layers of atoms, the lowest of which lies at 0
 
 
@@ -136,7 +137,7 @@ def test_radial_distributions_around_atoms_of_the_region(structures, result, ins
 @pytest.mark.parametrize("compatible", [False, True])
 def test_what_is_described_of_a_structure(structures, compatible):
     atoms = structures[0][0]
-    described = Interface(region=(LOW, HIGH), compatible=compatible).describe(atoms)
+    described = InterfaceBenchmark(region=(LOW, HIGH), compatible=compatible).describe(atoms)
     order = ["Li", "Co", "Sc", "Cl", "O"]
     pairs = [(first, second) for place, first in enumerate(order) for second in order[place:]]
     functions = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryingan.evaluation.benchmarks.silicon import Silicon
+from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.evaluation.evaluate import evaluate
 from cryingan.metrics import angles, radial
 from cryingan.metrics.motifs.fingerprints import MOTIF_NAMES, MotifSettings, feature_names, fingerprints, most_likely
@@ -87,6 +87,6 @@ def test_shares_of_motifs_and_their_errors(folder, sides):
 def test_compatible_radial_distributions_count_nearest_images_only(structures):
     atoms = structures[0][0]
     for compatible in (False, True):
-        described = Silicon(compatible=compatible).describe(atoms)
+        described = SiliconBenchmark(compatible=compatible).describe(atoms)
         np.testing.assert_array_equal(described["rdf"], radial.rdf(atoms, compatible=compatible))
     assert np.abs(described["rdf"] - radial.rdf(atoms)).max() > 0.1
