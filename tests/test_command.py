@@ -11,12 +11,8 @@ from configs.entry import CONFIGS, help_text
 from configs.schema import Pooling as PoolingKey
 from cryingan.models.cryingan.networks import Pooling
 from tests.conftest import TINY, compose
+from tests.support.command import call, leaves
 from tests.support.paths import ROOT
-
-
-def call(script, *arguments, **settings):
-    command = [sys.executable, str(ROOT / script), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, **settings)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +42,6 @@ def test_a_mistake_ends_in_one_line(script, argument, said):
     assert result.stderr.count("\n") == 1, result.stderr
     assert said in result.stderr
     assert "Traceback" not in result.stdout
-
-
-def leaves(node, path=()):
-    if isinstance(node, dict):
-        return [leaf for key, value in node.items() if key != "defaults" for leaf in leaves(value, (*path, key))]
-    return [path]
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIGS)))

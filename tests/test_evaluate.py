@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from configs.entry import CONFIGS, help_text
-from tests.evaluation.test_evaluate import alloy, saved, silicon
-from tests.test_command import ROOT, call, leaves
+from tests.support.command import call, leaves
+from tests.support.evaluation import alloy, saved, silicon
+from tests.support.paths import ROOT
 
 
 def test_a_file_is_scored_and_two_results_are_compared(tmp_path):

@@ -23,7 +23,7 @@ from data.module import StructureData
 from tests.callbacks.test_wandb_run import inspect
 from tests.conftest import TINY, compose, random_crystals
 from tests.support.callbacks import InterruptedRun, KillWorker
-from tests.test_command import call
+from tests.support.command import call
 from tests.training.test_resume import assert_same
 from train import train
 

@@ -2,7 +2,7 @@ import wandb
 
 from callbacks.wandb_evaluation import upload_evaluation, upload_to_new_run
 from cryingan.evaluation.evaluate import evaluate
-from tests.evaluation.test_evaluate import QUIET, alloy, silicon
+from tests.support.evaluation import QUIET, alloy, silicon
 
 
 class Run:

@@ -1,7 +1,5 @@
-"""Evaluations from files to the folder of results."""
+"""Evaluations from structures to scores."""
 
-import csv
-import errno
 import json
 import warnings
 
@@ -12,81 +10,9 @@ from ase.build import bulk
 from ase.io import write
 
 from cryingan.errors import CryinGANError, OtherResultsError
-from cryingan.evaluation import report as evaluation_report
-from cryingan.evaluation.benchmarks.alloy import AlloyBenchmark
 from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.evaluation.evaluate import evaluate
-from cryingan.metrics.alloy.fcc import fcc_sites
-from cryingan.metrics.radial import rdf
-
-QUIET = {"progress": False, "processes": 1}
-
-
-def silicon(structures, noise, seed=0, cells=1):
-    rng = np.random.default_rng(seed)
-    made = []
-    for _ in range(structures):
-        atoms = bulk("Si", cubic=True) * (1, 1, cells)
-        atoms.positions += rng.normal(0, noise, atoms.positions.shape)
-        made.append(atoms)
-    return made
-
-
-def alloy(structures, seed=0, vacancies=0, repeats=2):
-    rng = np.random.default_rng(seed)
-    sites, edge = fcc_sites(repeats), 3.6 * repeats
-    kinds = np.repeat(["Cr", "Fe", "Ni"], np.array([7, 19, 6]) * len(sites) // 32)
-    made = []
-    for _ in range(structures):
-        chosen = rng.permutation(len(sites))[vacancies:]
-        positions = sites[chosen] * edge + rng.normal(0, 0.05, (len(chosen), 3))
-        made.append(Atoms(rng.permutation(kinds)[vacancies:], positions=positions, cell=np.eye(3) * edge, pbc=True))
-    return made
-
-
-def interface(structures, seed=0, shift=0.0):
-    """Rock salt with Li, Sc and Co, Cl below O."""
-    rng = np.random.default_rng(seed)
-    made = []
-    for _ in range(structures):
-        atoms = bulk("LiCl", "rocksalt", a=4.8, cubic=True) * (2, 1, 2)
-        symbols = np.array(atoms.get_chemical_symbols())
-        high = atoms.get_scaled_positions()[:, 2] > 0.45
-        symbols[(symbols == "Cl") & high] = "O"
-        cations = np.flatnonzero(symbols == "Li")
-        symbols[rng.permutation(cations)[:4]] = ["Sc", "Sc", "Co", "Co"]
-        atoms.symbols[:] = symbols
-        atoms.positions += rng.normal(0, 0.1, atoms.positions.shape) + shift
-        made.append(atoms)
-    return made
-
-
-def table(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def numbers(path):
-    return np.array([[float(value) for value in row.values()] for row in table(path)])
-
-
-def saved(atoms, path):
-    write(path, atoms, format="extxyz")
-    return path
-
-
-SETS = {"silicon": (silicon, 0.1), "alloy": (alloy,), "interface": (interface,)}
-
-
-def sets(kind, structures, seed):
-    make, *arguments = SETS[kind]
-    return make(structures, *arguments, seed=seed)
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Figures take most of the time; most tests look at numbers."""
-    monkeypatch.setattr("cryingan.plots.save_figure", lambda *arguments, **settings: None)
+from tests.support.evaluation import QUIET, SETS, alloy, interface, saved, sets, silicon
 
 
 @pytest.mark.parametrize("kind", SETS)
@@ -114,47 +40,6 @@ def test_values_do_not_depend_on_order_of_atoms_or_structures_translation_or_ima
     assert {name: value.value for name, value in second.items()} == pytest.approx(
         {name: value.value for name, value in first.items()}, rel=1e-6, abs=1e-7
     )
-
-
-def test_the_folder_of_an_alloy(tmp_path):
-    structures, reference = alloy(5, 1) + alloy(3, 2, vacancies=2), alloy(6, 3)
-    structures[1].info["sample"] = 41
-    paths = saved(structures, tmp_path / "generated.extxyz"), saved(reference, tmp_path / "reference.extxyz")
-    result = evaluate(*paths, "alloy", output=tmp_path / "out", original=16, **QUIET)
-    content = json.loads((tmp_path / "out/metrics.json").read_text())
-    assert content["counts"] == {"original": 16, "read": 8, "accepted": 8, "failed": 8}
-    assert content["failures"] == {"not in the file": 8}
-    assert content["percent_failed"]["value"] == 50
-    assert content["percent_with_vacancies"]["value"] == pytest.approx(37.5)
-    assert set(content["provenance"]["versions"]) == {"cryingan", "pymatgen", "numpy", "scipy"}
-    assert content["provenance"]["settings"]["mapping"] == "auto"
-    rows = table(tmp_path / "out/structures.csv")
-    assert [row["sample"] for row in rows] == ["", "41", *[""] * 6]
-    assert [row["vacancies"] for row in rows] == ["0"] * 5 + ["2"] * 3
-    assert {"formation_energy", "sro_1_Cr-Fe", "sro_2_Ni-Ni"} <= rows[0].keys()
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"cluster_prob.csv", "cluster_sro.csv", "sro.png", "sro.pdf", "energies.png"} <= names
-    evaluate(paths[1], paths[1], "alloy", output=tmp_path / "self", **QUIET)
-    probabilities = [numbers(tmp_path / name / "cluster_prob.csv") for name in ("out", "self")]
-    expected = np.linalg.norm(probabilities[0].mean(axis=0) - probabilities[1].mean(axis=0))
-    assert content["d_cluster"]["value"] == pytest.approx(expected, rel=1e-12)
-    assert result.values["d_cluster"].value == content["d_cluster"]["value"]
-    assert content["d_cluster"]["low"] < content["d_cluster"]["high"]
-
-
-def test_the_histogram_of_the_formation_energies_of_an_alloy():
-    structures, reference = [*alloy(40, 1), *alloy(5, 3, vacancies=4)], alloy(30, 2)
-    result = evaluate(structures, reference, "alloy", **QUIET)
-    energies = np.array([row["formation_energy"] for row in result.rows])
-    expected = np.array([row["formation_energy"] for row in evaluate(reference, reference, "alloy", **QUIET).rows])
-    values = (energies - expected.mean()) * 1000
-    low, high, shares = map(np.array, result.scores.tables["energy_histogram.csv"].values())
-    np.testing.assert_allclose(low[1:], np.arange(41) * 0.5 - 5, atol=1e-12)
-    np.testing.assert_array_equal(high[:-1], low[1:])
-    assert shares[0] > 0
-    assert shares[-1] > 0
-    inside = (values[:, None] > low) & (values[:, None] <= high)
-    np.testing.assert_allclose(shares, 100 * inside.mean(axis=0))
 
 
 def test_structures_that_fail_are_named_and_touch_no_other(tmp_path):
@@ -225,28 +110,6 @@ def test_a_species_that_is_missing_and_an_isolated_atom():
     assert lonely.values["d_angle"].value == 0
 
 
-def test_radial_distributions_are_of_all_pairs():
-    structures = interface(2)
-    tables = evaluate(structures, structures, "interface", **QUIET).scores.tables
-    order = ["Li", "Co", "Sc", "Cl", "O"]
-    names = {f"avg_rdf_{a}_{b}.csv" for i, a in enumerate(order) for b in order[i:]}
-    assert {name for name in tables if name.startswith("avg_rdf_")} == names
-    for pair in (("Cl", "O"), ("O", "O")):
-        expected = np.mean([rdf(atoms, pair) for atoms in structures], axis=0)
-        curves = list(tables[f"avg_rdf_{'_'.join(pair)}.csv"].values())
-        assert any(np.allclose(column, expected, rtol=1e-12) for column in curves[1:])
-
-
-def test_the_region_counts_only_the_atoms_in_it():
-    reference, structures = interface(4, 0), interface(4, 1)
-    whole = evaluate(structures, reference, "interface", region=[-0.5, 0.5], **QUIET)
-    part = evaluate(structures, reference, "interface", region=[0.2, 0.7], **QUIET)
-    for name in ("d_Li", "d_Sc", "d_Co", "d_all"):
-        assert whole.values[f"{name}_region"].value == pytest.approx(whole.values[name].value, rel=1e-12)
-        assert part.values[name].value == whole.values[name].value
-    assert part.values["d_Li_region"].value != whole.values["d_Li_region"].value
-
-
 def test_a_killed_evaluation_goes_on_and_ends_the_same(tmp_path, monkeypatch, undrawn):
     structures = saved(silicon(8, 0.1, 1), tmp_path / "generated.extxyz")
     reference = saved(silicon(6, 0.1, 2), tmp_path / "reference.extxyz")
@@ -270,38 +133,6 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(tmp_path, monkeypatch, un
     assert texts[0] == texts[1]
     tables = [(tmp_path / name / "structures.csv").read_text() for name in ("whole", "killed")]
     assert tables[0] == tables[1]
-
-
-def test_the_reference_is_described_once_for_each_content_and_setting(tmp_path, monkeypatch):
-    reference = saved(alloy(3, 1), tmp_path / "reference.extxyz")
-    describe, calls = AlloyBenchmark.describe, []
-    monkeypatch.setattr(AlloyBenchmark, "describe", lambda self, atoms: calls.append(1) or describe(self, atoms))
-    for _ in range(2):
-        evaluate(alloy(1), reference, "alloy", **QUIET)
-    assert len(calls) == 3 + 1 + 1
-    evaluate(alloy(1), reference, "alloy", mapping="diffcsp", **QUIET)
-    assert len(calls) == 5 + 4
-    evaluate(alloy(1), reference, "alloy", **QUIET)
-    assert len(calls) == 9 + 1
-    saved(alloy(3, 2), reference)
-    evaluate(alloy(1), reference, "alloy", **QUIET)
-    assert len(calls) == 10 + 4
-    assert {path.name[:1] for path in tmp_path.iterdir() if path != reference} == {"."}
-
-
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, undrawn):
-    structures = alloy(2)
-    evaluate(structures, alloy(3, 1), "alloy", output=tmp_path / "out", **QUIET)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-
-    def full(table, path):
-        path.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(evaluation_report, "write_table", full)
-    with pytest.raises(CryinGANError, match="No space left"):
-        evaluate(structures, alloy(3, 1), "alloy", output=tmp_path / "out", original=9, **QUIET)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
 def test_bad_input_is_refused_in_one_line(tmp_path):
@@ -339,91 +170,6 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path, undrawn):
     ):
         with pytest.raises(OtherResultsError, match="another output"):
             evaluate(structures, reference, "alloy", output=tmp_path / "out", **settings, **QUIET)
-
-
-def test_relaxed_samples_bring_their_number_reasons_and_energies(tmp_path, undrawn):
-    structures = silicon(3, 0.1)
-    for sample, converged in zip((0, 2, 3), (True, False, True), strict=True):
-        info = {"sample": sample, "converged": converged, "reason": "converged" if converged else "max_steps"}
-        structures[[0, 2, 3].index(sample)].info.update(info)
-    saved(structures, tmp_path / "relaxed.extxyz")
-    (tmp_path / "energies.csv").write_text(
-        "sample,close_pairs,energy_per_atom_initial,energy_per_atom,energy,unit,steps,fmax,converged,reason,potential\n"
-        "0,0,-4.0,-4.5,0.010,eV/atom,10,0.01,True,converged,p\n"
-        "1,9,,,,,,,False,not_repaired,\n"
-        "2,0,-4.0,-4.2,,eV/atom,1000,1.0,False,max_steps,p\n"
-        "3,0,-4.1,-4.4,0.250,eV/atom,30,0.01,True,converged,p\n"
-    )
-    summary = {"values": {"relax/fraction_below_0": 0.25, "relax/steps": 3}, "zero_ev_per_atom": -4.51}
-    (tmp_path / "summary.json").write_text(json.dumps(summary))
-    result = evaluate(tmp_path / "relaxed.extxyz", silicon(2, 0.1, 1), "silicon", output=tmp_path / "out", **QUIET)
-    assert result.counts == {"original": 4, "read": 3, "accepted": 2, "failed": 2}
-    assert result.failures == {"not relaxed: max_steps": 1, "not repaired": 1}
-    with pytest.raises(CryinGANError, match="original=3: at least 4"):
-        evaluate(tmp_path / "relaxed.extxyz", silicon(2, 0.1, 1), "silicon", original=3, **QUIET)
-    rows = table(tmp_path / "out/structures.csv")
-    assert [row["sample"] for row in rows] == ["0", "2", "3", "1"]
-    assert rows[2]["energy"] == "0.25"
-    content = json.loads((tmp_path / "out/metrics.json").read_text())["relaxation"]
-    assert content["steps"]["value"] == 20
-    assert content["steps"]["deviation"] == 10
-    assert content["energy_drop_meV_per_atom"]["value"] == pytest.approx(400)
-    assert content["fraction_below_0"] == 0.25
-    assert content["percent_above_histogram"] == 50  # 250 meV/atom is beyond 100
-    histogram = numbers(tmp_path / "out/energy_histogram.csv")
-    assert histogram[:, 2].sum() == pytest.approx(100)
-    assert histogram[-1, 2] == 50
-    for zero in ({"zero_ev_per_atom": 0.0}, {}):  # of absolute energies all would lie far below
-        (tmp_path / "summary.json").write_text(json.dumps({"values": {}} | zero))
-        absolute = evaluate(tmp_path / "relaxed.extxyz", silicon(2, 0.1, 1), "silicon", **QUIET)
-        assert "training=FILE" in absolute.relaxation["no_histogram"]
-        assert "percent_below_histogram" not in absolute.relaxation
-        assert "energy_histogram.csv" not in absolute.scores.tables
-        assert absolute.relaxation["steps"]["value"] == 20
-
-
-def test_sample_numbers_of_other_programs_are_none_of_ours(tmp_path, undrawn):
-    structures = alloy(4)
-    for atoms, sample in zip(structures, ("a1", 1.5, np.array([1, 2, 3]), 2), strict=True):
-        atoms.info["sample"] = sample
-    path = saved(structures, tmp_path / "others.extxyz")
-    result = evaluate(path, alloy(2, 1), "alloy", output=tmp_path / "out", **QUIET)
-    assert [row["sample"] for row in result.rows] == ["", "", "", 2]
-    assert result.counts["accepted"] == 4
-
-
-def test_one_sample_cannot_be_two_structures(tmp_path):
-    structures = alloy(3)
-    for atoms, sample in zip(structures, (7, 2, 7), strict=True):
-        atoms.info["sample"] = sample
-    for source in (structures, saved(structures, tmp_path / "twice.extxyz")):
-        with pytest.raises(CryinGANError, match="structures 1 and 3 both have sample=7"):
-            evaluate(source, alloy(2, 1), "alloy", **QUIET)
-
-
-def test_samples_know_how_many_were_generated(tmp_path):
-    saved(alloy(3), tmp_path / "samples.extxyz")
-    (tmp_path / "manifest.json").write_text(json.dumps({"structures": "samples.extxyz", "n": 5}))
-    result = evaluate(tmp_path / "samples.extxyz", alloy(2, 1), "alloy", **QUIET)
-    assert result.counts["original"] == 5
-    assert [row["sample"] for row in result.rows] == [0, 1, 2]
-    with pytest.raises(CryinGANError, match="original=4: at least 5"):
-        evaluate(tmp_path / "samples.extxyz", alloy(2, 1), "alloy", original=4, **QUIET)
-    more = evaluate(tmp_path / "samples.extxyz", alloy(2, 1), "alloy", original=9, **QUIET)
-    assert more.failures == {"not in the file": 6}
-    saved(alloy(3), tmp_path / "others.extxyz")
-    assert evaluate(tmp_path / "others.extxyz", alloy(2, 1), "alloy", **QUIET).counts["original"] == 3
-    (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(CryinGANError, match=r"manifest\.json"):
-        evaluate(tmp_path / "samples.extxyz", alloy(2, 1), "alloy", **QUIET)
-
-
-def test_broken_structures_of_a_reference_are_left_out_and_named(caplog):
-    reference = silicon(3, 0.1)
-    reference.insert(1, silicon(1, 0.1, cells=2)[0])
-    result = evaluate(silicon(2, 0.1, 5), reference, "silicon", **QUIET)
-    assert result.provenance["reference"]["structures"] == 3
-    assert "structure 2" in caplog.text
 
 
 def test_the_published_way_of_computing_is_passed_through():

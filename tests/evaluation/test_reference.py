@@ -7,9 +7,11 @@ import pytest
 from ase.io import write
 
 from cryingan.evaluation import reference as evaluation_reference
+from cryingan.evaluation.benchmarks.alloy import AlloyBenchmark
 from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
+from cryingan.evaluation.evaluate import evaluate
 from cryingan.evaluation.reference import load_reference
-from tests.evaluation.test_evaluate import silicon
+from tests.support.evaluation import QUIET, alloy, saved, silicon
 
 
 class Counted(SiliconBenchmark):
@@ -56,3 +58,28 @@ def test_other_settings_are_kept_beside(loaded):
     assert loaded()[1] == 2
     assert loaded(compatible=True)[1] == 2
     assert loaded()[1] == loaded(compatible=True)[1] == 0
+
+
+def test_the_reference_is_described_once_for_each_content_and_setting(tmp_path, monkeypatch):
+    reference = saved(alloy(3, 1), tmp_path / "reference.extxyz")
+    describe, calls = AlloyBenchmark.describe, []
+    monkeypatch.setattr(AlloyBenchmark, "describe", lambda self, atoms: calls.append(1) or describe(self, atoms))
+    for _ in range(2):
+        evaluate(alloy(1), reference, "alloy", **QUIET)
+    assert len(calls) == 3 + 1 + 1
+    evaluate(alloy(1), reference, "alloy", mapping="diffcsp", **QUIET)
+    assert len(calls) == 5 + 4
+    evaluate(alloy(1), reference, "alloy", **QUIET)
+    assert len(calls) == 9 + 1
+    saved(alloy(3, 2), reference)
+    evaluate(alloy(1), reference, "alloy", **QUIET)
+    assert len(calls) == 10 + 4
+    assert {path.name[:1] for path in tmp_path.iterdir() if path != reference} == {"."}
+
+
+def test_broken_structures_of_a_reference_are_left_out_and_named(caplog):
+    reference = silicon(3, 0.1)
+    reference.insert(1, silicon(1, 0.1, cells=2)[0])
+    result = evaluate(silicon(2, 0.1, 5), reference, "silicon", **QUIET)
+    assert result.provenance["reference"]["structures"] == 3
+    assert "structure 2" in caplog.text

@@ -25,6 +25,7 @@ from cryingan.plots import (
     training_figure,
 )
 from cryingan.plots.series import looks_of
+from cryingan.plots.style import limits_without_outliers, padded, readable
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -268,3 +269,29 @@ def test_training_figure_draws_every_curve_that_was_logged(tmp_path):
     save_figure(figure, tmp_path / "training.png")
     metrics.write_text("epoch\n")
     save_figure(training_figure(metrics, {}), tmp_path / "training.png")
+
+
+def test_limits():
+    ordinary = np.random.default_rng(0).normal(0, 1, 10_000)
+    assert limits_without_outliers(ordinary) == (ordinary.min(), ordinary.max())
+    assert limits_without_outliers(np.append(ordinary, [1e9, -30])) == (ordinary.min(), ordinary.max())
+    assert limits_without_outliers(np.array([2.0, 2, 2, 2, 9])) == (2, 9)
+    assert padded(0, 10) == (-0.5, 10.5)
+    low, high = padded(-4.78, -4.78)
+    assert low < -4.78 < high
+    assert padded(0, 0) == (-0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("J/m^2", "J/m²"),
+        ("eV/Angstrom^3", "eV/Å³"),
+        ("d_cluster", r"$d_\mathrm{cluster}$"),
+        ("percent_with_vacancies", "with vacancies (%)"),
+        ("mean_distance", "mean_distance"),
+        ("close pairs", "close pairs"),
+    ],
+)
+def test_units_and_metrics_as_they_are_printed(text, printed):
+    assert readable(text) == printed

@@ -28,7 +28,7 @@ from cryingan.structures.salvage import salvage_structures
 from data.module import StructureData
 from sample import relaxation
 from tests.conftest import random_crystals
-from tests.test_command import call
+from tests.support.command import call
 
 CELL = np.diag([7.0, 7.5, 8.0])
 SPECIES = ("Li", "O", "Li", "Cl", "O", "O", "Li", "Cl")

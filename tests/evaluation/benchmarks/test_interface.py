@@ -18,7 +18,7 @@ from tests.evaluation.benchmarks.resampling import (
     euclidean,
     pivotal,
 )
-from tests.evaluation.test_evaluate import interface
+from tests.support.evaluation import interface
 
 COUNTS = {"Li": 9, "Co": 5, "Sc": 2}
 SETTINGS = MotifSettings(tuple(COUNTS), InterfaceSettings().oxidation_states, ("Cl", "O"))
@@ -154,3 +154,25 @@ def test_what_is_described_of_a_structure(structures, compatible):
     for species, count in COUNTS.items():
         np.testing.assert_array_equal(described[f"inside_{species}"], in_region(atoms)[symbols == species])
         assert described[f"motifs_{species}"].shape == (count, 109)
+
+
+def test_radial_distributions_are_of_all_pairs():
+    structures = interface(2)
+    tables = evaluate(structures, structures, "interface", **QUIET).scores.tables
+    order = ["Li", "Co", "Sc", "Cl", "O"]
+    names = {f"avg_rdf_{a}_{b}.csv" for i, a in enumerate(order) for b in order[i:]}
+    assert {name for name in tables if name.startswith("avg_rdf_")} == names
+    for pair in (("Cl", "O"), ("O", "O")):
+        expected = np.mean([radial.rdf(atoms, pair) for atoms in structures], axis=0)
+        curves = list(tables[f"avg_rdf_{'_'.join(pair)}.csv"].values())
+        assert any(np.allclose(column, expected, rtol=1e-12) for column in curves[1:])
+
+
+def test_the_region_counts_only_the_atoms_in_it():
+    reference, structures = interface(4, 0), interface(4, 1)
+    whole = evaluate(structures, reference, "interface", region=[-0.5, 0.5], **QUIET)
+    part = evaluate(structures, reference, "interface", region=[0.2, 0.7], **QUIET)
+    for name in ("d_Li", "d_Sc", "d_Co", "d_all"):
+        assert whole.values[f"{name}_region"].value == pytest.approx(whole.values[name].value, rel=1e-12)
+        assert part.values[name].value == whole.values[name].value
+    assert part.values["d_Li_region"].value != whole.values["d_Li_region"].value

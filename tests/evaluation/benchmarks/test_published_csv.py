@@ -9,7 +9,7 @@ from cryingan.errors import CryinGANError
 from cryingan.evaluation.evaluate import evaluate
 from cryingan.metrics.alloy.fcc import CLUSTER_NAMES, SRO_NAMES
 from cryingan.metrics.motifs.fingerprints import MotifSettings, feature_names
-from tests.evaluation.test_evaluate import QUIET, alloy, interface, saved, silicon
+from tests.support.evaluation import QUIET, alloy, interface, saved, silicon
 
 SI = feature_names(MotifSettings(("Si",)))
 IONS = feature_names(MotifSettings(("Li",), None, ("Cl", "O")))
