@@ -19,7 +19,7 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import replace_file
 from data.alloy.montecarlo import START, advance, occupation_of, random_start, streams
-from data.alloy.sets import FOLDER, KINDS, Window, read_occupation, set_path, window_around, write_set
+from data.alloy.sets import ALLOY_SETS, KINDS, Window, read_occupation, set_path, window_around, write_set
 from data.command import run_command
 
 SWEEPS_PER_BLOCK = 20
@@ -31,7 +31,7 @@ CHAINS_PER_TASK = 125  # so few that their fields stay in the processor's cache
 
 
 @dataclass
-class Settings:
+class AlloySettings:
     """What is to be built.
 
     Attributes:
@@ -46,7 +46,7 @@ class Settings:
     width: str
     seed: int = 0
     n: int = 1500
-    folder: str = str(FOLDER)
+    folder: str = str(ALLOY_SETS)
 
     def __post_init__(self) -> None:
         if self.width not in ("wide", "narrow"):
@@ -81,14 +81,14 @@ def schedule(temperature: float) -> np.ndarray:
     return np.append(cooling, np.full(HOLD_BLOCKS, float(temperature)))
 
 
-def start(settings: Settings, chains: np.ndarray) -> State:
+def start(settings: AlloySettings, chains: np.ndarray) -> State:
     """Random alloys, before the first block."""
     generators = streams(settings.seed, settings.purpose, chains, START)
     return State(0, random_start(generators, len(KINDS)), np.zeros(len(chains), dtype=bool))
 
 
 def run_block(
-    settings: Settings, chains: np.ndarray, window: Window | None, state: State, pool: Executor | None = None
+    settings: AlloySettings, chains: np.ndarray, window: Window | None, state: State, pool: Executor | None = None
 ) -> State:
     """Advance the chains that are not at their end by one block, and see which of them end there.
 
@@ -129,7 +129,7 @@ def _load(path: Path, label: str) -> State:
         return State(int(saved["block"]), saved["sites"].astype(np.int64), saved["ended"])
 
 
-def _progress(settings: Settings, first: State, state: State, elapsed: float) -> str:
+def _progress(settings: AlloySettings, first: State, state: State, elapsed: float) -> str:
     """One line: how far a build is and how long it will take, from what `elapsed` seconds brought since `first`."""
     total, ended = len(schedule(settings.temperature)), int(state.ended.sum())
     if state.block < total:
@@ -140,7 +140,7 @@ def _progress(settings: Settings, first: State, state: State, elapsed: float) ->
     return f"{settings.path.name}: {text}, {elapsed:.0f} s{eta}"
 
 
-def build(settings: Settings) -> Path:
+def build(settings: AlloySettings) -> Path:
     """Build a set, going on from the state file beside it where there is one.
 
     Returns:
@@ -171,4 +171,4 @@ def build(settings: Settings) -> Path:
 
 
 if __name__ == "__main__":
-    run_command(build, Settings)
+    run_command(build, AlloySettings)

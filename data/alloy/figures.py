@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from cryingan.metrics.alloy.fcc import SRO_NAMES, cluster_counts, formation_energy, short_range_order
 from data.alloy.build import HOLD_BLOCKS, SWEEPS_PER_BLOCK, schedule
 from data.alloy.montecarlo import START, advance, occupation_of, ordered_start, random_start, streams
-from data.alloy.sets import FOLDER, KINDS, read_occupation, set_path, window_around
+from data.alloy.sets import ALLOY_SETS, KINDS, read_occupation, set_path, window_around
 
 SETS = [(300, "wide"), (300, "narrow"), (1500, "wide"), (1500, "narrow")]
 COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00")  # Okabe and Ito: told apart by the colour-blind
@@ -84,7 +84,7 @@ def draw_relaxation() -> None:
         axis.axvline(HOLD_BLOCKS * SWEEPS_PER_BLOCK, color="0.3", linestyle=":", linewidth=1)
     for axis, name in zip(axes[:, 0], columns, strict=True):
         axis.set_ylabel(name)
-    figure.savefig(FOLDER / "equilibration.png", dpi=110)
+    figure.savefig(ALLOY_SETS / "equilibration.png", dpi=110)
 
 
 def _boxes(axis: Axes, values: np.ndarray, names: tuple[str, ...], number: int, label: str) -> None:
@@ -123,7 +123,7 @@ def draw_sets() -> None:
         axis.set_ylabel("short-range order")
     shells[0].set_ylim(top=1.3)
     shells[0].legend(fontsize=8, ncols=4)
-    figure.savefig(FOLDER / "distributions.png", dpi=110)
+    figure.savefig(ALLOY_SETS / "distributions.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from cryingan.metrics.alloy.fcc import (
 from cryingan.storage.atomic import replace_file
 from cryingan.structures.files import read_structures
 
-FOLDER = Path(__file__).parent
+ALLOY_SETS = Path(__file__).parent
 CELL = 4 * LATTICE_CONSTANT * np.eye(3)
 KINDS = np.repeat(np.arange(3), (51, 154, 51))
 """Index into `SPECIES` of every atom."""
@@ -57,7 +57,7 @@ def window_around(occupied: np.ndarray) -> Window:
     return Window(middle - half, middle + half)
 
 
-def set_path(temperature: int, width: str, folder: str | Path = FOLDER) -> Path:
+def set_path(temperature: int, width: str, folder: str | Path = ALLOY_SETS) -> Path:
     """The file of a set."""
     return Path(folder) / f"alloy_{temperature}K_{width}.extxyz.gz"
 

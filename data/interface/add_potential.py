@@ -27,12 +27,12 @@ from data.interface.card import add_cutoff
 from data.interface.dataset import ENERGIES, LEAST, highest_kept
 from data.interface.potential_training.comparison import relaxations
 from data.interface.potential_training.settings import OWN, or_own
-from data.interface.settings import FOLDER
+from data.interface.settings import INTERFACE_SETS
 from data.interface.systems import read_system, system_path
 
 
 @dataclass
-class Settings:
+class AddPotentialSettings:
     """What is added to which set.
 
     Attributes:
@@ -63,7 +63,7 @@ class Settings:
     @property
     def output(self) -> Path:
         """The folder of the set."""
-        return Path(self.folder) if self.folder else FOLDER / self.stem
+        return Path(self.folder) if self.folder else INTERFACE_SETS / self.stem
 
     @property
     def build_folder(self) -> Path:
@@ -71,7 +71,7 @@ class Settings:
         return Path(self.relaxations) if self.relaxations else self.output / "work"
 
 
-def add(settings: Settings) -> Path:
+def add(settings: AddPotentialSettings) -> Path:
     """Relax random structures with a potential, and write their energies and its cut-off.
 
     Returns:
@@ -127,4 +127,4 @@ def write_energies(ended: RelaxationResults, energies: np.ndarray, path: Path) -
 
 
 if __name__ == "__main__":
-    run_command(add, Settings)
+    run_command(add, AddPotentialSettings)

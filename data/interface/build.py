@@ -24,11 +24,11 @@ from data.interface.dataset import ENERGIES, RelaxedSet, collect, write_energies
 from data.interface.figures import draw
 from data.interface.parts import relax_structures, require_same_build
 from data.interface.readme import facts, write_readme
-from data.interface.settings import Settings
+from data.interface.settings import BuildSettings
 from data.interface.systems import read_system, system_path
 
 
-def build(settings: Settings) -> Path:
+def build(settings: BuildSettings) -> Path:
     """Build a set, going on where an earlier call stopped.
 
     Returns:
@@ -55,7 +55,7 @@ def build(settings: Settings) -> Path:
     return settings.output
 
 
-def write_set(relaxed: RelaxedSet, settings: Settings) -> None:
+def write_set(relaxed: RelaxedSet, settings: BuildSettings) -> None:
     """Write the structures, their card, all energies and the figures."""
     folder, stem = make_folder(settings.output), Path(settings.system).stem
     made = facts(relaxed, settings.seed)
@@ -66,13 +66,13 @@ def write_set(relaxed: RelaxedSet, settings: Settings) -> None:
     draw(relaxed, folder)
 
 
-def _command(relaxed: RelaxedSet, settings: Settings) -> str:
+def _command(relaxed: RelaxedSet, settings: BuildSettings) -> str:
     kind = settings.potential.get("kind", "m3gnet")
     words = [f"system={Path(settings.system).name}", f"n={len(relaxed.results)}"]
     words += [f"potential.kind={kind}"] if kind != "m3gnet" else ["potential.path=FOLDER"]
     words += ["first.path=FOLDER"] if relaxed.first else []
     words += [f"seed={settings.seed}"] if settings.seed else []
-    usual = {**asdict(relaxation.Settings()), **Settings("").relax}
+    usual = {**asdict(relaxation.Settings()), **BuildSettings("").relax}
     words += [f"relax.{key}={value}" for key, value in relaxed.how.items() if value != usual[key]]
     return shlex.join(["python", "-m", "data.interface.build", *words])
 
@@ -84,4 +84,4 @@ def _summary(interface: Interface) -> str:
 
 
 if __name__ == "__main__":
-    run_command(build, Settings)
+    run_command(build, BuildSettings)

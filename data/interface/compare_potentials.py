@@ -27,13 +27,13 @@ from data.interface.dataset import LEAST
 from data.interface.potential_training.comparison import Relaxations, agreement, relaxations, same_places, shifted
 from data.interface.potential_training.report import COMPARISON, write_readme
 from data.interface.potential_training.settings import or_own
-from data.interface.settings import FOLDER
+from data.interface.settings import INTERFACE_SETS
 
 TIMED = 8  # structures
 
 
 @dataclass
-class Settings:
+class CompareSettings:
     """What is compared.
 
     Attributes:
@@ -71,10 +71,10 @@ class Settings:
     @property
     def build_folder(self) -> Path:
         """Folder of the relaxations of the system."""
-        return Path(self.relaxations) if self.relaxations else FOLDER / self.stem / "work"
+        return Path(self.relaxations) if self.relaxations else INTERFACE_SETS / self.stem / "work"
 
 
-def compare(settings: Settings) -> Path:
+def compare(settings: CompareSettings) -> Path:
     """Relax held-out structures, and write how the energies agree with those of the build.
 
     Returns:
@@ -116,19 +116,23 @@ def _metrics(folder: str | None) -> dict[str, Any] | None:
     return json.loads(path.read_bytes()) if path.is_file() else None
 
 
-def _held_out(metrics: Mapping[str, Any] | None, settings: Settings) -> set[str] | None:
+def _held_out(metrics: Mapping[str, Any] | None, settings: CompareSettings) -> set[str] | None:
     """Names of the structures of its system that a potential was not trained on; None for all."""
     own = metrics and Path(metrics["system"] or "").stem == settings.stem
     return set(metrics["held_out"]) if own else None
 
 
-def _cutoff(settings: Settings, potential: Mapping[str, str]) -> float | None:
+def _cutoff(settings: CompareSettings, potential: Mapping[str, str]) -> float | None:
     card = read_data_card(settings.build_folder.parent / f"{settings.stem}.extxyz.gz")
     return card.cutoff(PotentialCard(potential["name"], potential["hash"], ()))
 
 
 def _with_reference(
-    settings: Settings, potential: Potential, ended: RelaxationResults, built: Relaxations, how: Mapping[str, Any]
+    settings: CompareSettings,
+    potential: Potential,
+    ended: RelaxationResults,
+    built: Relaxations,
+    how: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What only the potential of the build can tell; None where it is not given."""
     if not settings.reference:
@@ -175,4 +179,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    run_command(compare, Settings)
+    run_command(compare, CompareSettings)

@@ -15,7 +15,8 @@ import numpy as np
 
 from cryingan.energies.scale import interface_area, interface_factor
 from cryingan.errors import CryinGANError
-from cryingan.relaxation.journal import MANIFEST, read_journal
+from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
+from cryingan.relaxation.journal import read_journal
 from cryingan.relaxation.one_structure import Relaxed
 from cryingan.storage.atomic import replace_file
 from cryingan.structures.crystals import Crystals
@@ -99,7 +100,7 @@ def collect(interface: Interface, work: Path) -> RelaxedSet:
         found = f"{np.isfinite(energies).sum()} structures are relaxed ({reasons or 'none tried'})"
         raise CryinGANError(f"{work}: {found}, too few for a data set")
     cutoff = highest_kept(energies, interface.system.kept)
-    manifest = json.loads((folders[0] / MANIFEST).read_bytes())
+    manifest = json.loads((folders[0] / RELAX_MANIFEST).read_bytes())
     how = {key: manifest["settings"][key] for key in PROTOCOL}
     return RelaxedSet(interface, ended, manifest["potential"], energies <= cutoff, cutoff, how, first)
 

@@ -22,10 +22,10 @@ from cryingan.energies.training_scale import CELL_TOLERANCE
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.progress import reported
-from cryingan.relaxation.journal import MANIFEST
+from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.repair import repair
-from cryingan.relaxation.trajectory import FOLDER as FRAMES
+from cryingan.relaxation.trajectory import FOLDER as FRAMES_FOLDER
 from cryingan.relaxation.trajectory import Frames, read_frames, write_frames
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.hashes import file_hash
@@ -37,14 +37,14 @@ from data.interface.dataset import LEAST
 from data.interface.potential_training.comparison import Relaxations, relaxations
 from data.interface.potential_training.frames import OTHERS
 from data.interface.potential_training.settings import or_own
-from data.interface.settings import FOLDER
+from data.interface.settings import INTERFACE_SETS
 
 LIMIT = "labelling.json"
 REPAIR_DISTANCE = 1.5  # Angstrom, as callbacks.relax
 
 
 @dataclass
-class Settings:
+class ExtendSettings:
     """What is relaxed and labelled.
 
     Attributes:
@@ -77,10 +77,10 @@ class Settings:
     @property
     def build_folder(self) -> Path:
         """Folder of the relaxations of the system."""
-        return Path(self.relaxations) if self.relaxations else FOLDER / Path(self.system).stem / "work"
+        return Path(self.relaxations) if self.relaxations else INTERFACE_SETS / Path(self.system).stem / "work"
 
 
-def extend(settings: Settings) -> Path:
+def extend(settings: ExtendSettings) -> Path:
     """Relax structures with a potential and label frames of its way with that of the build.
 
     Returns:
@@ -130,14 +130,16 @@ def _require_same_limit(folder: Path, max_force: float) -> None:
 
 def _label(work: Path, folder: Path, built: Relaxations, reference: Potential, max_force: float) -> None:
     waiting = [
-        (sample, frames) for sample, frames in read_frames(work) if not (folder / FRAMES / f"{sample:06d}.npz").exists()
+        (sample, frames)
+        for sample, frames in read_frames(work)
+        if not (folder / FRAMES_FOLDER / f"{sample:06d}.npz").exists()
     ]
     left_out = 0
     for sample, frames in reported(_labelled(waiting, built.starts, reference), len(waiting), "labelling", "labelled"):
         tame = np.linalg.norm(frames.forces, axis=2).max(axis=1) <= max_force
         left_out += int((~tame).sum())
         write_frames(folder, sample, Frames(*(values[tame] for values in frames)))
-    with replace_file(folder / MANIFEST) as file:  # now they belong to the training data
+    with replace_file(folder / RELAX_MANIFEST) as file:  # now they belong to the training data
         file.write(json.dumps({"potential": dict(built.potential)}).encode())
     print(f"{left_out} frames with forces above {max_force:g} eV/Angstrom are left out", file=sys.stderr, flush=True)
 
@@ -154,4 +156,4 @@ def _labelled(
 
 
 if __name__ == "__main__":
-    run_command(extend, Settings)
+    run_command(extend, ExtendSettings)

@@ -13,8 +13,9 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
-from cryingan.relaxation.journal import FRAMES, began_with, read_journal
-from cryingan.relaxation.journal import MANIFEST as RELAXATION
+from cryingan.relaxation.journal import FRAMES as RELAXED_FRAMES
+from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
+from cryingan.relaxation.journal import began_with, read_journal
 from cryingan.relaxation.one_structure import FAILED
 from cryingan.relaxation.relax import relax
 from cryingan.storage.atomic import replace_file
@@ -25,16 +26,16 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from data.interface.assembly import Interface
-    from data.interface.settings import Settings
+    from data.interface.settings import BuildSettings
     from data.interface.systems import System
 
-MANIFEST = "build.json"
+BUILD_MANIFEST = "build.json"
 PART = r"structures_\d+_\d+"
 FIRST = "first_"  # where the structures of a part were relaxed with another potential before
 
 
 def relax_structures(
-    interface: Interface, potential: Potential, first: Potential | None, settings: Settings, work: Path
+    interface: Interface, potential: Potential, first: Potential | None, settings: BuildSettings, work: Path
 ) -> None:
     """Relax structures 0 to n - 1, those of earlier calls first where they are unfinished.
 
@@ -60,7 +61,7 @@ def relax_structures(
 
 
 def _relaxed_first(
-    crystals: Crystals, first: Potential | None, numbers: range, settings: Settings, folder: Path
+    crystals: Crystals, first: Potential | None, numbers: range, settings: BuildSettings, folder: Path
 ) -> Crystals:
     """Structures as another potential leaves them; those that it cannot relax as they were placed."""
     if first is None:
@@ -95,7 +96,7 @@ def relaxed_first(folder: Path, atoms: int) -> tuple[tuple[str, str], set[int]] 
 
 
 def _potential(folder: Path) -> Mapping[str, Any]:
-    return json.loads((folder / RELAXATION).read_bytes())["potential"]
+    return json.loads((folder / RELAX_MANIFEST).read_bytes())["potential"]
 
 
 def parts(work: Path, n: int) -> list[range]:
@@ -114,14 +115,14 @@ def part_folders(work: Path) -> list[Path]:
 
 def begun_parts(work: Path) -> list[Path]:
     """The folders of the parts whose relaxations with the potential of the build have begun."""
-    return [folder for folder in part_folders(work) if (folder / RELAXATION).exists()]
+    return [folder for folder in part_folders(work) if (folder / RELAX_MANIFEST).exists()]
 
 
 def any_structure(folder: Path) -> Atoms | None:
     """A structure that has the cell and the species of all in a part; None where none has ended yet."""
     from ase.io.extxyz import read_xyz
 
-    path = folder / FRAMES
+    path = folder / RELAXED_FRAMES
     if not path.exists() or not path.stat().st_size:
         return None
     with path.open() as file:
@@ -140,7 +141,7 @@ def _numbers(folder: Path) -> range:
 
 def claim(work: Path, seed: int, interface: Interface) -> None:
     """Note whose folder it is, unless something of a build is there already."""
-    path = work / MANIFEST
+    path = work / BUILD_MANIFEST
     if not path.exists() or not _folders(work):
         with replace_file(path) as file:
             file.write(json.dumps(_identity(seed, interface), indent=1).encode())
@@ -193,7 +194,7 @@ def require_system(work: Path, system: System) -> None:
 
 
 def _noted(work: Path) -> dict[str, Any]:
-    path = work / MANIFEST
+    path = work / BUILD_MANIFEST
     if not path.exists():
         raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
     try:

@@ -8,11 +8,11 @@ from typing import Any
 
 from cryingan.errors import CryinGANError
 
-FOLDER = Path(__file__).parent
+INTERFACE_SETS = Path(__file__).parent
 
 
 @dataclass
-class Settings:
+class BuildSettings:
     """What is to be built, and how.
 
     Attributes:
@@ -50,7 +50,7 @@ class Settings:
     @property
     def output(self) -> Path:
         """The folder of the set."""
-        return Path(self.folder) if self.folder else FOLDER / Path(self.system).stem
+        return Path(self.folder) if self.folder else INTERFACE_SETS / Path(self.system).stem
 
     @property
     def card(self) -> Path:

@@ -28,7 +28,7 @@ from data.command import run_command
 from data.interface.parts import require_system
 from data.interface.potential_training.claim import METRICS, claim, claimed_extensions
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations
-from data.interface.potential_training.settings import Settings
+from data.interface.potential_training.settings import TrainPotentialSettings
 from data.interface.systems import read_system, system_path
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ STAGE = ("hash", "sets", "trials", "training")  # of metrics.json, what later tr
 Sets = Mapping[str, LabelledFrames]
 
 
-def train(settings: Settings) -> Path:
+def train(settings: TrainPotentialSettings) -> Path:
     """Train a potential, going on where an earlier call stopped, and write it with its card.
 
     Returns:
@@ -70,7 +70,7 @@ def train(settings: Settings) -> Path:
 
 
 def run(
-    settings: Settings, student: Student, sets: Sets, work: Path, deadline: float | None
+    settings: TrainPotentialSettings, student: Student, sets: Sets, work: Path, deadline: float | None
 ) -> tuple[list[Trained], Trained]:
     """The trials and the training itself, for which the best of them gives learning rate and batch size.
 
@@ -109,7 +109,7 @@ def run(
     return trials, trained
 
 
-def new_or_started(settings: Settings, sets: Sets) -> Student:
+def new_or_started(settings: TrainPotentialSettings, sets: Sets) -> Student:
     """The model that training begins with, always the same."""
     from data.interface.potential_training.model import Size, new_student, started_student
 
@@ -122,7 +122,7 @@ def new_or_started(settings: Settings, sets: Sets) -> Student:
     return new_student(sets["training"], size, settings.seed)
 
 
-def _schedule(settings: Settings, sets: Sets, rate: float, size: int, epochs: int) -> Schedule:
+def _schedule(settings: TrainPotentialSettings, sets: Sets, rate: float, size: int, epochs: int) -> Schedule:
     from data.interface.potential_training.record import Schedule
 
     weights = settings.weights
@@ -130,7 +130,9 @@ def _schedule(settings: Settings, sets: Sets, rate: float, size: int, epochs: in
     return Schedule(rate, size, epochs, (weights["energy"], weights["force"], stress), settings.seed)
 
 
-def write(settings: Settings, student: Student, sets: Sets, trials: list[Trained], trained: Trained) -> None:
+def write(
+    settings: TrainPotentialSettings, student: Student, sets: Sets, trials: list[Trained], trained: Trained
+) -> None:
     """Write the potential with card, metrics, figures and README, all at once."""
     from cryingan.potentials.m3gnet.potential import write_card
     from cryingan.potentials.potential import load_potential
@@ -193,7 +195,7 @@ def _trainings_before(start: str, sha256: str) -> list[dict[str, Any]]:
     return [*metrics.get("earlier", []), {key: metrics[key] for key in STAGE}]
 
 
-def _origin(settings: Settings, sets: Sets) -> dict[str, Any]:
+def _origin(settings: TrainPotentialSettings, sets: Sets) -> dict[str, Any]:
     return {
         "system": settings.system,
         "labels": dict(sets["test"].source),
@@ -226,4 +228,4 @@ def _results(trials: list[Trained], trained: Trained) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run_command(train, Settings)
+    run_command(train, TrainPotentialSettings)

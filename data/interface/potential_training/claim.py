@@ -11,21 +11,23 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import replace_file
 from cryingan.storage.hashes import file_hash
 from data.interface.potential_training.frames import LabelledFrames, extensions, split
-from data.interface.potential_training.settings import Settings
+from data.interface.potential_training.settings import TrainPotentialSettings
 
-MANIFEST = "training.json"
+TRAINING_MANIFEST = "training.json"
 METRICS = "metrics.json"  # of a potential
 
 
 def claimed_extensions(work: Path, build: Path) -> list[str]:
     """Names of the folders of extensions with which the training in `work` began; all of a build before it begins."""
-    path = work / MANIFEST
+    path = work / TRAINING_MANIFEST
     if path.exists():
         return json.loads(path.read_bytes())["settings"]["extensions"]
     return [folder.name for folder in extensions(build)]
 
 
-def claim(work: Path, settings: Settings, frames: LabelledFrames, extended: Sequence[str] = ()) -> dict[str, list[str]]:
+def claim(
+    work: Path, settings: TrainPotentialSettings, frames: LabelledFrames, extended: Sequence[str] = ()
+) -> dict[str, list[str]]:
     """The structures of each set with which the training in a folder began, or begins now.
 
     They stay the same however many structures and extensions there are by now.
@@ -43,7 +45,7 @@ def claim(work: Path, settings: Settings, frames: LabelledFrames, extended: Sequ
     keys = ("seed", "validation", "test", "structure_key", "model", "weights")
     decides = {key: getattr(settings, key) for key in keys}
     decides["start"] = file_hash(Path(settings.start) / "state.pt") if settings.start else None
-    path = work / MANIFEST
+    path = work / TRAINING_MANIFEST
     if not path.exists() or not any(item.is_dir() for item in work.iterdir()):  # nothing has been trained yet
         sets = split(frames, settings.validation, settings.test, settings.seed)
         began = {**decides, "extensions": list(extended)}
@@ -63,7 +65,7 @@ def claim(work: Path, settings: Settings, frames: LabelledFrames, extended: Sequ
     return found["sets"]
 
 
-def require_split_of_start(settings: Settings) -> None:
+def require_split_of_start(settings: TrainPotentialSettings) -> None:
     """Refuse to judge a model that is trained further on structures that it was trained on before.
 
     Sets are functions of the seed, the shares and the structure: these must be those of the model's first training.

@@ -13,7 +13,8 @@ import numpy as np
 from cryingan.energies.fractions import wilson
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
-from cryingan.relaxation.journal import MANIFEST, read_journal
+from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
+from cryingan.relaxation.journal import read_journal
 from cryingan.relaxation.relax import RelaxationResults
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.identity import kind_hash
@@ -70,7 +71,7 @@ def relaxations(system: str, work: Path, names: set[str] | None, n: int) -> Rela
     if len(ended) < 2:
         raise CryinGANError(f"{work}: {len(ended)} converged structures that may be compared, too few")
     numbers, energies = zip(*ended, strict=True)
-    manifest = json.loads((folders[0] / MANIFEST).read_bytes())
+    manifest = json.loads((folders[0] / RELAX_MANIFEST).read_bytes())
     starts = interface.structures(seed, numbers)
     return Relaxations(list(numbers), starts, np.array(energies), manifest["potential"], manifest["settings"])
 

@@ -13,7 +13,7 @@ import torch
 
 from cryingan.errors import CryinGANError
 from cryingan.randomness import generator
-from cryingan.relaxation.journal import MANIFEST
+from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
 from cryingan.relaxation.trajectory import Frames, read_frames
 from cryingan.storage.hashes import file_hash
 from data.interface.parts import any_structure, part_folders
@@ -99,7 +99,7 @@ def frames_of_relaxations(work: Path, extended: Sequence[str] | None = None) -> 
     found = [(folder, frames) for folder in [*parts, *wanted] if pattern and (frames := list(read_frames(folder)))]
     if not found:
         raise CryinGANError(f"{work} holds no frames of relaxations: build the interface first, with frames above 0")
-    potentials = [json.loads((folder / MANIFEST).read_bytes())["potential"] for folder, _ in found]
+    potentials = [json.loads((folder / RELAX_MANIFEST).read_bytes())["potential"] for folder, _ in found]
     if any(potential != potentials[0] for potential in potentials):
         raise CryinGANError(f"{work} holds relaxations with different potentials, whose energies cannot be mixed")
     labelled = [
@@ -112,7 +112,7 @@ def frames_of_relaxations(work: Path, extended: Sequence[str] | None = None) -> 
 
 def extensions(work: Path) -> list[Path]:
     """Folders of frames of other potentials' relaxations, all labelled with the potential of the build."""
-    return sorted(folder for folder in work.glob("labelled_*") if (folder / MANIFEST).exists())
+    return sorted(folder for folder in work.glob("labelled_*") if (folder / RELAX_MANIFEST).exists())
 
 
 def _joined(

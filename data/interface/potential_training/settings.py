@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from cryingan.errors import CryinGANError
-from data.interface.settings import FOLDER
+from data.interface.settings import INTERFACE_SETS
 
 OWN = "potential"  # folder of the potential that was trained for a set, in that of the set
 PLACES = ("relaxations", "folder", "work", "minutes", "device")  # where and when, which change nothing in the result
 
 
 @dataclass
-class Settings:
+class TrainPotentialSettings:
     """What is trained, on what, and how.
 
     Attributes:
@@ -98,7 +98,7 @@ class Settings:
     @property
     def build_folder(self) -> Path:
         """Folder of the relaxations of a system."""
-        return Path(self.relaxations) if self.relaxations else FOLDER / self.stem / "work"
+        return Path(self.relaxations) if self.relaxations else INTERFACE_SETS / self.stem / "work"
 
     @property
     def output(self) -> Path:
@@ -142,4 +142,4 @@ def _words(name: str, value: Any, default: Any) -> list[str]:
     return [f"{name}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"]
 
 
-DEFAULTS = Settings(system="")
+DEFAULTS = TrainPotentialSettings(system="")

@@ -11,7 +11,7 @@ from cryingan.errors import CryinGANError
 from cryingan.metrics.alloy import fcc as alloy
 from cryingan.structures.files import read_structures
 from data.alloy import build, montecarlo, sets
-from data.alloy.build import Settings
+from data.alloy.build import AlloySettings
 from data.command import read_settings
 
 EXACT = 1e-10  # eV of some 20 eV
@@ -119,8 +119,8 @@ def quick(monkeypatch):
 
 @pytest.mark.usefixtures("quick")
 def test_interrupted_build_ends_in_the_same_bytes(tmp_path, monkeypatch):
-    wide = Settings(1500, "wide", n=6, folder=str(tmp_path))
-    narrow = Settings(1500, "narrow", n=6, folder=str(tmp_path))
+    wide = AlloySettings(1500, "wide", n=6, folder=str(tmp_path))
+    narrow = AlloySettings(1500, "narrow", n=6, folder=str(tmp_path))
     whole = [build.build(settings).read_bytes() for settings in (wide, narrow)]
     save = build._save
 
@@ -139,7 +139,7 @@ def test_interrupted_build_ends_in_the_same_bytes(tmp_path, monkeypatch):
             assert deaths < 50
             if deaths == 1:
                 with pytest.raises(CryinGANError, match="another build"):
-                    build.build(Settings(1500, settings.width, n=5, folder=str(tmp_path)))
+                    build.build(AlloySettings(1500, settings.width, n=5, folder=str(tmp_path)))
         assert deaths > 2
         monkeypatch.setattr(build, "_save", save)
         assert settings.path.read_bytes() == expected
@@ -167,13 +167,13 @@ def test_cooling_ends_at_the_temperature():
 )
 def test_wrong_argument_is_named_in_one_line(arguments, message):
     with pytest.raises(CryinGANError, match=message) as caught:
-        read_settings(arguments, build.Settings)
+        read_settings(arguments, build.AlloySettings)
     assert "\n" not in str(caught.value)
 
 
 def test_narrow_without_its_wide_set_says_so(tmp_path):
     command = [sys.executable, "-m", "data.alloy.build", "temperature=77", "width=narrow", f"folder={tmp_path}"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=sets.FOLDER.parents[1])
+    result = subprocess.run(command, capture_output=True, text=True, cwd=sets.ALLOY_SETS.parents[1])
     assert result.returncode == 1
     assert "77K_wide.extxyz.gz is missing" in result.stderr
     assert "Traceback" not in result.stderr
@@ -208,7 +208,7 @@ def test_order_at_300_kelvin_is_that_of_the_benchmark():
 
 
 def rebuilt_occupation(temperature, width, chains):
-    settings = Settings(temperature, width)
+    settings = AlloySettings(temperature, width)
     window = None
     if width == "narrow":
         window = sets.window_around(sets.read_occupation(sets.set_path(temperature, "wide")))

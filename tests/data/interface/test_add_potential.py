@@ -15,9 +15,9 @@ from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.relax import relax
 from data.interface import build
-from data.interface.add_potential import Settings, add
+from data.interface.add_potential import AddPotentialSettings, add
 from data.interface.potential_training.comparison import relaxations
-from data.interface.settings import FOLDER
+from data.interface.settings import INTERFACE_SETS
 from tests.data.interface.test_build import POTENTIAL, build_pair
 from tests.data.interface.test_build import settings as build_settings
 
@@ -37,7 +37,7 @@ def again(built, tmp_path):
     """A copy of it, and how another potential is added."""
     shutil.copytree(built, tmp_path / "copy")
     copy = tmp_path / "copy"
-    return Settings(str(copy / "pair.yaml"), dict(OTHER), n=5, relax=dict(SERIAL), folder=str(copy / "set"))
+    return AddPotentialSettings(str(copy / "pair.yaml"), dict(OTHER), n=5, relax=dict(SERIAL), folder=str(copy / "set"))
 
 
 def test_cut_off_keeps_the_same_share_of_the_same_structures(again):
@@ -94,7 +94,7 @@ def test_what_cannot_be_added_is_refused(again, tmp_path):
     assert read_data_card(tmp_path / "nowhere").cutoff(PotentialCard("x", "0" * 64, ())) is None
 
 
-@pytest.mark.parametrize("folder", sorted(FOLDER.glob("*/potential")), ids=lambda folder: folder.parent.name)
+@pytest.mark.parametrize("folder", sorted(INTERFACE_SETS.glob("*/potential")), ids=lambda folder: folder.parent.name)
 def test_committed_potential_is_that_of_its_own_card(folder):
     assert sum(path.stat().st_size for path in folder.glob("*.pt")) < 1e6
     potential = load_potential("m3gnet", str(folder)).card
@@ -106,7 +106,7 @@ def test_committed_potential_is_that_of_its_own_card(folder):
     assert comparison["cutoff"] == card.cutoffs[0]["energy_per_atom"]
 
 
-@pytest.mark.parametrize("data", sorted(FOLDER.glob("*/*.extxyz.gz")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("data", sorted(INTERFACE_SETS.glob("*/*.extxyz.gz")), ids=lambda path: path.parent.name)
 def test_default_potential_of_a_committed_set_has_a_cut_off_in_its_card(data):
     default, card = default_potential(data), read_data_card(data)
     if default is None:

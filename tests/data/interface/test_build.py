@@ -22,7 +22,7 @@ from data.interface import build
 from data.interface import card as set_card
 from data.interface import parts as relaxed
 from data.interface.bulk import make_crystal
-from data.interface.settings import FOLDER, Settings
+from data.interface.settings import INTERFACE_SETS, BuildSettings
 from data.module import StructureData
 from tests.conftest import compose, random_crystals
 from tests.support.bulk_crystals import LI2O, LICL
@@ -65,7 +65,7 @@ def build_pair(folder, n, frames):
 
 def settings(system, n, **changes):
     given = {"potential": POTENTIAL, "relax": RELAX, "frames": 3, "folder": str(system.parent / "set")}
-    return Settings(system=str(system), n=n, **{**given, **changes})
+    return BuildSettings(system=str(system), n=n, **{**given, **changes})
 
 
 def rows(folder):
@@ -187,20 +187,20 @@ def test_potential_that_does_not_know_an_element_is_refused_before_anything_is_c
 )
 def test_wrong_argument_is_named_in_one_line(arguments, message):
     with pytest.raises(CryinGANError, match=message) as caught:
-        read_settings(arguments, Settings)
+        read_settings(arguments, BuildSettings)
     assert "\n" not in str(caught.value)
 
 
 def test_command_line_keeps_the_defaults_that_it_does_not_name():
-    read = read_settings(["system=li2o_licl", "potential.path=X", "relax.processes=3"], Settings)
+    read = read_settings(["system=li2o_licl", "potential.path=X", "relax.processes=3"], BuildSettings)
     assert read.potential == {"kind": "m3gnet", "path": "X", "device": "auto"}
     assert read.relax == {"backend": "loky", "processes": 3, "max_steps": 500}
-    assert read.output == FOLDER / "li2o_licl"
+    assert read.output == INTERFACE_SETS / "li2o_licl"
 
 
 def test_command_ends_in_one_line():
     command = [sys.executable, "-m", "data.interface.build", "system=nowhere"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=FOLDER.parents[1])
+    result = subprocess.run(command, capture_output=True, text=True, cwd=INTERFACE_SETS.parents[1])
     assert result.returncode == 1
     assert result.stderr.strip().split("\n") == ["system=nowhere is neither one of li2o_licl, lsc_lco nor a YAML file"]
 
@@ -230,7 +230,7 @@ def test_card_that_is_missing_is_named(tmp_path):
         read_data_card(tmp_path / "x.extxyz", tmp_path / "nowhere.card.yaml")
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*/*.extxyz.gz")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", sorted(INTERFACE_SETS.glob("*/*.extxyz.gz")), ids=lambda path: path.parent.name)
 def test_committed_set_is_what_its_card_says(path):
     assert path.stat().st_size < 5e6
     crystals, card, table = read_structures(path), read_data_card(path), rows(path.parent)

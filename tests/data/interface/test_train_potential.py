@@ -25,7 +25,7 @@ from data.interface.potential_training.comparison import agreement, relaxations,
 from data.interface.potential_training.errors import spearman_interval
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations, split
 from data.interface.potential_training.record import DivergedError, Record
-from data.interface.potential_training.settings import Settings
+from data.interface.potential_training.settings import TrainPotentialSettings
 from tests.conftest import random_crystals
 from tests.data.interface.test_build import POTENTIAL, RELAX, build_pair
 from tests.support.callbacks import InterruptedRun
@@ -58,7 +58,7 @@ def settings(built, tmp_path, **changes):
         "folder": str(tmp_path / "pot"),
         "work": str(tmp_path / "work"),
     }
-    return Settings(**{**given, **TINY, **changes})
+    return TrainPotentialSettings(**{**given, **TINY, **changes})
 
 
 def labelled(path, n=10, stress=True, seed=0, **changes):
@@ -211,7 +211,7 @@ def test_own_file_with_stresses_and_trajectories(tmp_path):
     np.testing.assert_allclose(frames.stresses, [atoms.get_stress(voigt=False) for atoms in read])
     assert sorted(set(frames.structures)) == [f"run{i}" for i in range(5)]
     assert len(set(frames_of_file(path).structures)) == 10
-    made = Settings(labelled=str(path), structure_key="trajectory", folder=str(tmp_path / "mine"), **TINY)
+    made = TrainPotentialSettings(labelled=str(path), structure_key="trajectory", folder=str(tmp_path / "mine"), **TINY)
     folder = train_potential.train(made)
     metrics = json.loads((folder / "metrics.json").read_bytes())
     assert metrics["sets"]["test"] == {"structures": 1, "frames": 2, "origins": {}}
@@ -241,7 +241,9 @@ def test_trained_further_begins_where_the_first_ended(tmp_path):
     from matgl.ext.ase import PESCalculator
 
     first = train_potential.train(
-        Settings(labelled=str(labelled(tmp_path / "a.extxyz")), folder=str(tmp_path / "a"), **{**TINY, "epochs": 1})
+        TrainPotentialSettings(
+            labelled=str(labelled(tmp_path / "a.extxyz")), folder=str(tmp_path / "a"), **{**TINY, "epochs": 1}
+        )
     )
     calculator = PESCalculator(load_model(str(first)), stress_unit="eV/A3", use_voigt=True)
     frames = []
@@ -252,7 +254,7 @@ def test_trained_further_begins_where_the_first_ended(tmp_path):
         frames.append(atoms)
     ase.io.write(tmp_path / "b.extxyz", frames, format="extxyz")
     folder = train_potential.train(
-        Settings(
+        TrainPotentialSettings(
             labelled=str(tmp_path / "b.extxyz"),
             folder=str(tmp_path / "b"),
             start=str(first),
@@ -315,7 +317,7 @@ def test_labels_that_cannot_be_used(tmp_path):
 )
 def test_wrong_setting_is_named(arguments, message):
     with pytest.raises(CryinGANError, match=message):
-        read_settings(arguments, Settings)
+        read_settings(arguments, TrainPotentialSettings)
 
 
 @pytest.mark.parametrize(
@@ -328,19 +330,19 @@ def test_wrong_setting_is_named(arguments, message):
     ],
 )
 def test_the_command_that_is_recorded_gives_the_same_settings(given):
-    made = Settings(**given, work="elsewhere", minutes=3.0)
+    made = TrainPotentialSettings(**given, work="elsewhere", minutes=3.0)
     words = shlex.split(made.command)
     assert words[:3] == ["python", "-m", "data.interface.train_potential"]
-    assert read_settings(words[3:], Settings) == Settings(**given)
+    assert read_settings(words[3:], TrainPotentialSettings) == TrainPotentialSettings(**given)
 
 
 def test_limits_of_the_other_commands():
     for schema, arguments in (
-        (compare_potentials.Settings, ["n=1"]),
-        (compare_potentials.Settings, ["shift=-1"]),
-        (add_potential.Settings, ["n=-3"]),
-        (extend_frames.Settings, ["reference.path=a", "each=0"]),
-        (extend_frames.Settings, ["reference.path=a", "max_force=0"]),
+        (compare_potentials.CompareSettings, ["n=1"]),
+        (compare_potentials.CompareSettings, ["shift=-1"]),
+        (add_potential.AddPotentialSettings, ["n=-3"]),
+        (extend_frames.ExtendSettings, ["reference.path=a", "each=0"]),
+        (extend_frames.ExtendSettings, ["reference.path=a", "max_force=0"]),
     ):
         with pytest.raises(CryinGANError, match=arguments[-1].split("=")[0]):
             read_settings(["system=a", *arguments], schema)
@@ -356,8 +358,8 @@ def test_wrong_model_or_folder_is_named(built, tmp_path):
 
 
 def test_without_a_folder_it_is_written_beside_the_relaxations(built):
-    assert Settings(system="li2o_licl", relaxations=str(built)).output == built.parent / "potential"
-    assert Settings(system="li2o_licl").output.parts[-2:] == ("li2o_licl", "potential")
+    assert TrainPotentialSettings(system="li2o_licl", relaxations=str(built)).output == built.parent / "potential"
+    assert TrainPotentialSettings(system="li2o_licl").output.parts[-2:] == ("li2o_licl", "potential")
 
 
 def test_relaxations_of_another_system_are_refused(built, tmp_path):
@@ -395,10 +397,10 @@ def test_validation_loss_that_is_no_number_ends_a_training():
 
 
 def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare_potentials, "FOLDER", tmp_path)
+    monkeypatch.setattr(compare_potentials, "INTERFACE_SETS", tmp_path)
     folder = train_potential.train(settings(built, tmp_path, test=0.4, epochs=1))
     held_out = json.loads((folder / "metrics.json").read_bytes())["held_out"]
-    made = compare_potentials.Settings(
+    made = compare_potentials.CompareSettings(
         system=system_of(built),
         relaxations=str(built),
         potential={"kind": "m3gnet", "path": str(folder)},
@@ -470,7 +472,7 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     shutil.copytree(built, work)
     folder = train_potential.train(settings(work, tmp_path, epochs=1, system=system_of(built)))
     before = frames_of_relaxations(work)
-    made = extend_frames.Settings(
+    made = extend_frames.ExtendSettings(
         system_of(built),
         reference=POTENTIAL,
         relaxations=str(work),
@@ -569,7 +571,7 @@ def test_commands_end_in_one_line(monkeypatch):
     assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
     monkeypatch.setattr(sys, "argv", ["compare_potentials", "system=nothing"])
     with pytest.raises(SystemExit, match=r"potential.path, which is .*nothing/potential"):
-        run_command(compare_potentials.compare, compare_potentials.Settings)
+        run_command(compare_potentials.compare, compare_potentials.CompareSettings)
 
 
 def test_interval_of_a_rank_correlation():
@@ -634,7 +636,7 @@ def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
     trainer = SimpleNamespace(datamodule=datamodule, default_root_dir=str(tmp_path))
     with pytest.raises(CryinGANError, match="needs a potential"):
         RelaxSamples(None, {}).setup(trainer, None, "fit")
-    made = add_potential.Settings(system_of(copy / "work"), relax=RELAX, n=3, folder=str(copy))
+    made = add_potential.AddPotentialSettings(system_of(copy / "work"), relax=RELAX, n=3, folder=str(copy))
     add_potential.add(made)
     callback = RelaxSamples(None, {})
     callback.setup(trainer, None, "fit")
