@@ -18,24 +18,15 @@ from data.interface import build
 from data.interface.add_potential import AddPotentialSettings, add
 from data.interface.potential_training.comparison import relaxations
 from data.interface.settings import INTERFACE_SETS
-from tests.data.interface.test_build import POTENTIAL, build_pair
-from tests.data.interface.test_build import settings as build_settings
+from tests.support.interfaces import KEPT, POTENTIAL, SERIAL, build_settings
 
 OTHER = {**POTENTIAL, "radii": {"Li": 0.75, "O": 1.05, "Cl": 1.3}}
-KEPT = 0.5  # of SYSTEM
-SERIAL = {"backend": "serial", "progress": False}
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """An interface whose set is built from six structures."""
-    return build_pair(tmp_path_factory.mktemp("built"), 6, 2)
 
 
 @pytest.fixture
 def again(built, tmp_path):
     """A copy of it, and how another potential is added."""
-    shutil.copytree(built, tmp_path / "copy")
+    shutil.copytree(built.parents[1], tmp_path / "copy")
     copy = tmp_path / "copy"
     return AddPotentialSettings(str(copy / "pair.yaml"), dict(OTHER), n=5, relax=dict(SERIAL), folder=str(copy / "set"))
 
@@ -64,7 +55,7 @@ def test_other_cut_offs_stay_when_the_set_is_written_again(again):
     before = yaml.safe_load(card.read_text())["cutoffs"]
     add(again)
     assert yaml.safe_load(card.read_text())["cutoffs"] == before, "in the place of the earlier one"
-    collect = build_settings(again.output.parent / "pair.yaml", 6, frames=2)
+    collect = build_settings(again.output.parent / "pair.yaml", 6)
     collect.collect = True
     build.build(collect)
     assert yaml.safe_load(card.read_text())["cutoffs"] == before
