@@ -60,7 +60,7 @@ class EnergyScale:
     def normalise(
         self, energy_per_atom: np.ndarray, potential: PotentialCard, converged: np.ndarray | None = None
     ) -> Energies:
-        """Energies on this scale (spec B.3).
+        """Energies on this scale.
 
         Args:
             energy_per_atom: eV/atom, shape (structures,).
@@ -104,7 +104,9 @@ def interface_area(cell: np.ndarray, area_axis: str = "c") -> float:
 
 
 def interface_factor(n_atoms: int, area: float) -> float:
-    """J/m^2 per eV/atom: the energy of all atoms over one area (spec B.3; not over the two areas of a periodic cell).
+    """J/m^2 per eV/atom: the energy of all atoms over one area, not over the two areas of a periodic cell.
+
+    Source: docs/dismai_bench.md, "Energy scale of an interface".
 
     Args:
         n_atoms: atoms in the cell.

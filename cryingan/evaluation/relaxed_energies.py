@@ -42,7 +42,7 @@ class RelaxedEnergies:
 
 
 def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> RelaxedEnergies | None:
-    """Steps, energy drops (E.2), fractions below thresholds and the histogram (B.3, C) of relaxed samples.
+    """Steps, energy drops, fractions below thresholds and the histogram of relaxed samples (docs/dismai_bench.md).
 
     Args:
         origin: where the structures come from.

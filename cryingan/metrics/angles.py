@@ -1,4 +1,4 @@
-"""Distribution of bond angles (specification C): neighbours by the solid angles of Voronoi cells, as Dismai-Bench has.
+"""Distribution of bond angles (docs/dismai_bench.md, "Amorphous silicon"): neighbours by solid angles of Voronoi cells.
 
 An atom with m neighbours has m (m - 1) / 2 angles. A structure without any angle is a histogram of zeros: it counts
 among the structures, so that the mean distribution falls short of 1, and `without_angles` tells how many there are.

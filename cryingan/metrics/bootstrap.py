@@ -1,8 +1,8 @@
-"""Distances between the mean rows of two sets of structures, and pivotal bootstrap intervals over structures (B.5).
+"""Distances between the mean rows of two sets of structures, and pivotal bootstrap intervals over structures.
 
 A row is what one structure gives: a fingerprint averaged over its sites, a radial distribution function, a histogram.
 A structure that has no row (a species is missing) gives NaN and is left out; where none is left, the value is NaN and
-the interval says why. Sources are sections of the Dismai-Bench specification.
+the interval says why. Source: docs/dismai_bench.md, "Bootstrap intervals".
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def pivotal_interval(
     seed: int = SEED,
     size: int | None = None,
 ) -> Interval:
-    """A statistic of the mean row and its pivotal bootstrap interval, [2 s - P97.5, 2 s - P2.5] (B.5).
+    """A statistic of the mean row and its pivotal bootstrap interval, [2 s - P97.5, 2 s - P2.5].
 
     Structures are drawn by `numpy.random.default_rng(seed)`, anew in each call: sets of equally many structures share
     their draws. Each draw enters as how often it takes each structure, so that all means are one matrix product.
@@ -129,7 +129,7 @@ def median_interval(per_structure: np.ndarray, **bootstrap: int) -> Interval:
 def distance_of_means(
     generated: np.ndarray, reference: np.ndarray, distance: str = "euclidean", **bootstrap: int
 ) -> Interval:
-    """Distance between the mean rows of two sets; only the generated side is resampled (B.5).
+    """Distance between the mean rows of two sets; only the generated side is resampled.
 
     This is d_motif, d_rdf, d_angle and d_cluster.
 

@@ -1,6 +1,6 @@
 """Statistics of energies and of relaxations: histograms, fractions below thresholds, steps and energy drops.
 
-Sources are sections of the Dismai-Bench specification: B.3 and C (histograms), E.2 (Tables S2 and S3).
+Sources: docs/dismai_bench.md, "Energy histograms" and "Relaxation statistics" (SI, Tables S2 and S3).
 
 Dismai-Bench normalises a histogram over the structures in its range, so that bad structures vanish from it. Here shares
 are of all structures that have an energy, and those out of the range are told; `compatible=True` gives its numbers.
@@ -62,7 +62,7 @@ def histogram_edges(benchmark: str, compatible: bool = False) -> np.ndarray:
 
 
 def energy_histogram(energies: np.ndarray, edges: np.ndarray, compatible: bool = False) -> EnergyHistogram:
-    """Histogram of energies whose bins hold their upper edge, the first one both (B.3).
+    """Histogram of energies whose bins hold their upper edge, the first one both.
 
     Args:
         energies: shape (structures,), in any unit; NaN for a structure without an energy.

@@ -1,4 +1,4 @@
-"""Radial distribution functions of periodic structures (specification C; all pairs of species for interfaces, S34).
+"""Radial distribution functions of periodic structures (docs/dismai_bench.md, "Amorphous silicon"; SI, Fig. S34).
 
 g(r) is that of the infinite crystal: every periodic image counts, at any distance and in any cell, and a larger cell
 of the same crystal has the same g(r). Where half the shortest width of the cell is less than r, part of it is the

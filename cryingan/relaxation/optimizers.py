@@ -16,8 +16,9 @@ from cryingan.relaxation.one_structure import Relaxation, Relaxed, Settings
 if TYPE_CHECKING:
     from ase import Atoms
 
-PAPER_TOLERANCE = 1e-3  # eV/Angstrom, by which the paper's verdict on an ended relaxation exceeds fmax (spec B.2)
-PAPER_ALPHA = 70.0  # eV/Angstrom^2, the curvature by which the paper's protocol scales energies (spec B.2)
+# Both from docs/dismai_bench.md, "Relaxation".
+PAPER_TOLERANCE = 1e-3  # eV/Angstrom, by which the paper's verdict on an ended relaxation exceeds fmax
+PAPER_ALPHA = 70.0  # eV/Angstrom^2, the curvature by which the paper's protocol scales energies
 
 
 @dataclass
@@ -129,7 +130,7 @@ class _Ended(Exception):  # noqa: N818, it is no error
 def conjugate_gradients(
     structures: Iterable[tuple[int, Atoms]], potential: Potential, settings: Settings, deadline: float
 ) -> Iterator[Relaxed]:
-    """Relax one after the other with ASE's `SciPyFminCG`, as the paper does (Dismai-Bench, spec B.2).
+    """Relax one after the other with ASE's `SciPyFminCG`, as the paper does (docs/dismai_bench.md, "Relaxation").
 
     A structure that is below fmax at the start takes no step, as in ASE before 3.23. The optimizer aims at fmax; where
     it ends without reaching it, at its last step or because it finds nothing lower, the verdict of the paper tolerates

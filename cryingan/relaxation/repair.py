@@ -36,11 +36,11 @@ def repair(
 ) -> tuple[Crystals, RepairLog]:
     """Move apart the atoms that are too close.
 
-    The rule of Dismai-Bench (spec B.1): a pass lists the pairs (i, j), i < j, within the minimum distance in
-    lexicographic order; then each j is moved along the line from i to j until it is 0.1 Angstrom more than the minimum
-    distance from i, where earlier moves of the pass count. Passes repeat until one finds no pair, or `max_iterations`
-    are done. Here the line is that to the nearest periodic image, and atoms at one point part in a direction drawn
-    from the seed. Structures do not influence one another.
+    The rule of Dismai-Bench (docs/dismai_bench.md, "Repair"): a pass lists the pairs (i, j), i < j, within the minimum
+    distance in lexicographic order; then each j is moved along the line from i to j until it is 0.1 Angstrom more
+    than the minimum distance from i, where earlier moves of the pass count. Passes repeat until one finds no pair, or
+    `max_iterations` are done. Here the line is that to the nearest periodic image, and atoms at one point part in a
+    direction drawn from the seed. Structures do not influence one another.
 
     Args:
         crystals: structures; those that are not finite are left as they are and not accepted.

@@ -20,7 +20,7 @@ START = 2**64 - 1
 
 
 class Interactions(NamedTuple):
-    """Energies (eV) of the cluster expansion on one lattice, from specification D.4.
+    """Energies (eV) of the cluster expansion on one lattice (docs/dismai_bench.md, "Alloy: formation energy").
 
     Attributes:
         field: of an atom of species b at site j on an atom of species a at site i: field[b, j, i, a].

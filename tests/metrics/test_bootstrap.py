@@ -33,7 +33,7 @@ def ends(interval):
 
 
 def loop(generated, statistic, size=None, repetitions=1000, seed=7):
-    """Value and ends as the specification words them, one sample at a time."""
+    """Value and ends as docs/dismai_bench.md words them, one sample at a time."""
     random = np.random.default_rng(seed)
     indices = np.arange(len(generated))
     samples = []

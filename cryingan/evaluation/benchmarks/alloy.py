@@ -39,7 +39,7 @@ SRO_COLUMNS = tuple(f"sro_{shell}_{pair}" for shell in (1, 2) for pair in PAIR_N
 
 @dataclass(frozen=True)
 class AlloyBenchmark(AlloySettings, Benchmark):
-    """Scores of structures on the lattice of the reference (specification D).
+    """Scores of structures on the lattice of the reference (docs/dismai_bench.md, "Alloy: clusters").
 
     Attributes:
         lattice: the reference's; None for the paper's with a site at the origin.
@@ -146,7 +146,7 @@ def _derived(sample: Sample) -> Mapping[str, np.ndarray]:
 
 
 def above_mean(sample: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Formation energies above the mean of the reference (D.4), meV/atom, shape (structures,)."""
+    """Formation energies above the mean of the reference, meV/atom, shape (structures,)."""
     return 1000 * (sample["formation_energy"] - reference["formation_energy"].mean())
 
 

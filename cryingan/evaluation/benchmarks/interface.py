@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InterfaceBenchmark(InterfaceSettings, Benchmark):
-    """Scores of interfaces (specification B)."""
+    """Scores of interfaces (docs/dismai_bench.md, "Interface: motif distance d_X")."""
 
     def __post_init__(self) -> None:
         if not self.species or not self.anions:

@@ -26,7 +26,7 @@ def likely(fingerprints: np.ndarray, settings: MotifSettings, compatible: bool =
 def site_table(
     fingerprints: np.ndarray, found: MostLikely, numbers: np.ndarray, settings: MotifSettings, species: str
 ) -> Table:
-    """A row for every atom, with the columns of Dismai-Bench's cnn_stats files (B.4, C).
+    """A row for every atom, with the columns of Dismai-Bench's cnn_stats files.
 
     Args:
         fingerprints: of one species, shape (structures, sites, features).
@@ -53,7 +53,7 @@ def site_table(
 
 
 def distribution_table(distribution: MotifDistribution, neighbor: str | None) -> Table:
-    """Shares of the most likely motifs in percent, with the columns of Dismai-Bench's most_likely files (B.6).
+    """Shares of the most likely motifs in percent, with the columns of Dismai-Bench's most_likely files.
 
     Args:
         distribution: what to write.

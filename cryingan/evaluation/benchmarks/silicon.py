@@ -36,7 +36,7 @@ SETTINGS = MotifSettings((SPECIES,))
 
 @dataclass(frozen=True)
 class SiliconBenchmark(SiliconSettings, Benchmark):
-    """Scores of amorphous silicon (specification C)."""
+    """Scores of amorphous silicon (docs/dismai_bench.md, "Amorphous silicon")."""
 
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
         """Refuse structures of other elements."""

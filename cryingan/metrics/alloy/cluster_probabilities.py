@@ -1,4 +1,4 @@
-"""Cluster probabilities of alloy structures and their distance from a reference (D.3)."""
+"""Cluster probabilities of alloy structures (docs/dismai_bench.md, "Alloy: clusters")."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Fe-Cr-Ni alloy on the fcc lattice: lattice mapping, cluster counts, formation energy and short-range order.
 
 A structure is an occupation of the sites: for every site an index into `SPECIES`, or `VACANCY`. All functions take many
-structures at once. Sources are sections of the Dismai-Bench specification (SI S21 of the Dismai-Bench paper).
+structures at once. Sources: docs/dismai_bench.md, "Alloy: lattice mapping" and what follows it there; SI, Fig. S21.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def fcc_sites(repeats: int = 4, offset: float | np.ndarray = ORIGIN) -> np.ndarr
 
 @cache
 def neighbor_table(repeats: int = 4) -> tuple[np.ndarray, ...]:
-    """Neighbours of every site in each of the seven shells, in the order of `fcc_sites` (specification D.2).
+    """Neighbours of every site in each of the seven shells, in the order of `fcc_sites`.
 
     In cells of fewer than four repeats several neighbours are images of one site, which is then listed as often.
 
@@ -113,7 +113,7 @@ def _adjacency(repeats: int) -> tuple[csr_array, ...]:
 def occupation(
     fractional: np.ndarray, species: Sequence[str], cell: np.ndarray, sites: np.ndarray, margin: float = 0.8
 ) -> np.ndarray:
-    """Map structures on lattice sites: a site holds the nearest atom within the margin, else it is vacant (D.1).
+    """Map structures on lattice sites: a site holds the nearest atom within the margin, else it is vacant.
 
     Atoms within the margin of no site, or not the nearest to theirs, are dropped.
 
@@ -152,7 +152,7 @@ def occupation(
 
 
 def cluster_counts(occupation: np.ndarray) -> np.ndarray:
-    """Point and pair clusters per atom of structures on the lattice of `fcc_sites` (D.2, D.3), not rounded.
+    """Point and pair clusters per atom of structures on the lattice of `fcc_sites`.
 
     A pair is counted once; a pair with a vacancy is none. Vacancies are no atoms.
 
@@ -178,12 +178,12 @@ def cluster_counts(occupation: np.ndarray) -> np.ndarray:
 
 
 def formation_energy(counts: np.ndarray) -> np.ndarray:
-    """Formation energy by the cluster expansion (D.4), eV/atom, shape (structures,), from `cluster_counts`."""
+    """Formation energy by the cluster expansion, eV/atom, shape (structures,), from `cluster_counts`."""
     return ECI_CONSTANT + counts[:, len(SPECIES) :] @ ECI.ravel()
 
 
 def short_range_order(counts: np.ndarray) -> np.ndarray:
-    """Warren-Cowley parameters of the first two shells (D.5): 0 when random, negative when a pair is favoured.
+    """Warren-Cowley parameters of the first two shells: 0 when random, negative when a pair is favoured.
 
     Args:
         counts: from `cluster_counts`, shape (structures, 45).

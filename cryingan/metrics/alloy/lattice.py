@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 MARGIN = 0.8
-"""Largest distance of an atom from its site, Angstrom (D.1)."""
+"""Largest distance of an atom from its site, Angstrom (docs/dismai_bench.md, "Alloy: lattice mapping")."""
 MOST_VACANCIES = 50 / 256
-"""Largest share of vacant sites of a structure that is not rejected (D.1)."""
+"""Largest share of vacant sites of a structure that is not rejected."""
 CELL_TOLERANCE = 0.1
 """Relative difference of lengths, and of angles in units of 100 degrees, up to which a cell counts as the lattice's."""
 REFINEMENTS = 5

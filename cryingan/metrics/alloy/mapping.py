@@ -1,6 +1,7 @@
-"""Structures on the alloy benchmark's lattice: as they are, translated, or rotated and translated (D.1).
+"""Structures on the alloy benchmark's lattice: as they are, translated, or rotated and translated.
 
-The names are those of the generative models for which upstream has the procedures:
+The names are those of the models for which Dismai-Bench has procedures (docs/dismai_bench.md, "Alloy: lattice
+mapping"):
 
 - `cryingan`, as is: the sites are those of the reference.
 - `diffcsp`, translated: the lattice may lie anywhere.

@@ -1,4 +1,4 @@
-"""Neighbours in an fcc structure whose cube axes point anywhere, without numbered sites (D.2).
+"""Neighbours in an fcc structure whose cube axes point anywhere, without numbered sites.
 
 An ideal point is an atom's position plus a vector of the lattice; the atom nearest to it within the margin is the
 neighbour. This goes by differences of positions, so that it depends on no origin and no image.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-9
 EDGE_RANGE = (3.2 / 3.6, 4.0 / 3.6)
-"""Distances that count as the second shell, between the first and the third, in lattice constants (D.1)."""
+"""Distances that count as the second shell, between the first and the third, in lattice constants."""
 
 
 def ideal_vectors(axes: np.ndarray) -> list[np.ndarray]:
@@ -64,7 +64,7 @@ def nearest_atoms(points: np.ndarray, positions: np.ndarray, cell: np.ndarray, c
 
 
 def surroundings(atoms: Atoms, shells: list[np.ndarray], decimals: int | None = None) -> tuple[np.ndarray, int]:
-    """Clusters per atom and vacancies of a structure all of whose atoms lie on one lattice (D.2).
+    """Clusters per atom and vacancies of a structure all of whose atoms lie on one lattice.
 
     A neighbour is the atom nearest to the ideal point, within the margin; a pair without one is not counted.
 

@@ -1,4 +1,4 @@
-"""Clusters of an fcc structure whose cube axes point anywhere, without numbered sites (D.1, D.2).
+"""Clusters of an fcc structure whose cube axes point anywhere, without numbered sites.
 
 A cell repeats a lattice only in some directions; in all others the structure has boundaries where the lattice meets its
 own image, and there is no set of sites to map on. What stays defined is the surrounding of each atom, the neighbours of

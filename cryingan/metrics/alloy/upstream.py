@@ -1,4 +1,4 @@
-"""Upstream's procedures of mapping on the lattice, for numbers to be compared with published ones (D.1, D.2).
+"""Upstream's procedures of mapping on the lattice, for numbers to be compared with published ones.
 
 They differ from `alloy_mapping` in that
 

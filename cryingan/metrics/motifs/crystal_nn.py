@@ -78,7 +78,7 @@ def coordination(
 
 
 def solid_angle_neighbors(atoms: Atoms) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Neighbours of every atom at its most probable CN by solid angles alone, for bond angles (specification C).
+    """Neighbours of every atom at its most probable CN by solid angles alone, for bond angles.
 
     The same as CrystalNN(distance_cutoffs=None, x_diff_weight=0, porous_adjustment=False).get_nn_info.
 

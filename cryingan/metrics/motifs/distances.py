@@ -1,4 +1,4 @@
-"""Distances between the mean coordination-motif fingerprints of two sets of structures (specification B.5, C).
+"""Distances between the mean coordination-motif fingerprints of two sets of structures.
 
 Everything starts from arrays of `motifs.fingerprints`, one per structure: stacked, or a sequence where structures
 differ in their number of atoms. A structure counts as much as any other, however many atoms of a species it has.
@@ -42,7 +42,7 @@ def site_means(fingerprints: PerStructure, masks: PerStructure | None = None) ->
 def motif_distances(
     generated: Rows, reference: Rows, sites: Mapping[str, float], distance: str = "euclidean", **bootstrap: int
 ) -> dict[str, Interval]:
-    """d_X of every species and d_all, with intervals (B.5).
+    """d_X of every species and d_all, with intervals (docs/dismai_bench.md, "Interface: motif distance d_X").
 
     For d_all the mean fingerprints of the species are averaged by their numbers of sites, those of the reference on
     both sides.

@@ -1,4 +1,4 @@
-"""Distributions of atoms over their most likely coordination motifs (specification B.6; Figs. S18, S33, S3).
+"""Distributions of atoms over their most likely coordination motifs (SI, Figs. S3, S18, S33).
 
 Everything starts from arrays of `motifs.most_likely`, one per structure: stacked, or a sequence where structures
 differ in their number of atoms. Shares are of all atoms of a species. Dismai-Bench lists the motifs that are frequent

@@ -1,7 +1,7 @@
 """Coordination-motif fingerprints of atoms: the chance of each coordination number and its likeness to motifs.
 
 The 61 numbers of matminer's CrystalNNFingerprint("ops") and, for each coordination number (CN), the fractions of the
-anions among the neighbours, as Dismai-Bench uses them (its SI; specification B.4).
+anions among the neighbours, as Dismai-Bench uses them (docs/dismai_bench.md, "Motif fingerprint").
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def most_likely(features: np.ndarray, settings: MotifSettings, compatible: bool 
 
 
 class MeanFingerprint(Metric):
-    """Mean over structures of the mean fingerprint of one species (specification B.5, f_gen).
+    """Mean over structures of the mean fingerprint of one species.
 
     Structures without that species do not count.
 

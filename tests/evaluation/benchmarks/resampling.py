@@ -1,4 +1,4 @@
-"""Statistics of means and their bootstrap intervals by plain loops (specification B.5)."""
+"""Statistics of means and their bootstrap intervals by plain loops (docs/dismai_bench.md, "Bootstrap intervals")."""
 
 import csv
 

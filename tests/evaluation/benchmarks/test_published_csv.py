@@ -71,7 +71,7 @@ def test_published_statistics_give_the_values_of_the_structures_behind_them(publ
         assert found.values[name].low == pytest.approx(value.low, rel=1e-9, abs=1e-12), name
 
 
-def test_layouts_are_those_of_the_specification(published):
+def test_layouts_are_those_of_the_published_files(published):
     folder, _, _ = published("interface")
     header = (folder / "train_motif/cnn_stats_Li.csv").read_text().splitlines()[0].split(",")
     assert header[:8] == [

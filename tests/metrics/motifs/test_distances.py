@@ -1,4 +1,4 @@
-"""Distances between mean fingerprints against the specification word by word, and by hand."""
+"""Distances between mean fingerprints against their definition word by word, and by hand."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def by_position(stacked, kind, reference):
 
 
 @pytest.mark.parametrize("kind", ["euclidean", "cosine"])
-def test_as_the_specification_has_it(kind):
+def test_as_they_are_defined(kind):
     generated, reference = fingerprints(5), fingerprints(8, seed=1)
     result = motif_distances(means(generated), means(reference), SITES, kind)
     expected = by_position(generated, kind, reference)

@@ -85,7 +85,7 @@ def in_pymatgen(atoms):
 
 
 def from_pymatgen(atoms, sites):
-    """The fingerprint as matminer and the Dismai-Bench specification define it, from pymatgen's classes."""
+    """The fingerprint as matminer and docs/dismai_bench.md define it, from pymatgen's classes."""
     structure, finder = in_pymatgen(atoms), CrystalNN(cation_anion=states_of(atoms) is not None)
     rows = []
     for site in sites:
