@@ -80,7 +80,7 @@ def load_reference(
         source: structures as `cryingan.structures.lenient` reads them, or a folder of CSV files with the statistics
             that Dismai-Bench publishes.
         benchmark: with its settings.
-        processes: as for `cryingan.evaluation.descriptor_file.describe_all`.
+        processes: as for `cryingan.evaluation.describe.describe_all`.
         progress: likewise.
 
     Raises:

@@ -57,7 +57,7 @@ class SampleRelaxer:
         after. Called again, it goes on where it stood, and relaxes nothing twice.
 
         Returns:
-            The values that a training logs, by name; see `cryingan.samples.report.values`.
+            The values that a training logs, by name; see `cryingan.samples.report.Outcome.values`.
 
         Raises:
             OtherResultsError: the folder holds relaxations with another potential or other settings.
