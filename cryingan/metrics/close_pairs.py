@@ -1,4 +1,4 @@
-"""Pairs of atoms that are too close to be physical (paper, SI; Dismai-Bench: within 1.5 Angstrom)."""
+"""Pairs of atoms that are too close to be physical, within 1.5 Angstrom (docs/dismai_bench.md, "Repair")."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STRUCTURES_AT_ONCE = 16
 
 
 def close_pairs(fractional: Tensor, cell: Tensor, cutoff: float = CUTOFF) -> Tensor:
-    """Number of atom pairs i < j within a cutoff, over all periodic images; a pair counts once, however many are close.
+    """Count atom pairs i < j within a cutoff, over all periodic images; a pair counts once, however many are close.
 
     Args:
         fractional: fractional coordinates, shape (structures, atoms, 3); need not be wrapped.
@@ -28,6 +28,12 @@ def close_pairs(fractional: Tensor, cell: Tensor, cutoff: float = CUTOFF) -> Ten
 
     Raises:
         CryinGANError: a coordinate is not finite, or the cell is flat.
+
+    Example:
+        >>> import torch
+        >>> fractional = torch.tensor([[[0.0, 0.0, 0.0], [0.9, 0.0, 0.0], [0.5, 0.5, 0.5]]])
+        >>> close_pairs(fractional, 10 * torch.eye(3))  # the first two are 1 Angstrom apart
+        tensor([1])
     """
     if not fractional.isfinite().all():
         raise CryinGANError("close pairs cannot be counted: a coordinate is not finite")
@@ -57,9 +63,9 @@ class ClosePairs(Metric):
 
     def update(self, fractional: Tensor) -> None:
         """Count the close pairs of structures with fractional coordinates (structures, atoms, 3)."""
-        self.pairs += close_pairs(fractional, self.cell, self.cutoff).sum()
+        self.pairs += close_pairs(fractional, self.cell, self.cutoff).sum().to(self.device)
         self.structures += len(fractional)
 
     def compute(self) -> Tensor:
-        """Close pairs per structure, a scalar; not a number before any structure was given."""
-        return self.pairs / self.structures
+        """Close pairs per structure, a float64 scalar; NaN before any structure was given."""
+        return self.pairs.double() / self.structures

@@ -2,11 +2,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from callbacks.sample_quality import SampleQuality
+from cryingan.geometry.distances import neighbor_distances
 from cryingan.metrics.alloy.fcc import PAIR_NAMES, cluster_counts, fcc_sites, formation_energy, short_range_order
 from cryingan.metrics.alloy.reference import AlloyReference
 from cryingan.metrics.close_pairs import close_pairs
+from cryingan.metrics.spread import spread
 from cryingan.structures.crystals import Crystals
 from tests.conftest import random_crystals
 
@@ -20,11 +23,13 @@ def alloy(structures, offset=0.25, seed=0):
     return Crystals(np.stack([sites[rng.permutation(256)] for _ in range(structures)]), CELL, SPECIES)
 
 
-def measure(training, samples):
+def measure(training, samples, rank=0, processes=1):
     """As in a run that trains on `training`."""
-    quality = SampleQuality()
-    quality.setup(SimpleNamespace(datamodule=SimpleNamespace(training=training)), None, "fit")
-    return quality.measure(samples)
+    quality, strategy = SampleQuality(), SimpleNamespace(root_device=torch.device("cpu"))
+    data = SimpleNamespace(training=training)
+    trainer = SimpleNamespace(datamodule=data, world_size=processes, global_rank=rank, strategy=strategy)
+    quality.setup(trainer, None, "fit")
+    return quality.measure(samples, trainer)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.25, 0.3])
@@ -78,26 +83,28 @@ def test_other_structures_are_no_alloy(crystals):
     }
 
 
-def test_close_pairs_are_those_of_the_metric():
-    import torch
-
-    crystals = Crystals(np.random.default_rng(0).uniform(size=(4, 30, 3)), np.eye(3) * 6.0, ("Li",) * 30)
-    counts = close_pairs(torch.from_numpy(crystals.fractional), torch.from_numpy(crystals.cell))
-    assert measure(crystals, crystals)["samples/close_pairs"] == pytest.approx(counts.double().mean().item())
-    assert counts.sum() > 0
-
-
-def test_neighbour_distances_of_a_stretched_lattice():
-    """Simple cubic against a stretched copy: every one of the six distances is longer by the stretch."""
-    grid = np.indices((4,) * 3).reshape(1, 3, -1).swapaxes(1, 2) / 4
-    cubic, wider = (Crystals(grid, np.eye(3) * 4 * edge, ("Po",) * 64) for edge in (3.0, 3.1))
-    assert measure(cubic, wider)["samples/neighbor_distance_error"] == pytest.approx(0.1, abs=1e-12)
-    assert measure(cubic, cubic)["samples/neighbor_distance_error"] == 0
+def test_values_are_those_of_the_functions_to_the_last_bit():
+    crystals = Crystals(np.random.default_rng(0).uniform(size=(5, 30, 3)), np.eye(3) * 6.0, ("Li",) * 30)
+    samples = crystals[:4]
+    training, sampled, cell = map(torch.from_numpy, (crystals.fractional, samples.fractional, crystals.cell))
+    means = [neighbor_distances(fractional, cell, 6).mean(dim=(0, 1)) for fractional in (sampled, training)]
+    assert measure(crystals, samples) == {
+        "samples/close_pairs": close_pairs(sampled, cell).double().mean().item(),
+        "samples/neighbor_distance_error": (means[0] - means[1]).abs().mean().item(),
+        "samples/spread": spread(samples.fractional, samples.cell),
+    }
+    assert np.isnan(measure(crystals, samples[:1])["samples/spread"])
 
 
-def test_spread_is_how_far_atoms_are_from_their_places_in_other_samples():
-    one = np.random.default_rng(0).uniform(size=(1, 20, 3))
-    moved = (one + np.array([0.9, 0.0, 0.0])) % 1.0  # 0.1 the other way round
-    crystals = Crystals(np.concatenate([one, moved]), np.diag([5.0, 6.0, 7.0]), ("Li",) * 20)
-    assert measure(crystals, crystals)["samples/spread"] == pytest.approx(0.5, abs=1e-12)
-    assert np.isnan(measure(crystals, crystals[:1])["samples/spread"])
+def one_process(rank, samples, expected, path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
+    assert measure(alloy(5), samples, rank, processes=2) == pytest.approx(expected, rel=1e-12)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow  # processes that import torch
+def test_several_processes_are_one(tmp_path):
+    samples = random_crystals(3, SPECIES, CELL)
+    expected = measure(alloy(5), samples)
+    assert set(expected) > {"samples/spread", "alloy/vacancies"}
+    torch.multiprocessing.spawn(one_process, (samples, expected, tmp_path / "meeting"), nprocs=2)
