@@ -1,34 +1,45 @@
-"""The command line of what builds data sets and potentials: KEY=VALUE arguments, read into a dataclass."""
+"""Command lines of the builders of data sets and potentials: KEY=VALUE arguments, read into a dataclass."""
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import MISSING, Field, fields
+from difflib import get_close_matches
+from textwrap import indent, wrap
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
 
+WIDTH = 100
+
 
 def run_command(job: Callable[[Any], Any], schema: type) -> None:
-    """Read the command line, do the job and print what comes back.
+    """Read the command line, do the job and print its result; with --help, explain the keys.
 
-    What the user got wrong ends in one line on stderr and exit code 1, Ctrl-C in one line and 130.
+    A mistake of the user ends in one line on stderr and exit code 1, Ctrl-C in one line and 130.
 
     Args:
-        job: called with the settings.
-        schema: their dataclass.
+        job: called with the settings; the docstring of its module explains the command.
+        schema: the dataclass of the settings; its docstring explains the keys under `Attributes:`.
     """
+    module, arguments = sys.modules[job.__module__], sys.argv[1:]
+    name = module.__spec__.name  # `python -m` runs it as __main__
+    if {"--help", "-h"} & set(arguments):
+        print(help_text(name, module.__doc__ or "", schema))
+        return
     try:
-        print(job(read_settings(sys.argv[1:], schema)))
+        print(job(read_settings(arguments, schema)))
     except CryinGANError as error:
-        sys.exit(str(error))
+        sys.exit(f"{name}: {error}")
     except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
+        print(f"{name}: stopped; the same command resumes", file=sys.stderr)
         sys.exit(130)
 
 
@@ -38,12 +49,56 @@ def read_settings(arguments: Sequence[str], schema: type) -> Any:
     Raises:
         CryinGANError: one is unknown, missing or of the wrong type.
     """
-    keys = ", ".join(field.name for field in fields(schema))
+    keys = [field.name for field in fields(schema)]
     for argument in arguments:
         if "=" not in argument:
-            raise CryinGANError(f"'{argument}' is not key=value; the keys are {keys}")
+            raise CryinGANError(f"'{argument}' is not key=value; the keys are {', '.join(keys)}")
     try:
         given = OmegaConf.from_cli(list(arguments))
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise CryinGANError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
+        raise CryinGANError(f"{_reason(error, keys)}; the keys are {', '.join(keys)}") from error
+
+
+def _reason(error: Exception, keys: Sequence[str]) -> str:
+    """What is wrong with which key; for an unknown one, the nearest that is known."""
+    key = getattr(error, "full_key", None)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{key}=... is missing"
+    if isinstance(error, ConfigKeyError):
+        near = get_close_matches(str(key), keys, 1)
+        return f"unknown key {key}" + (f", did you mean {near[0]}?" if near else "")
+    reason = str(error).splitlines()[0]
+    return f"{key}: {reason}" if key else reason
+
+
+def help_text(name: str, description: str, schema: type) -> str:
+    """What a command does, and its keys with type, default and meaning.
+
+    Args:
+        name: of the module that `python -m` runs.
+        description: its docstring.
+        schema: the dataclass of its settings.
+    """
+    parts = [f"python -m {name} KEY=VALUE ...    (inside a key: KEY.NAME=VALUE)", "", description.strip(), ""]
+    meanings = dict(attributes(schema))
+    for field in fields(schema):
+        words = wrap(meanings[field.name], WIDTH - 4)
+        parts += [f"{field.name}={_default(field)}    ({field.type})", indent("\n".join(words), "    ")]
+    return "\n".join(parts)
+
+
+def attributes(schema: type) -> Iterator[tuple[str, str]]:
+    """Names and meanings of what the `Attributes:` of a class's docstring explain."""
+    _, _, section = (inspect.getdoc(schema) or "").partition("Attributes:\n")
+    for name, meaning in re.findall(r"^    (\w+): (.+(?:\n {8}.*)*)", section, re.MULTILINE):
+        yield name, " ".join(meaning.split())
+
+
+def _default(field: Field) -> str:
+    """The default as one would type it; REQUIRED where there is none."""
+    value = field.default if field.default_factory is MISSING else field.default_factory()
+    if value is MISSING:
+        return "REQUIRED"
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"))
+    return text.removesuffix("...\n").strip()

@@ -21,7 +21,7 @@ FLOORS = (
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
-AROUND = {"callbacks", "configs", "data", "benchmarks", "tests", "train", "sample", "evaluate"}
+AROUND = {"callbacks", "configs", "benchmarks", "tests", "train", "sample", "evaluate"}
 COMMAND_LINE = {"hydra", "omegaconf", "wandb", "argparse"}
 
 
@@ -71,7 +71,7 @@ def test_no_imports_in_a_circle():
     TopologicalSorter(graph).prepare()
 
 
-TO_SPLIT = {"callbacks", "data", "evaluation", "metrics", "potentials", "relaxation", "samples", "training", "geometry"}
+TO_SPLIT = {"callbacks", "evaluation", "metrics", "potentials", "relaxation", "samples", "training", "geometry"}
 
 
 def test_no_test_module_imports_another():

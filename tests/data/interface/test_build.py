@@ -121,7 +121,8 @@ def test_command_ends_in_one_line():
     command = [sys.executable, "-m", "data.interface.build", "system=nowhere"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=INTERFACE_SETS.parents[1])
     assert result.returncode == 1
-    assert result.stderr.strip().split("\n") == ["system=nowhere is neither one of li2o_licl, lsc_lco nor a YAML file"]
+    said = "data.interface.build: system=nowhere is neither one of li2o_licl, lsc_lco nor a YAML file"
+    assert result.stderr.strip().split("\n") == [said]
 
 
 def test_a_region_that_is_too_full_can_be_corrected(system):

@@ -12,8 +12,8 @@ from tests.support.interfaces import RELAX, build_settings
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["n=4"], "missing mandatory value: system;"),
-        (["system=li2o_licl", "m=4"], "'m' not in"),
+        (["n=4"], "system=... is missing;"),
+        (["system=li2o_licl", "m=4"], "unknown key m"),
         (["system=li2o_licl", "n=many"], "many"),
         (["system=li2o_licl", "n=0"], "n=0"),
         (["system=li2o_licl", "seed=-1"], "seed=-1"),
