@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.settings import BENCHMARKS
+from cryingan.potentials.settings import POTENTIALS
 from cryingan.relaxation.one_structure import Settings
 
 
@@ -90,49 +91,6 @@ class TrainerKeys:
     check_val_every_n_epoch: int = 1
     limit_train_batches: Any = None
     capture: bool = False
-
-
-@dataclass
-class M3GNetKeys:
-    """Group potential, m3gnet: `cryingan.potentials.potential.load_potential`."""
-
-    kind: str = "m3gnet"
-    path: str | None = None
-    device: str = "auto"
-    atoms_per_batch: int | None = None
-    references: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class CHGNetKeys(M3GNetKeys):
-    """Group potential, chgnet."""
-
-    kind: str = "chgnet"
-
-
-@dataclass
-class AseKeys:
-    """Group potential, ase."""
-
-    kind: str = "ase"
-    calculator: str = MISSING
-    arguments: dict[str, Any] = field(default_factory=dict)
-    elements: list[str] = field(default_factory=list)
-    references: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class PairKeys:
-    """Group potential, pair."""
-
-    kind: str = "pair"
-    depth: float = 0.5
-    stiffness: float = 1.5
-    cutoff: float = 5.0
-    radii: dict[str, float] | None = None
-
-
-POTENTIALS = {"m3gnet": M3GNetKeys, "chgnet": CHGNetKeys, "ase": AseKeys, "pair": PairKeys}
 
 
 @dataclass

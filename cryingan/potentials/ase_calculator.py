@@ -1,4 +1,4 @@
-"""Potentials without weights of their own: an analytic pair potential, and any ASE calculator."""
+"""Any ASE calculator as a potential."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import logging
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard, parse_references
 from cryingan.potentials.potential import Potential
+from cryingan.potentials.settings import AseSettings
 from cryingan.storage.hashes import content, file_hash, settings_hash
 
 if TYPE_CHECKING:
@@ -34,29 +35,14 @@ class AsePotential(Potential):
     not known here.
 
     Args:
-        path: ignored; what the calculator needs goes into `arguments`.
-        device: where the calculator computes, if neither `arguments` nor the calculator itself says so.
-        calculator: import path of the calculator's class, such as `ase.calculators.emt.EMT`.
-        arguments: keyword arguments of the class.
-        elements: chemical symbols that it knows; without it the calculator has to refuse by itself.
-        atoms_per_batch: see `Potential`.
-        references: see `load_potential`.
+        settings: the calculator, its arguments, and what is known of it.
 
     Raises:
         CryinGANError: the calculator cannot be imported or made.
     """
 
-    def __init__(
-        self,
-        path: str | None = None,
-        device: str = "cpu",
-        calculator: str = "",
-        arguments: Mapping[str, Any] | None = None,
-        elements: Sequence[str] = (),
-        atoms_per_batch: int | None = None,
-        references: Sequence[Mapping] = (),
-    ) -> None:
-        arguments = dict(arguments or {})
+    def __init__(self, settings: AseSettings) -> None:
+        calculator, arguments = settings.calculator, dict(settings.arguments or {})
         module, _, name = calculator.rpartition(".")
         self.default_dtype = OwnDefaultDtype()
         try:
@@ -64,9 +50,10 @@ class AsePotential(Potential):
                 self.calculator = getattr(importlib.import_module(module), name)(**arguments)
         except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, LookupError, OSError) as error:
             raise CryinGANError(f"ASE calculator {calculator!r} cannot be made: {error}") from error
-        settings = {"calculator": calculator, "arguments": content(arguments), "version": _version(module)}
-        card = PotentialCard(name, settings_hash(settings), tuple(elements), parse_references(references))
-        super().__init__(card, _device(self.calculator, arguments, device), atoms_per_batch)
+        made_of = {"calculator": calculator, "arguments": content(arguments), "version": _version(module)}
+        references = parse_references(settings.references)
+        card = PotentialCard(name, settings_hash(made_of), tuple(settings.elements), references)
+        super().__init__(card, _device(self.calculator, arguments, settings.device), settings.atoms_per_batch)
 
     def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
         energies, forces = [], []

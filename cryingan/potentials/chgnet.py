@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard, parse_references
 from cryingan.potentials.potential import Potential
 from cryingan.potentials.published import published_references
+from cryingan.potentials.settings import CHGNetSettings
 from cryingan.storage.hashes import file_hash
 
 if TYPE_CHECKING:
@@ -27,23 +27,14 @@ class CHGNetPotential(Potential):
     come with the package are checked against energies that its own calculator gave.
 
     Args:
-        path: version that comes with the package (`0.3.0` without it, `0.2.0`, `r2scan`), or a checkpoint file.
-        device: torch device, or `auto`.
-        atoms_per_batch: see `Potential`.
-        references: see `load_potential`.
+        settings: which weights, and where it computes.
 
     Raises:
         CryinGANError: the package is not installed, the version or file does not exist or holds something else, or a
             network and its composition model do not agree on energies per atom or per structure.
     """
 
-    def __init__(
-        self,
-        path: str | None = None,
-        device: str = "cpu",
-        atoms_per_batch: int | None = None,
-        references: Sequence[Mapping] = (),
-    ) -> None:
+    def __init__(self, settings: CHGNetSettings) -> None:
         import torch
         from ase.data import chemical_symbols
 
@@ -52,10 +43,10 @@ class CHGNetPotential(Potential):
             from chgnet.model import CHGNet
         except ImportError as error:
             raise CryinGANError(f"potential chgnet needs its package: pip install chgnet ({error})") from error
-        version = path or "0.3.0"
+        version = settings.path or str(CHGNetSettings.path)
         packaged = sorted((Path(chgnet.__file__).parent / "pretrained" / version).glob("*.pth.tar"))
         file = packaged[0] if packaged else Path(version)
-        weights = file_hash(file)
+        weights, device = file_hash(file), resolve_device(settings.device)
         try:
             # The package's own loader would unpickle anything.
             state = torch.load(file, map_location="cpu", weights_only=True)["model"]
@@ -64,7 +55,7 @@ class CHGNetPotential(Potential):
                 biased = any(".mlp_out." in key and key.endswith(".bias") for key in state["state_dict"])
                 state["model_args"] = {"version": version, **state["model_args"], "mlp_out_bias": biased}
                 self.model = CHGNet.from_dict(state)
-                self.model.to(resolve_device(device)).eval().requires_grad_(False)
+                self.model.to(device).eval().requires_grad_(False)
         except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
             raise CryinGANError(f"{file} cannot be loaded as a CHGNet: {str(error).splitlines()[0]}") from error
         self._require_one_scale(file)
@@ -72,9 +63,9 @@ class CHGNetPotential(Potential):
         self.batch_size = 1 if biased else None
         self.model.graph_converter.set_isolated_atom_response("ignore")
         name = f"CHGNet-{version}" if packaged else file.name
-        known = parse_references([*published_references(weights), *references])
+        known = parse_references([*published_references(weights), *settings.references])
         card = PotentialCard(name, weights, tuple(chemical_symbols[1:95]), known)
-        super().__init__(card, resolve_device(device), atoms_per_batch)
+        super().__init__(card, device, settings.atoms_per_batch)
 
     def _require_one_scale(self, file: Path) -> None:
         composition = self.model.composition_model

@@ -1,8 +1,7 @@
-"""A Morse pair potential: no physics, but instant; for trials and tests."""
+"""A Morse pair potential for trials and tests: analytic and instant, fitted to no material."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,47 +9,38 @@ import numpy as np
 from cryingan.geometry.neighbors import SAME_POINT, neighbors
 from cryingan.potentials.card import PotentialCard, parse_references
 from cryingan.potentials.potential import Potential
+from cryingan.potentials.settings import PairSettings
 from cryingan.storage.hashes import settings_hash
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+RADIUS = 1.25  # Angstrom, of every element unless radii are given
 
 
 class PairPotential(Potential):
     """Morse bonds of all periodic pairs within a cut-off, damped so that energy and forces vanish smoothly there.
 
     E = sum over pairs of depth * (x^2 - 2 x) * (1 - (r / cutoff)^2)^3 with x = exp(-stiffness * (r - r0)) and
-    r0 = radius_i + radius_j. Made for tests: float64, exact forces, loaded in no time.
+    r0 = radius_i + radius_j. An aid for tests and for trying things out: exact forces in float64, no weights to load,
+    no prediction for any material.
 
     Args:
-        path: ignored; it has no weights.
-        device: ignored; it computes on the CPU.
-        depth: eV.
-        stiffness: 1/Angstrom.
-        cutoff: Angstrom.
-        radii: Angstrom per chemical symbol; without it every element is known and has radius 1.25 Angstrom.
-        atoms_per_batch: see `Potential`.
-        references: see `load_potential`.
+        settings: what it is made of.
     """
 
-    def __init__(
-        self,
-        path: str | None = None,
-        device: str = "cpu",
-        depth: float = 0.5,
-        stiffness: float = 1.5,
-        cutoff: float = 5.0,
-        radii: Mapping[str, float] | None = None,
-        atoms_per_batch: int | None = None,
-        references: Sequence[Mapping] = (),
-    ) -> None:
-        from ase.data import chemical_symbols
+    def __init__(self, settings: PairSettings) -> None:
+        radii = settings.radii
+        if radii is None:
+            from ase.data import chemical_symbols
 
-        radii = dict.fromkeys(chemical_symbols[1:], 1.25) if radii is None else dict(radii)
-        settings = {"depth": depth, "stiffness": stiffness, "cutoff": cutoff, "radii": radii}
-        card = PotentialCard("pair", settings_hash(settings), tuple(radii), parse_references(references))
-        super().__init__(card, "cpu", atoms_per_batch)
-        self.depth, self.stiffness, self.cutoff, self.radii = depth, stiffness, cutoff, radii
+            radii = dict.fromkeys(chemical_symbols[1:], RADIUS)
+        self.depth, self.stiffness, self.cutoff = settings.depth, settings.stiffness, settings.cutoff
+        self.radii = dict(radii)
+        made_of = {name: getattr(self, name) for name in ("depth", "stiffness", "cutoff", "radii")}
+        references = parse_references(settings.references)
+        card = PotentialCard("pair", settings_hash(made_of), tuple(self.radii), references)
+        super().__init__(card, "cpu", settings.atoms_per_batch)
 
     def verify(self) -> None:
         """Compare with the references, if there are any: its settings say all that there is to know."""

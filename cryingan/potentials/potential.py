@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,20 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
+from cryingan.potentials.settings import POTENTIALS, PotentialSettings
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 log = logging.getLogger(__name__)
 
-KINDS = {  # imported when asked for: matgl alone takes seconds
+CLASSES = {  # imported when asked for: matgl alone takes seconds
     "m3gnet": ("cryingan.potentials.m3gnet.potential", "M3GNetPotential"),
     "chgnet": ("cryingan.potentials.chgnet", "CHGNetPotential"),
     "ase": ("cryingan.potentials.ase_calculator", "AsePotential"),
     "pair": ("cryingan.potentials.pair", "PairPotential"),
 }
+FILES = {"m3gnet": ("model.pt", "state.pt")}  # of the kinds that live in a folder
 MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
 ATOMS_ON_CPU = 1024  # M3GNet takes about 1 MB an atom; a full machine kills the process instead of raising
 ATOMS_ON_GPU = 32768
@@ -37,7 +40,8 @@ class Potential:
     Attributes:
         card: name, hash, elements and references.
         device: where it computes.
-        spec: the plain arguments of `load_potential` that make it again.
+        spec: the plain arguments of `load_potential` that make it again; None if it was not loaded so, and cannot be
+            copied to another process.
         atoms_per_batch: most atoms evaluated at once, by default 1024 on a CPU and 32768 on a GPU; halves itself when
             the memory does not suffice.
     """
@@ -46,9 +50,11 @@ class Potential:
         self.card = card
         self.device = device
         self.atoms_per_batch = atoms_per_batch or (ATOMS_ON_CPU if device == "cpu" else ATOMS_ON_GPU)
-        self.spec: dict[str, Any] = {}
+        self.spec: dict[str, Any] | None = None
 
     def __reduce__(self) -> tuple:
+        if self.spec is None:
+            raise TypeError(f"{self.card.name} was not made by load_potential: a copy could not be loaded")
         return _load_from_spec, (self.spec,)
 
     def evaluate(self, frames: Sequence[Atoms]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -142,15 +148,19 @@ class Potential:
         return None
 
 
-def load_potential(kind: str, path: str | None = None, device: str = "cpu", **options: Any) -> Potential:
+def load_potential(kind: str | Path, path: str | Path | None = None, device: str = "cpu", **options: Any) -> Potential:
     """Load a potential and verify it against the references of its card.
 
     Args:
-        kind: `m3gnet` (matgl), `chgnet`, `ase` (any ASE calculator) or `pair`.
-        path: for `m3gnet` a local folder or the name of a published model; for `chgnet` a version in its package.
-        device: torch device, or `auto` for the GPU when there is one.
-        **options: what the kind takes; for all `atoms_per_batch`, and `references`: a list of mappings with
-            `symbols`, `fractional`, `cell` (Angstrom), `energy` (eV) and `tolerance` (eV).
+        kind: `m3gnet` (matgl), `chgnet`, `ase` (any ASE calculator) or `pair`; or, without a `path`, the folder of a
+            potential, whose files tell the kind.
+        path: for `m3gnet` a local folder or the name of a published model; for `chgnet` a version of its package or a
+            checkpoint file; the other kinds need none.
+        device: torch device, or `auto` for the GPU where there is one; by default the CPU, so that copies in several
+            processes do not share a GPU.
+        **options: other settings of the kind, see `cryingan.potentials.settings`. Every kind takes `atoms_per_batch`
+            and `references`, a list of mappings with `symbols`, `fractional`, `cell` (Angstrom), `energy` (eV) and
+            `tolerance` (eV).
 
     Returns:
         The potential, verified.
@@ -158,20 +168,49 @@ def load_potential(kind: str, path: str | None = None, device: str = "cpu", **op
     Raises:
         CryinGANError: unknown kind or option, files missing, no references where they are needed, or references that
             are not reproduced.
+
+    Example:
+        >>> from ase.build import bulk
+        >>> potential = load_potential("pair", depth=0.3)
+        >>> energies, forces = potential.evaluate([bulk("Cu"), bulk("Cu", cubic=True)])
+        >>> energies.shape, forces[1].shape
+        ((2,), (4, 3))
     """
-    if kind not in KINDS:
-        raise CryinGANError(f"unknown kind of potential {kind!r}: use {', '.join(KINDS)}")
-    if path is not None and Path(path).exists():
-        path = str(Path(path).resolve())  # a worker may stand in another folder
-    module, name = KINDS[kind]
-    make = getattr(importlib.import_module(module), name)
+    if kind not in POTENTIALS:
+        if path is not None or not Path(kind).is_dir():
+            raise CryinGANError(f"unknown kind of potential {str(kind)!r}: use {', '.join(POTENTIALS)}, or a folder")
+        kind, path = _kind_of_folder(Path(kind)), kind
+    settings = _settings(str(kind), path, device, options)
+    module, name = CLASSES[settings.kind]
     try:
-        potential = make(path, device, **options)
+        potential = getattr(importlib.import_module(module), name)(settings)
     except TypeError as error:
         raise CryinGANError(f"potential {kind}: {error}") from error
-    potential.spec = {"kind": kind, "path": path, "device": device, **options}
+    potential.spec = asdict(settings)
     potential.verify()
     return potential
+
+
+def _kind_of_folder(folder: Path) -> str:
+    """The kind of potential that a folder holds, by the names of its files."""
+    held = [kind for kind, names in FILES.items() if all((folder / name).is_file() for name in names)]
+    if not held:
+        wanted = "; ".join(f"{kind} has {' and '.join(names)}" for kind, names in FILES.items())
+        raise CryinGANError(f"the folder {folder} holds no potential: {wanted}")
+    return held[0]
+
+
+def _settings(kind: str, path: str | Path | None, device: str, options: dict[str, Any]) -> PotentialSettings:
+    """The settings of a kind; a path or a device that it has no use for is left out."""
+    known = [field.name for field in fields(POTENTIALS[kind])]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise CryinGANError(f"potential {kind} has no {', '.join(unknown)}; it takes {', '.join(known)}")
+    if path is not None:  # absolute, since a worker may stand in another folder
+        path = str(Path(path).resolve() if Path(path).exists() else path)
+    given = {"path": path, "device": device}
+    useful = {name: value for name, value in given.items() if name in known and value is not None}
+    return POTENTIALS[kind](**useful, **options)
 
 
 def _load_from_spec(spec: dict[str, Any]) -> Potential:

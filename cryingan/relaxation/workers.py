@@ -96,7 +96,7 @@ def relax_in_workers(
     Raises:
         CryinGANError: the backend is not installed or not reachable, or workers died 3 times with nothing done.
     """
-    if task.spec == "{}":
+    if not json.loads(task.spec):
         raise CryinGANError(f"backend={backend} needs a potential from load_potential: workers load it again")
     deaths, left = 0, dict(waiting)
     while left:

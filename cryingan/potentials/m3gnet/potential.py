@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from cryingan.potentials.m3gnet.files import CARD_FILE, local_folder, name_and_r
 from cryingan.potentials.m3gnet.graph import joined, triples
 from cryingan.potentials.potential import Potential
 from cryingan.potentials.published import published_references
+from cryingan.potentials.settings import M3GNetSettings
 from cryingan.storage.atomic import replace_file
 
 if TYPE_CHECKING:
@@ -47,10 +48,7 @@ class M3GNetPotential(Potential):
     On a GPU sums run in any order, so that forces may differ in their last bits from one call to the next.
 
     Args:
-        path: local folder, or the name of a model on the Hugging Face hub (needs a network).
-        device: torch device, or `auto`.
-        atoms_per_batch: see `Potential`.
-        references: see `load_potential`.
+        settings: which weights, where it computes, and references that the folder's card lacks.
 
     Attributes:
         weights: SHA-256 of the weight files.
@@ -59,21 +57,15 @@ class M3GNetPotential(Potential):
         CryinGANError: the files are missing or hold something else, or `card.json` belongs to other weights.
     """
 
-    def __init__(
-        self,
-        path: str | None = None,
-        device: str = "cpu",
-        atoms_per_batch: int | None = None,
-        references: Sequence[Mapping] = (),
-    ) -> None:
-        folder = local_folder(path)
+    def __init__(self, settings: M3GNetSettings) -> None:
+        folder = local_folder(settings.path)
         self.weights = weights_hash(folder)
         with torch.inference_mode(False):
             self.model, self.scale, self.shift, self.offsets = read_model(folder)
-            name, found = name_and_references(folder, Path(path).name, self.weights)
-            known = parse_references([*published_references(self.weights), *(references or found)])
+            name, found = name_and_references(folder, Path(settings.path).name, self.weights)
+            known = parse_references([*published_references(self.weights), *(settings.references or found)])
             card = PotentialCard(name, self.weights, tuple(self.model.element_types), known)
-            super().__init__(card, resolve_device(device), atoms_per_batch)
+            super().__init__(card, resolve_device(settings.device), settings.atoms_per_batch)
             self.model.to(self.device)
         self.types = {symbol: index for index, symbol in enumerate(card.elements)}
         self.use_convention("source")
@@ -153,7 +145,7 @@ def write_card(folder: str | Path, name: str, frames: Sequence[Atoms], conventio
         CryinGANError: the folder holds no M3GNet or cannot be written, or the structures cannot tell the message
             conventions apart.
     """
-    potential = M3GNetPotential(str(folder))
+    potential = M3GNetPotential(M3GNetSettings(path=str(folder), device="cpu"))
     energies = potential.energies_of_conventions(frames)
     tolerances = [TOLERANCE * len(frame) for frame in frames]
     if not (np.abs(energies["source"] - energies["destination"]) > tolerances).any():

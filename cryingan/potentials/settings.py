@@ -1,0 +1,95 @@
+"""Settings of each kind of potential: the arguments of its class, and the types of the config group `potential`.
+
+Importing this module imports neither torch nor ASE nor matgl.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class M3GNetSettings:
+    """Settings of `cryingan.potentials.m3gnet.potential.M3GNetPotential`.
+
+    Attributes:
+        path: local folder with `model.pt` and `state.pt`, or the name of a model on the Hugging Face hub, which needs
+            a network.
+        device: torch device, or `auto` for the GPU where there is one.
+        atoms_per_batch: see `cryingan.potentials.potential.Potential`.
+        references: energies to verify on loading, see `cryingan.potentials.potential.load_potential`; without them
+            those of the folder's card.
+    """
+
+    kind: str = "m3gnet"
+    path: str | None = None
+    device: str = "auto"
+    atoms_per_batch: int | None = None
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class CHGNetSettings:
+    """Settings of `cryingan.potentials.chgnet.CHGNetPotential`.
+
+    Attributes:
+        path: version that comes with the package (`0.3.0`, `0.2.0`, `r2scan`), or a checkpoint file.
+        device: torch device, or `auto` for the GPU where there is one.
+        atoms_per_batch: see `cryingan.potentials.potential.Potential`.
+        references: energies to verify on loading, besides those of the package's versions.
+    """
+
+    kind: str = "chgnet"
+    path: str | None = "0.3.0"
+    device: str = "auto"
+    atoms_per_batch: int | None = None
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class AseSettings:
+    """Settings of `cryingan.potentials.ase_calculator.AsePotential`.
+
+    Attributes:
+        calculator: import path of the calculator's class.
+        arguments: its keyword arguments; what a model file or a device is for most calculators.
+        elements: chemical symbols that it knows; without them the calculator has to refuse the others by itself.
+        device: where it computes, if neither `arguments` nor the calculator itself tells.
+        atoms_per_batch: see `cryingan.potentials.potential.Potential`.
+        references: energies to verify on loading.
+    """
+
+    kind: str = "ase"
+    calculator: str = "ase.calculators.emt.EMT"
+    arguments: dict[str, Any] = field(default_factory=dict)
+    elements: list[str] = field(default_factory=list)
+    device: str = "cpu"
+    atoms_per_batch: int | None = None
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class PairSettings:
+    """Settings of `cryingan.potentials.pair.PairPotential`.
+
+    Attributes:
+        depth: eV per bond.
+        stiffness: 1/Angstrom.
+        cutoff: Angstrom.
+        radii: Angstrom per chemical symbol; without it every element is known and has radius 1.25 Angstrom.
+        atoms_per_batch: see `cryingan.potentials.potential.Potential`.
+        references: energies to verify on loading.
+    """
+
+    kind: str = "pair"
+    depth: float = 0.5
+    stiffness: float = 1.5
+    cutoff: float = 5.0
+    radii: dict[str, float] | None = None
+    atoms_per_batch: int | None = None
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+PotentialSettings = M3GNetSettings | CHGNetSettings | AseSettings | PairSettings
+POTENTIALS = {each.kind: each for each in (M3GNetSettings, CHGNetSettings, AseSettings, PairSettings)}

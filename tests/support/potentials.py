@@ -1,0 +1,44 @@
+"""Potentials that tests watch, and structures to evaluate."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from ase import Atoms
+
+from cryingan.potentials.potential import Potential
+
+
+class CountingPotential(Potential):
+    """Another potential that counts what it evaluates, and may be slow or fail on the way.
+
+    Args:
+        inner: the potential that evaluates; copies in other processes are of it alone.
+        before: called with the structures of each batch before they are evaluated and counted; it may wait or raise.
+
+    Attributes:
+        batches: number of structures in each batch that was evaluated.
+    """
+
+    def __init__(self, inner: Potential, before: Callable[[list[Atoms]], None] | None = None) -> None:
+        super().__init__(inner.card, inner.device, inner.atoms_per_batch)
+        self.inner, self.before, self.spec = inner, before, inner.spec
+        self.batches: list[int] = []
+
+    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[Sequence[float], Sequence[np.ndarray]]:
+        if self.before is not None:
+            self.before(frames)
+        self.batches.append(len(frames))
+        return self.inner.evaluate(frames)
+
+
+def rattled(atoms: Atoms, seed: int = 0, size: float = 0.1) -> Atoms:
+    """A copy whose atoms are moved at random, by `size` (standard deviation, Angstrom)."""
+    atoms = atoms.copy()
+    atoms.rattle(size, seed=seed)
+    return atoms
+
+
+def as_reference(atoms: Atoms, energy: float, tolerance: float = 1e-4) -> dict:
+    """A structure and its energy (eV) as an entry of `references`."""
+    structure = {"symbols": atoms.get_chemical_symbols(), "fractional": atoms.get_scaled_positions().tolist()}
+    return {**structure, "cell": atoms.cell.tolist(), "energy": energy, "tolerance": tolerance}
