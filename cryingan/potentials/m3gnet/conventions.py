@@ -8,9 +8,28 @@ import torch
 from matgl.layers._graph_convolution import M3GNetGraphConv
 from matgl.utils.maths import scatter_add
 
+CONVENTIONS = ("source", "destination")
 
-class DestinationGraphConv(M3GNetGraphConv):
-    """The convolution as it was up to matgl 2: messages are summed at the destination atom of an edge."""
+
+class GraphConv(M3GNetGraphConv):
+    """matgl's convolution, with messages summed at either atom of an edge.
+
+    matgl 3 and later sum them at the source, matgl up to 2 at the destination.
+
+    Args:
+        inner: the convolution whose layers it takes over.
+    """
+
+    def __init__(self, inner: M3GNetGraphConv) -> None:
+        super().__init__(
+            inner.include_state,
+            inner.edge_update_func,
+            inner.edge_weight_func,
+            inner.node_update_func,
+            inner.node_weight_func,
+            inner.state_update_func,
+        )
+        self.convention = "source"
 
     def node_update_(
         self,
@@ -26,10 +45,7 @@ class DestinationGraphConv(M3GNetGraphConv):
         if self.include_state:
             inputs.append(u_per_edge)
         messages = self.node_update_func(torch.hstack(inputs)) * self.node_weight_func(rbf)
-        return scatter_add(messages, edge_index[1], dim_size=num_nodes, dim=0)
-
-
-CONVENTIONS = {"source": M3GNetGraphConv, "destination": DestinationGraphConv}
+        return scatter_add(messages, edge_index[CONVENTIONS.index(self.convention)], dim_size=num_nodes, dim=0)
 
 
 def identity(weights: str, convention: str) -> str:

@@ -13,6 +13,7 @@ import torch
 from matgl.models import M3GNet
 
 from cryingan.errors import CryinGANError
+from cryingan.potentials.m3gnet.conventions import GraphConv
 from cryingan.potentials.published import PUBLISHED
 
 WEIGHTS_FILES = ("model.pt", "state.pt")
@@ -21,7 +22,11 @@ HUB_OWNER = "materialyze"  # where matgl publishes its models
 
 
 def local_folder(path: str | None) -> Path:
-    """The local folder, or the folder into which the named model was downloaded."""
+    """The local folder, or the folder into which the named model was downloaded.
+
+    Raises:
+        CryinGANError: there is no path, no such folder, or no such model on the hub.
+    """
     if path is None:
         raise CryinGANError("potential m3gnet needs a path: a local folder, or the name of a model on the hub")
     if Path(path).is_dir():
@@ -42,7 +47,11 @@ def local_folder(path: str | None) -> Path:
 
 
 def weights_hash(folder: Path) -> str:
-    """SHA-256 of the weight files one after the other, as `cat model.pt state.pt | sha256sum` gives it."""
+    """SHA-256 of the weight files one after the other, as `cat model.pt state.pt | sha256sum` gives it.
+
+    Raises:
+        CryinGANError: a file cannot be read.
+    """
     digest = hashlib.sha256()
     for name in WEIGHTS_FILES:
         try:
@@ -53,7 +62,13 @@ def weights_hash(folder: Path) -> str:
 
 
 def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
-    """The model, the scale and shift of its energies in eV, and the energy offset of every element in eV."""
+    """The model, the scale and shift of its energies in eV, and the energy offset of every element in eV.
+
+    Its convolutions are `cryingan.potentials.m3gnet.conventions.GraphConv`.
+
+    Raises:
+        CryinGANError: the files hold something else.
+    """
     try:
         settings, state = (torch.load(folder / name, map_location="cpu", weights_only=True) for name in WEIGHTS_FILES)
         if settings["model"]["@class"] != "M3GNet" or settings.get("calc_repuls"):
@@ -64,6 +79,8 @@ def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
         missing = model.load_state_dict(weights, strict=False).missing_keys
         if model.is_intensive or missing:
             raise ValueError(f"it is no extensive M3GNet or lacks weights {missing[:3]}")
+        for layer in model.graph_layers:
+            layer.conv = GraphConv(layer.conv)
         scale, shift = (float(state[key]) for key in ("data_std", "data_mean"))
         offsets = state.get("element_refs.property_offset", torch.zeros(len(model.element_types)))
     except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
@@ -76,6 +93,9 @@ def name_and_references(folder: Path, name: str, weights: str) -> tuple[str, Seq
     """Name and references from the folder's card, or else the name of the published model with these weights.
 
     A folder that only has the name of a published model gets that model's references.
+
+    Raises:
+        CryinGANError: the card is no card, or belongs to other weights.
     """
     path = folder / CARD_FILE
     if path.is_file():

@@ -96,7 +96,7 @@ class M3GNetPotential(Potential):
     def use_convention(self, convention: str) -> None:
         """Sum messages at the `source` or the `destination` atom of an edge."""
         for layer in self.model.graph_layers:
-            layer.conv.__class__ = CONVENTIONS[convention]
+            layer.conv.convention = convention
         self.card = replace(self.card, hash=identity(self.weights, convention))
 
     def energies_of_conventions(self, frames: Sequence[Atoms]) -> dict[str, np.ndarray]:
