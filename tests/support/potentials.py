@@ -3,9 +3,14 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pytest
 from ase import Atoms
 
 from cryingan.potentials.potential import Potential
+from tests.support.paths import SHARED
+
+PUBLISHED_M3GNET = SHARED / "potentials/M3GNet-MP-2021.2.8-PES"
+needs_weights = pytest.mark.skipif(not PUBLISHED_M3GNET.is_dir(), reason="no M3GNet weights beside the repository")
 
 
 class CountingPotential(Potential):
