@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from callbacks.epochs import due
+from callbacks.epochs import due, epoch_name, epoch_of, find
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.relax_samples import LOGGED, RelaxSamples
 from cryingan.errors import CryinGANError
@@ -39,7 +39,7 @@ class KeepBest(Checkpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a key that is never logged, and one that does not tell what is best."""
-        self.relax = next((callback for callback in trainer.callbacks if isinstance(callback, RelaxSamples)), None)
+        self.relax = find(trainer, RelaxSamples)
         known = self.relax.keys if self.relax else set()
         if self.key.startswith("relax/") and self.key not in known:
             why = f"is not logged; use {', '.join(sorted(known))}" if known else "needs callbacks=relax"
@@ -56,7 +56,7 @@ class KeepBest(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save a candidate, and compare those whose value is known by now."""
         if due(trainer, self.every_n_epochs):
-            trainer.save_checkpoint(_candidates(trainer) / f"epoch_{trainer.current_epoch + 1:06d}.ckpt")
+            trainer.save_checkpoint(_candidates(trainer) / f"{epoch_name(trainer.current_epoch)}.ckpt")
         self._compare(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -74,12 +74,12 @@ class KeepBest(Checkpoint):
     def _prepare(self, trainer: Trainer) -> None:
         """How good the best is; its value is unknown when its epoch is about to be trained again."""
         self.best = -math.inf
-        self.metrics = next(logger for logger in trainer.loggers if isinstance(logger, MetricsCSV))
+        self.metrics = find(trainer, MetricsCSV)
         if not trainer.is_global_zero:
             return
         self.metrics.begin(trainer.current_epoch)
         for path in _candidates(trainer).glob("*.ckpt"):
-            if _epoch(path) >= trainer.current_epoch:  # trained again, or of an earlier training
+            if epoch_of(path) >= trainer.current_epoch:  # trained again, or of an earlier training
                 path.unlink()
         best = _candidates(trainer).parent / "best.ckpt"
         if best.exists():
@@ -89,12 +89,12 @@ class KeepBest(Checkpoint):
     def _compare(self, trainer: Trainer) -> None:
         if not trainer.is_global_zero:
             return
-        for path in sorted(_candidates(trainer).glob("*.ckpt"), key=_epoch):
-            value = self.metrics.value(_epoch(path), self.key)
+        for path in sorted(_candidates(trainer).glob("*.ckpt"), key=epoch_of):
+            value = self.metrics.value(epoch_of(path), self.key)
             if value is not None and self.sign * value >= self.best:
                 self.best = self.sign * value
                 path.replace(path.parents[1] / "best.ckpt")
-            elif value is not None or self._never_comes(_epoch(path)):
+            elif value is not None or self._never_comes(epoch_of(path)):
                 path.unlink()
 
     def _never_comes(self, epoch: int) -> bool:
@@ -118,7 +118,3 @@ class KeepBest(Checkpoint):
 
 def _candidates(trainer: Trainer) -> Path:
     return Path(trainer.default_root_dir) / "checkpoints" / "candidates"
-
-
-def _epoch(candidate: Path) -> int:
-    return int(candidate.stem.removeprefix("epoch_")) - 1

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from callbacks.epochs import log
 from cryingan.training.labelled_output import unlabelled
 
 
@@ -59,9 +60,7 @@ class Progress(Callback):
         """Log the speed of the epoch."""
         self.finished = trainer.current_epoch
         self.speed = self.steps / max(self.elapsed, 1e-9)
-        for logger in trainer.loggers:
-            values = {"time/steps_per_second": self.speed, "epoch": trainer.current_epoch}
-            logger.log_metrics(values, step=trainer.global_step)
+        log(trainer, {"time/steps_per_second": self.speed}, trainer.current_epoch)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report the last epoch."""

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
 
-from callbacks.epochs import due
+from callbacks.epochs import UNTRAINED, due, epoch_of, epoch_title, find, log
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.relaxed_epochs import SCALE, Evaluations, scale_of
 from callbacks.wandb_relaxed import upload
+from callbacks.wandb_run import wandb_runs
 from cryingan.energies.data_card import default_potential
 from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
@@ -29,7 +29,6 @@ from cryingan.storage.atomic import make_folder
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
-UNTRAINED = -1  # the epoch that would have been before the first
 WORKER_LOG = "worker.log"
 SHARES = ("failed", "unconverged", "close_pairs")
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
@@ -98,7 +97,7 @@ class RelaxSamples(Callback):
 
     def summaries(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """summary.json of the untrained generator's samples and of the last ones; None where they were not relaxed."""
-        folders = {self.evaluations.epoch(folder): folder for folder in self.evaluations.all()}
+        folders = {epoch_of(folder): folder for folder in self.evaluations.all()}
         ended = {epoch: found for epoch, folder in folders.items() if (found := read_summary(folder))}
         untrained = ended.pop(UNTRAINED, None)
         return untrained, ended[max(ended)] if ended else None
@@ -158,7 +157,6 @@ class RelaxSamples(Callback):
     def _start(self, trainer: Trainer) -> None:
         if trainer.current_epoch == 0:
             _say(self.evaluations.begin_anew())
-        uploads = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
         plan = Plan(
             self.potential,
             {**self.relax, "progress": self.relax.get("progress", True) and self._shows_progress()},
@@ -166,7 +164,7 @@ class RelaxSamples(Callback):
             list(self.thresholds),
             self.repair_distance,
             self.cache,
-            pictures=self.n_samples if uploads else self.pictures,
+            pictures=self.n_samples if wandb_runs(trainer) else self.pictures,
             molecules=self.pictures,
             earlier=self.evaluations.scales(),
         )
@@ -182,9 +180,9 @@ class RelaxSamples(Callback):
 
     def _unfinished(self, trainer: Trainer) -> list[Path]:
         """Folders with samples of epochs before the current one whose values have not been logged."""
-        metrics = _metrics(trainer)
+        metrics = find(trainer, MetricsCSV)
         metrics.begin(trainer.current_epoch)
-        epochs = {folder: self.evaluations.epoch(folder) for folder in self.evaluations.all()}
+        epochs = {folder: epoch_of(folder) for folder in self.evaluations.all()}
         earlier = {folder: epoch for folder, epoch in epochs.items() if epoch < trainer.current_epoch}
         logged = {epoch: metrics.value(epoch, LOGGED) for epoch in earlier.values() if epoch != UNTRAINED}
         logged[UNTRAINED] = read_summary(self.evaluations.of(UNTRAINED))
@@ -195,22 +193,20 @@ class RelaxSamples(Callback):
         try:
             _say(self.evaluations.store(pl_module.sample(self.n_samples, seed), epoch))
         except CryinGANError as error:
-            _say(f"{_when(epoch)}: the samples are not relaxed: {error}")
+            _say(f"{epoch_title(epoch)}: the samples are not relaxed: {error}")
         else:
             self.relaxer.submit(self.evaluations.of(epoch))
 
     def _log(self, trainer: Trainer, folder: Path) -> None:
-        summary, epoch = read_summary(folder), self.evaluations.epoch(folder)
+        summary, epoch = read_summary(folder), epoch_of(folder)
         self.scale = scale_of(summary)
-        _say(f"{_when(epoch)}: {in_words(summary)}")
+        _say(f"{epoch_title(epoch)}: {in_words(summary)}")
         if epoch == UNTRAINED:
             return
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in summary["values"].items()})
-        values = {**summary["values"], "time/relaxation": summary["seconds"], "epoch": epoch}
-        for logger in trainer.loggers:
-            logger.log_metrics(values, step=trainer.global_step)
-            if isinstance(logger, WandbLogger):
-                upload(logger.experiment, folder, epoch)
+        log(trainer, {**summary["values"], "time/relaxation": summary["seconds"]}, epoch)
+        for run in wandb_runs(trainer):
+            upload(run, folder, epoch)
 
     def _finish(self, trainer: Trainer) -> None:
         if self.relaxer.waiting:
@@ -228,14 +224,6 @@ class RelaxSamples(Callback):
         if self.relaxer is not None:
             self.relaxer.close()
             self.relaxer = None
-
-
-def _metrics(trainer: Trainer) -> MetricsCSV:
-    return next(logger for logger in trainer.loggers if isinstance(logger, MetricsCSV))
-
-
-def _when(epoch: int) -> str:
-    return "before training" if epoch == UNTRAINED else f"epoch {epoch + 1}"
 
 
 def _say(line: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from callbacks.epochs import epoch_name, epoch_of
 from cryingan.energies.training_scale import RECORD
 from cryingan.errors import OtherResultsError
 from cryingan.samples.folder import SAMPLES, holds, numbered, read_summary, store_samples
@@ -28,17 +29,12 @@ class Evaluations:
 
     def of(self, epoch: int) -> Path:
         """The folder of an epoch."""
-        return self.folder / f"epoch_{epoch + 1:06d}"
-
-    @staticmethod
-    def epoch(folder: Path) -> int:
-        """The epoch of a folder."""
-        return int(folder.name.removeprefix("epoch_")) - 1
+        return self.folder / epoch_name(epoch)
 
     def all(self) -> list[Path]:
         """The folders that are there, by epoch, without those that were set aside."""
         folders = (path.parent for path in self.folder.glob(f"epoch_*/{SAMPLES}"))
-        return sorted((folder for folder in folders if not folder.suffix), key=self.epoch)
+        return sorted((folder for folder in folders if not folder.suffix), key=epoch_of)
 
     def gave_up(self, epoch: int) -> bool:
         """Whether the samples of an epoch could not be relaxed."""

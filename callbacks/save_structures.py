@@ -8,9 +8,9 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
 
-from callbacks.epochs import due
+from callbacks.epochs import due, epoch_name
+from callbacks.wandb_run import wandb_runs
 from cryingan.plots import save_figure, structure_figure
 from cryingan.storage.atomic import make_folder
 from cryingan.structures.files import write_structures
@@ -38,14 +38,13 @@ class SaveStructures(Callback):
         if not trainer.is_global_zero or not due(trainer, self.every_n_epochs):
             return
         samples = pl_module.sample(self.n, pl_module.hparams.seed, purpose="structures")
-        stem = Path(trainer.default_root_dir) / "samples" / f"epoch_{trainer.current_epoch + 1:06d}"
+        stem = Path(trainer.default_root_dir) / "samples" / epoch_name(trainer.current_epoch)
         make_folder(stem.parent)
         write_structures(samples, stem.with_suffix(".extxyz"))
         if self.pictures:
             save_figure(structure_figure(samples[: self.pictures]), stem.with_suffix(".png"))
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                self._upload(logger.experiment, stem, trainer.current_epoch)
+        for run in wandb_runs(trainer):
+            self._upload(run, stem, trainer.current_epoch)
 
     def _upload(self, run: Any, stem: Path, epoch: int) -> None:
         import wandb

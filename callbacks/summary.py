@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.table import Table
 
+from callbacks.epochs import find
 from callbacks.relax_samples import RelaxSamples
 from callbacks.sample_quality import SampleQuality
 from cryingan.plots import save_figure, training_figure
@@ -44,7 +45,7 @@ class Summary(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print and write, also for a run that was over already."""
-        quality = next((callback for callback in trainer.callbacks if isinstance(callback, SampleQuality)), None)
+        quality = find(trainer, SampleQuality)
         if not trainer.is_global_zero or quality is None or not quality.after:
             return
         measured = {"random atoms": quality.random, "untrained": quality.before, "trained": quality.after}
@@ -82,7 +83,7 @@ class Summary(Callback):
 
 def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict[str, str]:
     """Add to the columns which part of the relaxed samples is low in energy; the names of these rows."""
-    relax = next((callback for callback in trainer.callbacks if isinstance(callback, RelaxSamples)), None)
+    relax = find(trainer, RelaxSamples)
     untrained, trained = relax.summaries() if relax else (None, None)
     if trained is None:
         return {}

@@ -41,14 +41,14 @@ class WandbRun(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the run, with epochs as the axis of all metrics."""
-        for run in _runs(trainer):
+        for run in wandb_runs(trainer):
             run.config.update(self.config, allow_val_change=True)
             run.define_metric("epoch")
             run.define_metric("*", step_metric="epoch")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember the run."""
-        for run in _runs(trainer):
+        for run in wandb_runs(trainer):
             checkpoint[RUN_ID] = run.id
 
 
@@ -112,7 +112,8 @@ def _logged_in() -> bool:
     return bool(wandb.setup().settings.api_key) or wandb.login(prompt=False)
 
 
-def _runs(trainer: Trainer) -> list[Any]:
-    if not trainer.is_global_zero:  # the other processes have no run
+def wandb_runs(trainer: Trainer) -> list[Any]:
+    """The W&B runs of a trainer; none where other loggers are used, and in all processes but the first."""
+    if not trainer.is_global_zero:
         return []
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, WandbLogger)]

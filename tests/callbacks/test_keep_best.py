@@ -1,5 +1,6 @@
 import pytest
 
+from callbacks.epochs import epoch_of
 from callbacks.relax_samples import RelaxSamples
 from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
@@ -70,7 +71,7 @@ def test_candidates_whose_value_never_comes_are_dropped(tiny, tmp_path, monkeypa
 
     def lossy(self, trainer, evaluation):
         log(self, trainer, evaluation)
-        epoch = self.evaluations.epoch(evaluation)
+        epoch = epoch_of(evaluation)
         row = next(logger for logger in trainer.loggers if logger.name == "metrics").rows[epoch]
         if epoch == 1:
             row.pop("relax/energy"), row.pop("relax/failed")
@@ -93,7 +94,7 @@ def test_candidates_whose_value_never_comes_are_dropped(tiny, tmp_path, monkeypa
 def test_a_candidate_older_than_a_known_value_is_dropped(tiny, tmp_path):
     """A key that is logged less often than candidates are kept."""
     settings = ("+callbacks.best.key=samples/close_pairs", "+callbacks.best.mode=min")
-    settings += ("+callbacks.keep_best._target_=callbacks.keep_best.KeepBest", "+callbacks.best.every_n_epochs=1")
+    settings += ("+callbacks.best._target_=callbacks.keep_best.KeepBest", "+callbacks.best.every_n_epochs=1")
     train(tiny(*settings, "callbacks.quality.every_n_epochs=3", "trainer.max_epochs=3"))
     assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 2
     assert not list((tmp_path / "run/checkpoints/candidates").glob("*"))
