@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from configs.entry import given, run
 from configs.schema import plain, sample_schema
 from cryingan.errors import CryinGANError
-from cryingan.evaluation.origin import RELAXED
+from cryingan.samples.folder import FIGURE, RELAXED, SAMPLE_MANIFEST
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -69,7 +69,7 @@ def sample(config: DictConfig) -> Path:
         "cryingan": __version__,
         "settings": dict(model.hparams),
     }
-    with replace_file(folder / "manifest.json") as file:
+    with replace_file(folder / SAMPLE_MANIFEST) as file:
         file.write(json.dumps(manifest, indent=2).encode())
     print(f"{len(crystals)} structures in {path}")
     if plan is not None:
@@ -182,7 +182,7 @@ def relax_samples(plan: Plan, folder: Path) -> Path:
     """Relax the samples in a folder and say what came of it; the folder comes back."""
     from cryingan.samples.folder import read_summary
     from cryingan.samples.relaxer import SampleRelaxer
-    from cryingan.samples.report import FIGURE, in_words
+    from cryingan.samples.report import in_words
 
     SampleRelaxer(plan)(folder)
     print(f"{in_words(read_summary(folder))}: {folder / RELAXED}, {folder / FIGURE}")

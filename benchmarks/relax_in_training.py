@@ -9,7 +9,6 @@ cannot be relaxed. The wall time is that of the epochs, without loading the pote
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ import train
 from configs.entry import CONFIGS, register
 from configs.schema import train_schema
 from cryingan.models.cryingan.gan import CryinGAN
+from cryingan.samples.folder import read_summary
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
 
@@ -74,8 +74,7 @@ def measure(mode: str, arguments: argparse.Namespace, folder: str) -> tuple[floa
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = hydra.compose("train", overrides=[*overrides, clock])
     train.train(config)
-    summaries = sorted(Path(folder, mode).glob("relaxed/epoch_*/summary.json"))
-    evaluations = [json.loads(path.read_text())["seconds"] for path in summaries]
+    evaluations = [read_summary(path)["seconds"] for path in sorted(Path(folder, mode).glob("relaxed/epoch_*"))]
     from benchmarks.relax_in_training import Clock  # the one that the config made, not that of __main__
 
     return Clock.seconds, evaluations

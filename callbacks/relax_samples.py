@@ -21,15 +21,14 @@ from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.randomness import generator
 from cryingan.relaxation.relax import require_time
-from cryingan.samples.background import BackgroundRelaxer, InlineRelaxer
-from cryingan.samples.folder import read_summary
+from cryingan.samples.background import BackgroundRelaxer, FolderRelaxer, InlineRelaxer
+from cryingan.samples.folder import WORKER_LOG, read_summary
 from cryingan.samples.plan import Plan
 from cryingan.samples.report import FRACTION, in_words
 from cryingan.storage.atomic import make_folder
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
-WORKER_LOG = "worker.log"
 SHARES = ("failed", "unconverged", "close_pairs")
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
 ENDS = ("", "_low", "_high")
@@ -81,7 +80,7 @@ class RelaxSamples(Callback):
         self.every_n_epochs, self.n_samples, self.mode = every_n_epochs, n_samples, mode
         self.thresholds, self.repair_distance, self.cache, self.pictures = thresholds, repair_distance, cache, pictures
         self.before = before
-        self.relaxer: InlineRelaxer | BackgroundRelaxer | None = None
+        self.relaxer: FolderRelaxer | None = None
         self.scale: dict[str, Any] = {}
 
     @property
@@ -96,7 +95,7 @@ class RelaxSamples(Callback):
         return self.evaluations.gave_up(epoch)
 
     def summaries(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """summary.json of the untrained generator's samples and of the last ones; None where they were not relaxed."""
+        """relaxed.json of the untrained generator's samples and of the last ones; None where they were not relaxed."""
         folders = {epoch_of(folder): folder for folder in self.evaluations.all()}
         ended = {epoch: found for epoch, folder in folders.items() if (found := read_summary(folder))}
         untrained = ended.pop(UNTRAINED, None)
@@ -168,9 +167,8 @@ class RelaxSamples(Callback):
             molecules=self.pictures,
             earlier=self.evaluations.scales(),
         )
-        log = make_folder(self.evaluations.folder) / WORKER_LOG
-        self.relaxer = MODES[self.mode](plan, log, report=_say)
-        self.scale = self.relaxer.wait_until_ready()
+        self.relaxer = MODES[self.mode](plan, make_folder(self.evaluations.folder), report=_say)
+        self.scale = self.relaxer.scale
         for folder in self._unfinished(trainer):
             self.relaxer.submit(folder)
 
@@ -192,10 +190,9 @@ class RelaxSamples(Callback):
         seed = generator(pl_module.hparams.seed, "relaxed samples", epoch).initial_seed()
         try:
             _say(self.evaluations.store(pl_module.sample(self.n_samples, seed), epoch))
+            self.relaxer.submit(self.evaluations.of(epoch))
         except CryinGANError as error:
             _say(f"{epoch_title(epoch)}: the samples are not relaxed: {error}")
-        else:
-            self.relaxer.submit(self.evaluations.of(epoch))
 
     def _log(self, trainer: Trainer, folder: Path) -> None:
         summary, epoch = read_summary(folder), epoch_of(folder)

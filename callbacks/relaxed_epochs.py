@@ -8,8 +8,7 @@ from typing import Any
 from callbacks.epochs import epoch_name, epoch_of
 from cryingan.energies.training_scale import RECORD
 from cryingan.errors import OtherResultsError
-from cryingan.samples.folder import SAMPLES, holds, numbered, read_summary, store_samples
-from cryingan.samples.worker import ERROR
+from cryingan.samples.folder import SAMPLES, holds, numbered, read_error, read_summary, store_samples
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.structures.crystals import Crystals
 
@@ -38,7 +37,7 @@ class Evaluations:
 
     def gave_up(self, epoch: int) -> bool:
         """Whether the samples of an epoch could not be relaxed."""
-        return (self.of(epoch) / ERROR).exists()
+        return read_error(self.of(epoch)) is not None
 
     def begin_anew(self) -> str | None:
         """Set aside what an earlier training has left, as `relaxed.1` or the next free number; says so in a line."""

@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cryingan.samples.folder import RELAXED
-from cryingan.samples.report import ENERGIES, FIGURE, MOLECULES, PICTURES
+from cryingan.samples.folder import ENERGIES, FIGURE, MOLECULES, PICTURES, RELAXED
 from cryingan.storage.atomic import make_folder
 
 SHOWN = 3  # pictures beside the table, which has them all

@@ -31,7 +31,7 @@ def test_samples_of_it_relax_with_the_potential_of_its_set_wherever_one_is(folde
     training = read_structures(ROOT / f"data/interface/{folder.name}/{folder.name}.extxyz.gz")
     assert (len(samples), samples.species) == (8, training.species)
     assert close_pairs(torch.from_numpy(samples.fractional), torch.from_numpy(samples.cell)).double().mean() < 3
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "out" / "relaxed.json").read_text())
     assert summary["potential"] == f"M3GNet-{folder.name}"
     assert (summary["samples"], summary["values"]["relax/failed"]) == (8, 0.0)
 

@@ -7,7 +7,7 @@ It is the file `NAME.card.yaml` beside a data file `NAME.extxyz` or `NAME.extxyz
     area_axis: c                # interface: the lattice vector that does not lie in its plane, a | b | c
     cutoffs:                    # energies that count as zero, each for one potential
       - potential: my-m3gnet
-        hash: 0123456789ab...   # all 64 digits, `potential_hash` in summary.json; any: its name decides
+        hash: 0123456789ab...   # all 64 digits, `potential_hash` in relaxed.json; any: its name decides
         energy_per_atom: -3.95  # eV/atom
         random: random.csv      # may be left out: relaxed energies of random structures, column energy_per_atom
     rule: maximum               # zero for any other potential: maximum | mean | percentile of the training energies

@@ -84,7 +84,7 @@ class TrainingScale:
         return {"potential": card.name, "potential_hash": card.hash, "unit": unit}
 
     def record(self) -> dict[str, Any]:
-        """The scale in plain values, as summary.json has it."""
+        """The scale in plain values, as relaxed.json has it."""
         return dict(zip(RECORD, (*self.known().values(), self.scale.zero, self.scale.factor), strict=True))
 
     def require_same(self, earlier: Mapping[str, Any]) -> None:

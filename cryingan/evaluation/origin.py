@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryingan.errors import CryinGANError
+from cryingan.samples.folder import ENERGIES, RELAXED, SAMPLE_MANIFEST, read_summary
 
-RELAXED, ENERGIES, MANIFEST, SUMMARY = "relaxed.extxyz", "energies.csv", "manifest.json", "summary.json"
 NUMBERS = ("energy_per_atom_initial", "energy_per_atom", "energy", "steps")
 
 
@@ -25,9 +25,9 @@ class Origin:
         energies: rows of energies.csv by sample number; `energy_per_atom_initial` and `energy_per_atom` in eV/atom,
             `energy` in `unit`, `steps`; NaN where there is none.
         unit: of `energy`.
-        zero: what `energy` is measured from, eV/atom, from summary.json: 0 where the training structures are unknown;
+        zero: what `energy` is measured from, eV/atom, from relaxed.json: 0 where the training structures are unknown;
             None where nothing tells.
-        fractions: of all samples, from summary.json, such as `relax/fraction_below_0` and its `_low` and `_high`.
+        fractions: of all samples, from relaxed.json, such as `relax/fraction_below_0` and its `_low` and `_high`.
     """
 
     generated: int | None = None
@@ -49,7 +49,7 @@ def origin_of(path: Path, samples: set[int]) -> Origin:
     Raises:
         CryinGANError: a file of ours beside it is broken.
     """
-    energies, manifest = path.with_name(ENERGIES), path.with_name(MANIFEST)
+    energies, manifest = path.with_name(ENERGIES), path.with_name(SAMPLE_MANIFEST)
     try:
         if path.name == RELAXED and energies.exists():
             return _from_energies(energies, samples)
@@ -68,7 +68,6 @@ def _from_energies(path: Path, samples: set[int]) -> Origin:
     lost = {sample: row["reason"].replace("_", " ") for sample, row in rows.items() if sample not in samples}
     values = {sample: {name: float(row[name] or "nan") for name in NUMBERS} for sample, row in rows.items()}
     unit = next((row["unit"] for row in rows.values() if row["unit"]), "")
-    summary = path.with_name(SUMMARY)
-    told = json.loads(summary.read_bytes()) if summary.exists() else {"values": {}}
+    told = read_summary(path.parent) or {"values": {}}
     fractions = {name: value for name, value in told["values"].items() if name.startswith("relax/fraction")}
     return Origin(len(rows), False, lost, values, unit, told.get("zero_ev_per_atom"), fractions)

@@ -1,74 +1,59 @@
-"""Who relaxes the samples of a training: another process in the background, or the training itself."""
+"""Relax samples during a training, in a background process or inline."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import queue
+import re
 import signal
 import subprocess
 import sys
-import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
 
 from cryingan.errors import CryinGANError
 from cryingan.relaxation.workers import DEATHS
-from cryingan.samples.folder import SUMMARY, read_summary
+from cryingan.samples.folder import WORKER_LOG, WORKER_PLAN, clear_outcome, has_ended, read_error, write_error
 from cryingan.samples.plan import Plan
 from cryingan.samples.relaxer import SampleRelaxer
-from cryingan.samples.worker import ERROR, attempt, leave_word
-from cryingan.storage.atomic import ROOT
+from cryingan.samples.worker import SECONDS_BETWEEN_LOOKS
+from cryingan.storage.atomic import ROOT, replace_file
 
-SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_TO_END = 15
+WARNING = re.compile(rb"^WARNING cryingan[\w.]*: (.*)\n", re.MULTILINE)  # as the worker logs it
 
 
-class BackgroundRelaxer:
-    """Owns the process: feeds it folders, tells which are done, and starts it again when it dies.
+class FolderRelaxer(ABC):
+    """Relaxes folders of samples in the order in which they are submitted.
 
     Args:
         plan: how to relax.
-        log: file for what the process prints.
-        report: told in one line about deaths, errors and warnings.
+        folder: the folder above them.
+        report: called with what the user should know, in one line.
+
+    Attributes:
+        waiting: folders that have not ended, with the number of processes that died there.
+        scale: what is known of the energy scale, as `TrainingScale.record` gives it.
+
+    Raises:
+        CryinGANError: as `SampleRelaxer`.
     """
 
-    def __init__(self, plan: Plan, log: Path, report: Callable[[str], None]) -> None:
-        self.plan, self.log, self.report = plan, log, report
-        self.waiting: dict[Path, int] = {}  # folders in their order, with the deaths in each
-        self._start()
+    def __init__(self, plan: Plan, folder: Path, report: Callable[[str], None]) -> None:
+        self.plan, self.folder, self.report = plan, folder, report
+        self.waiting: dict[Path, int] = {}
 
-    def wait_until_ready(self) -> dict[str, Any]:
-        """Wait until the potential is loaded and verified; what is known of the energy scale by then.
-
-        Raises:
-            CryinGANError: what the process could not do.
-        """
-        answer = self.ready.get()
-        if "error" in answer:
-            raise CryinGANError(answer["error"])
-        return answer["scale"]
-
+    @abstractmethod
     def submit(self, folder: Path) -> None:
-        """Have the samples in a folder relaxed."""
-        _reset(folder)
-        self.waiting[folder] = 0
-        self._send(str(folder))
+        """Have the samples in a folder relaxed; an earlier outcome does not count."""
 
+    @abstractmethod
     def poll(self) -> list[Path]:
-        """Folders that are done since the last call; a process that died is started again."""
-        done = [folder for folder in self.waiting if read_summary(folder) is not None]
-        for folder in done:
-            del self.waiting[folder]
-        for folder in [folder for folder in self.waiting if (folder / ERROR).exists()]:
-            self._give_up(folder, (folder / ERROR).read_text().splitlines()[0])
-        if self.waiting and self.process.poll() is not None:
-            self._restart()
-        return done
+        """Folders that are done since the last call."""
 
     def wait(self, stop: Callable[[], bool]) -> list[Path]:
         """Wait until a folder is done, none is left or `stop` says so; the folders that are done."""
@@ -76,56 +61,108 @@ class BackgroundRelaxer:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         return done
 
+    @abstractmethod
     def close(self) -> None:
-        """End the process; what it has not finished can be gone on with later."""
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
-        if self.waiting:
-            self._end_group()
-        try:
+        """End what runs; unfinished folders can be submitted again later."""
+
+    def _give_up(self, folder: Path, error: str) -> None:
+        self.report(f"relaxation of {folder.name} is given up: {error}")
+
+
+class InlineRelaxer(FolderRelaxer):
+    """Relaxes in this process: a folder has ended when `submit` returns."""
+
+    def __init__(self, plan: Plan, folder: Path, report: Callable[[str], None]) -> None:
+        super().__init__(plan, folder, report)
+        self.relaxer = SampleRelaxer(plan)
+        self.relaxer.prepare()
+        self.scale = self.relaxer.scale.record()
+        self.done: list[Path] = []
+
+    def submit(self, folder: Path) -> None:
+        """Relax the samples in a folder."""
+        clear_outcome(folder)
+        if (error := self.relaxer.attempt(folder)) is None:
+            self.done.append(folder)
+        else:
+            self._give_up(folder, error)
+
+    def poll(self) -> list[Path]:
+        """Folders that are done since the last call."""
+        done, self.done = self.done, []
+        return done
+
+    def close(self) -> None:
+        """Nothing runs between two calls."""
+
+
+class BackgroundRelaxer(FolderRelaxer):
+    """Relaxes in the process `cryingan.samples.worker`, which is started again when it dies.
+
+    The process reads what to do from a file; what comes of it lies in the folders and in its log. A folder in which it
+    has died `DEATHS` times is given up. Warnings in the log are reported.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, report: Callable[[str], None]) -> None:
+        super().__init__(plan, folder, report)
+        self.log = folder / WORKER_LOG
+        self.reported = self.log.stat().st_size if self.log.exists() else 0  # bytes of the log
+        self.scale = SampleRelaxer(plan).scale.known()  # what is wrong with the plan is known at once
+        self._write_plan([])
+        self._start()
+
+    def submit(self, folder: Path) -> None:
+        """Have the samples in a folder relaxed."""
+        clear_outcome(folder)
+        self._write_plan([*self.waiting, folder])
+        self.waiting[folder] = 0
+
+    def poll(self) -> list[Path]:
+        """Folders that are done since the last call; a process that died is started again."""
+        errors = {folder: read_error(folder) for folder in self.waiting if has_ended(folder)}
+        self._report_warnings()
+        for folder, error in errors.items():
+            del self.waiting[folder]
+            if error is not None:
+                self._give_up(folder, error)
+        if self.waiting and self.process.poll() is not None:
+            self._restart()
+        return [folder for folder, error in errors.items() if error is None]
+
+    def close(self) -> None:
+        """End the process and those that it has started."""
+        self._end_group()
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self._end_group()  # what it has started outlives it when it is killed
-        self.listener.join(SECONDS_TO_END)
+        self.process.kill()
+        self.process.wait()
+        self._end_group()  # what it has started meanwhile
+        self.process.stdin.close()
 
     def _end_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
 
+    def _write_plan(self, folders: list[Path]) -> None:
+        content = {"plan": asdict(self.plan), "folders": [str(folder) for folder in folders]}
+        with replace_file(self.folder / WORKER_PLAN) as file:
+            file.write(json.dumps(content, indent=1).encode())
+
     def _start(self) -> None:
-        root = str(ROOT)
-        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        with open_log(self.log) as log:
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        try:
+            log = self.log.open("ab")
+        except OSError as error:
+            raise CryinGANError(f"{self.log} cannot be written: {error.strerror}") from error
+        with log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cryingan.samples.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
+                [sys.executable, "-m", "cryingan.samples.worker", str(self.folder / WORKER_PLAN)],
+                stdin=subprocess.PIPE,  # closes when this process ends, however it ends
+                stdout=log,
+                stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONPATH": path},
                 start_new_session=True,  # Ctrl-C is for the training, which then ends this one
             )
-        self._send(asdict(self.plan))
-        self.ready: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self.listener = threading.Thread(target=self._hear, args=(self.process.stdout, self.ready), daemon=True)
-        self.listener.start()
-
-    def _hear(self, answers: TextIO, ready: queue.SimpleQueue[dict[str, Any]]) -> None:
-        """Take in what the process says until it ends."""
-        with answers:
-            for line in answers:
-                if "warning" in (answer := json.loads(line)):
-                    self.report(answer["warning"])
-                else:
-                    ready.put(answer)
-        ready.put({"error": f"the relaxation process ended at once; its output is in {self.log}"})
-
-    def _send(self, message: object) -> None:
-        with contextlib.suppress(OSError):  # a process that died is noticed by poll
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
 
     def _restart(self) -> None:
         first, ended = next(iter(self.waiting)), self.process.returncode
@@ -134,63 +171,17 @@ class BackgroundRelaxer:
         self.waiting[first] += 1
         if self.waiting[first] == DEATHS:
             error = f"the relaxation process {how}, {DEATHS} times there; see {self.log}"
-            leave_word(first, error)
+            write_error(first, error)
+            del self.waiting[first]
             self._give_up(first, error)
         else:
             self.report(f"the relaxation process {how} in {first.name} and is started again (output: {self.log})")
-        self._start()  # also when nothing waits: the next evaluation comes
-        for folder in self.waiting:
-            self._send(str(folder))
+        self._start()
 
-    def _give_up(self, folder: Path, error: str) -> None:
-        del self.waiting[folder]
-        self.report(f"relaxation of {folder.name} is given up: {error}")
-
-
-class InlineRelaxer:
-    """The same without a process: a folder is done when `submit` returns. Takes the same arguments."""
-
-    def __init__(self, plan: Plan, log: Path, report: Callable[[str], None]) -> None:
-        self.relaxer, self.report = SampleRelaxer(plan), report
-        self.relaxer.prepare()
-        self.waiting: dict[Path, int] = {}
-        self.done: list[Path] = []
-
-    def wait_until_ready(self) -> dict[str, Any]:
-        """The potential is loaded already; the energy scale."""
-        return self.relaxer.scale.record()
-
-    def submit(self, folder: Path) -> None:
-        """Relax the samples in a folder."""
-        _reset(folder)
-        error = attempt(self.relaxer, folder)
-        if error is None:
-            self.done.append(folder)
-        else:
-            self.report(f"relaxation of {folder.name} is given up: {error}")
-
-    def poll(self) -> list[Path]:
-        """Folders that are done since the last call."""
-        done, self.done = self.done, []
-        return done
-
-    def wait(self, stop: Callable[[], bool]) -> list[Path]:
-        """The same: there is nothing to wait for."""
-        return self.poll()
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def open_log(path: Path) -> BinaryIO:
-    """A file to write at the end of; CryinGANError where that cannot be."""
-    try:
-        return path.open("ab")
-    except OSError as error:
-        raise CryinGANError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _reset(folder: Path) -> None:
-    """What was said of the folder before does not count."""
-    for name in (ERROR, SUMMARY):
-        (folder / name).unlink(missing_ok=True)
+    def _report_warnings(self) -> None:
+        with contextlib.suppress(OSError), self.log.open("rb") as file:
+            file.seek(self.reported)
+            new = file.read()
+            self.reported += new.rfind(b"\n") + 1
+            for warning in WARNING.findall(new):
+                self.report(warning.decode(errors="replace"))

@@ -1,7 +1,8 @@
-"""The folder of one set of samples that are relaxed: what lies there, who works there, and what is set aside."""
+"""The folder of one set of samples that are relaxed: its files, how it ended, and what is set aside."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
@@ -17,13 +18,44 @@ from cryingan.structures.identity import same_structures
 
 log = logging.getLogger(__name__)
 
-SAMPLES, REPAIRED, RELAXED, SUMMARY = "samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "summary.json"
+SAMPLES, REPAIRED, RELAXED = "samples.extxyz", "repaired.extxyz", "relaxed.extxyz"
+ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
+SAMPLE_MANIFEST = "manifest.json"  # where samples come from, when sample.py has written them
+RELAX_SUMMARY = "relaxed.json"  # what came of relaxing; written last
+EARLIER_SUMMARY = "summary.json"  # the same in folders of earlier versions
+ERROR = "error.txt"  # why relaxing was given up: one line, and the traceback of an unexpected error
+WORKER_PLAN, WORKER_LOG = "plan.json", "worker.log"  # of the background process, in the folder above
 
 
 def read_summary(folder: str | Path) -> dict[str, Any] | None:
-    """What summary.json says of a folder whose samples have all been relaxed; None before that."""
-    path = Path(folder) / SUMMARY
-    return json.loads(path.read_bytes()) if path.exists() else None
+    """The content of relaxed.json; None where not all samples have been relaxed."""
+    for name in (RELAX_SUMMARY, EARLIER_SUMMARY):
+        if (path := Path(folder) / name).exists():
+            return json.loads(path.read_bytes())
+    return None
+
+
+def read_error(folder: Path) -> str | None:
+    """In one line why relaxing the samples of a folder was given up; None where it was not."""
+    path = folder / ERROR
+    return path.read_text().partition("\n")[0] if path.exists() else None
+
+
+def write_error(folder: Path, text: str) -> None:
+    """Write error.txt into a folder, where the disk takes it."""
+    with contextlib.suppress(CryinGANError), replace_file(folder / ERROR) as file:
+        file.write(text.encode())
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the samples of a folder have been relaxed, or this was given up."""
+    return read_summary(folder) is not None or (folder / ERROR).exists()
+
+
+def clear_outcome(folder: Path) -> None:
+    """Remove what says how relaxing the samples of a folder ended."""
+    for name in (RELAX_SUMMARY, EARLIER_SUMMARY, ERROR):
+        (folder / name).unlink(missing_ok=True)
 
 
 def store_samples(samples: Crystals, folder: str | Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
 
 from cryingan.energies.training_scale import TrainingScale
+from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.repair import repair
-from cryingan.samples.folder import REPAIRED, SAMPLES, SUMMARY
+from cryingan.samples.folder import ERROR, RELAX_SUMMARY, REPAIRED, SAMPLES, set_results_aside, write_error
 from cryingan.samples.plan import Plan
 from cryingan.samples.report import Outcome, draw, fractions_of, write_rows
 from cryingan.storage.atomic import replace_file
@@ -21,6 +24,9 @@ from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures, write_structures
 
 COMPUTING = ("backend", "processes", "address", "progress")  # arguments of `relax` that training energies take, too
+LONGEST_REASON = 200  # characters of an unexpected error that are repeated
+
+log = logging.getLogger(__name__)
 
 
 class SampleRelaxer:
@@ -50,7 +56,7 @@ class SampleRelaxer:
         _ = self.scale.scale, self.scale.shown
 
     def __call__(self, folder: str | Path) -> dict[str, float]:
-        """Relax `samples.extxyz` in a folder; everything else there comes from it, `summary.json` last.
+        """Relax `samples.extxyz` in a folder; everything else there comes from it, `relaxed.json` last.
 
         The folder then holds repaired.extxyz (all samples), relax.csv and relaxed.extxyz (those that could be
         repaired), energies.csv (a row per sample), energies.png, and pictures and PDB files of some samples before and
@@ -81,9 +87,33 @@ class SampleRelaxer:
                 **self.scale.record(),
                 "seconds": round(time.monotonic() - start, 1),
             }
-            with replace_file(folder / SUMMARY) as file:
+            with replace_file(folder / RELAX_SUMMARY) as file:
                 file.write(json.dumps(summary, indent=1).encode())
         return summary["values"]
+
+    def attempt(self, folder: Path) -> str | None:
+        """Relax a folder, whatever happens; results with other settings are set aside.
+
+        Returns:
+            None, or in one line why it cannot be done. The folder's `error.txt` then says so, too, with the traceback
+            of an unexpected error.
+        """
+        try:
+            try:
+                self(folder)
+            except OtherResultsError:
+                aside = set_results_aside(folder).name
+                log.warning("%s: results of other settings are now in %s; the samples are relaxed anew", folder, aside)
+                self(folder)
+        except CryinGANError as reason:
+            error, more = str(reason), ""
+        except Exception as reason:
+            said = " ".join(str(reason).split())[:LONGEST_REASON]
+            error, more = f"{type(reason).__name__}: {said} (see {folder / ERROR})", traceback.format_exc()
+        else:
+            return None
+        write_error(folder, f"{error}\n{more}")
+        return error
 
     def _relax(self, samples: Crystals, folder: Path) -> Outcome:
         repaired, repairs = repair(samples, self.plan.repair_distance)

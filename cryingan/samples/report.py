@@ -15,10 +15,10 @@ from cryingan.energies.fractions import fractions_below
 from cryingan.energies.scale import Energies
 from cryingan.relaxation.relax import RelaxationResults
 from cryingan.relaxation.repair import RepairLog
+from cryingan.samples.folder import ENERGIES, FIGURE, MOLECULES, PICTURES
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.structures.crystals import Crystals
 
-ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
 FRACTION = "relax/fraction_below_"
 COLUMNS = (
     "sample",
@@ -187,7 +187,7 @@ def fractions_of(energies: np.ndarray | None, thresholds: Sequence[float]) -> di
 
 
 def in_words(summary: dict[str, Any]) -> str:
-    """The fractions of a summary.json in one line."""
+    """The fractions of a relaxed.json in one line."""
     values, unit = summary["values"], summary["unit"]
     below = [
         f"{values[name]:.1%} at or below {name.removeprefix(FRACTION)} {unit}"

@@ -23,7 +23,7 @@ def write_run(folder, fractions, thresholds=("0", "-0.2")):
             values |= {f"relax/fraction_below_{threshold}{end}": value for end, value in ends.items()}
         place = folder / "milestones" / f"epoch_{epoch:06d}"
         place.mkdir(parents=True)
-        (place / "summary.json").write_text(json.dumps({"values": values, "samples": 5}))
+        (place / "relaxed.json").write_text(json.dumps({"values": values, "samples": 5}))
     return folder
 
 

@@ -24,7 +24,7 @@ def test_relaxed_samples_bring_their_number_reasons_and_energies(tmp_path, undra
         "3,0,-4.1,-4.4,0.250,eV/atom,30,0.01,True,converged,p\n"
     )
     summary = {"values": {"relax/fraction_below_0": 0.25, "relax/steps": 3}, "zero_ev_per_atom": -4.51}
-    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    (tmp_path / "relaxed.json").write_text(json.dumps(summary))
     result = evaluate(tmp_path / "relaxed.extxyz", silicon(2, 0.1, 1), "silicon", output=tmp_path / "out", **QUIET)
     assert result.counts == {"original": 4, "read": 3, "accepted": 2, "failed": 2}
     assert result.failures == {"not relaxed: max_steps": 1, "not repaired": 1}
@@ -43,7 +43,7 @@ def test_relaxed_samples_bring_their_number_reasons_and_energies(tmp_path, undra
     assert histogram[:, 2].sum() == pytest.approx(100)
     assert histogram[-1, 2] == 50
     for zero in ({"zero_ev_per_atom": 0.0}, {}):  # of absolute energies all would lie far below
-        (tmp_path / "summary.json").write_text(json.dumps({"values": {}} | zero))
+        (tmp_path / "relaxed.json").write_text(json.dumps({"values": {}} | zero))
         absolute = evaluate(tmp_path / "relaxed.extxyz", silicon(2, 0.1, 1), "silicon", **QUIET)
         assert "training=FILE" in absolute.relaxation["no_histogram"]
         assert "percent_below_histogram" not in absolute.relaxation

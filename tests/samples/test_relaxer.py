@@ -95,7 +95,7 @@ def test_a_folder_holds_everything_and_is_gone_on_with(tmp_path, training, monke
     assert values["relax/close_pairs"] >= 0.2
     names = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*.*")}
     assert names == {
-        *("samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "relax.csv", "relax.json", "summary.json"),
+        *("samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "relax.csv", "relax.json", "relaxed.json"),
         *("energies.csv", "energies.png", ".lock", "pictures/000000.png", "pictures/000001.png"),
         *("molecules/000000_before.pdb", "molecules/000000_after.pdb"),
     }
@@ -173,7 +173,7 @@ def test_structures_of_any_origin_from_the_command_line(tmp_path, training):
     assert "40.0% failed" in result.stdout
     assert "frame 2 has positions that are not finite; it counts as failed" in result.stdout
     assert "frame 4, atom 3 (line 35): too few columns in 'Li 0.0 0.0'; it counts as failed" in result.stdout
-    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    summary = json.loads((tmp_path / "out/relaxed.json").read_text())
     assert summary["unit"] == "J/m^2"
     assert Crystals.from_ase(read(tmp_path / "out/samples.extxyz", ":")).species == SPECIES
     assert [atoms.info["sample"] for atoms in read(tmp_path / "out/relaxed.extxyz", ":")] == [0, 2, 4]
@@ -308,6 +308,18 @@ def test_one_process_at_a_time_relaxes_in_a_folder(tmp_path, monkeypatch):
     start = time.monotonic()
     assert relaxer(tmp_path)["relax/failed"] == 0
     assert time.monotonic() - start > 0.4
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_a_request_to_end_is_no_failed_evaluation(tmp_path, monkeypatch, end):
+    def ended(*_):
+        raise end
+
+    relaxer = SampleRelaxer(plan())
+    monkeypatch.setattr(SampleRelaxer, "__call__", ended)
+    with pytest.raises(end):
+        relaxer.attempt(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_are_set_aside_whatever_is_there(tmp_path):
