@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.storage.atomic import replace_file, replace_folder
+from cryingan.storage.atomic import make_folder, replace_file, replace_folder
+from cryingan.storage.cache import cache_folder
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CLOSEST, checked, matched
 from cryingan.structures.crystals import Crystals
@@ -37,8 +38,8 @@ def read_structures(
     """Read structures of one cell and one composition from a file in any format that ASE reads.
 
     Compressed text (.gz, .bz2, .xz) is read too. The order of the atoms is that of the first frame. Cells may differ by
-    1e-4 Angstrom; the first one is kept. A file that takes longer than 2 s leaves a cache `.NAME.cache.npz` beside it,
-    which is used as long as the content of the file and the other arguments stay the same; small files leave nothing.
+    1e-4 Angstrom; the first one is kept. A file that takes longer than 2 s to read is cached in the folder `.cryingan`
+    beside it; the cache is used as long as the content of the file and the other arguments stay the same.
 
     Args:
         path: the file.
@@ -60,7 +61,7 @@ def read_structures(
     if not path.is_file():
         raise CryinGANError(f"{path} is not there; give a file of structures")
     key = cache_key(path, sort_species, closest, not_finite)
-    cache = path.with_name(f".{path.name}.cache.npz")
+    cache = cache_folder(path) / f"{path.name}.structures.npz"
     if (crystals := load_cache(cache, key)) is not None:
         return crystals
     start = time.monotonic()
@@ -133,8 +134,10 @@ def load_cache(cache: Path, key: str) -> Crystals | None:
 
 def save_cache(cache: Path, key: str, crystals: Crystals) -> None:
     """Keep what was read; a folder that cannot be written to is no error, reading takes its time again."""
-    with suppress(CryinGANError), replace_file(cache) as file:
-        np.savez(file, key=key, fractional=crystals.fractional, cell=crystals.cell, species=crystals.species)
+    with suppress(CryinGANError):
+        make_folder(cache.parent)
+        with replace_file(cache) as file:
+            np.savez(file, key=key, fractional=crystals.fractional, cell=crystals.cell, species=crystals.species)
 
 
 def write_structures(crystals: Crystals, path: str | Path, format: str = "extxyz") -> None:

@@ -487,7 +487,7 @@ def slow_file(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "SLOW_SECONDS", -1.0)
     path = tmp_path / "set.extxyz"
     path.write_text(text(FRAME, MOVED))
-    return path, tmp_path / ".set.extxyz.cache.npz"
+    return path, tmp_path / ".cryingan" / "set.extxyz.structures.npz"
 
 
 def parses(monkeypatch):
@@ -576,7 +576,7 @@ def test_a_broken_or_hostile_cache_is_ignored_and_rewritten(slow_file, monkeypat
 
 def test_a_cache_that_cannot_be_written_is_no_error(slow_file):
     path, cache = slow_file
-    cache.with_name(cache.name + ".part").mkdir()
+    cache.with_name(cache.name + ".part").mkdir(parents=True)
     assert len(read_structures(path)) == 2
     assert not cache.exists()
 
@@ -636,5 +636,5 @@ def test_the_cache_knows_whether_such_frames_were_kept(tmp_path, monkeypatch):
     path = tmp_path / "set.extxyz"
     path.write_text(text(FRAME, changed(MOVED, 4, "O 2.0 nan 0.4")))
     assert len(read_structures(path, not_finite=True)) == 2
-    assert list(tmp_path.glob(".*.npz")), "there is a cache"
+    assert list(tmp_path.glob(".cryingan/*.npz")), "there is a cache"
     assert "frame 2, atom 2" in refusal(path)
