@@ -82,7 +82,7 @@ def sample(config: DictConfig) -> Path:
 def relax_file(settings: dict[str, Any]) -> Path:
     """Relax the structures of a file, whatever made them; the folder with the results comes back."""
     from cryingan.samples.folder import store_samples
-    from cryingan.structures.salvage import salvage_structures
+    from cryingan.structures.lenient import salvage_structures
 
     if settings["relax"] is None:
         raise CryinGANError("structures=FILE has them relaxed: add relax=true")
@@ -100,7 +100,7 @@ def evaluation(settings: dict[str, Any]) -> dict[str, Any]:
     The reference is the file of the training structures. Empty where nothing is to be scored.
     """
     from cryingan.evaluation.benchmarks.registry import load_benchmark
-    from cryingan.structures.lenient import read_frames
+    from cryingan.structures.lenient import read_candidates
     from cryingan.training.checkpoints import run_settings
 
     if settings["evaluate"] is None:
@@ -115,7 +115,7 @@ def evaluation(settings: dict[str, Any]) -> dict[str, Any]:
         raise CryinGANError(f"training={reference} is not there; give the structures that samples are compared with")
     benchmark = load_benchmark(**settings["evaluate"])
     if Path(reference).is_file():
-        benchmark.require_species(next(read_frames(reference)).composition, str(reference))
+        benchmark.require_species(next(read_candidates(reference)).composition, str(reference))
     return {"reference": reference, "benchmark": benchmark}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.descriptor_file import Arrays, Described, DescriptorFile
 from cryingan.progress import reported
-from cryingan.structures.lenient import Frame
+from cryingan.structures.lenient import Candidate
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -20,7 +20,7 @@ SECONDS_ALONE = 3.0  # what takes longer gets processes, whose start takes about
 
 
 def describe_all(
-    frames: Iterable[Frame],
+    frames: Iterable[Candidate],
     describe: Callable[[Atoms], Arrays],
     kept: DescriptorFile | None = None,
     processes: int | None = None,
@@ -57,7 +57,7 @@ def describe_all(
     return [done[number] for number in sorted(done)]
 
 
-def _ending(frames: list[Frame], describe: Callable[[Atoms], Arrays], processes: int | None) -> Iterator[Described]:
+def _ending(frames: list[Candidate], describe: Callable[[Atoms], Arrays], processes: int | None) -> Iterator[Described]:
     """Results in the order in which they end."""
     start, here = time.monotonic(), 0
     while here < len(frames) and (processes == 1 or time.monotonic() - start < SECONDS_ALONE):
@@ -77,7 +77,7 @@ def _ending(frames: list[Frame], describe: Callable[[Atoms], Arrays], processes:
         ) from error
 
 
-def _describe(describe: Callable[[Atoms], Arrays], frame: Frame) -> Described:
+def _describe(describe: Callable[[Atoms], Arrays], frame: Candidate) -> Described:
     try:
         return Described(frame.number, frame.composition, describe(frame.atoms))
     except CryinGANError as error:

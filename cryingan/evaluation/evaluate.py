@@ -19,7 +19,8 @@ from cryingan.evaluation.reference import Reference, descriptor_key, load_refere
 from cryingan.evaluation.result import Evaluation, scored
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.locks import lock_folder
-from cryingan.structures.lenient import Frame, formula, read_frames, source_hash
+from cryingan.structures.checks import formula
+from cryingan.structures.lenient import Candidate, read_candidates, source_hash
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -73,7 +74,7 @@ def evaluate(
         if output is not None:
             output = make_folder(output)
             stack.enter_context(lock_folder(output))
-        frames = _comparable(list(read_frames(structures)), against, _name(structures))
+        frames = _comparable(list(read_candidates(structures)), against, _name(structures))
         origin = _origin(structures, frames, original)
         if output is not None:  # not before: what is refused claims no folder
             key = descriptor_key(against.benchmark, hash) | {"reference": against.hash}
@@ -102,7 +103,7 @@ def _name(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else f"{len(source)} structures in memory"
 
 
-def _comparable(frames: list[Frame], reference: Reference, name: str) -> list[Frame]:
+def _comparable(frames: list[Candidate], reference: Reference, name: str) -> list[Candidate]:
     """The structures, with those of another composition than the reference's as failed.
 
     Raises:
@@ -115,7 +116,7 @@ def _comparable(frames: list[Frame], reference: Reference, name: str) -> list[Fr
     return [replace(frame, reason=OTHER_COMPOSITION) if wrong.get(frame.number) else frame for frame in frames]
 
 
-def _mismatch(frame: Frame, reference: Reference, name: str) -> CryinGANError | None:
+def _mismatch(frame: Candidate, reference: Reference, name: str) -> CryinGANError | None:
     """Why a structure cannot be compared with the reference; None where it can."""
     composition = frame.composition
     try:
@@ -128,7 +129,7 @@ def _mismatch(frame: Frame, reference: Reference, name: str) -> CryinGANError | 
     return CryinGANError(f"{name} holds {ours}, but the reference {theirs}: they cannot be compared")
 
 
-def _origin(structures: Source, frames: Sequence[Frame], original: int | None) -> Origin:
+def _origin(structures: Source, frames: Sequence[Candidate], original: int | None) -> Origin:
     """Where the structures come from, with the number that were generated.
 
     Raises:

@@ -22,7 +22,8 @@ from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample
 from cryingan.evaluation.describe import describe_all
 from cryingan.evaluation.descriptor_file import Described, DescriptorFile
-from cryingan.structures.lenient import STRUCTURE_FILE, formula, read_frames, source_hash
+from cryingan.structures.checks import formula
+from cryingan.structures.lenient import STRUCTURE_FILE, read_candidates, source_hash
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -90,7 +91,7 @@ def load_reference(
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None and path.is_dir() and not any(STRUCTURE_FILE.fullmatch(file.name) for file in path.iterdir()):
         return _published(path, benchmark)
-    frames = list(read_frames(source))
+    frames = list(read_candidates(source))
     first = next((frame for frame in frames if frame.atoms is not None), None)
     name = str(path or "the reference")
     if first is None:

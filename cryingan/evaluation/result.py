@@ -16,7 +16,8 @@ from cryingan.evaluation.origin import Origin
 from cryingan.evaluation.reference import Reference, stacked
 from cryingan.evaluation.relaxed_energies import relaxed_energies
 from cryingan.metrics.bootstrap import Interval, mean_interval
-from cryingan.structures.lenient import Frame, formula
+from cryingan.structures.checks import formula
+from cryingan.structures.lenient import Candidate
 
 NOT_THERE = "not in the file"
 
@@ -46,7 +47,7 @@ class Evaluation:
 
 
 def scored(
-    frames: Sequence[Frame],
+    frames: Sequence[Candidate],
     described: Sequence[Described],
     reference: Reference,
     origin: Origin,
@@ -92,7 +93,7 @@ def scored(
 
 
 def _rows(
-    frames: Sequence[Frame], described: Sequence[Described], scores: Scores, origin: Origin
+    frames: Sequence[Candidate], described: Sequence[Described], scores: Scores, origin: Origin
 ) -> list[dict[str, Any]]:
     """A row for every structure in the file, and for every sample that is known to be lost."""
     place = {number: at for at, number in enumerate(one.number for one in described if not one.reason)}

@@ -1,8 +1,9 @@
-"""What cannot be right in a frame, and how a frame is matched to the first one of its file."""
+"""Checks of a frame by itself, and against the first frame of its file."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,34 +13,45 @@ from cryingan.errors import CryinGANError
 if TYPE_CHECKING:
     from ase import Atoms
 
-CELL_TOLERANCE = 1e-4  # Angstrom; cells that differ by more are different cells
-CLOSEST = 0.1  # Angstrom; atoms nearer than this are one atom written twice
-THINNEST = 0.25  # Angstrom, above 2 CLOSEST; a cell whose opposite faces are nearer has lost a direction
-FARTHEST = 1e6  # Angstrom; beyond this a position or a cell vector has lost the digits that matter
+SAME_CELL = 1e-4  # Angstrom; cells of one file that differ by more are different cells
+COMPARABLE_CELL = 1e-3  # Angstrom; samples and training structures may differ by this much
+CLOSEST = 0.1  # Angstrom; atoms closer than this are one atom written twice
+THINNEST = 0.25  # Angstrom, above 2 CLOSEST; a cell with opposite faces closer than this has lost a dimension
+FARTHEST = 1e6  # Angstrom; beyond this a position or a cell vector has lost its significant digits
 
 
-class Frame(NamedTuple):
-    """One frame that can be right by itself.
+class CheckedFrame(NamedTuple):
+    """One frame that passed the checks of a single frame.
 
     Attributes:
         numbers: atomic numbers, shape (atoms,).
         cell: lattice vectors in rows, Angstrom, shape (3, 3).
-        fractional: fractional coordinates in [0, 1), shape (atoms, 3); NaN for atoms that are nowhere.
+        fractional: fractional coordinates in [0, 1), shape (atoms, 3); NaN for atoms without a usable position.
     """
 
     numbers: np.ndarray
     cell: np.ndarray
     fractional: np.ndarray
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Chemical symbol of every atom, length atoms."""
+        from ase.data import chemical_symbols
 
-def checked(atoms: Atoms, where: str, closest: float = CLOSEST, *, not_finite: bool = False) -> Frame:
-    """A frame as arrays, when its species, cell, boundaries and positions can be right.
+        return tuple(chemical_symbols[number] for number in self.numbers)
+
+
+def checked(atoms: Atoms, where: str, closest: float = CLOSEST, *, not_finite: bool = False) -> CheckedFrame:
+    """Check species, cell, boundary conditions and positions of a frame.
 
     Args:
         atoms: the frame as ASE read it.
         where: file and frame, for messages.
-        closest: Angstrom; atoms nearer than this are refused.
-        not_finite: let positions pass that are not finite or too far away; they become NaN.
+        closest: Angstrom; atoms closer than this are refused.
+        not_finite: accept positions that are not finite or too far away; they become NaN.
+
+    Returns:
+        The frame as arrays.
 
     Raises:
         CryinGANError: names `where`, the atoms (from 1) and what is wrong.
@@ -63,11 +75,11 @@ def checked(atoms: Atoms, where: str, closest: float = CLOSEST, *, not_finite: b
     fractional = (np.linalg.solve(cell.T, positions.T).T % 1.0) % 1.0
     if not beyond.any():
         check_distances(fractional, cell, where, closest)
-    return Frame(atoms.numbers, cell, fractional)
+    return CheckedFrame(atoms.numbers, cell, fractional)
 
 
 def check_species(atoms: Atoms, where: str) -> None:
-    """Refuse sites that are no element, or not one element alone."""
+    """Refuse unknown elements and partly occupied sites."""
     from ase.data import chemical_symbols
 
     unknown = (atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols))
@@ -80,7 +92,7 @@ def check_species(atoms: Atoms, where: str) -> None:
 
 
 def check_cell(cell: np.ndarray, where: str) -> None:
-    """Refuse cells that are missing, not finite or flat; left-handed ones are fine."""
+    """Refuse cells that are missing, not finite or flat; accept left-handed ones."""
     if not cell.any():
         raise CryinGANError(f"{where} has no cell: a crystal needs three lattice vectors (Lattice in extended XYZ)")
     if not (np.abs(cell) <= FARTHEST).all():
@@ -111,36 +123,40 @@ def check_distances(fractional: np.ndarray, cell: np.ndarray, where: str, closes
         )
 
 
-def matched(frame: Frame, first: Frame, where: str, *, sort_species: bool) -> np.ndarray:
-    """Fractional coordinates of a frame in the species order of the first frame, shape (atoms, 3).
+def matched(frame: CheckedFrame, first: CheckedFrame, where: str, *, sort_species: bool) -> np.ndarray:
+    """Match a frame to the first frame of its file.
 
     Args:
         frame: any frame of the file.
         first: the first frame of the file.
         where: file and frame, for messages.
-        sort_species: whether another order of the same species is brought into the first frame's order; atoms of one
-            species keep their order.
+        sort_species: bring atoms into the species order of the first frame; atoms of one species keep their order.
+            Otherwise another order is refused.
+
+    Returns:
+        Fractional coordinates in the species order of the first frame, shape (atoms, 3).
 
     Raises:
-        CryinGANError: another cell, number of atoms or composition than the first frame's, or another order.
+        CryinGANError: cell, number of atoms, composition or order differ from the first frame's.
     """
     if len(frame.numbers) != len(first.numbers):
         raise CryinGANError(f"{where} has {len(frame.numbers)} atoms, but frame 1 has {len(first.numbers)}")
     deviation = np.abs(frame.cell - first.cell).max()
-    if deviation > CELL_TOLERANCE:
+    if deviation > SAME_CELL:
         raise CryinGANError(
             f"{where}: the cell differs from frame 1's by {deviation:.2g} Angstrom; all cells must be equal within "
-            f"{CELL_TOLERANCE:g} Angstrom"
+            f"{SAME_CELL:g} Angstrom"
         )
     different = frame.numbers != first.numbers
     if not different.any():
         return frame.fractional
     if Counter(frame.numbers.tolist()) != Counter(first.numbers.tolist()):
-        raise CryinGANError(f"{where} is {formula(frame)}, but frame 1 is {formula(first)}: compositions must be equal")
+        given, expected = (formula(Counter(each.symbols)) for each in (frame, first))
+        raise CryinGANError(f"{where} is {given}, but frame 1 is {expected}: compositions must be equal")
     if not sort_species:
         atom = int(different.argmax())
         raise CryinGANError(
-            f"{where}, atom {atom + 1} is {symbol(frame, atom)}, but {symbol(first, atom)} in frame 1; "
+            f"{where}, atom {atom + 1} is {frame.symbols[atom]}, but {first.symbols[atom]} in frame 1; "
             "(data.)sort_species=true matches frames by species"
         )
     sorted_fractional = np.empty_like(frame.fractional)
@@ -149,15 +165,6 @@ def matched(frame: Frame, first: Frame, where: str, *, sort_species: bool) -> np
     return sorted_fractional
 
 
-def symbol(frame: Frame, atom: int) -> str:
-    """Chemical symbol of an atom."""
-    from ase.data import chemical_symbols
-
-    return chemical_symbols[frame.numbers[atom]]
-
-
-def formula(frame: Frame) -> str:
-    """Composition such as Li4O2, in order of first appearance."""
-    from ase.data import chemical_symbols
-
-    return "".join(f"{chemical_symbols[number]}{count}" for number, count in Counter(frame.numbers.tolist()).items())
+def formula(composition: Mapping[str, int]) -> str:
+    """Formula of a composition in its order, such as Li4O2."""
+    return "".join(f"{symbol}{count}" for symbol, count in composition.items())

@@ -1,4 +1,4 @@
-"""Extended XYZ files, frame by frame; what cannot be read ends in one line naming file, frame and line."""
+"""Extended XYZ files, frame by frame. Errors are one line naming file, frame and line."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# More than these are a slip of the pen, and ASE would reserve memory for all of them before it looks at the file.
+# A larger count is a typing error, and ASE would allocate memory for all these atoms before it looks at the file.
 MAX_ATOMS = 1_000_000
 
 
-class ExtxyzFrame(NamedTuple):
+class RawFrame(NamedTuple):
     """One frame of an extended XYZ file, cut out and not yet parsed.
 
     Attributes:
         lines: the comment and one line per atom; fewer where the file ends early.
-        atoms: how many are promised.
+        atoms: the promised number of atoms.
         where: file and frame, for messages.
         line_number: number of the frame's first line in the file, from 1.
-        share: of the file, read so far.
+        share: the part of the file that has been read, 0 to 1.
     """
 
     lines: list[str]
@@ -40,11 +40,11 @@ class ExtxyzFrame(NamedTuple):
     share: float
 
 
-def cut_extxyz(path: Path) -> Iterator[ExtxyzFrame]:
+def cut_extxyz(path: Path) -> Iterator[RawFrame]:
     """Cut an extended XYZ file into its frames by their numbers of atoms.
 
-    ASE's own search for frames ends silently at a blank line, believes any atom count, and does not say which frame it
-    cannot read.
+    ASE's own search for frames stops silently at a blank line, believes any atom count, and does not name the frame
+    that it cannot read.
 
     Raises:
         CryinGANError: the file cannot be read, or no number of atoms stands where a frame begins.
@@ -60,31 +60,23 @@ def cut_extxyz(path: Path) -> Iterator[ExtxyzFrame]:
             where = f"{path}, frame {number}"
             count = atom_count(header, f"{where}, line {line_number + 1}")
             lines = list(itertools.islice(file, count + 1))
-            yield ExtxyzFrame(lines, count, where, line_number + 1, raw.tell() / size)
+            yield RawFrame(lines, count, where, line_number + 1, raw.tell() / size)
             line_number += count + 2
 
 
-def whole_comment(frame: ExtxyzFrame) -> dict[str, Any]:
-    """The comment's keys as `read_comment` gives them, of a frame that has all its lines."""
-    if len(frame.lines) <= frame.atoms:
-        found = max(len(frame.lines) - 1, 0)
-        raise CryinGANError(f"{frame.where} ends early: {frame.atoms} atoms promised, {found} found")
-    return read_comment(frame.lines[0], f"{frame.where}, line {frame.line_number + 1}")
-
-
 def iterate_extxyz(path: Path) -> Iterator[tuple[Atoms, float]]:
-    """Frames of an extended XYZ file, parsed by ASE one by one."""
-    periodic_by_default = False
-    for frame in cut_extxyz(path):
-        comment = whole_comment(frame)
-        if "pbc" not in comment and "Lattice" in comment and not periodic_by_default:
+    """Atoms of every frame, and the part of the file read so far."""
+    noted = False
+    for raw in cut_extxyz(path):
+        atoms = parse_frame(raw)
+        if not noted and "pbc" not in raw.lines[0] and atoms.pbc.all():
             log.info("%s has no pbc: frames with a Lattice are taken as periodic", path)
-            periodic_by_default = True
-        yield parse_extxyz(frame.lines, comment, frame.where, frame.line_number + 1), frame.share
+            noted = True
+        yield atoms, raw.share
 
 
 def atom_count(header: str, where: str) -> int:
-    """The number on the first line of a frame."""
+    """Number of atoms, from the first line of a frame."""
     try:
         count = int(header)
     except ValueError:
@@ -98,7 +90,7 @@ def atom_count(header: str, where: str) -> int:
 
 
 def read_comment(line: str, where: str) -> dict[str, Any]:
-    """The keys on the second line of a frame that say what the atoms' columns are, as ASE reads them."""
+    """Lattice, Properties and pbc from the second line of a frame, as ASE reads them."""
     from ase.io.extxyz import key_val_str_to_dict
 
     try:
@@ -117,16 +109,19 @@ def read_comment(line: str, where: str) -> dict[str, Any]:
     return comment
 
 
-def parse_extxyz(lines: list[str], comment: dict[str, Any], where: str, comment_number: int) -> Atoms:
-    """One frame, by ASE; when ASE cannot, the first line that it cannot read is named.
+def parse_frame(raw: RawFrame) -> Atoms:
+    """Parse a frame by ASE.
 
-    Args:
-        lines: the comment and one line per atom.
-        comment: the keys on the comment line.
-        where: file and frame, for messages.
-        comment_number: number of the comment line in the file, from 1.
+    Raises:
+        CryinGANError: the frame ends early, or names the first line that ASE cannot read.
     """
     from ase.io.extxyz import read_xyz
+
+    lines, where, comment_number = raw.lines, raw.where, raw.line_number + 1
+    if len(lines) <= raw.atoms:
+        found = max(len(lines) - 1, 0)
+        raise CryinGANError(f"{where} ends early: {raw.atoms} atoms promised, {found} found")
+    comment = read_comment(lines[0], f"{where}, line {comment_number}")
 
     def parse(atoms: int) -> Atoms:
         text = "".join([f"{atoms}\n", *lines[: atoms + 1]])
@@ -142,7 +137,7 @@ def parse_extxyz(lines: list[str], comment: dict[str, Any], where: str, comment_
     try:
         return parse(len(lines) - 1)
     except Exception:
-        # The first atoms of a frame can be read exactly when no line among them is broken.
+        # ASE reads the first n atoms exactly when none of their lines is broken: bisection finds the first broken one.
         atom = bisect_left(range(len(lines) - 1), True, key=lambda atoms: reason(atoms) is not None)
         error = reason(atom)
         place = f"{where}, atom {atom} (line {comment_number + atom})" if atom else f"{where}, line {comment_number}"
@@ -150,7 +145,7 @@ def parse_extxyz(lines: list[str], comment: dict[str, Any], where: str, comment_
 
 
 def explain(error: Exception) -> str:
-    """ASE's error in the words of a user."""
+    """ASE's error in a user's words."""
     if isinstance(error, KeyError):
         return f"unknown element {error}"
     if "tuple of length" in str(error):

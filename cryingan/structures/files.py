@@ -88,9 +88,7 @@ def parse(path: Path, sort_species: bool, closest: float, not_finite: bool = Fal
         fractional.append(matched(frame, first, where, sort_species=sort_species))
     if first is None:
         raise CryinGANError(f"{path} holds no structures")
-    from ase.data import chemical_symbols
-
-    return Crystals(np.stack(fractional), first.cell, tuple(chemical_symbols[number] for number in first.numbers))
+    return Crystals(np.stack(fractional), first.cell, first.symbols)
 
 
 def shown(frames: Iterable[tuple[Atoms, float | None]], path: Path) -> Iterator[Atoms]:

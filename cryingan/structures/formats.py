@@ -1,4 +1,4 @@
-"""The frames of a structure file, one at a time; what cannot be read ends in one line naming file, frame and line."""
+"""Structure files of any format, frame by frame. Errors are one line naming file, frame and line."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 def iterate_frames(path: Path) -> Iterator[tuple[Atoms, float | None]]:
-    """Frames of a file in any format that ASE reads, as ASE understands them.
+    """Read the frames of a file in any format that ASE reads, unchecked.
 
     Args:
         path: an existing file.
 
     Yields:
-        The frame, and the share of the file read so far (None where it is not known).
+        The frame, and the part of the file read so far (None where it is unknown).
 
     Raises:
         CryinGANError: a frame cannot be parsed.
     """
     file_format = recognise(path)
-    return iterate_extxyz(path) if file_format in ("extxyz", "xyz") else iterate_others(path, file_format)
+    return iterate_extxyz(path) if file_format == "extxyz" else iterate_others(path, file_format)
 
 
 def recognise(path: Path) -> str:
-    """ASE's name of the file's format; the name of the file decides for extended XYZ, whatever its content."""
+    """ASE's name of the file's format; `extxyz` for every file that is named *xyz, whatever its content."""
     from ase.io.formats import filetype, ioformats
 
     stem = path.stem if path.suffix in DECOMPRESSORS else path.name
@@ -44,11 +44,11 @@ def recognise(path: Path) -> str:
         raise CryinGANError(f"{path} cannot be read: {in_one_line(error)}") from error
     if file_format not in ioformats:
         raise CryinGANError(f"{path} has an unknown format: use extxyz, CIF, POSCAR or another that ASE reads")
-    return file_format
+    return "extxyz" if file_format == "xyz" else file_format
 
 
 def iterate_others(path: Path, file_format: str) -> Iterator[tuple[Atoms, None]]:
-    """Frames of a file that is not extended XYZ."""
+    """Read the frames of a file that is not extended XYZ."""
     from ase.io import iread
 
     if file_format in ("vasp", "vasp-xdatcar"):
@@ -65,7 +65,7 @@ def iterate_others(path: Path, file_format: str) -> Iterator[tuple[Atoms, None]]
 
 
 def refuse_huge_counts(path: Path) -> None:
-    """Refuse atom counts in the header of a VASP file that no file can hold."""
+    """Refuse atom counts in the header of a VASP file that are larger than any real file's."""
     with open_text(path) as (file, _):
         header = list(itertools.islice(file, 5, 7))
     for number, line in enumerate(header, start=6):

@@ -1,9 +1,11 @@
-"""The structures that are scored, of any origin: what is wrong with one of them is said of it and stops nothing."""
+"""Read structures leniently: a broken one is kept with its reason, and the rest is read."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,28 +14,37 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cryingan.errors import CryinGANError
 from cryingan.storage.hashes import file_hash
-from cryingan.structures.checks import checked
-from cryingan.structures.extxyz import cut_extxyz, parse_extxyz, whole_comment
+from cryingan.structures.checks import CheckedFrame, checked, matched
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.extxyz import RawFrame, cut_extxyz, parse_frame
+from cryingan.structures.files import read_structures
 from cryingan.structures.formats import iterate_frames, recognise
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+log = logging.getLogger(__name__)
+
 STRUCTURE_FILE = re.compile(r"[^.].*\.(cif|vasp|poscar|(ext)?xyz)(\.(gz|bz2|xz))?|(POSCAR|CONTCAR)[^/]*", re.IGNORECASE)
+
+Read = tuple["Atoms | CryinGANError", str, Mapping[str, Any]]
+"""A frame or why it cannot be read, its place for messages, and the keys that the file gives with it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
-    """One structure of a file, a folder or a list.
+class Candidate:
+    """One structure of a file, a folder or a list, which may be broken.
 
     Attributes:
-        number: its place, from 1.
-        name: the file that it stands in, in a folder; empty otherwise.
-        atoms: periodic in all directions; None where the structure cannot be right.
-        reason: why it has failed; empty otherwise.
-        info: what the file says of it besides, such as `sample` and `converged`.
+        number: its position, from 1.
+        name: its file within a folder; empty otherwise.
+        atoms: the structure, periodic in all directions; None if it is broken.
+        reason: what is wrong with it; empty otherwise.
+        info: further keys of the file, such as `sample` and `converged`.
     """
 
     number: int
@@ -44,28 +55,23 @@ class Frame:
 
     @property
     def composition(self) -> dict[str, int]:
-        """Atoms per species, sorted by symbol; none where there are no atoms."""
+        """Atoms per species, sorted by symbol; empty for a broken structure."""
         symbols = self.atoms.get_chemical_symbols() if self.atoms is not None else ()
         return dict(sorted(Counter(symbols).items()))
 
     @property
     def sample(self) -> int | None:
-        """Its number in sampling, from 0; None where there is none, or other programs mean something else by it."""
+        """Sample number, from 0; None where the file gives none, or a value that cannot be one."""
         sample = self.info.get("sample")
         whole = isinstance(sample, Integral) and not isinstance(sample, bool)
         return int(sample) if whole and sample >= 0 else None
 
 
-def formula(composition: Mapping[str, int]) -> str:
-    """A composition such as Cl72Li72, in the order given."""
-    return "".join(f"{symbol}{count}" for symbol, count in composition.items())
-
-
 def source_hash(source: str | Path | Sequence[Atoms]) -> str:
-    """SHA-256 of what structures are read from: a file's content, the names and contents of a folder's, or the atoms.
+    """SHA-256 of a source of structures: a file's content, a folder's file names and contents, or the atoms.
 
     Raises:
-        CryinGANError: there is no such file, or nothing in the folder.
+        CryinGANError: the file is missing, or the folder holds no structures.
     """
     if not isinstance(source, str | Path):
         digest = hashlib.sha256()
@@ -81,10 +87,10 @@ def source_hash(source: str | Path | Sequence[Atoms]) -> str:
 
 
 def structure_files(path: Path) -> list[Path]:
-    """A file as it is; of a folder the CIF, POSCAR and extended XYZ files, 9.cif before 10.cif.
+    """The file itself, or the CIF, POSCAR and extended XYZ files of a folder, 9.cif before 10.cif.
 
     Raises:
-        CryinGANError: it is not there, or the folder holds none.
+        CryinGANError: the path is missing, or the folder holds no structures.
     """
     if not path.exists():
         raise CryinGANError(f"{path} is not there; give a file or a folder of structures")
@@ -97,81 +103,119 @@ def structure_files(path: Path) -> list[Path]:
     return sorted(files, key=lambda file: [(int(p), "") if p.isdecimal() else (0, p) for p in parts.split(file.name)])
 
 
-def read_frames(source: str | Path | Sequence[Atoms]) -> Iterator[Frame]:
-    """Every structure of a file in any format that ASE reads, of a folder of such files, or of a list.
+def read_candidates(source: str | Path | Sequence[Atoms]) -> Iterator[Candidate]:
+    """Read every structure of a file in any format that ASE reads, of a folder of such files, or of a list.
 
-    Atoms that are close or coincide are let pass. A structure that our own files mark as unrelaxed has the reason.
+    Close and coincident atoms are accepted. A structure that the project's own files mark as unrelaxed counts as
+    broken.
 
     Yields:
-        The structures in order; those that cannot be read with `reason` and without atoms.
+        The structures in order.
 
     Raises:
         CryinGANError: there is nothing to read, or the file cannot be cut into frames.
     """
-    if not isinstance(source, str | Path):
-        for number, atoms in enumerate(source, 1):
-            yield _frame(number, "", atoms, atoms.info)
-        return
-    path = Path(source)
-    files, number = structure_files(path), 0
-    for file in files:
-        name, before = file.name if path.is_dir() else "", number
-        try:
-            for atoms, broken, info in _read(file):
-                number += 1
-                yield (
-                    _frame(number, name, atoms, info) if atoms is not None else Frame(number, name, None, broken, info)
-                )
-        except CryinGANError as error:
-            if not path.is_dir():
-                raise
-            number += 1
-            yield Frame(number, name, None, _without_place(str(error), str(file)))
-        if number == before and path.is_dir():
-            number += 1
-            yield Frame(number, name, None, "holds no structure")
+    if isinstance(source, str | Path):
+        path = Path(source)
+        files = structure_files(path)
+        if path.is_dir():
+            found = ((file.name, *read) for file in files for read in _read_in_folder(file))
+        else:
+            found = (("", *read) for read in _read(path))
+    else:
+        found = (("", atoms, "", atoms.info) for atoms in source)
+    for number, (name, outcome, where, info) in enumerate(found, 1):
+        yield _candidate(number, name, outcome, where, info)
 
 
-def _read(path: Path) -> Iterator[tuple[Atoms | None, str, Mapping[str, Any]]]:
-    """Atoms, or why there are none, and what else the file says of each frame."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of ASE's parsers; what matters is checked
-        if recognise(path) not in ("extxyz", "xyz"):
-            for atoms, _ in iterate_frames(path):
-                yield atoms, "", {}
+def _read(path: Path) -> Iterator[Read]:
+    """Read every frame of a file."""
+    with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
+        if recognise(path) != "extxyz":
+            yield from ((atoms, "", {}) for atoms, _ in iterate_frames(path))
             return
-        for frame in cut_extxyz(path):
+        for raw in cut_extxyz(path):
             try:
-                atoms = parse_extxyz(frame.lines, whole_comment(frame), frame.where, frame.line_number + 1)
+                outcome = parse_frame(raw)
             except CryinGANError as error:
-                yield None, _without_place(str(error), frame.where), _info(frame.lines)
-            else:
-                yield atoms, "", _info(frame.lines)
+                outcome = error
+            yield outcome, raw.where, _info(raw)
 
 
-def _info(lines: Sequence[str]) -> dict[str, Any]:
-    """The keys of an extended XYZ comment, the first of the lines."""
+def _read_in_folder(path: Path) -> Iterator[Read]:
+    """Read every frame of one file of many: what is wrong with all of the file is one more outcome."""
+    empty = True
+    try:
+        for read in _read(path):
+            empty = False
+            yield read
+        if empty:
+            raise CryinGANError("holds no structure")
+    except CryinGANError as error:
+        yield error, str(path), {}
+
+
+def _info(raw: RawFrame) -> dict[str, Any]:
+    """All keys of a frame's comment; none where ASE cannot read it."""
     from ase.io.extxyz import key_val_str_to_dict
 
-    with suppress(Exception):  # whatever else stands there
-        return key_val_str_to_dict(lines[0])
+    with suppress(Exception):  # ASE raises whatever the text leads it to
+        return key_val_str_to_dict(raw.lines[0])
     return {}
 
 
-def _frame(number: int, name: str, atoms: Atoms, info: Mapping[str, Any]) -> Frame:
+def _candidate(
+    number: int, name: str, outcome: Atoms | CryinGANError, where: str, info: Mapping[str, Any]
+) -> Candidate:
     from ase import Atoms
 
     try:
-        frame = checked(atoms, "", closest=0)
+        if isinstance(outcome, CryinGANError):
+            raise outcome
+        frame = checked(outcome, where, closest=0)
     except CryinGANError as error:
-        return Frame(number, name, None, _without_place(str(error), ""), info)
+        return Candidate(number, name, None, str(error).removeprefix(where).lstrip(",: "), info)
     if info.get("converged") in (False, "False", "F"):
-        return Frame(number, name, None, f"not relaxed: {info.get('reason', 'unconverged')}", info)
+        return Candidate(number, name, None, f"not relaxed: {info.get('reason', 'unconverged')}", info)
     clean = Atoms(frame.numbers, scaled_positions=frame.fractional, cell=frame.cell, pbc=True)
-    return Frame(number, name, clean, info=info)
+    return Candidate(number, name, clean, info=info)
 
 
-def _without_place(message: str, place: str) -> str:
-    return message.removeprefix(place).lstrip(",: ")
+def salvage_structures(path: str | Path) -> Crystals:
+    """Read the structures of a file; a broken one keeps its place and has coordinates that are NaN.
+
+    Broken is a frame of an extended XYZ file that cannot be read or has no sound cell, and in any format one with
+    positions that are not finite. Atoms may be close. Each broken frame is named in a warning.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The structures, in the atom order of the first sound one.
+
+    Raises:
+        CryinGANError: the file cannot be read at all, nothing in it is sound, or compositions or cells differ.
+    """
+    path = Path(path)
+    if not path.is_file() or recognise(path) != "extxyz":
+        return read_structures(path, closest=0, not_finite=True)
+    with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
+        frames = [(_sound(raw), raw.where) for raw in cut_extxyz(path)]
+    first = next((frame for frame, _ in frames if frame is not None), None)
+    if first is None:
+        raise CryinGANError(f"{path} holds no structure that can be read")
+    nowhere = np.full((len(first.numbers), 3), np.nan)
+    fractional = [nowhere if frame is None else matched(frame, first, at, sort_species=False) for frame, at in frames]
+    return Crystals(np.stack(fractional), first.cell, first.symbols)
+
+
+def _sound(raw: RawFrame) -> CheckedFrame | None:
+    """A frame, its positions finite or not; None, and a warning, where it is broken."""
+    try:
+        frame = checked(parse_frame(raw), raw.where, closest=0, not_finite=True)
+    except CryinGANError as error:
+        log.warning("%s; it counts as failed", error)
+        return None
+    if not np.isfinite(frame.fractional).all():
+        log.warning("%s has positions that are not finite; it counts as failed", raw.where)
+    return frame

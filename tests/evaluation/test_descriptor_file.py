@@ -10,16 +10,16 @@ from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.evaluation import describe as describing
 from cryingan.evaluation.describe import describe_all
 from cryingan.evaluation.descriptor_file import DescriptorFile
-from cryingan.structures.lenient import Frame
+from cryingan.structures.lenient import Candidate
 
 KEY = {"structures": "abc", "settings": {"a": 1}}
 
 
 def frame(number):
-    return Frame(number, "", Atoms("Li", positions=[[number, 0, 0]], cell=np.eye(3) * 50, pbc=True))
+    return Candidate(number, "", Atoms("Li", positions=[[number, 0, 0]], cell=np.eye(3) * 50, pbc=True))
 
 
-FRAMES = [frame(1), Frame(2, "", None, "no cell"), *map(frame, range(3, 9))]
+FRAMES = [frame(1), Candidate(2, "", None, "no cell"), *map(frame, range(3, 9))]
 
 
 def squares(atoms):

@@ -24,7 +24,7 @@ from cryingan.samples.report import Outcome, in_words
 from cryingan.storage.locks import lock_folder
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures, write_structures
-from cryingan.structures.salvage import salvage_structures
+from cryingan.structures.lenient import salvage_structures
 from data.module import StructureData
 from sample import relaxation
 from tests.conftest import random_crystals

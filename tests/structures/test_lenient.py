@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.io import write
 
 from cryingan.errors import CryinGANError
-from cryingan.structures.lenient import read_frames, source_hash
+from cryingan.structures.lenient import read_candidates, source_hash
 
 GOOD = """2
 Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3 pbc="T T T"{info}
@@ -33,7 +33,7 @@ def test_broken_frames_have_reasons_and_the_others_are_read(tmp_path):
     ]
     path = tmp_path / "frames.extxyz"
     path.write_text("".join(text for text, _ in frames))
-    found = list(read_frames(path))
+    found = list(read_candidates(path))
     assert [frame.number for frame in found] == list(range(1, 10))
     for frame, (_, reason) in zip(found, frames, strict=True):
         assert (frame.atoms is None) == bool(reason)
@@ -54,7 +54,7 @@ def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):
     (tmp_path / "POSCAR_20").write_text("no POSCAR\n")
     (tmp_path / "notes.csv").write_text("a,b\n")
     (tmp_path / ".hidden.cif").write_text("")
-    frames = list(read_frames(tmp_path))
+    frames = list(read_candidates(tmp_path))
     assert [frame.name for frame in frames] == ["1.cif", "2.cif", "9.cif", "10.cif", "POSCAR_20"]
     assert [frame.atoms is None for frame in frames] == [False, True, False, False, True]
     assert all(frame.reason for frame in (frames[1], frames[4]))
@@ -65,7 +65,7 @@ def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):
 def test_structures_in_memory_and_their_hash():
     atoms = Atoms("LiCl", positions=[[0, 0, 0], [2, 2, 2]], cell=np.eye(3) * 4, pbc=True, info={"sample": 5})
     unperiodic = Atoms("Li", positions=[[0, 0, 0]])
-    frames = list(read_frames([atoms, unperiodic]))
+    frames = list(read_candidates([atoms, unperiodic]))
     assert frames[0].composition == {"Cl": 1, "Li": 1}
     assert frames[0].info["sample"] == 5
     assert "no cell" in frames[1].reason
@@ -79,15 +79,15 @@ def test_only_whole_numbers_from_zero_are_sample_numbers(tmp_path):
     given = ["17", "0", "a1", "1.5", '"1 2 3"', "T", "-1", ""]
     path = tmp_path / "frames.extxyz"
     path.write_text("".join(good(f" sample={value}") for value in given))
-    assert [frame.sample for frame in read_frames(path)] == [17, 0, *[None] * 6]
+    assert [frame.sample for frame in read_candidates(path)] == [17, 0, *[None] * 6]
     path.write_text(good(" sample=4").replace("Cl 2.5", "Cl x"))
-    [broken] = read_frames(path)
+    [broken] = read_candidates(path)
     assert broken.atoms is None
     assert broken.sample == 4
     atoms = Atoms("Li", positions=[[0, 0, 0]], cell=np.eye(3) * 4, pbc=True)
     for value, sample in ((np.int64(3), 3), (np.array([1, 2]), None), (True, None), (None, None)):
         atoms.info["sample"] = value
-        assert next(read_frames([atoms])).sample == sample
+        assert next(read_candidates([atoms])).sample == sample
 
 
 def test_the_hash_of_a_folder_knows_names_and_contents(tmp_path):
@@ -110,4 +110,4 @@ def test_what_holds_no_structures_is_refused(tmp_path, content):
     elif content is not None:
         path.write_text("not a number\n")
     with pytest.raises(CryinGANError, match=r"some\.extxyz"):
-        list(read_frames(path))
+        list(read_candidates(path))
