@@ -1,10 +1,10 @@
 """Distances between the atoms of a periodic structure over all images: exact in any cell, batched, differentiable.
 
 The k nearest images are images of the atom itself and of the k atoms whose nearest images are nearest: any other atom
-is farther than k images already. So two steps find them, the nearest image of every pair, and more images of few atoms.
-On a CPU the distances found decide how much of this is needed, mostly one image per pair, the wrapped one. On an
-accelerator a look at them would make the host wait, so there the cell alone decides, and a CUDA graph can record it.
-`lattice` says which images are enough and proves it.
+is farther away than k images already. So the search has two steps: the nearest image of every pair, then more images of
+few atoms. On a CPU the distances found decide how many images are tried, mostly the wrapped one alone. On an
+accelerator reading them would make the host wait, so the cell alone decides, and a CUDA graph can record the search.
+`cryingan.geometry.lattice` proves which images suffice.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cryingan.geometry.lattice import (
 )
 from cryingan.geometry.vectors import cartesian, reduced_coordinates, shortest_squared, squared, wrapped
 
-# Distances worked on at once. On a CPU they stay in the cache; elsewhere a chunk takes at most some 500 MB in float32.
+# Distances computed at once: on a CPU they fit the cache, on an accelerator a chunk is at most 500 MB in float32.
 CHUNK_CPU = 2**17
 CHUNK_ACCELERATOR = 2**24
 
@@ -35,12 +35,12 @@ CHUNK_ACCELERATOR = 2**24
 def neighbor_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:
     """Distances to the k nearest neighbours of every atom among all periodic images of all atoms (paper, SI).
 
-    An atom's own images count, the atom itself does not. Exact in thin, skewed and left-handed cells. Differentiable in
+    An atom's own images count; the atom itself does not. Exact in thin, skewed and left-handed cells. Differentiable in
     `fractional`; the gradient of a zero distance (coincident atoms) is zero.
 
     Args:
         fractional: fractional coordinates, float32 or float64, shape (structures, atoms, 3); need not be wrapped.
-        cell: lattice vectors in rows, Angstrom, shape (3, 3); kept on the CPU, it makes no accelerator wait.
+        cell: lattice vectors in rows, Angstrom, shape (3, 3); on the CPU it makes no accelerator wait.
         k: number of neighbours, at least 1; may exceed the number of atoms.
 
     Returns:
@@ -48,6 +48,11 @@ def neighbor_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:
 
     Raises:
         CryinGANError: the cell is flat or not finite.
+
+    Example:
+        >>> center_and_corner = torch.tensor([[[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]])
+        >>> neighbor_distances(center_and_corner, 4.0 * torch.eye(3), k=9)[0, 0]
+        tensor([3.4641, 3.4641, 3.4641, 3.4641, 3.4641, 3.4641, 3.4641, 3.4641, 4.0000])
     """
     values = _values(cell)
     lattice = reduced_lattice(values)
@@ -61,12 +66,12 @@ def neighbor_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:
 
 
 def pair_distances(fractional: Tensor, cell: Tensor, cutoff: float = math.inf) -> Tensor:
-    """Shortest distance of each pair of different atoms over all periodic images; carries no gradient.
+    """Shortest distance of each pair of different atoms over all periodic images, without gradient.
 
     Args:
         fractional: fractional coordinates, float32 or float64, shape (structures, atoms, 3); need not be wrapped.
         cell: lattice vectors in rows, Angstrom, shape (3, 3).
-        cutoff: pairs farther apart come out as infinity, Angstrom; in a skewed cell a small one is faster.
+        cutoff: Angstrom; pairs farther apart get infinity. In a skewed cell a small cut-off is faster.
 
     Returns:
         Distances in Angstrom, shape (structures, atoms, atoms). The diagonal, an atom and itself, is infinity.
@@ -88,7 +93,7 @@ def pair_distances(fractional: Tensor, cell: Tensor, cutoff: float = math.inf) -
 
 
 def _select(reduced: Tensor, cell: CellValues, k: int) -> tuple[Tensor, Tensor]:
-    """The k nearest: their atoms (structures, atoms, k) and their translations from the wrapped image (..., k, 3).
+    """The k nearest images: their atoms (structures, atoms, k), translations from the wrapped image (..., k, 3).
 
     Here and below atoms are counted over all structures.
     """
@@ -99,11 +104,12 @@ def _select(reduced: Tensor, cell: CellValues, k: int) -> tuple[Tensor, Tensor]:
     images = reduced.new_zeros((len(near), k, 3))
     translations, bounds = _translations(cell, limit, reduced.dtype, reduced.device)
     rows = torch.arange(len(near), device=near.device)
-    if not _fixed(near.device):
+    if not cell_decides(near.device):  # up to half the smallest height the wrapped images suffice
         rows = (farthest > reduced_lattice(cell).heights.min() / 2).nonzero()[:, 0]
     for chunk in _chunks(len(rows), (near.shape[1] + 1) * len(translations), near.device):
         some = rows[chunk]
-        reach = limit if _fixed(near.device) else min(limit, farthest[some].max().item())
+        # The distances found can only shorten the search: the cell's limit is enough for any coordinates.
+        reach = limit if cell_decides(near.device) else min(limit, farthest[some].max().item())
         candidates = torch.cat([near[some], some[:, None]], dim=1)
         found = _nearest_images(reduced, candidates, within(translations, bounds, reach), reduced_lattice(cell), k)
         neighbors[some], images[some] = found
@@ -111,20 +117,21 @@ def _select(reduced: Tensor, cell: CellValues, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _nearest_atoms(reduced: Tensor, cell: CellValues, k: int, limit: float) -> tuple[Tensor, Tensor]:
-    """The k other atoms with the nearest images (rows, k), all where they are fewer, and the k-th distance (rows,)."""
+    """The k other atoms with the nearest images (rows, k), or all if fewer, and the k-th distance (rows,)."""
     structures, atoms, _ = reduced.shape
-    lattice, shifts, fixed = reduced_lattice(cell), shortening_translations(cell), _fixed(reduced.device)
+    lattice, shifts = reduced_lattice(cell), shortening_translations(cell)
+    by_cell = cell_decides(reduced.device)
     near = torch.empty((structures, atoms, min(k, atoms - 1)), dtype=torch.long, device=reduced.device)
     farthest = reduced.new_full((structures, atoms), math.inf)
-    tried = within(*shifts, limit) if fixed else []
+    tried = within(*shifts, limit) if by_cell else []
     for some, rows in _blocks(reduced):
         nearest = _to_others(reduced, some, rows, lattice, tried).topk(near.shape[2], largest=False)
         if atoms > k:
             farthest[some, rows] = nearest.values[..., -1].sqrt()
-        if atoms > k and not fixed:
-            wanted = within(*shifts, _reach(farthest[some, rows], lattice))
-            if len(wanted) > len(tried):
-                tried = wanted  # from now on: other atoms will want them too
+        if atoms > k and not by_cell:  # try more images if the distances found leave room for nearer ones
+            needed = within(*shifts, _reach(farthest[some, rows], lattice))
+            if len(needed) > len(tried):
+                tried = needed  # and for the blocks that follow, which probably need them too
                 nearest = _to_others(reduced, some, rows, lattice, tried).topk(k, largest=False)
                 farthest[some, rows] = nearest.values[..., -1].sqrt()
         near[some, rows] = nearest.indices
@@ -133,7 +140,7 @@ def _nearest_atoms(reduced: Tensor, cell: CellValues, k: int, limit: float) -> t
 
 
 def _to_others(reduced: Tensor, some: slice, rows: slice, lattice: Lattice, shifts: Sequence) -> Tensor:
-    """Squared distances of a block's atoms to the nearest images of all others; of an atom to itself infinity."""
+    """Squared distances of a block's atoms to the nearest images of all others; infinity for an atom to itself."""
     vectors = wrapped(reduced[some], reduced[some, rows], lattice)
     distances = shortest_squared(vectors, shifts)
     distances.diagonal(rows.start, 1, 2).fill_(math.inf)
@@ -143,7 +150,7 @@ def _to_others(reduced: Tensor, some: slice, rows: slice, lattice: Lattice, shif
 def _nearest_images(
     reduced: Tensor, candidates: Tensor, translations: Tensor, lattice: Lattice, k: int
 ) -> tuple[Tensor, Tensor]:
-    """The k nearest images of some atoms (rows, candidates), the last of which is the centre: atoms, translations."""
+    """The k nearest images among candidates (rows, candidates), the last one the centre: atoms and translations."""
     points = reduced.reshape(-1, 3)[candidates]
     differences = points - points[:, -1:]
     wraps = (differences - differences.round()).unbind(-1)
@@ -157,17 +164,17 @@ def _nearest_images(
 
 def _reach(farthest: Tensor, lattice: Lattice) -> float:
     """The largest distance for which the wrapped image may not be the nearest, Angstrom; 0 if there is none."""
-    return farthest.where(farthest > lattice.heights.min() / 2, 0.0).max().item()  # NaN is left out
+    return farthest.where(farthest > lattice.heights.min() / 2, 0.0).max().item()  # NaN becomes 0
 
 
-def _fixed(device: torch.device) -> bool:
-    """Whether the same is done whatever the distances are, because the host would wait for them."""
+def cell_decides(device: torch.device) -> bool:
+    """Whether the cell alone decides how many images are tried: off the CPU, where reading distances is a wait."""
     return device.type != "cpu"
 
 
 @lru_cache(maxsize=64)
 def _translations(cell: CellValues, limit: float, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, list]:
-    """Translations (count, 3) on a device, and their bounds; kept there, as copying them would make the host wait."""
+    """Translations (count, 3) on a device, and their bounds; cached, because copying them would make the host wait."""
     integers, bounds = translations_within(cell, limit)
     with torch.inference_mode(False):
         return torch.as_tensor(integers, dtype=dtype, device=device), bounds
@@ -179,7 +186,7 @@ def _chunks(count: int, distances_each: int, device: torch.device) -> Iterator[s
 
 
 def _blocks(reduced: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Structures, and atoms of them, whose distances to all others are worked on at once."""
+    """Structures, and atoms of them, whose distances to all others are computed at once."""
     structures, atoms, _ = reduced.shape
     for some in _chunks(structures, atoms**2, reduced.device):
         yield from ((some, rows) for rows in _chunks(atoms, atoms * len(reduced[some]), reduced.device))

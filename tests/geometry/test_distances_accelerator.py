@@ -1,4 +1,4 @@
-"""What accelerators run: the same work whatever the coordinates are. Tested on the CPU and on tensors without data."""
+"""The path of accelerators: the cell alone decides what is done. Tested on the CPU and on tensors without data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.reference_cycle import brute_force_distances
 from cryingan.geometry import distances
 from cryingan.geometry.distances import neighbor_distances, pair_distances
-from tests.geometry.test_distances import CELLS, FLOAT64_ANGSTROM, check, random_cells
+from tests.support.distances import CELLS, FLOAT64_ANGSTROM, check, random_cells
 
 TRICLINIC = {**CELLS, "interface, triclinic": np.array([[12.31, 0, 0], [4.23, 16.57, 0], [1.0, 2.0, 27.0]])}
 
 
 @pytest.fixture
 def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distances, "_fixed", lambda device: True)
+    monkeypatch.setattr(distances, "cell_decides", lambda device: True)
 
 
 def uniform(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -47,7 +47,7 @@ def test_distances_and_gradients_equal_those_of_the_cpu(name: str | int, monkeyp
     for fractional in (uniform(3, 20).requires_grad_(), clustered(3, 20).requires_grad_()):
         found = {}
         for fixed in (False, True):
-            monkeypatch.setattr(distances, "_fixed", lambda device, fixed=fixed: fixed)
+            monkeypatch.setattr(distances, "cell_decides", lambda device, fixed=fixed: fixed)
             ours = neighbor_distances(fractional, cell, 6)
             found[fixed] = ours, torch.autograd.grad((weights * ours).sum(), fractional)[0]
         for cpu, accelerator in zip(*found.values(), strict=True):
@@ -56,7 +56,7 @@ def test_distances_and_gradients_equal_those_of_the_cpu(name: str | int, monkeyp
 
 @pytest.mark.parametrize("name", TRICLINIC)
 def test_no_value_is_looked_at_on_an_accelerator(name: str) -> None:
-    """Tensors that have a device, a shape and a dtype only: whoever asks for a value gets an error."""
+    """Tensors with a device, a shape and a dtype only: asking for a value is an error."""
     for atoms in (1, 5, 6, 7, 40):
         fractional = torch.empty(4, atoms, 3, device="meta", requires_grad=True)
         found = neighbor_distances(fractional, torch.tensor(TRICLINIC[name]), 6)
@@ -68,7 +68,7 @@ def test_no_value_is_looked_at_on_an_accelerator(name: str) -> None:
 
 def test_the_path_of_the_cpu_does_look_at_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """So the test before this one can fail."""
-    monkeypatch.setattr(distances, "_fixed", lambda device: False)
+    monkeypatch.setattr(distances, "cell_decides", lambda device: False)
     with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
         neighbor_distances(torch.empty(4, 40, 3, device="meta"), torch.tensor(TRICLINIC["interface"]), 6)
 
@@ -114,7 +114,7 @@ def test_memory_is_bounded_and_small_blocks_change_nothing(
     name: str, fixed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fractional, cell = uniform(2, 150).requires_grad_(), torch.tensor(TRICLINIC[name])
-    monkeypatch.setattr(distances, "_fixed", lambda device: fixed)
+    monkeypatch.setattr(distances, "cell_decides", lambda device: fixed)
     at_once, at_once_pairs = neighbor_distances(fractional, cell, 6), pair_distances(fractional, cell)
     monkeypatch.setattr(distances, "CHUNK_CPU", 6000)  # less than the 150 x 150 pairs of a structure
     assert run(fractional, cell).largest <= 6000
