@@ -14,10 +14,10 @@ from cryingan.energies.scale import UNITS, EnergyScale, energy_scale
 from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
+from cryingan.structures.checks import COMPARABLE_CELL
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
 
-CELL_TOLERANCE = 1e-3  # Angstrom
 SAME_ENERGY = 1e-4  # eV/atom; another device or batch size changes an energy by less
 RECORD = ("potential", "potential_hash", "unit", "zero_ev_per_atom", "factor")
 TRAINING_SHOWN = 200  # training structures in the figure, where the data card makes the energies of all unnecessary
@@ -114,7 +114,7 @@ class TrainingScale:
         training = self.structures
         if training is None:
             return
-        same_cell = np.allclose(training.cell, samples.cell, atol=CELL_TOLERANCE)
+        same_cell = np.allclose(training.cell, samples.cell, atol=COMPARABLE_CELL)
         if training.counts != samples.counts or not same_cell:
             what = "cell" if training.counts == samples.counts else f"composition ({samples.counts})"
             raise CryinGANError(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 SAME_CELL = 1e-4  # Angstrom; cells of one file that differ by more are different cells
-COMPARABLE_CELL = 1e-3  # Angstrom; samples and training structures may differ by this much
+COMPARABLE_CELL = 1e-3  # Angstrom; cells of samples, training set and benchmark that differ by more are different
 CLOSEST = 0.1  # Angstrom; atoms closer than this are one atom written twice
 THINNEST = 0.25  # Angstrom, above 2 CLOSEST; a cell with opposite faces closer than this has lost a dimension
 FARTHEST = 1e6  # Angstrom; beyond this a position or a cell vector has lost its significant digits

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.energies.training_scale import CELL_TOLERANCE
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.progress import reported
@@ -30,6 +29,7 @@ from cryingan.relaxation.trajectory import Frames, read_frames, write_frames
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.hashes import file_hash
 from cryingan.storage.locks import lock_folder
+from cryingan.structures.checks import COMPARABLE_CELL
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
 from data.command import run_command
@@ -111,7 +111,7 @@ def extend(settings: ExtendSettings) -> Path:
 def _of_file(path: str, built: Relaxations, n: int) -> Relaxations:
     """The structures of a file in the place of those of a build, with numbers that no build has."""
     given = read_structures(path, closest=0)
-    if given.species != built.starts.species or not np.allclose(given.cell, built.starts.cell, atol=CELL_TOLERANCE):
+    if given.species != built.starts.species or not np.allclose(given.cell, built.starts.cell, atol=COMPARABLE_CELL):
         raise CryinGANError(f"{path} has other atoms, another order or another cell than the structures of the build")
     apart, log = repair(given[:n], REPAIR_DISTANCE)
     accepted = np.flatnonzero(log.accepted)

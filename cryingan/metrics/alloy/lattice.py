@@ -17,7 +17,7 @@ MARGIN = 0.8
 """Largest distance of an atom from its site, Angstrom (docs/dismai_bench.md, "Alloy: lattice mapping")."""
 MOST_VACANCIES = 50 / 256
 """Largest share of vacant sites of a structure that is not rejected."""
-CELL_TOLERANCE = 0.1
+MOST_STRAIN = 0.1
 """Relative difference of lengths, and of angles in units of 100 degrees, up to which a cell counts as the lattice's."""
 REFINEMENTS = 5
 DECIMALS = 9
@@ -78,7 +78,7 @@ class FccLattice:
         edge = self.repeats * self.constant
         target = np.array([edge, edge, edge, 90, 90, 90])
         strain = np.abs(atoms.cell.cellpar() - target) / np.where(target == 90, 100, target)
-        if (strain <= CELL_TOLERANCE).all():
+        if (strain <= MOST_STRAIN).all():
             return ""
         return f"cell {np.round(atoms.cell.cellpar(), 2).tolist()} is not cubic with an edge near {edge:.2f} Angstrom"
 

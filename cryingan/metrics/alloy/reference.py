@@ -17,9 +17,8 @@ from cryingan.metrics.alloy.fcc import (
     occupation,
     short_range_order,
 )
+from cryingan.structures.checks import COMPARABLE_CELL
 from cryingan.structures.crystals import Crystals
-
-CELL_TOLERANCE = 1e-3  # Angstrom
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class AlloyReference:
     def of(cls, crystals: Crystals) -> AlloyReference | None:
         """The reference that a training set gives; None where it is not Cr-Fe-Ni filling the benchmark's lattice."""
         repeats = round(crystals.cell[0, 0] / LATTICE_CONSTANT)
-        cubic = np.allclose(crystals.cell, np.eye(3) * repeats * LATTICE_CONSTANT, atol=CELL_TOLERANCE)
+        cubic = np.allclose(crystals.cell, np.eye(3) * repeats * LATTICE_CONSTANT, atol=COMPARABLE_CELL)
         if set(crystals.species) != set(SPECIES) or repeats < 1 or not cubic or len(crystals) == 0:
             return None
         # Any atom is an origin of the fcc lattice.

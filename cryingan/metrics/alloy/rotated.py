@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryingan.metrics.alloy.lattice import CELL_TOLERANCE, MARGIN, FccLattice, Mapping
+from cryingan.metrics.alloy.lattice import MARGIN, MOST_STRAIN, FccLattice, Mapping
 from cryingan.metrics.alloy.neighbors import ideal_vectors, pairs_within, partners, pieces, second_shell, surroundings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def map_rotated(atoms: Atoms, lattice: FccLattice) -> Mapping:
         The mapping, without an occupation; rejected if the cell has another volume or too many atoms do not belong.
     """
     constant = (4 * atoms.cell.volume / lattice.size) ** (1 / 3)
-    if abs(constant / lattice.constant - 1) > CELL_TOLERANCE:
+    if abs(constant / lattice.constant - 1) > MOST_STRAIN:
         sites = f"{lattice.size} sites of an fcc lattice of {lattice.constant} Angstrom"
         reason = f"the cell's volume of {atoms.cell.volume:.0f} Angstrom^3 is not that of {sites}"
         return Mapping.rejected("cdvae", lattice, len(atoms), reason)
