@@ -1,8 +1,9 @@
-"""Many structures of one cell and one species order, the form in which structures travel through the project."""
+"""Structures of one cell and one species order, the form in which the project passes structures on."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ase import Atoms
-    from pymatgen.core import Structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +21,14 @@ class Crystals:
         fractional: fractional coordinates in [0, 1), float64, shape (structures, atoms, 3).
         cell: lattice vectors in rows, Angstrom, float64, shape (3, 3).
         species: chemical symbol of every atom, length atoms.
+
+    Example:
+        >>> fractional = np.random.default_rng(0).random((3, 2, 3))
+        >>> crystals = Crystals(fractional, 4.0 * np.eye(3), ("Li", "Cl"))
+        >>> len(crystals), len(crystals[0]), len(crystals[1:]), len(crystals[[True, False, True]])
+        (3, 1, 2, 2)
+        >>> crystals[-1].to_ase()
+        [Atoms(symbols='LiCl', pbc=True, cell=[4.0, 4.0, 4.0])]
     """
 
     fractional: np.ndarray
@@ -45,9 +53,14 @@ class Crystals:
     def __len__(self) -> int:
         return len(self.fractional)
 
-    def __getitem__(self, index: slice | np.ndarray | list[int]) -> Crystals:
-        """The structures that a slice, an integer array or a boolean mask selects."""
-        return Crystals(self.fractional[index], self.cell, self.species)
+    def __getitem__(self, index: int | slice | Sequence[int] | Sequence[bool] | np.ndarray) -> Crystals:
+        """Structures selected by an integer (one structure), a slice, integers or a boolean mask.
+
+        Raises:
+            IndexError: an integer is out of range, or a mask has another length.
+        """
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        return Crystals(self.fractional[chosen], self.cell, self.species)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -56,12 +69,12 @@ class Crystals:
 
     @property
     def grouping(self) -> np.ndarray:
-        """Permutation that makes every species contiguous and keeps the order inside it, shape (atoms,)."""
+        """Permutation that makes every species contiguous and keeps the order within each, shape (atoms,)."""
         first = {symbol: rank for rank, symbol in enumerate(self.counts)}
         return np.argsort([first[symbol] for symbol in self.species], kind="stable")
 
     def reordered(self, permutation: np.ndarray) -> Crystals:
-        """The same structures with atom `permutation[i]` at place i."""
+        """The same structures with atom `permutation[i]` at position i."""
         species = tuple(self.species[i] for i in permutation)
         return Crystals(self.fractional[:, permutation], self.cell, species)
 
@@ -73,15 +86,8 @@ class Crystals:
             Atoms(self.species, scaled_positions=fractional, cell=self.cell, pbc=True) for fractional in self.fractional
         ]
 
-    def to_pymatgen(self) -> list[Structure]:
-        """One `pymatgen.core.Structure` per structure."""
-        from pymatgen.core import Lattice, Structure
-
-        lattice = Lattice(self.cell)
-        return [Structure(lattice, self.species, fractional) for fractional in self.fractional]
-
     @classmethod
     def from_ase(cls, frames: list[Atoms]) -> Crystals:
-        """Structures from frames that share cell and species order (unchecked here; `files` checks what users give)."""
+        """Structures from frames that share cell and species order, which is not checked."""
         fractional = np.stack([frame.cell.scaled_positions(frame.positions) for frame in frames])
         return cls(fractional, np.asarray(frames[0].cell), tuple(frames[0].get_chemical_symbols()))

@@ -1,4 +1,4 @@
-"""Crystals against ASE and pymatgen."""
+"""Crystals: order, wrapping, selection, and frames of ASE."""
 
 import numpy as np
 import pytest
@@ -38,27 +38,57 @@ def test_coordinates_are_wrapped_below_one(value):
 
 
 @pytest.mark.parametrize("cell", [TRICLINIC, LEFT_HANDED], ids=["triclinic", "left-handed"])
-def test_ase_and_pymatgen_see_the_same_structures(cell):
+def test_ase_sees_the_same_structures(cell):
     crystals = some(cell)
-    frames, structures = crystals.to_ase(), crystals.to_pymatgen()
-    assert len(frames) == len(structures) == len(crystals) == 4
-    for frame, structure, fractional in zip(frames, structures, crystals.fractional, strict=True):
+    frames = crystals.to_ase()
+    assert len(frames) == len(crystals) == 4
+    for frame, fractional in zip(frames, crystals.fractional, strict=True):
         assert frame.pbc.all()
         assert tuple(frame.get_chemical_symbols()) == SPECIES
-        assert tuple(site.specie.symbol for site in structure) == SPECIES
         np.testing.assert_allclose(frame.positions, fractional @ cell, atol=EXACT)
-        np.testing.assert_allclose(structure.cart_coords, fractional @ cell, atol=EXACT)
     back = Crystals.from_ase(frames)
     assert back.species == SPECIES
     np.testing.assert_array_equal(back.cell, cell)
     np.testing.assert_allclose(back.fractional, crystals.fractional, atol=EXACT)
 
 
-@pytest.mark.parametrize("index", [slice(1, 3), np.array([2, 0]), np.array([True, False, False, True]), [1]])
-def test_slices_and_masks_select_structures(index):
+@pytest.mark.parametrize(
+    ("index", "chosen"),
+    [
+        (0, [0]),
+        (-1, [3]),
+        (np.int64(2), [2]),
+        (np.array(2), [2]),
+        (slice(1, 3), [1, 2]),
+        (slice(None, None, -2), [3, 1]),
+        (slice(7, 9), []),
+        (np.array([2, 0]), [2, 0]),
+        (np.array([True, False, False, True]), [0, 3]),
+        ([True, False, False, True], [0, 3]),
+        ([1], [1]),
+        ([-1, 0, 0], [3, 0, 0]),
+        ([], []),
+    ],
+)
+def test_integers_slices_lists_and_masks_select_structures(index, chosen):
     crystals = some()
-    np.testing.assert_array_equal(crystals[index].fractional, crystals.fractional[index])
-    assert crystals[index].species == SPECIES
+    selected = crystals[index]
+    assert isinstance(selected, Crystals)
+    np.testing.assert_array_equal(selected.fractional, crystals.fractional[np.array(chosen, dtype=int)])
+    np.testing.assert_array_equal(selected.cell, crystals.cell)
+    assert selected.species == SPECIES
+
+
+@pytest.mark.parametrize("index", [4, -5, [0, 4], np.array([True, False])])
+def test_what_is_out_of_range_is_an_index_error(index):
+    with pytest.raises(IndexError):
+        some()[index]
+
+
+def test_iteration_gives_the_structures_one_by_one():
+    crystals = some()
+    assert [len(one) for one in crystals] == [1] * 4
+    np.testing.assert_array_equal(np.concatenate([one.fractional for one in crystals]), crystals.fractional)
 
 
 @pytest.mark.parametrize(
