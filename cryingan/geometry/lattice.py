@@ -1,16 +1,16 @@
-"""What a cell alone decides about periodic images: its reduced form and the translations that a search must try.
+"""What a cell alone decides about periodic images: its reduced form, and the translations that a search must try.
 
 Write a pair as (d + T) R with R a reduced cell with rows R_m and heights h_m, d the fractional difference wrapped to
 [-1/2, 1/2]^3, and T an integer translation.
 
 1. The component of (d + T) R along the normal of face m is at least (|T_m| - 1/2) h_m.
-2. |(d + T) R| >= |T R| - r with r = max |d R|, half the longest body diagonal (a convex function is largest at a
+2. |(d + T) R| >= |T R| - r with r = max |d R|, half the longest body diagonal (a convex function has its maximum at a
    corner).
 
 The larger of the two is the *bound* of T: no pair is nearer through T. For T != 0 it is at least half the smallest
-height, so an atom whose k-th wrapped neighbour is within that needs no other image. For the other atoms the k-th
+height, so an atom whose k-th wrapped neighbour is within that height needs no other image. For the other atoms the k-th
 neighbour lies within the k-th shortest lattice vector (own images) and, if there are k other atoms, within the k-th
-wrapped one; translations with a greater bound bring nothing nearer, and by 1 those within it are finitely many.
+wrapped one. Translations with a greater bound bring nothing nearer; by 1 those within it are finitely many.
 
 3. T shortens some wrapped difference if and only if |T R|^2 < max_d -2 d R . T R = sum_m |R_m . T R|. So the shortest
    image of every pair is the wrapped one or through one of these T, which have |T R| < sum_m |R_m|; an orthogonal cell
@@ -34,7 +34,7 @@ from cryingan.errors import CryinGANError
 SLACK = 1e-4
 # Relative gain below which a translation shortens a wrapped difference by rounding only.
 ROUNDING = 1e-9
-# A cell whose volume is this small a part of the box of its edges is flat.
+# A cell whose volume is this fraction of the box of its edges, or less, is flat.
 FLAT = 1e-10
 
 CellValues = tuple[tuple[float, float, float], ...]
@@ -58,7 +58,11 @@ class Lattice(NamedTuple):
 
 @lru_cache(maxsize=64)
 def reduced_lattice(cell: CellValues) -> Lattice:
-    """The Minkowski-reduced form of a cell given by rows in Angstrom; CryinGANError if it is flat or not finite."""
+    """Minkowski-reduced form of a cell given by rows in Angstrom.
+
+    Raises:
+        CryinGANError: the cell is flat or not finite.
+    """
     from ase.geometry import minkowski_reduce
 
     vectors = np.array(cell, dtype=np.float64)
@@ -97,7 +101,7 @@ def translations_within(cell: CellValues, limit: float) -> tuple[np.ndarray, lis
 
 @lru_cache(maxsize=256)
 def shortening_translations(cell: CellValues) -> tuple[list[list[float]], list[float]]:
-    """Vectors that bring some pair nearer than wrapping does, by increasing bound, and their bounds; Angstrom."""
+    """Lattice vectors that bring some pair nearer than wrapping does, by increasing bound, with bounds; Angstrom."""
     lattice = reduced_lattice(cell)
     rows = np.array(lattice.rows)
     integers = _grid(np.linalg.norm(rows, axis=1).sum() / lattice.heights)
@@ -108,7 +112,7 @@ def shortening_translations(cell: CellValues) -> tuple[list[list[float]], list[f
 
 
 def within(items: Sequence, bounds: list[float], reach: float) -> Sequence:
-    """The first of `items`, up to those whose bound is `reach`; `bounds` ascend."""
+    """The first of `items`, with bounds up to `reach`; `bounds` ascend."""
     return items[: bisect_right(bounds, reach * (1 + SLACK))]
 
 

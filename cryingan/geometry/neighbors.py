@@ -1,15 +1,14 @@
-"""Periodic neighbours within a cut-off, and nearest periodic images."""
+"""Periodic neighbours within a cut-off, and nearest periodic images.
+
+The search sorts atoms into boxes as wide as the cut-off, so it suits cells of up to some hundred cut-offs; what users
+give is checked by trees, which no size of a cell can exhaust (`cryingan.structures.checks`).
+"""
 
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    pass
-
 
 SAME_POINT = 1e-8  # Angstrom; an atom is no neighbour of itself
 
@@ -25,6 +24,11 @@ def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[n
     Returns:
         Source atom (pairs,), target atom (pairs,) and integer image of the target (pairs, 3): the target lies at
         `positions[target] + image @ cell`.
+
+    Example:
+        >>> source, target, image = neighbors(np.zeros((1, 3)), 3.0 * np.eye(3), cutoff=3.5)  # simple cubic
+        >>> len(source)
+        6
     """
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
@@ -37,7 +41,7 @@ def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[n
 
 
 class NearestImage:
-    """Vectors to nearest periodic images, exact in any cell.
+    """Shortest vectors between periodic images, exact in any cell.
 
     Attributes:
         shortest: length of the shortest lattice vector, Angstrom.
@@ -55,7 +59,7 @@ class NearestImage:
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """The shortest vectors that differ from `vectors` (count, 3), in Angstrom, by lattice vectors."""
         vectors = vectors - np.rint(vectors @ self.inverse) @ self.cell
-        # Nothing can be nearer than a vector of at most half the shortest lattice vector.
+        # A vector of at most half the shortest lattice vector is the shortest.
         doubtful = np.flatnonzero((vectors**2).sum(axis=1) > (self.shortest / 2) ** 2)
         images = vectors[doubtful, None] + self.images
         best = (images**2).sum(axis=2).argmin(axis=1)

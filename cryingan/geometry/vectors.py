@@ -1,7 +1,6 @@
 """Vectors between atoms of periodic structures, component by component, so that nothing is copied or summed twice.
 
-x, y and z are separate tensors. Sums of products stand where matrix products would be shorter: TF32 and autocast would
-spoil those.
+x, y and z are separate tensors. Sums of products replace matrix products, whose precision TF32 and autocast reduce.
 """
 
 from __future__ import annotations

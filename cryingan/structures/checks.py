@@ -106,11 +106,12 @@ def check_cell(cell: np.ndarray, where: str) -> None:
 
 
 def check_distances(fractional: np.ndarray, cell: np.ndarray, where: str, closest: float = CLOSEST) -> None:
-    """Refuse two atoms nearer than `closest` (Angstrom, at most CLOSEST), in any cell and across its faces."""
+    """Refuse two atoms closer than `closest` (Angstrom, at most CLOSEST), in any cell and across its faces."""
     from scipy.spatial import cKDTree
 
-    # Two points nearer than d differ by at most d / height in each fractional coordinate, height being the distance
-    # between the faces; that is below a half here, so that the nearest image is the one that rounding gives.
+    # Two points closer than d differ by at most d / height in each fractional coordinate, height being the distance
+    # between the faces. That is below a half here, so rounding gives the nearest image. A periodic tree is used because
+    # its memory does not depend on the size of the cell, and it is faster here than a search by boxes.
     reach = closest * np.linalg.norm(np.linalg.inv(cell), axis=0).max() * (1 + 1e-9)
     pairs = cKDTree(fractional, boxsize=1.0).query_pairs(reach, p=np.inf, output_type="ndarray")
     difference = fractional[pairs[:, 0]] - fractional[pairs[:, 1]]
