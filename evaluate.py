@@ -16,28 +16,29 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-def evaluate(config: DictConfig) -> Path:
-    """Score structures, or compare evaluations, as the config says; the folder with the results comes back.
+def main(config: DictConfig) -> Path:
+    """Score structures, or compare evaluations, and return the folder of the results.
 
     Raises:
         CryinGANError: a setting or a file cannot be used.
     """
-    from cryingan.evaluation.evaluate import evaluate
-    from cryingan.evaluation.report import METRICS, in_words
-
     settings = plain(config)
-    output = Path(settings["output"])
-    if settings["compare"]:
-        return compare(settings)
-    for key in ("benchmark", "structures", "reference"):
+    return write_table(settings) if settings["compare"] else score(settings)
+
+
+def score(settings: dict[str, Any]) -> Path:
+    """Score structures against a reference and return the folder of the results."""
+    from cryingan.evaluation.evaluate import evaluate
+    from cryingan.evaluation.report import METRICS, summary_lines
+
+    for key, example in (("benchmark", "interface"), ("structures", "FILE"), ("reference", "FILE")):
         if settings[key] is None:
-            example = "interface" if key == "benchmark" else "FILE"
             raise CryinGANError(f"give {key}={example}; python evaluate.py --help explains every key")
     keys = ("structures", "reference", "original", "output", "processes")
-    evaluation = evaluate(
-        **{key: settings[key] for key in keys}, benchmark=settings["benchmark"].pop("kind"), **settings["benchmark"]
-    )
-    print("\n".join(in_words(evaluation)))
+    benchmark = settings["benchmark"]
+    evaluation = evaluate(benchmark=benchmark.pop("kind"), **{key: settings[key] for key in keys}, **benchmark)
+    output = Path(settings["output"])
+    print("\n".join(summary_lines(evaluation)))
     print(output / METRICS)
     if settings["wandb"] is not None:
         from callbacks.wandb_evaluation import upload_to_new_run
@@ -46,8 +47,8 @@ def evaluate(config: DictConfig) -> Path:
     return output
 
 
-def compare(settings: dict[str, Any]) -> Path:
-    """Put evaluations in one table; the folder comes back."""
+def write_table(settings: dict[str, Any]) -> Path:
+    """Put evaluations in one table and return its folder."""
     from cryingan.evaluation.comparison import TABLE, compare, markdown, write_comparison
 
     comparison = compare(settings["compare"])
@@ -58,4 +59,4 @@ def compare(settings: dict[str, Any]) -> Path:
 
 
 if __name__ == "__main__":
-    run("evaluate", evaluate_schema, evaluate)
+    run("evaluate", evaluate_schema, main)

@@ -122,11 +122,11 @@ def evaluation(settings: dict[str, Any]) -> dict[str, Any]:
 def score(scoring: dict[str, Any], structures: Path) -> Path:
     """Score samples, or what relaxation made of them, in a folder beside them, and say what came of it."""
     from cryingan.evaluation.evaluate import evaluate
-    from cryingan.evaluation.report import METRICS, in_words
+    from cryingan.evaluation.report import METRICS, summary_lines
 
     folder = structures.parent / f"evaluation_{scoring['benchmark'].kind}"
     # What lies there may be of the same samples when fewer of them had been relaxed.
-    print("\n".join(in_words(evaluate(structures, output=folder, replace=True, **scoring))))
+    print("\n".join(summary_lines(evaluate(structures, output=folder, overwrite=True, **scoring))))
     print(folder / METRICS)
     return folder
 

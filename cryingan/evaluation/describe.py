@@ -1,4 +1,4 @@
-"""Descriptors of many structures, computed by several processes."""
+"""Describe many structures in several processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cryingan.structures.lenient import Candidate
 if TYPE_CHECKING:
     from ase import Atoms
 
-SECONDS_ALONE = 3.0  # what takes longer gets processes, whose start takes about as long
+SECONDS_ALONE = 3.0  # longer work goes to processes, whose start takes about this long
 
 
 def describe_all(
@@ -26,21 +26,21 @@ def describe_all(
     processes: int | None = None,
     progress: bool = True,
 ) -> list[Described]:
-    """Descriptors of all structures, in their order; one that fails touches no other.
+    """Return the descriptors of all structures in their order; a failed structure does not affect the others.
 
-    A failure that is not of the structure, such as an error within a library, is not kept: the next call tries again.
-    The first few seconds are spent in this process; what then is left is spread over others, with one thread each.
+    Unexpected errors inside a library are not kept, so that the next call tries again. The first few seconds of work
+    run in this process, the rest in worker processes with one thread each.
 
     Args:
-        frames: the structures; those with a reason why they failed are passed over.
-        describe: takes one `ase.Atoms` to named arrays; a function that other processes can import.
-        kept: where descriptors are kept as they end; those that are there are not computed again.
-        processes: how many; all processors when None, this one alone when 1.
-        progress: report on stderr how many are done and how long the rest will take.
+        frames: the structures; those with a reason have failed already and are not described.
+        describe: maps one `ase.Atoms` to named arrays; must be importable in other processes.
+        kept: file to which descriptors are appended; those in it are not computed again.
+        processes: number of processes; all processors when None, this process alone when 1.
+        progress: report on stderr how many are done and the time left.
 
     Raises:
         CryinGANError: a worker process died, or `kept` cannot be written.
-        MemoryError, OSError: of the computer, not of a structure.
+        MemoryError, OSError: the computer failed, not a structure.
     """
     done = dict(kept.known) if kept else {}
     waiting = []
@@ -58,7 +58,7 @@ def describe_all(
 
 
 def _ending(frames: list[Candidate], describe: Callable[[Atoms], Arrays], processes: int | None) -> Iterator[Described]:
-    """Results in the order in which they end."""
+    """Yield results as they are computed."""
     start, here = time.monotonic(), 0
     while here < len(frames) and (processes == 1 or time.monotonic() - start < SECONDS_ALONE):
         yield _describe(describe, frames[here])
@@ -73,7 +73,7 @@ def _ending(frames: list[Candidate], describe: Callable[[Atoms], Arrays], proces
         yield from parallel(delayed(_describe)(describe, frame) for frame in frames[here:])
     except BrokenProcessPool as error:
         raise CryinGANError(
-            "a worker process died, perhaps for lack of memory: use fewer processes (what is done is kept in output)"
+            "a worker process died, perhaps for lack of memory: use fewer processes (output keeps what is done)"
         ) from error
 
 
@@ -82,8 +82,8 @@ def _describe(describe: Callable[[Atoms], Arrays], frame: Candidate) -> Describe
         return Described(frame.number, frame.composition, describe(frame.atoms))
     except CryinGANError as error:
         return Described(frame.number, frame.composition, {}, str(error))
-    except (MemoryError, OSError):  # nothing that the structure can be blamed for
+    except (MemoryError, OSError):  # not the structure's fault
         raise
-    except Exception as error:  # whatever a library makes of a strange structure, the others go on
+    except Exception as error:  # whatever a library does with a strange structure, the others continue
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return Described(frame.number, frame.composition, {}, reason, lasting=False)

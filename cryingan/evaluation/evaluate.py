@@ -15,11 +15,13 @@ from cryingan.evaluation.benchmarks.registry import load_benchmark
 from cryingan.evaluation.describe import describe_all
 from cryingan.evaluation.descriptor_file import DescriptorFile
 from cryingan.evaluation.origin import Origin, origin_of
-from cryingan.evaluation.reference import Reference, descriptor_key, load_reference, versions
+from cryingan.evaluation.reference import ReferenceSet, descriptor_key, load_reference, versions
+from cryingan.evaluation.report import write_evaluation
 from cryingan.evaluation.result import Evaluation, scored
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.locks import lock_folder
 from cryingan.structures.checks import formula
+from cryingan.structures.crystals import Crystals
 from cryingan.structures.lenient import Candidate, read_candidates, source_hash
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 DESCRIPTORS = "descriptors.bin"
 OTHER_COMPOSITION = "composition differs from the reference's"
 
-Source = str | Path | Sequence["Atoms"]
+Source = str | Path | Crystals | Sequence["Atoms"]
 
 
 def evaluate(
@@ -38,37 +40,62 @@ def evaluate(
     *,
     original: int | None = None,
     output: str | Path | None = None,
-    replace: bool = False,
+    overwrite: bool = False,
     processes: int | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> Evaluation:
     """Score structures against a reference.
 
-    A structure that cannot be read or described has failed, is named with its reason, and touches no other.
+    A structure that cannot be read or described counts as failed, with its reason, and does not affect the others.
+
+    Example:
+        >>> import numpy as np
+        >>> from ase.build import bulk
+        >>> from cryingan.structures.crystals import Crystals
+        >>> atoms = bulk("Si", cubic=True)
+        >>> noise = np.random.default_rng(0).normal(0, 0.02, (6, len(atoms), 3))
+        >>> silicon = Crystals(atoms.get_scaled_positions() + noise, atoms.cell, atoms.get_chemical_symbols())
+        >>> scores = evaluate(silicon[:3], silicon[3:], "silicon", processes=1, progress=False)
+        >>> scores.counts["accepted"]
+        3
+        >>> scores.values["d_rdf"].value > 0
+        True
 
     Args:
-        structures: a file in any format that ASE reads, a folder of CIF or POSCAR files, or structures. Cells and
-            numbers of atoms may differ.
+        structures: `Crystals`, a list of `ase.Atoms`, a file in any format that ASE reads, or a folder of CIF, POSCAR
+            or XYZ files. Cells and numbers of atoms may differ.
         reference: likewise, or a folder with the CSV files that Dismai-Bench publishes.
-        benchmark: `interface`, `silicon` or `alloy`, or one with its settings.
-        original: how many structures were generated. Where not given, files of ours beside the structures tell, or else
-            it is the number of structures.
-        output: folder for everything; the same call on the same folder goes on where it was killed. Nothing is written
-            where not given.
-        replace: start anew where `output` holds another evaluation, instead of refusing it.
-        processes: how many describe structures; all processors when not given.
-        progress: report on stderr how far the work has come.
-        settings: fields of the benchmark's class, where it is given by its name.
+        benchmark: `interface`, `silicon` or `alloy`, or a benchmark with its settings.
+        original: number of generated structures. By default it is what `sample.py` recorded beside the structures, or
+            else the number of structures.
+        output: folder for the results and figures. The same call on the same folder resumes a killed evaluation.
+            Nothing is written by default.
+        overwrite: replace another evaluation in `output` instead of refusing it.
+        processes: number of processes that describe structures; by default one per processor.
+        progress: report progress on stderr.
+        settings: fields of the benchmark's settings, where it is given by name.
 
     Raises:
-        CryinGANError: a file or setting cannot be used, the reference has another composition than all structures, or
-            `output` belongs to other structures or settings.
+        CryinGANError: a file or setting cannot be used, no structure has the composition of the reference, or `output`
+            belongs to other structures or settings.
     """
     if isinstance(benchmark, str):
         benchmark = load_benchmark(benchmark, **settings)
-    hash = source_hash(structures)
+    structures, reference = _as_read(structures), _as_read(reference)
+    structures_hash = source_hash(structures)
     against = load_reference(reference, benchmark, processes, progress)
+    provenance = {
+        "structures": {"path": _name(structures), "sha256": structures_hash},
+        "reference": {
+            "path": _name(reference),
+            "sha256": against.hash,
+            "structures": len(against.sample),
+            "composition": formula(against.composition),
+        },
+        "settings": against.benchmark.settings(),
+        "versions": versions(),
+    }
     with ExitStack() as stack:
         kept = None
         if output is not None:
@@ -76,38 +103,29 @@ def evaluate(
             stack.enter_context(lock_folder(output))
         frames = _comparable(list(read_candidates(structures)), against, _name(structures))
         origin = _origin(structures, frames, original)
-        if output is not None:  # not before: what is refused claims no folder
-            key = descriptor_key(against.benchmark, hash) | {"reference": against.hash}
-            kept = DescriptorFile(output / DESCRIPTORS, key, replace=replace)
+        if output is not None:  # not before: refused input must not claim the folder
+            key = descriptor_key(against.benchmark, structures_hash) | {"reference": against.hash}
+            kept = DescriptorFile(output / DESCRIPTORS, key, replace=overwrite)
         described = describe_all(frames, against.benchmark.describe, kept, processes, progress)
-        provenance = {
-            "structures": {"path": _name(structures), "sha256": hash},
-            "reference": {
-                "path": _name(reference),
-                "sha256": against.hash,
-                "structures": len(against.sample),
-                "composition": formula(against.composition),
-            },
-            "settings": against.benchmark.settings(),
-            "versions": versions(),
-        }
         evaluation = scored(frames, described, against, origin, provenance)
         if output is not None:
-            from cryingan.evaluation.report import write_evaluation
-
             write_evaluation(evaluation, output)
     return evaluation
 
 
-def _name(source: Source) -> str:
+def _as_read(source: Source) -> str | Path | Sequence[Atoms]:
+    return source.to_ase() if isinstance(source, Crystals) else source
+
+
+def _name(source: str | Path | Sequence[Atoms]) -> str:
     return str(source) if isinstance(source, str | Path) else f"{len(source)} structures in memory"
 
 
-def _comparable(frames: list[Candidate], reference: Reference, name: str) -> list[Candidate]:
-    """The structures, with those of another composition than the reference's as failed.
+def _comparable(frames: list[Candidate], reference: ReferenceSet, name: str) -> list[Candidate]:
+    """Mark structures of another composition than the reference's as failed.
 
     Raises:
-        CryinGANError: all of them are, or hold elements that the benchmark does not know.
+        CryinGANError: no structure can be compared with the reference; gives the commonest reason.
     """
     wrong = {frame.number: _mismatch(frame, reference, name) for frame in frames if frame.atoms is not None}
     if wrong and all(wrong.values()):
@@ -116,8 +134,8 @@ def _comparable(frames: list[Candidate], reference: Reference, name: str) -> lis
     return [replace(frame, reason=OTHER_COMPOSITION) if wrong.get(frame.number) else frame for frame in frames]
 
 
-def _mismatch(frame: Candidate, reference: Reference, name: str) -> CryinGANError | None:
-    """Why a structure cannot be compared with the reference; None where it can."""
+def _mismatch(frame: Candidate, reference: ReferenceSet, name: str) -> CryinGANError | None:
+    """Return why a structure cannot be compared with the reference, or None."""
     composition = frame.composition
     try:
         reference.benchmark.require_species(composition, name)
@@ -130,10 +148,11 @@ def _mismatch(frame: Candidate, reference: Reference, name: str) -> CryinGANErro
 
 
 def _origin(structures: Source, frames: Sequence[Candidate], original: int | None) -> Origin:
-    """Where the structures come from, with the number that were generated.
+    """Return where the structures come from, with the number of generated ones.
 
     Raises:
-        CryinGANError: nothing tells of any, more are known than were generated, or two are the same sample.
+        CryinGANError: there are no structures and no known number, `original` is less than the known number, or two
+            structures have one sample number.
     """
     places: dict[int, int] = {}
     for frame in frames:

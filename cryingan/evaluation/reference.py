@@ -1,4 +1,4 @@
-"""The reference of an evaluation: described once, kept beside the file; or statistics that were published."""
+"""The reference of an evaluation: structures, whose descriptors are cached, or published statistics."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
-    """What structures are compared with.
+class ReferenceSet:
+    """The reference that structures are compared with.
 
     Attributes:
-        benchmark: with what it takes from the reference.
-        sample: its structures.
-        composition: atoms per species, sorted by symbol; of published statistics those of the species that they tell.
+        benchmark: the benchmark, with what it takes from the reference, such as the lattice.
+        sample: descriptors of the structures.
+        composition: atoms per species, sorted by symbol; of published statistics, of the species in them.
         published: whether it was read from published statistics.
-        hash: SHA-256 of its files.
+        hash: SHA-256 of the structures or files.
     """
 
     benchmark: Benchmark
@@ -52,7 +52,7 @@ class Reference:
     hash: str
 
     def same_composition(self, composition: Mapping[str, int]) -> bool:
-        """Whether structures of this composition can be compared with it."""
+        """Return whether structures of this composition can be compared with the reference."""
         if not self.benchmark.composition_matters:
             return True
         known = composition.items() if not self.published else {s: composition.get(s) for s in self.composition}.items()
@@ -60,33 +60,32 @@ class Reference:
 
 
 def versions() -> dict[str, str]:
-    """Our version and those of the libraries that descriptors come from."""
+    """Versions of cryingan and of the libraries that compute descriptors."""
     return {"cryingan": __version__, **{name: version(name) for name in DESCRIBED_WITH}}
 
 
-def descriptor_key(benchmark: Benchmark, hash: str) -> dict[str, Any]:
-    """What decides descriptors: the structures, the settings and the versions."""
-    return {"structures": hash, "settings": benchmark.settings(), "versions": versions()}
+def descriptor_key(benchmark: Benchmark, structures_hash: str) -> dict[str, Any]:
+    """Everything that descriptors depend on: structures, settings and versions."""
+    return {"structures": structures_hash, "settings": benchmark.settings(), "versions": versions()}
 
 
 def load_reference(
     source: str | Path | Sequence[Atoms], benchmark: Benchmark, processes: int | None = None, progress: bool = True
-) -> Reference:
-    """Descriptors of a reference.
+) -> ReferenceSet:
+    """Return the descriptors of a reference.
 
-    Structures are described once: a file `.NAME.*.descriptors` beside them keeps what was computed, as long as their
-    content, the settings and the versions stay the same.
+    A hidden file `.NAME.*.descriptors` beside the structures caches them. It is valid while content, settings and
+    versions stay the same.
 
     Args:
         source: structures as `cryingan.structures.lenient` reads them, or a folder of CSV files with the statistics
             that Dismai-Bench publishes.
-        benchmark: with its settings.
+        benchmark: the benchmark with its settings.
         processes: as for `cryingan.evaluation.describe.describe_all`.
         progress: likewise.
 
     Raises:
-        CryinGANError: there is nothing to read, no structure of the reference can be described, or it is none for this
-            benchmark.
+        CryinGANError: there is nothing to read, no structure can be described, or the species do not fit the benchmark.
     """
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None and path.is_dir() and not any(STRUCTURE_FILE.fullmatch(file.name) for file in path.iterdir()):
@@ -98,34 +97,34 @@ def load_reference(
         raise CryinGANError(f"{name} cannot be a reference: {frames[0].reason if frames else 'it is empty'}")
     benchmark.require_species(first.composition, name)
     benchmark = benchmark.for_reference(first.atoms)
-    hash = source_hash(source)
+    structures_hash = source_hash(source)
     with ExitStack() as stack:
         kept = None
         if path is not None:
-            kept = stack.enter_context(_kept(path, descriptor_key(benchmark, hash)))
+            kept = stack.enter_context(_kept(path, descriptor_key(benchmark, structures_hash)))
         described = describe_all(frames, benchmark.describe, kept, processes, progress)
     sample, composition = _of_one_composition(described, benchmark, name)
-    return Reference(benchmark, sample, composition, False, hash)
+    return ReferenceSet(benchmark, sample, composition, False, structures_hash)
 
 
 def stacked(described: Sequence[Described], nothing: Mapping[str, np.ndarray]) -> Sample:
-    """Descriptors of structures as arrays with the structures first; `nothing` where there are none."""
+    """Stack descriptors along a first axis of structures; `nothing` has the arrays of no structures."""
     if not described:
         return Sample(nothing, np.empty(0, dtype=int))
     arrays = {name: np.stack([one.arrays[name] for one in described]) for name in described[0].arrays}
     return Sample(arrays, np.array([one.number for one in described]))
 
 
-def _published(folder: Path, benchmark: Benchmark) -> Reference:
+def _published(folder: Path, benchmark: Benchmark) -> ReferenceSet:
     sample, composition = benchmark.published(folder)
     lines = [f"{source_hash(file)}  {file.relative_to(folder)}\n" for file in sorted(folder.rglob("*.csv"))]
-    return Reference(benchmark, sample, composition, True, hashlib.sha256("".join(lines).encode()).hexdigest())
+    return ReferenceSet(benchmark, sample, composition, True, hashlib.sha256("".join(lines).encode()).hexdigest())
 
 
 def _of_one_composition(
     described: Sequence[Described], benchmark: Benchmark, name: str
 ) -> tuple[Sample, Mapping[str, int]]:
-    """The structures that could be described and have the commonest composition, and that composition."""
+    """Return the described structures of the commonest composition, and that composition."""
     usable = [one for one in described if not one.reason]
     if not usable:
         raise CryinGANError(f"{name} cannot be a reference: {described[0].reason}")

@@ -25,10 +25,12 @@ METRICS, STRUCTURES, PARTS = "metrics.json", "structures.csv", ".parts"
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write everything into a folder: it is all written beside first and moved when it is whole, metrics.json last.
+    """Write an evaluation into a folder.
+
+    Files are written into a hidden folder first and moved when all are complete, metrics.json last.
 
     Raises:
-        CryinGANError: the folder cannot be written, or the disk is full; what was there is untouched.
+        CryinGANError: the folder cannot be written or the disk is full; existing files are unchanged.
     """
     files: dict[str, Callable[[Path], None]] = {
         STRUCTURES: lambda path: path.write_text(rows_text(evaluation.rows)),
@@ -60,7 +62,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """What metrics.json says: a key for each metric, then counts, failures and provenance."""
+    """Content of metrics.json: a key for each metric, then counts, failures and provenance."""
     return {
         "benchmark": evaluation.provenance["settings"]["benchmark"],
         **{name: interval.as_json() for name, interval in evaluation.values.items()},
@@ -72,7 +74,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV, with the columns of all of them in the order of their appearance."""
+    """Return rows as CSV, with all their columns in order of appearance."""
     text = io.StringIO()
     columns = dict.fromkeys(name for row in rows for name in row)
     writer = csv.DictWriter(text, list(columns), lineterminator="\n", restval="")
@@ -82,7 +84,7 @@ def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write columns as CSV; numbers have all their digits."""
+    """Write columns as CSV, numbers with all digits."""
     columns = [column.tolist() if isinstance(column, np.ndarray) else column for column in table.values()]
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -101,8 +103,8 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def in_words(evaluation: Evaluation) -> Iterable[str]:
-    """The result in lines."""
+def summary_lines(evaluation: Evaluation) -> Iterable[str]:
+    """Yield the result as lines of text."""
     counts = evaluation.counts
     yield f"{counts['accepted']} of {counts['original']} structures accepted"
     for reason, count in evaluation.failures.items():

@@ -13,7 +13,7 @@ import numpy as np
 from cryingan.evaluation.benchmarks.base import Scores, percentage
 from cryingan.evaluation.descriptor_file import Described
 from cryingan.evaluation.origin import Origin
-from cryingan.evaluation.reference import Reference, stacked
+from cryingan.evaluation.reference import ReferenceSet, stacked
 from cryingan.evaluation.relaxed_energies import relaxed_energies
 from cryingan.metrics.bootstrap import Interval, mean_interval
 from cryingan.structures.checks import formula
@@ -24,16 +24,16 @@ NOT_THERE = "not in the file"
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How structures compare with a reference.
+    """Scores of structures against a reference.
 
     Attributes:
-        values: metrics by the paper's names, with their 95 % bootstrap intervals; `percent_failed` is of `original`.
-        scores: what the benchmark says of the accepted structures, besides `values`.
-        rows: of every structure `number` (place in the file, from 1), `sample` (its number in sampling, or the name of
-            its file), `accepted`, `reason` and `formula`; of accepted ones also the columns of the benchmark.
-        counts: `original`, `read` (in the file), `accepted` and `failed` (original - accepted) structures.
-        failures: how many structures failed for which reason; numbers in it are replaced by N.
-        relaxation: steps, energy drops and fractions below thresholds, where files of ours tell.
+        values: metrics by the paper's names, with 95 % bootstrap intervals; `percent_failed` is a share of `original`.
+        scores: columns, tables and figures of the accepted structures.
+        rows: for every structure `number` (place in the file, from 1), `sample` (sample number, or name of the file),
+            `accepted`, `reason` and `formula`; for accepted ones also the columns of the benchmark.
+        counts: numbers of `original`, `read` (in the file), `accepted` and `failed` (original - accepted) structures.
+        failures: number of failed structures by reason; numbers in reasons are replaced by #.
+        relaxation: steps, energy drops and fractions below thresholds of samples that `sample.py` relaxed.
         provenance: files, their hashes, settings and versions.
     """
 
@@ -49,17 +49,17 @@ class Evaluation:
 def scored(
     frames: Sequence[Candidate],
     described: Sequence[Described],
-    reference: Reference,
+    reference: ReferenceSet,
     origin: Origin,
     provenance: Mapping[str, Any],
 ) -> Evaluation:
-    """The evaluation of structures that have been described.
+    """Return the evaluation of described structures.
 
     Args:
         frames: the structures.
         described: their descriptors, in the same order.
-        reference: what they are compared with.
-        origin: where they come from, with the number that were generated.
+        reference: the reference that they are compared with.
+        origin: where they come from, with the number of generated structures.
         provenance: files, their hashes, settings and versions.
     """
     accepted = [one for one in described if not one.reason]
@@ -75,7 +75,7 @@ def scored(
         values = {name: replace(value, reason="no structure was accepted") for name, value in values.items()}
     rows = _rows(frames, described, scores, origin)
     reasons = Counter(_general(row["reason"]) for row in rows if row["reason"])
-    untold = origin.generated - len(rows)
+    missing = origin.generated - len(rows)
     return Evaluation(
         values={**values, "percent_failed": percentage(mean_interval(failed))},
         scores=scores,
@@ -86,7 +86,7 @@ def scored(
             "accepted": len(accepted),
             "failed": origin.generated - len(accepted),
         },
-        failures=dict((reasons + Counter({NOT_THERE: untold})).most_common()),
+        failures=dict((reasons + Counter({NOT_THERE: missing})).most_common()),
         relaxation=relaxed.summary if relaxed else {},
         provenance=provenance,
     )
@@ -95,7 +95,7 @@ def scored(
 def _rows(
     frames: Sequence[Candidate], described: Sequence[Described], scores: Scores, origin: Origin
 ) -> list[dict[str, Any]]:
-    """A row for every structure in the file, and for every sample that is known to be lost."""
+    """Return a row for every structure in the file, and for every sample that is known to be lost."""
     place = {number: at for at, number in enumerate(one.number for one in described if not one.reason)}
     rows = []
     for frame, one in zip(frames, described, strict=True):
@@ -113,5 +113,5 @@ def _rows(
 
 
 def _general(reason: str) -> str:
-    """A reason with # for the numbers in it, so that equal failures count as equal."""
+    """Replace numbers in a reason by #, so that failures of one kind are counted together."""
     return re.sub(r"(?<![\w.])(-?\d+(\.\d+)?(e[-+]?\d+)?|-?inf|nan)(?![\w])", "#", reason)

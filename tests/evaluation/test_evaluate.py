@@ -12,6 +12,7 @@ from ase.io import write
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.evaluation.evaluate import evaluate
+from cryingan.structures.crystals import Crystals
 from tests.support.evaluation import QUIET, SETS, alloy, interface, saved, sets, silicon
 
 
@@ -24,6 +25,16 @@ def test_a_set_compared_with_itself_has_no_distance(kind):
     assert all(value == pytest.approx(0, abs=1e-12) for value in distances.values()), distances
     assert result.values["percent_failed"].value == 0
     assert result.counts == {"original": 4, "read": 4, "accepted": 4, "failed": 0}
+
+
+def test_crystals_lists_and_files_have_the_same_scores(tmp_path):
+    sides = silicon(3, 0.1, 1), silicon(4, 0.1, 2)
+    crystals = [Crystals.from_ase(side) for side in sides]
+    files = [saved(side, tmp_path / f"{len(side)}.extxyz") for side in sides]
+    expected = {name: value.value for name, value in evaluate(*sides, "silicon", **QUIET).values.items()}
+    for other in (crystals, files, (crystals[0], files[1])):
+        values = {name: value.value for name, value in evaluate(*other, "silicon", **QUIET).values.items()}
+        assert values == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", SETS)
