@@ -161,7 +161,7 @@ def as_in_the_run(settings: dict[str, Any], run: dict[str, Any]) -> tuple[dict[s
         run: of the run that the checkpoint is from; empty without one.
 
     Returns:
-        The arguments of `cryingan.relaxation.relax.relax`, and `thresholds` and `repair_distance`.
+        The fields of `cryingan.relaxation.settings.RelaxSettings`, and `thresholds` and `repair_distance`.
     """
     said = given()
     relax = {name: value for name, value in run.get("relax", {}).items() if name in SETTINGS}

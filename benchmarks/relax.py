@@ -27,6 +27,7 @@ from joblib import Parallel, delayed, parallel_config
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.relaxation.backends import CONNECT
 from cryingan.relaxation.relax import relax
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
 
 NEVER = 1e-9  # eV/Angstrom, a target that no structure reaches
@@ -80,7 +81,7 @@ def ase_one_by_one(crystals: Crystals, steps: int, calculator: Calculator, threa
 def ours(crystals: Crystals, steps: int, potential: Potential, processes: int = 1, batch: int = 1) -> None:
     """Processes, or one process with `batch` structures at a time."""
     potential.atoms_per_batch = batch * len(crystals.species)
-    relax(crystals, potential, fmax=NEVER, max_steps=steps, processes=processes, progress=False)
+    relax(crystals, potential, RelaxSettings(fmax=NEVER, max_steps=steps, processes=processes, progress=False))
 
 
 def worker_ids(processes: int) -> list[int]:

@@ -20,7 +20,7 @@ from cryingan.energies.data_card import default_potential
 from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.randomness import generator
-from cryingan.relaxation.relax import require_time
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.background import BackgroundRelaxer, FolderRelaxer, InlineRelaxer
 from cryingan.samples.folder import WORKER_LOG, read_summary
 from cryingan.samples.plan import Plan
@@ -52,7 +52,7 @@ class RelaxSamples(Callback):
 
     Args:
         potential: arguments of `cryingan.potentials.potential.load_potential`; None: that of the data set's card.
-        relax: arguments of `cryingan.relaxation.relax.relax`; its `time_budget` is that of one evaluation.
+        relax: fields of `cryingan.relaxation.settings.RelaxSettings`; its `time_budget` is that of one evaluation.
         every_n_epochs: epochs between evaluations.
         n_samples: samples of an evaluation.
         thresholds: in J/m^2 for an interface, eV/atom for bulk.
@@ -113,7 +113,7 @@ class RelaxSamples(Callback):
             raise CryinGANError("callbacks.relax.every_n_epochs and callbacks.relax.n_samples must be at least 1")
         if not all(isinstance(threshold, int | float) for threshold in self.thresholds):
             raise CryinGANError(f"callbacks.relax.thresholds={list(self.thresholds)} must be numbers")
-        require_time(self.relax.get("time_budget"))
+        RelaxSettings.from_mapping(self.relax)
         self.evaluations = Evaluations(Path(trainer.default_root_dir))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

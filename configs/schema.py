@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.settings import BENCHMARKS
 from cryingan.potentials.settings import POTENTIALS
-from cryingan.relaxation.one_structure import Settings
+from cryingan.relaxation.settings import RelaxSettings
 
 
 class Choice(Enum):
@@ -93,25 +93,6 @@ class TrainerKeys:
     capture: bool = False
 
 
-@dataclass
-class RelaxKeys:
-    """Group relax: `cryingan.relaxation.relax.relax`, whose defaults these are."""
-
-    optimizer: str = Settings.optimizer
-    fmax: float = Settings.fmax
-    max_steps: int = Settings.max_steps
-    min_distance: float = Settings.min_distance
-    max_force: float = Settings.max_force
-    max_energy: float = Settings.max_energy
-    max_displacement: float = Settings.max_displacement
-    fire: dict[str, float] = field(default_factory=dict)
-    backend: str = "loky"
-    processes: int | None = None
-    address: str | None = None
-    time_budget: float | None = None
-    progress: bool = True
-
-
 def train_schema() -> DictConfig:
     """Types of configs/train.yaml; `lambda` is a Python keyword, so no dataclass can hold it."""
     return DictConfig(
@@ -129,7 +110,7 @@ def train_schema() -> DictConfig:
             "trainer": OmegaConf.structured(TrainerKeys),
             "callbacks": {},
             "potential": None,
-            "relax": OmegaConf.structured(RelaxKeys),
+            "relax": OmegaConf.structured(RelaxSettings),
             "logger": {},
         }
     )
@@ -156,7 +137,7 @@ def sample_schema() -> DictConfig:
             "pictures": IntegerNode(3, is_optional=False),
             "potential": None,
             "evaluate": None,
-            "relax": DictConfig(None, ref_type=RelaxKeys),
+            "relax": DictConfig(None, ref_type=RelaxSettings),
         }
     )
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from scipy import constants
 
 from cryingan.energies.data_card import DataCard
 from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import Potential
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
 
 log = logging.getLogger(__name__)
 
-ELEMENTARY_CHARGE = 1.602176634e-19  # J per eV
-SQUARE_ANGSTROM = 1e-20  # m^2
 UNITS = {"interface": "J/m^2", "bulk": "eV/atom"}
 
 
@@ -112,11 +111,15 @@ def interface_factor(n_atoms: int, area: float) -> float:
         n_atoms: atoms in the cell.
         area: Angstrom^2.
     """
-    return ELEMENTARY_CHARGE * n_atoms / (area * SQUARE_ANGSTROM)
+    return constants.e * n_atoms / (area * constants.angstrom**2)
 
 
 def energy_scale(
-    card: DataCard, training: Crystals, potential: Potential, cache: str | Path, **computing: Any
+    card: DataCard,
+    training: Crystals,
+    potential: Potential,
+    cache: str | Path,
+    settings: RelaxSettings | None = None,
 ) -> EnergyScale:
     """The energy scale of a data set for a potential.
 
@@ -125,7 +128,7 @@ def energy_scale(
         training: its training structures.
         potential: what gives the energies.
         cache: folder that keeps training energies; only used when the card lists no cut-off for the potential.
-        **computing: where and how long they are computed, as `training_energies` takes it.
+        settings: where they are computed, as `training_energies` takes it.
 
     Returns:
         The scale: J/m^2 above the cut-off for an interface, eV/atom above it for bulk.
@@ -147,7 +150,7 @@ def energy_scale(
                 potential.card.name,
                 potential.card.hash,
             )
-        zero = card.cutoff_by_rule(training_energies(training, potential, cache, **computing))
+        zero = card.cutoff_by_rule(training_energies(training, potential, cache, settings))
     factor = 1.0
     if card.kind == "interface":
         factor = interface_factor(len(training.species), interface_area(training.cell, card.area_axis))

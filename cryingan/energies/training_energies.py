@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,8 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
 from cryingan.progress import reported
-from cryingan.relaxation.one_structure import Relaxed, Settings
+from cryingan.relaxation.one_structure import Relaxed
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.workers import Task, in_processes, relax_here, relax_in_workers
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.structures.crystals import Crystals
@@ -24,7 +26,14 @@ from cryingan.structures.identity import kind_hash, projections, same_projection
 
 log = logging.getLogger(__name__)
 
-AS_THEY_ARE = Settings(max_steps=0, min_distance=0.0, max_force=np.inf, max_energy=np.inf)
+AS_THEY_ARE = {
+    "optimizer": "fire",
+    "max_steps": 0,
+    "min_distance": 0.0,
+    "max_force": np.inf,
+    "max_energy": np.inf,
+    "frames": 0,
+}
 SECONDS_ALONE = 10.0  # starting processes takes about as long
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -33,12 +42,8 @@ def training_energies(
     training: Crystals,
     potential: Potential,
     cache: str | Path,
-    *,
-    backend: str = "loky",
-    processes: int | None = None,
-    address: str | None = None,
+    settings: RelaxSettings | None = None,
     deadline: float = np.inf,
-    progress: bool = True,
 ) -> np.ndarray:
     """Energies of the training structures as they are, computed once for each data set and potential.
 
@@ -49,11 +54,9 @@ def training_energies(
         training: structures.
         potential: what gives the energies.
         cache: folder for the file that keeps them.
-        backend: where the work is done, as in `cryingan.relaxation.relax.relax`, after 10 s in this process.
-        processes: how many for `loky`; all processors when not given.
-        address: of the cluster.
+        settings: where the work is done after 10 s in this process, and whether progress is reported on stderr; the
+            defaults of `RelaxSettings` when None. How structures relax does not matter.
         deadline: when to stop, seconds since the epoch.
-        progress: report on stderr how many are done and how long the rest will take.
 
     Returns:
         eV/atom, shape (structures,).
@@ -61,6 +64,7 @@ def training_energies(
     Raises:
         CryinGANError: the potential does not know an element, an energy is not finite, or time is up.
     """
+    settings = replace(settings or RelaxSettings(), **AS_THEY_ARE)
     path = _place(Path(cache), training, potential.card.hash)
     if path.exists():
         return np.load(path, allow_pickle=False)
@@ -70,10 +74,12 @@ def training_energies(
         energies = _read(kept, len(training))
         waiting = [(int(i), training.fractional[i]) for i in np.flatnonzero(np.isnan(energies))]
         log.info("computing the energies of %d training structures with %s", len(waiting), potential.card.name)
-        task = Task(json.dumps(potential.spec), training.cell, training.species, AS_THEY_ARE, deadline)
-        ending = _evaluated(task, waiting, potential, backend, processes, address)
+        task = Task(json.dumps(potential.spec), training.cell, training.species, settings, deadline)
+        ending = _evaluated(task, waiting, potential)
         with closing(ending):
-            for relaxed in reported(ending, len(waiting), "training energies", "energies") if progress else ending:
+            for relaxed in (
+                reported(ending, len(waiting), "training energies", "energies") if settings.progress else ending
+            ):
                 kept = _take(relaxed, energies, kept, potential.card.name)
         _require_all(energies, kept)
         per_atom = energies / len(training.species)
@@ -86,13 +92,10 @@ def _evaluated(
     task: Task,
     waiting: list[tuple[int, np.ndarray]],
     potential: Potential,
-    backend: str,
-    processes: int | None,
-    address: str | None,
 ) -> Iterator[Relaxed]:
     """Relaxations without a step: in this process at first, and when they take long by many processes."""
     left, start = dict(waiting), time.monotonic()
-    elsewhere = in_processes(potential, backend, processes) and bool(potential.spec)
+    elsewhere = in_processes(potential, task.settings) and bool(potential.spec)
     with closing(relax_here(task, waiting, potential)) as here:
         for relaxed in here:
             del left[relaxed.sample]
@@ -100,7 +103,7 @@ def _evaluated(
             if elsewhere and time.monotonic() - start > SECONDS_ALONE:
                 break
     if left:
-        yield from relax_in_workers(task, list(left.items()), backend, processes, address)
+        yield from relax_in_workers(task, list(left.items()))
 
 
 def _take(relaxed: Relaxed, energies: np.ndarray, kept: BinaryIO | None, name: str) -> BinaryIO | None:

@@ -14,6 +14,7 @@ from cryingan.energies.scale import UNITS, EnergyScale, energy_scale
 from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.checks import COMPARABLE_CELL
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
@@ -33,16 +34,20 @@ class TrainingScale:
             then eV/atom as the potential gives them.
         potential: what gives the energies.
         cache: folder for the energies of the training structures; None for `.energies` beside them.
-        **computing: where these are computed, as `training_energies` takes it.
+        settings: where these are computed, as `training_energies` takes it.
 
     Raises:
         CryinGANError: the training structures or their card cannot be read, or the potential does not know an element.
     """
 
     def __init__(
-        self, source: Mapping[str, Any] | None, potential: Potential, cache: str | None = None, **computing: Any
+        self,
+        source: Mapping[str, Any] | None,
+        potential: Potential,
+        cache: str | None = None,
+        settings: RelaxSettings | None = None,
     ) -> None:
-        self.potential, self.structures, self.computing = potential, None, computing
+        self.potential, self.structures, self.settings = potential, None, settings
         self.random_energies: np.ndarray | None = None
         if source is not None:
             path = Path(source["path"])
@@ -57,7 +62,7 @@ class TrainingScale:
         """The scale; takes an evaluation of each training structure where neither card nor cache spare us that."""
         if self.structures is None:
             return EnergyScale(0.0, 1.0, UNITS["bulk"], self.potential.card)
-        return energy_scale(self.card, self.structures, self.potential, self.cache, **self.computing)
+        return energy_scale(self.card, self.structures, self.potential, self.cache, self.settings)
 
     @cached_property
     def shown(self) -> np.ndarray | None:
@@ -67,7 +72,7 @@ class TrainingScale:
         chosen = self.structures
         if self.card.cutoff(self.potential.card) is not None and len(chosen) > TRAINING_SHOWN:
             chosen = chosen[np.linspace(0, len(chosen) - 1, TRAINING_SHOWN).astype(int)]
-        energies = training_energies(chosen, self.potential, self.cache, **self.computing)
+        energies = training_energies(chosen, self.potential, self.cache, self.settings)
         return self.scale.normalise(energies, self.potential.card).values
 
     @cached_property

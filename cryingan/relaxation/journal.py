@@ -1,75 +1,131 @@
-"""Relaxations on disk as they end, so that a killed run loses none and goes on with the rest."""
+"""The files of a folder of relaxations, written as structures end, so that a killed run loses none of them."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.potentials.card import PotentialCard
-from cryingan.relaxation.one_structure import REASONS, Relaxed, Settings
+from cryingan.relaxation.one_structure import REASONS, Relaxed
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.trajectory import write_frames
-from cryingan.storage.atomic import replace_file
+from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.hashes import arrays_hash
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.identity import kind_hash, projections, same_projections
 
-MANIFEST, ROWS, FRAMES = "relax.json", "relax.csv", "relaxed.extxyz"
-COLUMNS = ("sample", "energy_initial", "energy_final", "steps", "evaluations", "fmax", "converged", "reason")
+RELAX_MANIFEST, ROWS, RELAXED = "relax.json", "relax.csv", "relaxed.extxyz"
+COLUMNS = {
+    "sample": int,
+    "energy_initial": float,
+    "energy_final": float,
+    "steps": int,
+    "evaluations": int,
+    "fmax": float,
+    "converged": bool,
+    "reason": str,
+}
 HEADER = ",".join((*COLUMNS, "potential")).encode() + b"\n"
 SAMPLE = re.compile(rb"\bsample=(\d+)\b")
+
+
+class Entry(NamedTuple):
+    """A relaxation as the files have it: a row of relax.csv and a frame of relaxed.extxyz."""
+
+    row: bytes
+    frame: bytes
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether time was up before the relaxation ended."""
+        return _fields(self.row)["reason"] == "time"
+
+    def relaxed(self) -> Relaxed:
+        """The result that was written."""
+        from ase.io.extxyz import read_xyz
+
+        atoms = next(read_xyz(io.StringIO(self.frame.decode()), 0))
+        fields = _fields(self.row)
+        values = {name: kind(fields[name]) for name, kind in COLUMNS.items() if name != "converged"}
+        return Relaxed(positions=atoms.positions, **values)
 
 
 class Journal:
     """The folder of a set of relaxations: `relax.json` (of what), `relax.csv` (rows), `relaxed.extxyz` (frames).
 
-    A sample is finished when both its frame and its row are whole. They are appended, so that a kill at any moment
-    leaves at most a torn end, which opening the folder again removes. Samples that ended for lack of time are removed
-    too: they are unfinished.
+    A sample is finished when both its row and its frame are whole. They are appended, so that a kill at any moment
+    leaves at most a torn end, which `open` removes.
 
     Args:
-        folder: made when missing.
+        folder: where.
         crystals: the structures before relaxation.
-        numbers: their sample numbers, shape (structures,).
         card: the potential.
-        settings: how they are relaxed.
 
     Attributes:
         finished: sample numbers that need no more work.
-
-    Raises:
-        OtherResultsError: the folder holds relaxations of another input, potential or settings.
-        CryinGANError: the folder cannot be written.
     """
 
-    def __init__(
-        self, folder: str | Path, crystals: Crystals, numbers: np.ndarray, card: PotentialCard, settings: Settings
-    ) -> None:
+    def __init__(self, folder: str | Path, crystals: Crystals, card: PotentialCard) -> None:
         self.folder = Path(folder)
         self.cell, self.species = crystals.cell, crystals.species
         self.potential = f"{card.name}:{card.hash[:12]}".replace(",", ";")
+        self.finished: set[int] = set()
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        crystals: Crystals,
+        numbers: Sequence[int],
+        card: PotentialCard,
+        settings: RelaxSettings,
+        source: str | None = None,
+    ) -> Journal:
+        """The journal of a folder, which is made when missing, ready for the samples that are not finished.
+
+        Torn ends are removed, and samples that ended for lack of time, which are unfinished.
+
+        Args:
+            folder: where.
+            crystals: the structures before relaxation.
+            numbers: their sample numbers, shape (structures,).
+            card: the potential.
+            settings: how they are relaxed.
+            source: what the structures are; the SHA-256 of their coordinates when None.
+
+        Raises:
+            OtherResultsError: the folder holds relaxations of other structures, potential or settings.
+            CryinGANError: the folder cannot be written.
+        """
+        journal = cls(make_folder(folder), crystals, card)
+        source = source or arrays_hash(crystals.cell, crystals.fractional)
+        manifest = {
+            "structures": structures_identity(crystals.species, numbers, source),
+            "potential": {"name": card.name, "hash": card.hash},
+            "settings": settings.protocol,
+        }
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._claim(_manifest(crystals, numbers, card, settings))
-            rows, frames = self._read()
-            unfinished = {sample for sample, row in rows.items() if row.split(b",")[7] == b"time"}
-            self._write(sorted((rows.keys() & frames.keys()) - unfinished), rows, frames)
+            _claim(journal.folder, manifest)
+            ended = {sample: entry for sample, entry in journal._entries().items() if not entry.unfinished}
+            journal._write(ended)
         except OSError as error:
             raise CryinGANError(f"{folder} cannot hold results: {error.strerror or error}") from error
-        self.finished = (rows.keys() & frames.keys()) - unfinished
+        journal.finished = set(ended)
+        return journal
 
     def append(self, relaxed: Relaxed) -> None:
         """Add one result."""
         if relaxed.frames is not None:
             write_frames(self.folder, relaxed.sample, relaxed.frames)
         try:
-            for name, entry in ((FRAMES, self._frame(relaxed)), (ROWS, self._row(relaxed))):
+            for name, entry in ((RELAXED, self._frame(relaxed)), (ROWS, self._row(relaxed))):
                 with (self.folder / name).open("ab") as file:
                     file.write(entry)
         except OSError as error:
@@ -77,33 +133,18 @@ class Journal:
 
     def finish(self) -> list[Relaxed]:
         """Sort the files by sample number and read them back."""
-        rows, frames = self._read()
-        self._write(sorted(rows.keys() & frames.keys()), rows, frames)
-        return _parse_all(rows, frames)
+        entries = self._entries()
+        self._write(entries)
+        return [entry.relaxed() for entry in entries.values()]
 
-    def _claim(self, manifest: dict) -> None:
-        path = self.folder / MANIFEST
-        if path.exists():
-            found = json.loads(path.read_bytes())
-            other = [part for part in manifest if not _same(found.get(part), manifest[part])]
-            if other:
-                what = _first_difference(other[0], found.get(other[0]), manifest[other[0]])
-                raise OtherResultsError(f"{self.folder} holds relaxations with other {what}: give an empty folder")
-        elif (self.folder / ROWS).exists():
-            raise OtherResultsError(f"{self.folder} holds {ROWS} but no {MANIFEST}: give an empty folder")
-        else:
-            with replace_file(path) as file:
-                file.write(json.dumps(manifest, indent=1).encode() + b"\n")
+    def _entries(self) -> dict[int, Entry]:
+        return _whole_entries(self.folder, len(self.species))
 
-    def _read(self) -> tuple[dict[int, bytes], dict[int, bytes]]:
-        """Whole rows and whole frames, by sample number."""
-        return _whole(self.folder, len(self.species))
-
-    def _write(self, samples: Iterable[int], rows: dict[int, bytes], frames: dict[int, bytes]) -> None:
-        with replace_file(self.folder / FRAMES) as file:
-            file.writelines(frames[sample] for sample in samples)
+    def _write(self, entries: Mapping[int, Entry]) -> None:
+        with replace_file(self.folder / RELAXED) as file:
+            file.writelines(entry.frame for entry in entries.values())
         with replace_file(self.folder / ROWS) as file:
-            file.writelines([HEADER, *(rows[sample] for sample in samples)])
+            file.writelines([HEADER, *(entry.row for entry in entries.values())])
 
     def _row(self, relaxed: Relaxed) -> bytes:
         values = [getattr(relaxed, name) for name in COLUMNS]
@@ -132,81 +173,89 @@ def read_journal(folder: str | Path, atoms: int) -> list[Relaxed]:
         folder: of a `Journal`.
         atoms: how many a structure has.
     """
-    return _parse_all(*_whole(Path(folder), atoms))
+    return [entry.relaxed() for entry in _whole_entries(Path(folder), atoms).values()]
 
 
-def began_with(folder: str | Path, crystals: Crystals, numbers: Sequence[int]) -> bool:
-    """Whether the relaxations in a folder are of these structures, as far as rounding lets one tell.
+def structures_identity(species: Sequence[str], numbers: Sequence[int], source: str) -> dict[str, str]:
+    """What identifies structures, in plain values.
+
+    Args:
+        species: chemical symbols of each structure.
+        numbers: sample number of each structure.
+        source: what they are, such as the SHA-256 of the file that they come from.
+    """
+    return {"kind": kind_hash(species, numbers), "source": source}
+
+
+def kind_hash(species: Sequence[str], numbers: Sequence[int]) -> str:
+    """SHA-256 of the species in their order, how many structures there are, and their numbers."""
+    numbers = np.asarray(numbers, dtype=int).tolist()
+    return hashlib.sha256(json.dumps([list(species), len(numbers), numbers]).encode()).hexdigest()
+
+
+def same_identity(folder: Path, wanted: Mapping[str, str]) -> bool:
+    """Whether the relaxations in a folder are of certain structures.
 
     Args:
         folder: of a `Journal`.
-        crystals: the structures.
-        numbers: their sample numbers.
+        wanted: their `structures_identity`.
     """
-    found = json.loads((Path(folder) / MANIFEST).read_bytes())
-    return _same(found.get("structures"), _identity(crystals, list(numbers)))
+    return _same_structures(json.loads((folder / RELAX_MANIFEST).read_bytes()).get("structures"), wanted)
 
 
-def _whole(folder: Path, atoms: int) -> tuple[dict[int, bytes], dict[int, bytes]]:
-    """Whole rows and whole frames, by sample number."""
-    rows, frames = (path.read_bytes() if path.exists() else b"" for path in (folder / ROWS, folder / FRAMES))
-    return _whole_rows(rows), _whole_frames(frames, atoms)
+def _claim(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest, or refuse a folder that has another one."""
+    path = folder / RELAX_MANIFEST
+    if not path.exists() and (folder / ROWS).exists():
+        raise OtherResultsError(f"{folder} holds {ROWS} but no {RELAX_MANIFEST}: give an empty folder")
+    if not path.exists():
+        with replace_file(path) as file:
+            file.write(json.dumps(manifest, indent=1).encode() + b"\n")
+    elif difference := _first_difference(json.loads(path.read_bytes()), manifest):
+        raise OtherResultsError(f"{folder} holds relaxations with other {difference}: give an empty folder")
 
 
-def _parse_all(rows: dict[int, bytes], frames: dict[int, bytes]) -> list[Relaxed]:
-    from ase.io.extxyz import read_xyz
-
-    samples = sorted(rows.keys() & frames.keys())
-    text = io.StringIO(b"".join(frames[sample] for sample in samples).decode())
-    atoms = read_xyz(text, slice(None)) if samples else []
-    return [_parse(rows[sample], frame.positions) for sample, frame in zip(samples, atoms, strict=True)]
-
-
-def _manifest(crystals: Crystals, numbers: np.ndarray, card: PotentialCard, settings: Settings) -> dict:
-    return {
-        "structures": _identity(crystals, numbers.tolist()),
-        "potential": {"name": card.name, "hash": card.hash},
-        "settings": asdict(settings),
-    }
+def _first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """What a manifest has other than it should; None where nothing differs."""
+    if not _same_structures(found.get("structures"), wanted["structures"]):
+        return "structures"
+    for part in ("potential", "settings"):
+        values = found.get(part, {})
+        if part == "settings":  # earlier versions left out the defaults of FIRE
+            values = RelaxSettings.from_mapping(values).protocol
+        for key in [*wanted[part], *values]:
+            if values.get(key) != wanted[part].get(key):
+                return f"{part} ({key} is {values.get(key)}, here {wanted[part].get(key)})"
+    return None
 
 
-def _identity(crystals: Crystals, numbers: Sequence[int]) -> dict[str, Any]:
-    return {"kind": kind_hash(crystals, numbers), "projections": projections(crystals)}
+def _same_structures(found: Any, wanted: Mapping[str, str]) -> bool:
+    """Whether identities agree; those of earlier versions hold no `source`."""
+    if not isinstance(found, dict):
+        return False
+    return found.get("kind") == wanted["kind"] and found.get("source", wanted["source"]) == wanted["source"]
 
 
-def _same(found: dict | None, wanted: dict) -> bool:
-    """Whether a part of a manifest is the wanted one; projections as far as rounding lets them."""
-    if not isinstance(found, dict) or "projections" not in wanted:
-        return found == wanted
-    return found["kind"] == wanted["kind"] and same_projections(found["projections"], wanted["projections"])
-
-
-def _first_difference(part: str, found: Any, wanted: Any) -> str:
-    if part == "structures" or not isinstance(found, dict):
-        return part
-    key = next(key for key in [*wanted, *found] if found.get(key) != wanted.get(key))
-    return f"{part} ({key} is {found.get(key)}, here {wanted.get(key)})"
-
-
-def _whole_rows(data: bytes) -> dict[int, bytes]:
-    rows = {}
-    for line in data.splitlines(keepends=True)[1:]:
-        fields = line.split(b",")
-        if line.endswith(b"\n") and len(fields) == len(COLUMNS) + 1 and fields[7].decode() in REASONS:
-            rows[int(fields[0])] = line
-    return rows
-
-
-def _whole_frames(data: bytes, atoms: int) -> dict[int, bytes]:
-    frames, lines = {}, data.splitlines(keepends=True)
-    for first in range(0, len(lines), atoms + 2):
-        frame = lines[first : first + atoms + 2]
+def _whole_entries(folder: Path, atoms: int) -> dict[int, Entry]:
+    """What is whole in both files, by sample number and sorted by it."""
+    rows, frames = (
+        path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        for path in (folder / ROWS, folder / RELAXED)
+    )
+    whole_rows = {int(fields["sample"]): row for row in rows if (fields := _fields(row)) is not None}
+    whole_frames = {}
+    for first in range(0, len(frames), atoms + 2):
+        frame = frames[first : first + atoms + 2]
         if len(frame) == atoms + 2 and frame[-1].endswith(b"\n"):
-            frames[int(SAMPLE.search(frame[1])[1])] = b"".join(frame)
-    return frames
+            whole_frames[int(SAMPLE.search(frame[1])[1])] = b"".join(frame)
+    samples = sorted(whole_rows.keys() & whole_frames.keys())
+    return {sample: Entry(whole_rows[sample], whole_frames[sample]) for sample in samples}
 
 
-def _parse(row: bytes, positions: np.ndarray) -> Relaxed:
-    sample, initial, final, steps, evaluations, fmax, _, reason, _ = row.decode().strip().split(",")
-    counts = (int(steps), int(evaluations))
-    return Relaxed(int(sample), positions, float(initial), float(final), *counts, float(fmax), reason)
+def _fields(row: bytes) -> dict[str, str] | None:
+    """The fields of a row by name; None of the header and of a row that is torn."""
+    values = row.decode(errors="replace").split(",")
+    if not row.endswith(b"\n") or len(values) != len(COLUMNS) + 1:
+        return None
+    fields = dict(zip(COLUMNS, values, strict=False))
+    return fields if fields["reason"] in REASONS else None

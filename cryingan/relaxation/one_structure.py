@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cryingan.geometry.neighbors import neighbors
-from cryingan.relaxation.trajectory import Frames, Trajectory
+from cryingan.relaxation.settings import RelaxSettings
+from cryingan.relaxation.trajectory import Trajectory, TrajectoryFrames
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 FAILED = ("exploded", "not_finite", "too_close")  # reasons of structures that cannot be relaxed
 REASONS = ("converged", "max_steps", "stalled", "exploded", "not_finite", "too_close", "time")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides how a relaxation ends, apart from time.
-
-    Attributes:
-        optimizer: `fire`, or `cg` for the protocol of the Dismai-Bench paper.
-        fmax: converged when the largest force on an atom is below it, eV/Angstrom; with `cg`, the paper's verdict
-            tolerates 0.001 more where the optimizer can do no more.
-        max_steps: most steps of the optimizer.
-        min_distance: atoms closer than this at the start, Angstrom: not relaxed, reason `too_close`.
-        max_force: largest force on an atom before the structure counts as exploded, eV/Angstrom.
-        max_energy: largest magnitude of the energy before the structure counts as exploded, eV/atom.
-        max_displacement: farthest that an atom may end up from its start before the structure counts as exploded,
-            Angstrom.
-        fire: parameters of `cryingan.relaxation.optimizers.Fire` that differ from its defaults.
-        frames: how many frames of each relaxation are kept with their forces.
-    """
-
-    optimizer: str = "fire"
-    fmax: float = 0.05
-    max_steps: int = 1000
-    min_distance: float = 0.5
-    max_force: float = 1e4
-    max_energy: float = 1e3
-    max_displacement: float = 10.0
-    fire: Mapping[str, float] = field(default_factory=dict)
-    frames: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fire", dict(self.fire))
 
 
 class Relaxed(NamedTuple):
@@ -73,7 +40,7 @@ class Relaxed(NamedTuple):
     evaluations: int
     fmax: float
     reason: str
-    frames: Frames | None = None
+    frames: TrajectoryFrames | None = None
 
     @property
     def converged(self) -> bool:
@@ -90,7 +57,7 @@ class Relaxation:
         settings: targets and bounds.
     """
 
-    def __init__(self, sample: int, atoms: Atoms, settings: Settings) -> None:
+    def __init__(self, sample: int, atoms: Atoms, settings: RelaxSettings) -> None:
         self.sample, self.atoms, self.settings = sample, atoms, settings
         self.start = self.positions = atoms.get_positions()
         self.energy_initial = self.energy = self.fmax = float("nan")

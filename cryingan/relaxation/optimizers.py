@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryingan.potentials.potential import Potential
-from cryingan.relaxation.one_structure import Relaxation, Relaxed, Settings
+from cryingan.relaxation.one_structure import Relaxation, Relaxed
+from cryingan.relaxation.settings import FireSettings, RelaxSettings
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -21,31 +21,26 @@ PAPER_TOLERANCE = 1e-3  # eV/Angstrom, by which the paper's verdict on an ended 
 PAPER_ALPHA = 70.0  # eV/Angstrom^2, the curvature by which the paper's protocol scales energies
 
 
-@dataclass
 class Fire:
-    """FIRE's state for one structure; rule and defaults are those of ASE's `FIRE` without its downhill check.
+    """FIRE's state for one structure, by the rule of ASE's `FIRE` without its downhill check.
 
     Source: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006).
 
+    Args:
+        parameters: they do not change.
+
     Attributes:
-        dt: time step; `dtmax` is its upper limit.
-        maxstep: longest step, norm over all atoms together, Angstrom.
-        nmin: steps downhill before the time step grows.
-        finc: factor by which the time step grows; `fdec` by which it shrinks.
-        astart: mixing of velocity and force after a step uphill; `a` is the current one, which `fa` makes smaller.
+        dt: time step.
+        a: mixing of velocity and force.
+        velocity: of the atoms, shape (atoms, 3); None before the first step.
+        downhill: steps since the last one uphill.
     """
 
-    dt: float = 0.1
-    maxstep: float = 0.2
-    dtmax: float = 1.0
-    nmin: int = 5
-    finc: float = 1.1
-    fdec: float = 0.5
-    astart: float = 0.1
-    fa: float = 0.99
-    a: float = 0.1
-    velocity: np.ndarray | None = field(default=None, init=False)
-    downhill: int = field(default=0, init=False)
+    def __init__(self, parameters: FireSettings) -> None:
+        self.parameters = parameters
+        self.dt, self.a = parameters.dt, parameters.a
+        self.velocity: np.ndarray | None = None
+        self.downhill = 0
 
     def displacement(self, forces: np.ndarray) -> np.ndarray:
         """The next step, Angstrom, from the forces in eV/Angstrom, both of shape (atoms, 3)."""
@@ -55,31 +50,32 @@ class Fire:
             self._accelerate(forces)
         else:
             self.velocity = np.zeros_like(forces)
-            self.a, self.dt, self.downhill = self.astart, self.dt * self.fdec, 0
+            self.a, self.dt, self.downhill = self.parameters.astart, self.dt * self.parameters.fdec, 0
         self.velocity = self.velocity + self.dt * forces
         step = self.dt * self.velocity
         length = np.sqrt(np.vdot(step, step))
-        return self.maxstep * step / length if length > self.maxstep else step
+        maxstep = self.parameters.maxstep
+        return maxstep * step / length if length > maxstep else step
 
     def _accelerate(self, forces: np.ndarray) -> None:
         speed = np.sqrt(np.vdot(self.velocity, self.velocity))
         along_force = self.a * forces / np.sqrt(np.vdot(forces, forces)) * speed
         self.velocity = (1.0 - self.a) * self.velocity + along_force
-        if self.downhill > self.nmin:
-            self.dt = min(self.dt * self.finc, self.dtmax)
-            self.a *= self.fa
+        if self.downhill > self.parameters.nmin:
+            self.dt = min(self.dt * self.parameters.finc, self.parameters.dtmax)
+            self.a *= self.parameters.fa
         self.downhill += 1
 
 
 def fire(
-    structures: Iterable[tuple[int, Atoms]], potential: Potential, settings: Settings, deadline: float
+    structures: Iterable[tuple[int, Atoms]], potential: Potential, settings: RelaxSettings, deadline: float
 ) -> Iterator[Relaxed]:
     """Relax with FIRE: all structures advance together, those that end make room for those that wait.
 
     Args:
         structures: sample number and structure of each.
         potential: it sets how many atoms are in the batch (`atoms_per_batch`).
-        settings: see `Settings`.
+        settings: how to relax.
         deadline: when to stop, seconds since the epoch.
 
     Yields:
@@ -98,7 +94,7 @@ def fire(
             if fault:
                 yield newcomer.end(fault)
             else:
-                running.append((newcomer, Fire(**settings.fire)))
+                running.append((newcomer, Fire(settings.fire)))
         yield from _advance(running, potential)
 
 
@@ -128,7 +124,7 @@ class _Ended(Exception):  # noqa: N818, it is no error
 
 
 def conjugate_gradients(
-    structures: Iterable[tuple[int, Atoms]], potential: Potential, settings: Settings, deadline: float
+    structures: Iterable[tuple[int, Atoms]], potential: Potential, settings: RelaxSettings, deadline: float
 ) -> Iterator[Relaxed]:
     """Relax one after the other with ASE's `SciPyFminCG`, as the paper does (docs/dismai_bench.md, "Relaxation").
 

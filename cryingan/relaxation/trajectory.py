@@ -12,11 +12,11 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import replace_file
 
-FOLDER = "frames"  # inside that of the relaxations
+TRAJECTORIES = "frames"  # folder inside that of the relaxations
 LEAST = 1e-3  # eV/atom; the last stretch of the way, in which the energy changes less, counts as one frame
 
 
-class Frames(NamedTuple):
+class TrajectoryFrames(NamedTuple):
     """Frames of one relaxation in their order, the first and the last included, all float32 but the energies.
 
     Attributes:
@@ -48,7 +48,7 @@ class Trajectory:
         if self.count:
             self.frames.append((step, energy, positions.astype(np.float32), forces.astype(np.float32)))
 
-    def thinned(self) -> Frames | None:
+    def thinned(self) -> TrajectoryFrames | None:
         """The wanted number of frames, or all where there are fewer; None where nothing is kept.
 
         Their energies above the last one are spaced by a constant factor, so that the steep beginning and the flat end
@@ -62,25 +62,25 @@ class Trajectory:
         wanted = np.geomspace(max(above[0], least), least, max(self.count - 1, 1))
         nearest = [int(np.abs(np.log(np.maximum(above, least) / value)).argmin()) for value in wanted]
         chosen = np.unique([0, *nearest, len(energies) - 1])
-        return Frames(steps[chosen], energies[chosen], positions[chosen], forces[chosen])
+        return TrajectoryFrames(steps[chosen], energies[chosen], positions[chosen], forces[chosen])
 
 
-def write_frames(folder: Path, sample: int, frames: Frames) -> None:
+def write_frames(folder: Path, sample: int, frames: TrajectoryFrames) -> None:
     """Write the frames of one sample, whole or not at all."""
-    (folder / FOLDER).mkdir(exist_ok=True)
-    with replace_file(folder / FOLDER / f"{sample:06d}.npz") as file:
+    (folder / TRAJECTORIES).mkdir(exist_ok=True)
+    with replace_file(folder / TRAJECTORIES / f"{sample:06d}.npz") as file:
         np.savez_compressed(file, **frames._asdict())
 
 
-def read_frames(folder: str | Path) -> Iterator[tuple[int, Frames]]:
+def read_trajectories(folder: str | Path) -> Iterator[tuple[int, TrajectoryFrames]]:
     """Sample number and frames of every sample of a folder, in the order of their numbers.
 
     Raises:
         CryinGANError: a file cannot be read.
     """
-    for path in sorted((Path(folder) / FOLDER).glob("*.npz")):
+    for path in sorted((Path(folder) / TRAJECTORIES).glob("*.npz")):
         try:
             with np.load(path, allow_pickle=False) as saved:
-                yield int(path.stem), Frames(**{name: saved[name] for name in Frames._fields})
+                yield int(path.stem), TrajectoryFrames(**{name: saved[name] for name in TrajectoryFrames._fields})
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise CryinGANError(f"{path} cannot be read: {' '.join(str(error).split())}") from error

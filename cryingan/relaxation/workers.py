@@ -18,8 +18,9 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.relaxation.backends import CONNECT
-from cryingan.relaxation.one_structure import Relaxed, Settings
+from cryingan.relaxation.one_structure import Relaxed
 from cryingan.relaxation.optimizers import OPTIMIZERS
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
 
 log = logging.getLogger(__name__)
@@ -43,20 +44,21 @@ class Task:
     spec: str
     cell: np.ndarray
     species: tuple[str, ...]
-    settings: Settings
+    settings: RelaxSettings
     deadline: float
 
 
-def in_processes(potential: Potential, backend: str, processes: int | None) -> bool:
+def in_processes(potential: Potential, settings: RelaxSettings) -> bool:
     """Whether other processes do the work: a potential on a GPU, and one process alone, do it here.
 
     Raises:
         CryinGANError: unknown backend.
     """
+    backend = settings.backend
     if backend not in BACKENDS:
         raise CryinGANError(f"unknown backend {backend!r}: use {', '.join(BACKENDS)}")
-    here = backend == "serial" or not str(potential.device).startswith("cpu") or (backend, processes) == ("loky", 1)
-    return not here
+    alone = backend == "serial" or (backend, settings.processes) == ("loky", 1)
+    return not alone and str(potential.device).startswith("cpu")
 
 
 def relax_here(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential) -> Iterator[Relaxed]:
@@ -78,17 +80,12 @@ def relax_here(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Pot
     return OPTIMIZERS[task.settings.optimizer](structures, potential, task.settings, task.deadline)
 
 
-def relax_in_workers(
-    task: Task, waiting: list[tuple[int, np.ndarray]], backend: str, processes: int | None, address: str | None
-) -> Iterator[Relaxed]:
+def relax_in_workers(task: Task, waiting: list[tuple[int, np.ndarray]]) -> Iterator[Relaxed]:
     """Relax one structure at a time in each of many processes, with one thread and one copy of the potential each.
 
     Args:
         task: what is common to all.
         waiting: sample number and fractional coordinates (atoms, 3) of each structure.
-        backend: `loky`, `dask` or `ray`.
-        processes: how many for `loky`; all processors when None.
-        address: of the cluster, when this process is not connected to it.
 
     Yields:
         Results in the order in which they end.
@@ -97,12 +94,14 @@ def relax_in_workers(
         CryinGANError: the backend is not installed or not reachable, or workers died 3 times with nothing done.
     """
     if not json.loads(task.spec):
-        raise CryinGANError(f"backend={backend} needs a potential from load_potential: workers load it again")
+        raise CryinGANError(
+            f"backend={task.settings.backend} needs a potential from load_potential: workers load it again"
+        )
     deaths, left = 0, dict(waiting)
     while left:
         begun: list[int] = []
         try:
-            with closing(_relax_until_death(task, left, begun, backend, processes, address)) as ending:
+            with closing(_relax_until_death(task, left, begun)) as ending:
                 for relaxed in ending:
                     deaths = 0
                     del left[relaxed.sample]
@@ -114,15 +113,13 @@ def relax_in_workers(
                     f"a worker process died, {DEATHS} times with nothing done in between, perhaps for lack of memory: "
                     "use fewer processes (results in output are kept)"
                 ) from error
-            log.warning("a worker process died, perhaps for lack of memory; going on with %d structures", len(left))
+            log.warning("a worker process died, perhaps for lack of memory; continuing with %d structures", len(left))
             # What may have killed it comes last, the earliest begun at the very end, so that it stops few others.
             suspects = {sample: left.pop(sample) for sample in reversed(begun) if sample in left}
             left.update(suspects)
 
 
-def _relax_until_death(
-    task: Task, left: dict[int, np.ndarray], begun: list[int], backend: str, processes: int | None, address: str | None
-) -> Iterator[Relaxed]:
+def _relax_until_death(task: Task, left: dict[int, np.ndarray], begun: list[int]) -> Iterator[Relaxed]:
     """The same as long as no worker dies; the samples that workers were given are added to `begun`."""
     from joblib import Parallel, delayed, parallel_config
 
@@ -133,10 +130,13 @@ def _relax_until_death(
             yield delayed(relax_in_worker)((task, sample, fractional))
 
     # A cluster may grow, so that it is given all; workers of this machine have one structure in hand and one next.
-    ahead = "2*n_jobs" if backend == "loky" else "all"
-    with CONNECT[backend](address) as options:
+    where = task.settings
+    ahead = "2*n_jobs" if where.backend == "loky" else "all"
+    with CONNECT[where.backend](where.address) as options:
         with parallel_config(**options):
-            parallel = Parallel(processes or -1, return_as="generator_unordered", batch_size=1, pre_dispatch=ahead)
+            parallel = Parallel(
+                where.processes or -1, return_as="generator_unordered", batch_size=1, pre_dispatch=ahead
+            )
         yield from parallel(works())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cryingan.errors import CryinGANError, OtherResultsError
-from cryingan.relaxation.journal import MANIFEST
+from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import extxyz_frames, read_structures
@@ -68,7 +68,7 @@ def store_samples(samples: Crystals, folder: str | Path) -> None:
     if holds(samples, folder):
         return
     path = make_folder(folder) / SAMPLES
-    if (path.parent / MANIFEST).exists():
+    if (path.parent / RELAX_MANIFEST).exists():
         raise OtherResultsError(f"{folder} holds relaxations of other samples: give an empty folder")
     with replace_file(path) as file:
         file.writelines(extxyz_frames(samples))

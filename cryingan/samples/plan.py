@@ -13,7 +13,7 @@ class Plan:
 
     Attributes:
         potential: arguments of `cryingan.potentials.potential.load_potential`.
-        relax: arguments of `cryingan.relaxation.relax.relax`.
+        relax: fields of `cryingan.relaxation.settings.RelaxSettings`.
         training: the data set, as `TrainingScale` takes it; None where it is unknown: energies are then eV/atom as the
             potential gives them, and there are no thresholds.
         thresholds: in J/m^2 for an interface, eV/atom for bulk.

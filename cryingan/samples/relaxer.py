@@ -15,15 +15,16 @@ from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.repair import repair
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.folder import ERROR, RELAX_SUMMARY, REPAIRED, SAMPLES, set_results_aside, write_error
 from cryingan.samples.plan import Plan
 from cryingan.samples.report import Outcome, draw, fractions_of, write_rows
 from cryingan.storage.atomic import replace_file
+from cryingan.storage.hashes import file_hash
 from cryingan.storage.locks import locked
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures, write_structures
 
-COMPUTING = ("backend", "processes", "address", "progress")  # arguments of `relax` that training energies take, too
 LONGEST_REASON = 200  # characters of an unexpected error that are repeated
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,8 @@ class SampleRelaxer:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.potential = load_potential(**plan.potential)
-        computing = {name: value for name, value in plan.relax.items() if name in COMPUTING}
-        self.scale = TrainingScale(plan.training, self.potential, plan.cache, **computing)
+        self.settings = RelaxSettings.from_mapping(plan.relax)
+        self.scale = TrainingScale(plan.training, self.potential, plan.cache, self.settings)
         for record in plan.earlier:
             self.scale.require_same(record)
 
@@ -119,7 +120,9 @@ class SampleRelaxer:
         repaired, repairs = repair(samples, self.plan.repair_distance)
         write_structures(repaired, folder / REPAIRED)
         accepted = np.flatnonzero(repairs.accepted)
-        results = relax(repaired[accepted], self.potential, output=folder, numbers=accepted, **self.plan.relax)
+        source = f"{file_hash(folder / SAMPLES)}, repaired to {self.plan.repair_distance:g} Angstrom"
+        into = {"output": folder, "numbers": accepted, "source": source}
+        results = relax(repaired[accepted], self.potential, self.settings, **into)
         per_atom = results.energy_final / len(samples.species)
         energies = self.scale.scale.normalise(per_atom, results.potential, results.converged)
         thresholds = () if self.plan.training is None else self.plan.thresholds

@@ -1,4 +1,4 @@
-"""What identifies a potential that is given by settings: their values, and the content of files that they name."""
+"""SHA-256 of files, of arrays, and of settings with the content of the files that they name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from cryingan.errors import CryinGANError
 
@@ -57,3 +59,12 @@ def file_hash(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CryinGANError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def arrays_hash(*arrays: np.ndarray) -> str:
+    """SHA-256 of the shapes and the bytes of arrays, as 64 hexadecimal digits."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype.str} {array.shape} ".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()

@@ -20,6 +20,7 @@ from cryingan.energies.data_card import card_path
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.relax import RelaxationResults, relax
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.locks import lock_folder
 from data.command import run_command
@@ -39,7 +40,7 @@ class AddPotentialSettings:
         system: an interface that has been built.
         potential: arguments of `cryingan.potentials.potential.load_potential`; without a path, that of the system.
         n: how many structures, at most.
-        relax: where to relax, arguments of `cryingan.relaxation.relax.relax`; how is decided by the build.
+        relax: where to relax, fields of `cryingan.relaxation.settings.RelaxSettings`; how is decided by the build.
         folder: of the set; without it data/interface/SYSTEM.
         relaxations: folder of its relaxations; without it `work` in the folder.
     """
@@ -93,7 +94,8 @@ def add(settings: AddPotentialSettings) -> Path:
     work = make_folder(settings.build_folder / f"again_{potential.card.hash[:12]}_{built.key}")
     protocol = {key: value for key, value in built.settings.items() if key != "frames"}
     with lock_folder(work):
-        ended = relax(built.starts, potential, output=work, numbers=built.numbers, **{**settings.relax, **protocol})
+        how = RelaxSettings.from_mapping({**settings.relax, **protocol})
+        ended = relax(built.starts, potential, how, output=work, numbers=built.numbers, source=built.source)
     energies = np.where(ended.converged, ended.energy_final / len(built.starts.species), np.nan)
     if np.isfinite(energies).sum() < LEAST:
         raise CryinGANError(f"{np.isfinite(energies).sum()} of {len(energies)} structures converged, too few")

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation import one_structure as relaxation
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.locks import lock_folder
 from data.command import run_command
@@ -72,7 +72,7 @@ def _command(relaxed: RelaxedSet, settings: BuildSettings) -> str:
     words += [f"potential.kind={kind}"] if kind != "m3gnet" else ["potential.path=FOLDER"]
     words += ["first.path=FOLDER"] if relaxed.first else []
     words += [f"seed={settings.seed}"] if settings.seed else []
-    usual = {**asdict(relaxation.Settings()), **BuildSettings("").relax}
+    usual = {**asdict(RelaxSettings()), **BuildSettings("").relax}
     words += [f"relax.{key}={value}" for key, value in relaxed.how.items() if value != usual[key]]
     return shlex.join(["python", "-m", "data.interface.build", *words])
 

@@ -20,6 +20,7 @@ from cryingan.plots import Parity, parity_figure, save_figure
 from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.relaxation.relax import RelaxationResults, relax
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.locks import lock_folder
 from data.command import run_command
@@ -46,7 +47,7 @@ class CompareSettings:
             deviation in each direction, Angstrom; how well it agrees with itself then is a scale for how well another
             potential does. 0 does without.
         n: how many held-out structures, at most.
-        relax: where to relax, arguments of `cryingan.relaxation.relax.relax`; how is decided by the build.
+        relax: where to relax, fields of `cryingan.relaxation.settings.RelaxSettings`; how is decided by the build.
         folder: where comparison.json and comparison.png are written; without it the folder of the potential.
     """
 
@@ -95,16 +96,15 @@ def compare(settings: CompareSettings) -> Path:
     work = make_folder(settings.build_folder / f"comparison_{potential.card.hash[:12]}_{built.key}")
     with lock_folder(work):
         protocol = {key: value for key, value in built.settings.items() if key != "frames"}
-        how = {**settings.relax, **protocol}
-        again = {**how, "output": work / f"moved_{settings.shift:g}"}
-        ended = relax(built.starts, potential, output=work, numbers=built.numbers, **how)
+        how = RelaxSettings.from_mapping({**settings.relax, **protocol})
+        ended = relax(built.starts, potential, how, output=work, numbers=built.numbers, source=built.source)
         if not ended.converged.any():
             raise CryinGANError(f"none of {len(ended.converged)} structures converges with {potential.card.name}")
         found = {
             "system": settings.stem,
             "potential": {"name": potential.card.name, "hash": potential.card.hash},
             **agreement(ended, built, _cutoff(settings, built.potential)),
-            **_with_reference(settings, potential, ended, built, again),
+            **_with_reference(settings, potential, ended, built, how, work),
         }
     _write(found, ended, built, make_folder(folder), metrics)
     return folder
@@ -132,7 +132,8 @@ def _with_reference(
     potential: Potential,
     ended: RelaxationResults,
     built: Relaxations,
-    how: Mapping[str, Any],
+    how: RelaxSettings,
+    work: Path,
 ) -> dict[str, Any]:
     """What only the potential of the build can tell; None where it is not given."""
     if not settings.reference:
@@ -142,9 +143,9 @@ def _with_reference(
         raise CryinGANError(f"reference is {reference.card.name}, not what the structures were relaxed with")
     moved = None
     if settings.shift:
-        make_folder(how["output"])
+        folder, source = work / f"moved_{settings.shift:g}", f"{built.source}, moved by {settings.shift:g} Angstrom"
         starts = shifted(built.starts, settings.shift)
-        again = relax(starts, reference, numbers=built.numbers, **how)
+        again = relax(starts, reference, how, output=folder, numbers=built.numbers, source=source)
         moved = {"shift": settings.shift, **agreement(again, built, _cutoff(settings, built.potential))}
     return {
         "speed": _speed(potential, reference, built),

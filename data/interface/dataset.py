@@ -15,8 +15,7 @@ import numpy as np
 
 from cryingan.energies.scale import interface_area, interface_factor
 from cryingan.errors import CryinGANError
-from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
-from cryingan.relaxation.journal import read_journal
+from cryingan.relaxation.journal import RELAX_MANIFEST, read_journal
 from cryingan.relaxation.one_structure import Relaxed
 from cryingan.storage.atomic import replace_file
 from cryingan.structures.crystals import Crystals
@@ -38,7 +37,7 @@ class RelaxedSet:
         potential: name and hash of the potential.
         kept: which of them make up the data set, shape (structures,).
         cutoff: eV/atom; the highest energy that is kept.
-        how: structures were relaxed: `PROTOCOL` of `cryingan.relaxation.one_structure.Settings`.
+        how: structures were relaxed: `PROTOCOL` of `cryingan.relaxation.settings.RelaxSettings`.
         first: name and hash of quicker potentials, and how many structures each relaxed before `potential` did. Of
             these no energy as placed is known.
     """

@@ -21,11 +21,11 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.progress import reported
-from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
+from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.repair import repair
-from cryingan.relaxation.trajectory import FOLDER as FRAMES_FOLDER
-from cryingan.relaxation.trajectory import Frames, read_frames, write_frames
+from cryingan.relaxation.settings import RelaxSettings
+from cryingan.relaxation.trajectory import TRAJECTORIES, TrajectoryFrames, read_trajectories, write_frames
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.hashes import file_hash
 from cryingan.storage.locks import lock_folder
@@ -57,7 +57,8 @@ class ExtendSettings:
         n: how many structures, at most; those of the test set stay in the test set.
         each: frames of each.
         max_force: frames with a larger force on an atom are left out, eV/Angstrom.
-        relax: where to relax, arguments of `cryingan.relaxation.relax.relax`; what is not given is as in the build.
+        relax: where to relax, fields of `cryingan.relaxation.settings.RelaxSettings`; what is not given is as in the
+            build.
     """
 
     system: str
@@ -102,8 +103,8 @@ def extend(settings: ExtendSettings) -> Path:
     with lock_folder(work):
         folder = make_folder(settings.build_folder / f"labelled_{name}")
         _require_same_limit(folder, settings.max_force)
-        protocol = {**built.settings, **settings.relax, "frames": settings.each}
-        relax(built.starts, potential, output=work, numbers=built.numbers, **protocol)
+        how = RelaxSettings.from_mapping({**built.settings, **settings.relax, "frames": settings.each})
+        relax(built.starts, potential, how, output=work, numbers=built.numbers, source=built.source)
         _label(work, folder, built, reference, settings.max_force)
     return folder
 
@@ -116,7 +117,8 @@ def _of_file(path: str, built: Relaxations, n: int) -> Relaxations:
     apart, log = repair(given[:n], REPAIR_DISTANCE)
     accepted = np.flatnonzero(log.accepted)
     first = OTHERS * (1 + int(file_hash(path)[:6], 16))  # so that structures of other files have other numbers
-    return replace(built, starts=apart[accepted], numbers=[first + number for number in accepted.tolist()])
+    numbers = [first + number for number in accepted.tolist()]
+    return replace(built, starts=apart[accepted], numbers=numbers, source=file_hash(path))
 
 
 def _require_same_limit(folder: Path, max_force: float) -> None:
@@ -131,28 +133,28 @@ def _require_same_limit(folder: Path, max_force: float) -> None:
 def _label(work: Path, folder: Path, built: Relaxations, reference: Potential, max_force: float) -> None:
     waiting = [
         (sample, frames)
-        for sample, frames in read_frames(work)
-        if not (folder / FRAMES_FOLDER / f"{sample:06d}.npz").exists()
+        for sample, frames in read_trajectories(work)
+        if not (folder / TRAJECTORIES / f"{sample:06d}.npz").exists()
     ]
     left_out = 0
     for sample, frames in reported(_labelled(waiting, built.starts, reference), len(waiting), "labelling", "labelled"):
         tame = np.linalg.norm(frames.forces, axis=2).max(axis=1) <= max_force
         left_out += int((~tame).sum())
-        write_frames(folder, sample, Frames(*(values[tame] for values in frames)))
+        write_frames(folder, sample, TrajectoryFrames(*(values[tame] for values in frames)))
     with replace_file(folder / RELAX_MANIFEST) as file:  # now they belong to the training data
         file.write(json.dumps({"potential": dict(built.potential)}).encode())
     print(f"{left_out} frames with forces above {max_force:g} eV/Angstrom are left out", file=sys.stderr, flush=True)
 
 
 def _labelled(
-    waiting: list[tuple[int, Frames]], starts: Crystals, reference: Potential
-) -> Iterator[tuple[int, Frames]]:
+    waiting: list[tuple[int, TrajectoryFrames]], starts: Crystals, reference: Potential
+) -> Iterator[tuple[int, TrajectoryFrames]]:
     for sample, frames in waiting:
         atoms = [starts[:1].to_ase()[0] for _ in frames.positions]
         for one, positions in zip(atoms, frames.positions, strict=True):
             one.positions = positions
         energies, forces = reference.evaluate(atoms)
-        yield sample, Frames(frames.steps, energies, frames.positions, np.array(forces, dtype=np.float32))
+        yield sample, TrajectoryFrames(frames.steps, energies, frames.positions, np.array(forces, dtype=np.float32))
 
 
 if __name__ == "__main__":

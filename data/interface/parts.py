@@ -13,12 +13,12 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
-from cryingan.relaxation.journal import FRAMES as RELAXED_FRAMES
-from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
-from cryingan.relaxation.journal import began_with, read_journal
+from cryingan.relaxation.journal import RELAX_MANIFEST, RELAXED, read_journal, same_identity, structures_identity
 from cryingan.relaxation.one_structure import FAILED
 from cryingan.relaxation.relax import relax
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.storage.atomic import replace_file
+from cryingan.storage.hashes import settings_hash
 from cryingan.structures.crystals import Crystals
 from data.interface.bulk import kept_crystals
 
@@ -52,21 +52,24 @@ def relax_structures(
     claim(work, settings.seed, interface)
     require_same_build(work, settings.seed, interface, potential)
     for numbers in parts(work, settings.n):
-        crystals = interface.structures(settings.seed, numbers)
+        crystals, source = interface.structures(settings.seed, numbers), build_hash(settings.seed, interface)
         folder = work / f"structures_{numbers.start:06d}_{numbers.stop - 1:06d}"
         before = folder.with_name(FIRST + folder.name)
         if before.exists() or (first is not None and not folder.exists()):
-            crystals = _relaxed_first(crystals, first, numbers, settings, before)
-        relax(crystals, potential, output=folder, numbers=list(numbers), frames=settings.frames, **settings.relax)
+            crystals = _relaxed_first(crystals, first, numbers, settings, before, source)
+            source += f", relaxed with {first.card.hash}"
+        how = RelaxSettings.from_mapping({**settings.relax, "frames": settings.frames})
+        relax(crystals, potential, how, output=folder, numbers=numbers, source=source)
 
 
 def _relaxed_first(
-    crystals: Crystals, first: Potential | None, numbers: range, settings: BuildSettings, folder: Path
+    crystals: Crystals, first: Potential | None, numbers: range, settings: BuildSettings, folder: Path, source: str
 ) -> Crystals:
     """Structures as another potential leaves them; those that it cannot relax as they were placed."""
     if first is None:
         raise CryinGANError(f"{folder} holds structures that {_potential(folder)['name']} relaxed first: give it again")
-    ended = relax(crystals, first, output=folder, numbers=list(numbers), **settings.relax)
+    how = RelaxSettings.from_mapping(settings.relax)
+    ended = relax(crystals, first, how, output=folder, numbers=numbers, source=source)
     fractional = np.where(ended.failed[:, None, None], crystals.fractional, ended.crystals.fractional)
     return Crystals(fractional, crystals.cell, crystals.species)
 
@@ -122,7 +125,7 @@ def any_structure(folder: Path) -> Atoms | None:
     """A structure that has the cell and the species of all in a part; None where none has ended yet."""
     from ase.io.extxyz import read_xyz
 
-    path = folder / RELAXED_FRAMES
+    path = folder / RELAXED
     if not path.exists() or not path.stat().st_size:
         return None
     with path.open() as file:
@@ -214,7 +217,7 @@ def _require_same_structures(work: Path, seed: int, interface: Interface) -> Non
     for folder in begun_parts(work):
         numbers = _numbers(folder)
         started = first_folder(folder) or folder
-        if not began_with(started, interface.structures(seed, numbers), numbers):
+        if not same_identity(started, structures_identity(interface.species, numbers, build_hash(seed, interface))):
             raise CryinGANError(f"{started} holds other structures: the system or its crystals have changed since")
 
 
@@ -232,3 +235,10 @@ def _identity(seed: int, interface: Interface) -> dict[str, Any]:
         "species": "".join(interface.random),
         "region": asdict(interface.system.region),
     }
+
+
+def build_hash(seed: int, interface: Interface) -> str:
+    """SHA-256 of what decides the structures of a build, but for the last digits, which depend on the processor."""
+    slabs = interface.slabs
+    numbers = [(np.round(np.asarray(one), 5) + 0.0).tolist() for one in (slabs.cell, slabs.positions, interface.bounds)]
+    return settings_hash({**_identity(seed, interface), "slabs": numbers})

@@ -22,7 +22,7 @@ class BuildSettings:
         potential: arguments of `cryingan.potentials.potential.load_potential`.
         first: those of a quicker potential, such as one that was trained for the system; structures not yet begun relax
             with it before they relax with `potential`.
-        relax: arguments of `cryingan.relaxation.relax.relax`.
+        relax: fields of `cryingan.relaxation.settings.RelaxSettings`.
         frames: how many frames of each relaxation are kept with their forces, for training a potential.
         collect: write the set from what has been relaxed so far, maybe by a build that still runs; relax nothing.
         folder: where the set is written; without it data/interface/SYSTEM.

@@ -127,7 +127,7 @@ def test_a_killed_worker_is_started_again(tiny, tmp_path, capfd, time_limit, of_
     train(tiny(*RELAX, *many, kill))
     said = capfd.readouterr().out
     if of_pool:
-        assert said.count("a worker process died, perhaps for lack of memory; going on with") == 1
+        assert said.count("a worker process died, perhaps for lack of memory; continuing with") == 1
     assert said.count("was killed by SIGKILL in epoch_000002 and is started again") == (not of_pool)
     assert "given up" not in said
     assert "epoch 4/4" in said

@@ -18,6 +18,7 @@ from cryingan.energies.scale import (
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import load_potential
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
 
 PAPER = PotentialCard("paper", "0" * 64, ("Li",))
@@ -76,7 +77,9 @@ def test_cutoff_by_the_rule_of_the_card(card, zero, training, tmp_path):
 
 def test_a_cut_off_for_other_weights_of_the_same_name_is_reported(training, tmp_path, caplog):
     listed = {"potential": "pair", "hash": "1" * 64, "energy_per_atom": -1.5}
-    scale = energy_scale(DataCard(cutoffs=(listed,)), training, load_potential("pair"), tmp_path, backend="serial")
+    scale = energy_scale(
+        DataCard(cutoffs=(listed,)), training, load_potential("pair"), tmp_path, RelaxSettings(backend="serial")
+    )
     assert scale.zero != -1.5
     assert "cut-off for another pair" in caplog.text
 

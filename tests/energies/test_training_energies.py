@@ -13,6 +13,7 @@ from cryingan.energies import training_energies as module
 from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
 from tests.conftest import random_crystals
 from tests.support.paths import ROOT
@@ -21,10 +22,10 @@ SPECIES, CELL = ("Cu", "Cu", "O", "O"), np.diag([5.0, 6.0, 7.0])
 SLOW = """
 import sys, time
 import numpy as np
-from pathlib import Path
-from cryingan.potentials import load_potential
-from cryingan.training_energies import training_energies
-from tests.test_training_energies import training
+from cryingan.relaxation.settings import RelaxSettings
+from cryingan.potentials.potential import load_potential
+from cryingan.energies.training_energies import training_energies
+from tests.energies.test_training_energies import training
 
 potential = load_potential("pair", atoms_per_batch=4)
 evaluate = potential._evaluate_batch
@@ -32,7 +33,7 @@ def slowly(frames):
     time.sleep(0.2)
     return evaluate(frames)
 potential._evaluate_batch = slowly
-print(training_energies(training(40), potential, sys.argv[1], backend="serial").sum())
+print(training_energies(training(40), potential, sys.argv[1], RelaxSettings(backend="serial")).sum())
 """
 
 
@@ -131,7 +132,7 @@ def test_time_is_up_and_the_next_call_goes_on(pair, evaluated, tmp_path, monkeyp
 
 def test_processes_take_over_when_it_takes_long(pair, evaluated, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "SECONDS_ALONE", 0.0)
-    energies = training_energies(training(12), pair, tmp_path, processes=2)
+    energies = training_energies(training(12), pair, tmp_path, RelaxSettings(processes=2))
     np.testing.assert_allclose(energies, expected(training(12)), rtol=1e-12)
     assert sum(evaluated) == 1, "the others are computed in other processes"
     assert "energies 12 of 12, 0 s left" in capsys.readouterr().err
@@ -151,7 +152,7 @@ def test_a_folder_that_cannot_be_written_is_no_failure(pair, tmp_path, monkeypat
 def test_a_structure_without_energy_is_named_and_a_wrong_backend(pair, tmp_path):
     structures = training(5)
     with pytest.raises(CryinGANError, match="unknown backend 'slurm'"):
-        training_energies(structures, pair, tmp_path, backend="slurm")
+        training_energies(structures, pair, tmp_path, RelaxSettings(backend="slurm"))
     structures.fractional[3, 1, 2] = np.nan
     with pytest.raises(CryinGANError, match="training structure 3"):
         training_energies(structures, pair, tmp_path)

@@ -13,9 +13,9 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from cryingan.potentials import ase_calculator as calculators
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.relax import relax
 from cryingan.structures.crystals import Crystals
 from tests.potentials.test_potential import as_reference
+from tests.support.relaxations import quietly
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
 HERE = "tests.potentials.test_ase_calculator"
@@ -85,7 +85,7 @@ def test_a_calculator_on_a_gpu_has_no_copies_in_other_processes(monkeypatch):
     crystals = Crystals.from_ase([bulk("Cu", cubic=True)])
     monkeypatch.setattr("cryingan.relaxation.relax.relax_in_workers", None)
     monkeypatch.setattr(potential, "device", "cuda:0")
-    assert len(relax(crystals, potential, processes=2, progress=False, max_steps=1)) == 1
+    assert len(quietly(crystals, potential, processes=2, max_steps=1)) == 1
 
 
 def test_the_hash_names_calculator_arguments_and_version(monkeypatch, tmp_path):

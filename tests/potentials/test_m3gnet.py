@@ -12,9 +12,10 @@ from ase.build import bulk
 from cryingan.energies.scale import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.relax import relax
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
 from tests.potentials.test_potential import MOS, MOS_ENERGY, REFERENCE_TOLERANCE, WEIGHTS, as_reference, needs_weights
+from tests.support.relaxations import here
 
 AS_LOADED = -7.45390  # eV, MoS as matgl 3 and later give it with the published weights
 SHIFT = 1.0  # eV, by which our changed copy of the published weights differs
@@ -59,12 +60,11 @@ def test_the_same_weights_in_two_conventions_are_two_potentials(both, tmp_path):
     assert source.weights == destination.weights
     assert source.card.hash != destination.card.hash
     for potential, energy in ((source, AS_LOADED), (destination, MOS_ENERGY)):
-        kept = training_energies(crystals, potential, tmp_path / "cache", backend="serial")
+        kept = training_energies(crystals, potential, tmp_path / "cache", RelaxSettings(backend="serial"))
         assert kept[0] == pytest.approx((energy + SHIFT) / 2, abs=REFERENCE_TOLERANCE)
-    once = {"backend": "serial", "max_steps": 0, "progress": False}
-    relax(crystals, source, output=tmp_path / "relaxed", **once)
+    here(crystals, source, output=tmp_path / "relaxed", max_steps=0)
     with pytest.raises(CryinGANError, match="other potential"):
-        relax(crystals, destination, output=tmp_path / "relaxed", **once)
+        here(crystals, destination, output=tmp_path / "relaxed", max_steps=0)
     assert load_potential(**source.spec).card == source.card
 
 

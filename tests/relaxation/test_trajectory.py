@@ -2,18 +2,12 @@ import numpy as np
 import pytest
 
 from cryingan.errors import CryinGANError
-from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.relax import relax
-from cryingan.relaxation.trajectory import Trajectory, read_frames
+from cryingan.relaxation.trajectory import Trajectory, read_trajectories
 from cryingan.structures.crystals import Crystals
+from tests.support.relaxations import here, quietly
 
 CELL = np.diag([7.0, 7.5, 8.0])
 SPECIES = ("Li", "O", "Cl", "Li", "Li", "O")
-
-
-@pytest.fixture(scope="module")
-def pair():
-    return load_potential("pair")
 
 
 def structures(count, seed=0):
@@ -27,10 +21,9 @@ def structures(count, seed=0):
 @pytest.mark.parametrize("backend", ["serial", "loky"])
 def test_frames_are_what_the_potential_gives(pair, tmp_path, optimizer, backend):
     crystals = structures(3)
-    results = relax(
-        crystals, pair, output=tmp_path, optimizer=optimizer, backend=backend, processes=2, frames=5, progress=False
-    )
-    kept = dict(read_frames(tmp_path))
+    how = {"optimizer": optimizer, "backend": backend, "processes": 2, "frames": 5}
+    results = quietly(crystals, pair, output=tmp_path, **how)
+    kept = dict(read_trajectories(tmp_path))
     assert sorted(kept) == [0, 1, 2]
     for i, frames in kept.items():
         assert 2 < len(frames.steps) <= 5
@@ -47,15 +40,15 @@ def test_frames_are_what_the_potential_gives(pair, tmp_path, optimizer, backend)
 
 
 def test_frames_do_not_change_a_relaxation(pair, tmp_path):
-    plain = relax(structures(4), pair, backend="serial", progress=False)
-    kept = relax(structures(4), pair, backend="serial", output=tmp_path, frames=3, progress=False)
+    plain = here(structures(4), pair)
+    kept = here(structures(4), pair, output=tmp_path, frames=3)
     np.testing.assert_array_equal(plain.energy_final, kept.energy_final)
     np.testing.assert_array_equal(plain.steps, kept.steps)
 
 
 def test_without_frames_nothing_is_kept(pair, tmp_path):
-    relax(structures(1), pair, output=tmp_path, backend="serial", progress=False)
-    assert not list(read_frames(tmp_path))
+    here(structures(1), pair, output=tmp_path)
+    assert not list(read_trajectories(tmp_path))
 
 
 def test_frames_are_spread_over_the_energy():
@@ -80,4 +73,4 @@ def test_broken_file_is_named(tmp_path):
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "000003.npz").write_bytes(b"PK torn")
     with pytest.raises(CryinGANError, match=r"000003\.npz"):
-        list(read_frames(tmp_path))
+        list(read_trajectories(tmp_path))

@@ -14,9 +14,9 @@ from cryingan.energies.training_scale import TrainingScale
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.one_structure import Settings
 from cryingan.relaxation.relax import RelaxationResults, relax
 from cryingan.relaxation.repair import RepairLog
+from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.folder import holds, read_summary, set_results_aside, store_samples
 from cryingan.samples.plan import Plan
 from cryingan.samples.relaxer import SampleRelaxer
@@ -33,7 +33,7 @@ from tests.support.command import call
 CELL = np.diag([7.0, 7.5, 8.0])
 SPECIES = ("Li", "O", "Li", "Cl", "O", "O", "Li", "Cl")
 FAST = {"backend": "serial", "fmax": 0.1, "progress": False}
-FAST_SCALE = {"backend": "serial", "progress": False}
+QUIET = RelaxSettings(backend="serial", progress=False)
 CARD = "kind: interface\nrule: percentile\npercentile: 50\n"
 
 
@@ -259,7 +259,7 @@ def test_the_zero_is_that_of_all_structures_whatever_is_held_out(tmp_path, train
     highest = {int(every.argmax()) in data.split()[0] for data in splits}
     assert highest == {True, False}, "else it would not matter"
     for data in splits:
-        scale = TrainingScale(data.training_source, load_potential("pair"), str(tmp_path / "cache"), progress=False)
+        scale = TrainingScale(data.training_source, load_potential("pair"), str(tmp_path / "cache"), QUIET)
         assert scale.scale.zero == pytest.approx(every.max(), rel=1e-12)
         assert len(scale.shown) == len(every)
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
@@ -270,7 +270,7 @@ def test_sample_has_one_zero_by_both_routes(tmp_path, training):
         "potential": {"kind": "pair"},
         "cache": None,
         "pictures": 0,
-        "relax": asdict(Settings()),
+        "relax": asdict(RelaxSettings()),
         "training": None,
     }
     settings |= {"checkpoint": None, "thresholds": [0.0], "repair_distance": 1.5}
@@ -281,7 +281,7 @@ def test_sample_has_one_zero_by_both_routes(tmp_path, training):
     routes = {"checkpoint": str(run / "checkpoints/best.ckpt")}, {"training": training["path"]}
     plans = [relaxation(settings | route) for route in routes]
     assert plans[0].training == plans[1].training
-    zeros = {TrainingScale(one.training, load_potential("pair"), **FAST_SCALE).scale.zero for one in plans}
+    zeros = {TrainingScale(one.training, load_potential("pair"), settings=QUIET).scale.zero for one in plans}
     assert len(zeros) == 1
 
 

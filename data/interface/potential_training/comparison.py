@@ -13,12 +13,10 @@ import numpy as np
 from cryingan.energies.fractions import wilson
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
-from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
-from cryingan.relaxation.journal import read_journal
+from cryingan.relaxation.journal import RELAX_MANIFEST, kind_hash, read_journal
 from cryingan.relaxation.relax import RelaxationResults
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.identity import kind_hash
-from data.interface.parts import begun_parts, built_interface, first_folder
+from data.interface.parts import begun_parts, build_hash, built_interface, first_folder
 from data.interface.potential_training.errors import spearman, spearman_interval
 from data.interface.systems import read_system, system_path
 
@@ -33,6 +31,7 @@ class Relaxations:
         energies: relaxed, eV/atom, shape (structures,); all have converged.
         potential: name and hash of the potential of the build.
         settings: how they were relaxed.
+        source: what the starts are; see `cryingan.relaxation.journal.structures_identity`.
     """
 
     numbers: list[int]
@@ -40,11 +39,12 @@ class Relaxations:
     energies: np.ndarray
     potential: Mapping[str, str]
     settings: Mapping[str, Any]
+    source: str
 
     @property
     def key(self) -> str:
         """How many structures, and which: part of the name of a folder."""
-        return f"{len(self.numbers)}_{kind_hash(self.starts, self.numbers)[:8]}"
+        return f"{len(self.numbers)}_{kind_hash(self.starts.species, self.numbers)[:8]}"
 
 
 def relaxations(system: str, work: Path, names: set[str] | None, n: int) -> Relaxations:
@@ -73,7 +73,8 @@ def relaxations(system: str, work: Path, names: set[str] | None, n: int) -> Rela
     numbers, energies = zip(*ended, strict=True)
     manifest = json.loads((folders[0] / RELAX_MANIFEST).read_bytes())
     starts = interface.structures(seed, numbers)
-    return Relaxations(list(numbers), starts, np.array(energies), manifest["potential"], manifest["settings"])
+    potential, how = manifest["potential"], manifest["settings"]
+    return Relaxations(list(numbers), starts, np.array(energies), potential, how, build_hash(seed, interface))
 
 
 def agreement(ended: RelaxationResults, built: Relaxations, cutoff: float | None) -> dict[str, Any]:

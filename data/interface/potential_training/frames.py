@@ -13,8 +13,8 @@ import torch
 
 from cryingan.errors import CryinGANError
 from cryingan.randomness import generator
-from cryingan.relaxation.journal import MANIFEST as RELAX_MANIFEST
-from cryingan.relaxation.trajectory import Frames, read_frames
+from cryingan.relaxation.journal import RELAX_MANIFEST
+from cryingan.relaxation.trajectory import TrajectoryFrames, read_trajectories
 from cryingan.storage.hashes import file_hash
 from data.interface.parts import any_structure, part_folders
 
@@ -96,7 +96,9 @@ def frames_of_relaxations(work: Path, extended: Sequence[str] | None = None) -> 
     wanted = extensions(work) if extended is None else [work / name for name in extended]
     if missing := [folder for folder in wanted if not folder.is_dir()]:
         raise CryinGANError(f"{missing[0]}, with which the training began, is no longer there")
-    found = [(folder, frames) for folder in [*parts, *wanted] if pattern and (frames := list(read_frames(folder)))]
+    found = [
+        (folder, frames) for folder in [*parts, *wanted] if pattern and (frames := list(read_trajectories(folder)))
+    ]
     if not found:
         raise CryinGANError(f"{work} holds no frames of relaxations: build the interface first, with frames above 0")
     potentials = [json.loads((folder / RELAX_MANIFEST).read_bytes())["potential"] for folder, _ in found]
@@ -116,7 +118,7 @@ def extensions(work: Path) -> list[Path]:
 
 
 def _joined(
-    labelled: Sequence[tuple[str, str, Frames]], pattern: Atoms, potential: Mapping[str, str]
+    labelled: Sequence[tuple[str, str, TrajectoryFrames]], pattern: Atoms, potential: Mapping[str, str]
 ) -> LabelledFrames:
     atoms = []
     for _, _, frames in labelled:

@@ -13,13 +13,15 @@ from cryingan.energies.training_scale import TrainingScale
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.relax import relax
+from cryingan.relaxation.settings import RelaxSettings
 from data.interface import build
 from data.interface.add_potential import AddPotentialSettings, add
 from data.interface.potential_training.comparison import relaxations
 from data.interface.settings import INTERFACE_SETS
 from tests.support.interfaces import KEPT, POTENTIAL, SERIAL, build_settings
+from tests.support.relaxations import quietly
 
+HERE = RelaxSettings(**SERIAL)
 OTHER = {**POTENTIAL, "radii": {"Li": 0.75, "O": 1.05, "Cl": 1.3}}
 
 
@@ -37,7 +39,7 @@ def test_cut_off_keeps_the_same_share_of_the_same_structures(again):
     added, other = read_data_card(again.output / "pair.extxyz.gz"), load_potential(**OTHER)
     assert added.cutoffs[:-1] == card.cutoffs
     starts = relaxations(again.system, again.build_folder, None, 5)
-    ended = relax(starts.starts, other, **{**starts.settings, **SERIAL, "frames": 0})
+    ended = quietly(starts.starts, other, **{**starts.settings, **SERIAL, "frames": 0})
     energies = ended.energy_final / len(starts.starts.species)
     assert added.cutoff(other.card) == pytest.approx(np.sort(energies)[round(KEPT * 5) - 1], abs=2e-8)
     with (again.output / added.cutoffs[-1]["random"]).open() as file:
@@ -45,7 +47,7 @@ def test_cut_off_keeps_the_same_share_of_the_same_structures(again):
     np.testing.assert_allclose([float(row["energy_per_atom"]) for row in rows], energies, atol=1e-8)
     assert [int(row["number"]) for row in rows] == starts.numbers
 
-    scale = TrainingScale({"path": str(again.output / "pair.extxyz.gz"), "sort_species": False}, other, **SERIAL)
+    scale = TrainingScale({"path": str(again.output / "pair.extxyz.gz"), "sort_species": False}, other, settings=HERE)
     assert (scale.random <= 0).sum() == round(KEPT * 5)
     assert scale.scale.zero == added.cutoff(other.card)
 
@@ -69,7 +71,7 @@ def test_other_cut_offs_stay_when_the_set_is_written_again(again):
 
 def test_random_structures_of_the_build_are_on_its_own_scale(again):
     own = load_potential(**POTENTIAL)
-    scale = TrainingScale({"path": str(again.output / "pair.extxyz.gz"), "sort_species": False}, own, **SERIAL)
+    scale = TrainingScale({"path": str(again.output / "pair.extxyz.gz"), "sort_species": False}, own, settings=HERE)
     assert len(scale.random) == 6
     assert scale.random.max() > 0
     assert (scale.random <= 0).sum() == round(KEPT * 6)

@@ -9,7 +9,7 @@ import pytest
 from cryingan.energies.data_card import read_data_card
 from cryingan.energies.scale import energy_scale
 from cryingan.errors import CryinGANError
-from cryingan.relaxation.trajectory import read_frames
+from cryingan.relaxation.trajectory import read_trajectories
 from cryingan.structures.files import read_structures
 from data.interface import build, parts
 from data.interface.settings import INTERFACE_SETS
@@ -40,7 +40,7 @@ def test_a_set_from_two_cif_files(system):
     np.testing.assert_allclose(above, [float(row["interface_energy"]) for row in table], atol=1e-5)
     assert (above <= 1e-6).sum() == 3
     assert len(StructureData(str(stem)).training) == 2
-    frames = dict(read_frames(parts.part_folders(folder / "work")[0]))
+    frames = dict(read_trajectories(parts.part_folders(folder / "work")[0]))
     assert sorted(frames) == list(range(6))
     text = (folder / "README.md").read_text()
     assert "Li2O (100)" in text

@@ -10,7 +10,7 @@ import pytest
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.trajectory import read_frames
+from cryingan.relaxation.trajectory import read_trajectories
 from data.interface import extend_frames, train_potential
 from data.interface.potential_training.frames import frames_of_relaxations, split
 from tests.support.interfaces import POTENTIAL, SERIAL
@@ -35,10 +35,10 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     )
     labelled_folder = extend_frames.extend(made)
     [unlabelled] = work.glob("unlabelled_*")
-    own = dict(read_frames(unlabelled))
+    own = dict(read_trajectories(unlabelled))
     reference = load_potential(**POTENTIAL)
     atoms = before.atoms[0].copy()
-    for sample, frames in read_frames(labelled_folder):
+    for sample, frames in read_trajectories(labelled_folder):
         assert frames.positions.tolist() == own[sample].positions.tolist()
         for positions, energy, forces in zip(frames.positions, frames.energies, frames.forces, strict=True):
             atoms.positions = positions
@@ -69,9 +69,9 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     made.structures = str(tmp_path / "samples.extxyz")
     other = extend_frames.extend(made)
     start = 1_000_000 * (1 + int(hashlib.sha256((tmp_path / "samples.extxyz").read_bytes()).hexdigest()[:6], 16))
-    assert [sample for sample, _ in read_frames(other)] == [start, start + 1]
+    assert [sample for sample, _ in read_trajectories(other)] == [start, start + 1]
     assert set(frames_of_relaxations(work).by_origin()) == {"relaxations", "other paths", "samples"}
-    [(_, first), _] = read_frames(other)
+    [(_, first), _] = read_trajectories(other)
     np.testing.assert_allclose(first.positions[0], samples[0].positions, atol=1e-4)
     assert len(frames_of_relaxations(work)) > len(after)
     shutil.rmtree(other)
@@ -89,7 +89,7 @@ def test_frames_of_its_own_relaxations(built, tmp_path):
     with pytest.raises(CryinGANError, match=r"was labelled with max_force=0.001: remove it to label anew"):
         extend_frames.extend(made)
     made.max_force = 1e-3
-    assert all(len(frames.energies) == 0 for _, frames in read_frames(again))
+    assert all(len(frames.energies) == 0 for _, frames in read_trajectories(again))
     assert len(frames_of_relaxations(work)) == len(before)
     made.reference = {**POTENTIAL, "radii": {"Li": 0.8, "O": 1.1, "Cl": 1.4}}
     with pytest.raises(CryinGANError, match=r"reference is .*, not what the structures were relaxed with"):

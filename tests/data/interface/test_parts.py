@@ -10,11 +10,11 @@ import yaml
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.relax import relax
 from data.interface import build
 from data.interface.bulk import make_crystal
 from tests.support.bulk_crystals import LICL
 from tests.support.interfaces import POTENTIAL, QUICK, RELAX, build_settings, energy_rows
+from tests.support.relaxations import quietly
 
 
 def test_work_of_another_build_is_refused(system):
@@ -82,10 +82,10 @@ def test_structures_that_a_quicker_potential_relaxes_first(system, without):
         *build.prepared_crystals(build.read_system(system), load_potential(**POTENTIAL), work),
     )
     starts = interface.structures(0, range(4))
-    halfway = relax(starts, load_potential(**QUICK), **RELAX)
+    halfway = quietly(starts, load_potential(**QUICK), **RELAX)
     assert halfway.converged.all()
-    expected = relax(halfway.crystals, load_potential(**POTENTIAL), **RELAX).energy_final / 31
-    expected[:without] = relax(starts[:without], load_potential(**POTENTIAL), **RELAX).energy_final / 31
+    expected = quietly(halfway.crystals, load_potential(**POTENTIAL), **RELAX).energy_final / 31
+    expected[:without] = quietly(starts[:without], load_potential(**POTENTIAL), **RELAX).energy_final / 31
     table = energy_rows(folder)
     np.testing.assert_allclose([float(row["energy_per_atom"]) for row in table], expected, atol=1e-5)
     assert [row["energy_per_atom_initial"] == "" for row in table] == [number >= without for number in range(4)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryingan.errors import CryinGANError
-from cryingan.relaxation.trajectory import read_frames
+from cryingan.relaxation.trajectory import read_trajectories
 from data.interface.potential_training.comparison import agreement, relaxations
 from data.interface.potential_training.errors import spearman_interval
 from tests.support.potential_training import system_of
@@ -17,7 +17,7 @@ from tests.support.potential_training import system_of
 def test_starts_are_those_of_the_build_also_without_frames(built, tmp_path):
     shutil.copytree(built, tmp_path / "work")
     found = relaxations(system_of(built), tmp_path / "work", None, 50)
-    frames = dict(read_frames(built / "structures_000000_000005"))
+    frames = dict(read_trajectories(built / "structures_000000_000005"))
     assert found.numbers == sorted(frames)
     for number, start in zip(found.numbers, found.starts.to_ase(), strict=True):
         np.testing.assert_allclose(start.positions, frames[number].positions[0], atol=1e-5)

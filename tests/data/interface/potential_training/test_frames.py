@@ -6,7 +6,7 @@ import pytest
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.trajectory import read_frames
+from cryingan.relaxation.trajectory import read_trajectories
 from data.interface.potential_training.frames import LabelledFrames, frames_of_file, frames_of_relaxations, split
 from tests.support.interfaces import POTENTIAL, STRUCTURES
 from tests.support.potential_training import labelled_file
@@ -15,7 +15,7 @@ from tests.support.potential_training import labelled_file
 def test_frames_of_a_build_are_what_its_potential_gives(built):
     frames = frames_of_relaxations(built)
     [folder] = built.glob("structures_*")
-    kept = dict(read_frames(folder))
+    kept = dict(read_trajectories(folder))
     assert len(frames) == sum(len(one.energies) for one in kept.values())
     assert len(set(frames.structures)) == STRUCTURES
     assert frames.elements == ("Li", "O", "Cl")

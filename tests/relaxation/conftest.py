@@ -1,0 +1,8 @@
+import pytest
+
+from cryingan.potentials.potential import load_potential
+
+
+@pytest.fixture
+def pair():
+    return load_potential("pair")

@@ -1,0 +1,211 @@
+"""Results on disk: whole after a kill, sorted at the end, refused to other structures, potentials and settings."""
+
+import json
+import multiprocessing
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from ase.io import read
+
+from cryingan.errors import CryinGANError
+from cryingan.potentials.potential import load_potential
+from cryingan.relaxation.journal import Journal
+from cryingan.relaxation.settings import FireSettings, RelaxSettings
+from cryingan.storage.locks import lock_folder
+from cryingan.structures.crystals import Crystals
+from tests.support.relaxations import CountingPotential, assert_same, distance, here, rattled
+
+
+def test_folder_holds_a_row_and_a_frame_per_sample(pair, tmp_path):
+    results = here(rattled(3), pair, output=tmp_path, numbers=[30, 4, 12])
+    lines = [line.split(",") for line in (tmp_path / "relax.csv").read_text().splitlines()]
+    frames = read(tmp_path / "relaxed.extxyz", index=":")
+    assert [int(line[0]) for line in lines[1:]] == [4, 12, 30] == [frame.info["sample"] for frame in frames]
+    assert [float(line[2]) for line in lines[1:]] == results.energy_final.tolist()
+    assert [frame.get_potential_energy() for frame in frames] == pytest.approx(results.energy_final, abs=1e-8)
+    assert distance(results.crystals, Crystals.from_ase(frames)) < 1e-7
+    scaled = np.array([frame.cell.scaled_positions(frame.positions) for frame in frames])
+    assert (np.abs(scaled - 0.5) < 0.5 + 1e-7).all()
+    assert lines[1][-1] == frames[0].info["potential"] == f"pair:{pair.card.hash[:12]}"
+    assert_same(here(rattled(3), pair, numbers=[30, 4, 12]), results)
+
+
+def run_and_kill(work, grown, delay):
+    """Run `work` in a forked process; kill -9 it `delay` seconds after `grown()` says so."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    while not grown() and process.is_alive():
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_ten_kills_lose_nothing_and_relax_nothing_twice(pair, tmp_path, monkeypatch, time_limit):
+    time_limit(120)
+    crystals, rng = rattled(80), np.random.default_rng(1)
+    pair.atoms_per_batch = 24
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    expected = here(crystals, pair, output=whole)
+    table = killed / "relax.csv"
+    before = []
+    for _ in range(10):
+        enough = len(before) + rng.integers(1, 6)
+        run_and_kill(
+            lambda: here(crystals, pair, output=killed),
+            lambda enough=enough: table.exists() and table.read_bytes().count(b"\n") > enough,
+            rng.uniform(0, 0.01),
+        )
+        rows = table.read_text().splitlines(keepends=True)[1:]
+        rows = [row for row in rows if row.endswith("\n")]
+        samples = [row.split(",")[0] for row in rows]
+        assert len(samples) == len(set(samples))
+        assert set(before) <= set(rows)
+        before = rows
+    assert 10 <= len(before) < 80
+
+    appended = []
+    append = Journal.append
+    monkeypatch.setattr(Journal, "append", lambda self, relaxed: appended.append(relaxed) or append(self, relaxed))
+    results = here(crystals, pair, output=killed)
+    assert len(appended) in (80 - len(before), 80 - len(before) - 1)
+    assert_same(expected, results)
+    for name in ("relax.csv", "relaxed.extxyz"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_two_calls_at_once_relax_nothing_twice(pair, tmp_path, monkeypatch, time_limit):
+    time_limit(60)
+    appended, append = [], Journal.append
+    monkeypatch.setattr(
+        Journal, "append", lambda self, relaxed: appended.append(relaxed.sample) or append(self, relaxed)
+    )
+    expected = here(rattled(20), pair)
+    with ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(here, rattled(20), load_potential("pair"), output=tmp_path) for _ in range(2)]
+        for call in calls:
+            assert_same(expected, call.result())
+    assert sorted(appended) == list(range(20))
+
+
+def test_a_folder_at_work_is_refused_but_not_to_its_owner(pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("cryingan.storage.locks.SECONDS_TO_WAIT", 0.3)
+    with lock_folder(tmp_path), ThreadPoolExecutor(1) as threads:
+        with pytest.raises(CryinGANError, match=f"another process is at work in {tmp_path}"):
+            threads.submit(here, rattled(1), pair, output=tmp_path).result()
+        assert not (tmp_path / "relax.csv").exists()
+        assert here(rattled(1), pair, output=tmp_path).converged.all()
+        with pytest.raises(CryinGANError, match="another process"):  # its own lock is kept
+            threads.submit(here, rattled(1), pair, output=tmp_path).result()
+    assert here(rattled(1), pair, output=tmp_path).converged.all()
+
+
+@pytest.mark.parametrize("name", ["relax.csv", "relaxed.extxyz"])
+def test_a_file_torn_at_any_byte_loses_its_last_sample_alone(pair, tmp_path, name):
+    expected, settings = here(rattled(4), pair, output=tmp_path), RelaxSettings()
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    whole = files[tmp_path / name].splitlines(keepends=True)
+    last = b"".join(whole[-1 if name == "relax.csv" else -10 :])
+    for cut in range(1, len(last) + 1):
+        for path, content in files.items():
+            path.write_bytes(content)
+        (tmp_path / name).write_bytes(files[tmp_path / name][:-cut])
+        assert Journal.open(tmp_path, rattled(4), range(4), pair.card, settings).finished == {0, 1, 2}, cut
+    assert_same(expected, here(rattled(4), pair, output=tmp_path))
+    assert (tmp_path / name).read_bytes() == files[tmp_path / name]
+
+
+def test_keyboard_interrupt_keeps_results_and_time_is_no_end(pair, tmp_path):
+    def interrupt(energies, forces, frames, call):
+        if call == 120:
+            raise KeyboardInterrupt
+
+    crystals = rattled(8)
+    with pytest.raises(KeyboardInterrupt):
+        here(crystals, CountingPotential(interrupt, atoms_per_batch=8), output=tmp_path)
+    done = (tmp_path / "relax.csv").read_text().splitlines()[1:]
+    assert 1 <= len(done) < 8
+    late = here(crystals, pair, output=tmp_path, time_budget=1e-9)
+    assert late.reason.tolist().count("time") == 8 - len(done)
+    assert_same(here(crystals, pair), here(crystals, pair, output=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crystals": rattled(3, seed=5)}, "other structures"),
+        ({"numbers": [1, 2, 3]}, "other structures"),
+        ({"potential": load_potential("pair", depth=0.4)}, "other potential"),
+        ({"fmax": 0.1}, "other settings"),
+        ({"fire": {"dt": 0.2}}, "other settings"),
+    ],
+)
+def test_folder_of_something_else_is_refused(pair, tmp_path, change, message):
+    here(rattled(3), pair, output=tmp_path)
+    content = (tmp_path / "relax.csv").read_bytes()
+    with pytest.raises(CryinGANError, match=message):
+        here(**{"crystals": rattled(3), "potential": pair, "output": tmp_path, **change})
+    assert (tmp_path / "relax.csv").read_bytes() == content
+    (tmp_path / "relax.json").unlink()
+    with pytest.raises(CryinGANError, match=r"no relax\.json"):
+        here(rattled(3), pair, output=tmp_path)
+
+
+def rounded_elsewhere(crystals):
+    """Coordinates and cell one unit in the last place up, as another processor may round them."""
+    fractional, cell = (np.nextafter(values, np.inf) for values in (crystals.fractional, crystals.cell))
+    return Crystals(fractional, cell, crystals.species)
+
+
+def test_structures_of_one_source_are_the_same_on_every_processor(pair, tmp_path):
+    """Without a source their coordinates decide, to the last digit."""
+    crystals = rattled(3)
+    expected = here(crystals, pair, output=tmp_path / "known", source="a file")
+    again = here(rounded_elsewhere(crystals), CountingPotential(), output=tmp_path / "known", source="a file")
+    assert_same(expected, again)
+    here(crystals, pair, output=tmp_path / "unknown")
+    for folder, source in (("unknown", None), ("known", "another file"), ("known", None)):
+        with pytest.raises(CryinGANError, match="other structures"):
+            here(rounded_elsewhere(crystals), pair, output=tmp_path / folder, source=source)
+
+
+@pytest.mark.parametrize("change", ["order", "fewer", "species", "cell", "moved", "nowhere"])
+def test_other_structures_are_refused(pair, tmp_path, change):
+    crystals = rattled(3)
+    here(crystals, pair, output=tmp_path)
+    fractional, cell, species = crystals.fractional.copy(), crystals.cell.copy(), list(crystals.species)
+    if change == "order":
+        fractional = fractional[[1, 0, 2]]
+    elif change == "fewer":
+        fractional = fractional[:2]
+    elif change == "species":
+        species[0], species[1] = species[1], species[0]
+    elif change == "cell":
+        cell[2, 2] += 1e-4
+    elif change == "moved":
+        fractional[1, 4, 2] += 1e-5
+    else:
+        fractional[2, 3, 1] = np.nan
+    with pytest.raises(CryinGANError, match="other structures"):
+        here(Crystals(fractional, cell, tuple(species)), pair, output=tmp_path)
+
+
+def test_a_folder_of_an_earlier_version_is_resumed(pair, tmp_path):
+    """It told structures by projections of their coordinates, and left out what FIRE has by default."""
+    expected = here(rattled(3), pair, output=tmp_path)
+    manifest = json.loads((tmp_path / "relax.json").read_bytes())
+    manifest["structures"] = {"kind": manifest["structures"]["kind"], "projections": [0.1, 0.2, 0.3, 0.4]}
+    manifest["settings"]["fire"] = {}
+    (tmp_path / "relax.json").write_text(json.dumps(manifest))
+    potential = CountingPotential()
+    assert_same(expected, here(rattled(3), potential, output=tmp_path))
+    assert potential.calls == 0
+    here(rattled(3), potential, output=tmp_path, fire=asdict(FireSettings()))
+    for other in ({"fire": {"dt": 0.2}}, {"numbers": [0, 1, 5]}):
+        with pytest.raises(CryinGANError, match="with other"):
+            here(rattled(3), pair, output=tmp_path, **other)
