@@ -1,18 +1,16 @@
 """Distribution of bond angles (docs/dismai_bench.md, "Amorphous silicon"): neighbours by solid angles of Voronoi cells.
 
 An atom with m neighbours has m (m - 1) / 2 angles. A structure without any angle is a histogram of zeros: it counts
-among the structures, so that the mean distribution falls short of 1, and `without_angles` tells how many there are.
-Dismai-Bench's script ends there; on all other structures nothing deviates from it.
+among the structures, so that the mean distribution falls short of 1. Dismai-Bench's script crashes on such a structure;
+on all others the numbers are its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from cryingan.metrics.bootstrap import DistanceOfMeans
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -78,20 +76,3 @@ def bond_angles(neighbors: Iterable[np.ndarray]) -> np.ndarray:
         sine, cosine = np.linalg.norm(np.cross(u, v), axis=-1), (u * v).sum(axis=-1)
         values.append(np.degrees(np.arctan2(sine, cosine)).ravel())
     return np.concatenate(values)
-
-
-def without_angles(histograms: np.ndarray) -> int:
-    """How many structures have no angle, from their histograms (structures, 360)."""
-    return int((~histograms.any(axis=1)).sum())
-
-
-class BondAngles(DistanceOfMeans):
-    """Distance of the mean bond angle distribution of structures to that of a reference (d_angle).
-
-    Args:
-        reference: histograms of the reference structures, shape (structures, 360).
-    """
-
-    def update(self, structures: Sequence[Atoms]) -> None:
-        """Add structures."""
-        super().update(np.reshape([bond_angle_histogram(atoms) for atoms in structures], (-1, BINS)))

@@ -1,8 +1,8 @@
 """Distances between the mean rows of two sets of structures, and pivotal bootstrap intervals over structures.
 
-A row is what one structure gives: a fingerprint averaged over its sites, a radial distribution function, a histogram.
-A structure that has no row (a species is missing) gives NaN and is left out; where none is left, the value is NaN and
-the interval says why. Source: docs/dismai_bench.md, "Bootstrap intervals".
+A row belongs to one structure: a fingerprint averaged over its sites, a radial distribution function, a histogram. A
+structure without a row (a species is missing) is NaN and left out; where none is left, the value is NaN and the
+interval has the reason. Source: docs/dismai_bench.md, "Bootstrap intervals".
 """
 
 from __future__ import annotations
@@ -13,15 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-
-from cryingan.metrics.accumulated import AccumulatedRows
 
 REPETITIONS = 1000
 SEED = 7
 PERCENTILES = (2.5, 97.5)
-DISTANCES = ("euclidean", "cosine")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,20 +136,23 @@ def distance_of_means(
 
     Returns:
         The distance; NaN with a reason when a side has no structure.
+
+    Raises:
+        ValueError: there is no such distance.
+
+    Example:
+        >>> generated, reference = [[0.0, 1.0], [0.0, 3.0]], [[0.0, 0.5]]
+        >>> distance_of_means(generated, reference).value
+        1.5
     """
+    if distance not in MEASURES:
+        raise ValueError(f"distance {distance!r} must be one of {', '.join(MEASURES)}")
+    measure = MEASURES[distance]
     target = mean_row(reference)
     generated = np.reshape(generated, (-1, len(target)))
-    measure = distance_measure(distance)
     if not np.isfinite(target).all():
         return _interval(np.nan, np.nan, np.nan, 0, "no reference structure to take a mean of")
     return pivotal_interval(generated, lambda means: measure(means, target), **bootstrap)
-
-
-def distance_measure(distance: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The function behind one of `DISTANCES`: rows (samples, features) and a row (features,) to (samples,)."""
-    if distance not in DISTANCES:
-        raise ValueError(f"distance {distance!r} must be one of {', '.join(DISTANCES)}")
-    return _euclidean if distance == "euclidean" else _cosine
 
 
 def _euclidean(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -169,35 +167,10 @@ def _cosine(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.where((length > 0) == (target_length > 0), result, np.nan)
 
 
+MEASURES = {"euclidean": _euclidean, "cosine": _cosine}
+"""Distances of rows, shape (samples, features), to one row, shape (features,), by name."""
+
+
 def _interval(value: np.ndarray, low: np.ndarray, high: np.ndarray, structures: int, reason: str) -> Interval:
     ends = (end.item() if np.ndim(end) == 0 else end for end in map(np.asarray, (value, low, high)))
     return Interval(*ends, structures, reason)
-
-
-class DistanceOfMeans(AccumulatedRows):
-    """Distance of the mean row of everything given to `update` (on all ranks) to the mean of a reference.
-
-    Args:
-        reference: rows of the reference structures, shape (structures, features).
-        distance: as in `distance_of_means`.
-    """
-
-    higher_is_better = False
-
-    def __init__(self, reference: np.ndarray, distance: str = "euclidean") -> None:
-        super().__init__(rows=np.shape(reference)[1:])
-        self.reference, self.distance = np.asarray(reference, dtype=np.float64), distance
-
-    def update(self, rows: np.ndarray | Tensor) -> None:
-        """Add structures by their rows, shape (structures, features)."""
-        self.add_rows("rows", rows)
-
-    def compute(self) -> dict[str, Tensor]:
-        """The distance as `value`, `low` and `high`, float64 scalars; NaN before any structure was given."""
-        return as_tensors(distance_of_means(self.all_rows("rows"), self.reference, self.distance), self.device)
-
-
-def as_tensors(interval: Interval, device: torch.device) -> dict[str, Tensor]:
-    """`value`, `low` and `high` of an interval as float64 tensors, the form in which a metric gives its result."""
-    ends = {"value": interval.value, "low": interval.low, "high": interval.high}
-    return {name: torch.as_tensor(end, dtype=torch.float64, device=device) for name, end in ends.items()}

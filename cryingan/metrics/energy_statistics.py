@@ -8,16 +8,10 @@ are of all structures that have an energy, and those out of the range are told; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from cryingan.energies.fractions import THRESHOLDS, fractions_below
-from cryingan.energies.scale import Energies, EnergyScale, require_same_potential
-from cryingan.metrics.accumulated import AccumulatedRows
 from cryingan.metrics.bootstrap import Interval, mean_interval
 
 RANGES = {"interface": (-0.5, 0.5, 20), "silicon": (-50.0, 100.0, 30), "alloy": (-5.0, 15.0, 40)}
@@ -132,45 +126,3 @@ def relaxation_statistics(
         deviation = float(finite.std()) if len(finite) else np.nan
         results += [mean_interval(finite, **bootstrap), deviation]
     return RelaxationStatistics(*results)
-
-
-class EnergyFractions(AccumulatedRows):
-    """Fractions of generated structures at or below thresholds, over all given to `update` (on all ranks).
-
-    Args:
-        scale: of the energies.
-        thresholds: in the unit of the scale.
-    """
-
-    generated: Tensor
-
-    def __init__(self, scale: EnergyScale, thresholds: Sequence[float] = THRESHOLDS) -> None:
-        super().__init__(values=())
-        self.scale, self.thresholds = scale, tuple(thresholds)
-        self.add_state("generated", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, energies: Energies, generated: int) -> None:
-        """Add the energies of structures that were relaxed, out of so many that were generated.
-
-        Raises:
-            CryinGANError: they are from another potential, or in another unit, than the scale.
-        """
-        require_same_potential(self.scale, energies)
-        self.add_rows("values", energies.values)
-        self.generated += generated
-
-    def compute(self) -> dict[str, Tensor]:
-        """For each threshold `below_-0.2`, `below_-0.2_low` and `below_-0.2_high`, float64; NaN of no structure.
-
-        Raises:
-            CryinGANError: fewer were generated than have energies.
-        """
-        result, fractions = {}, {}
-        if self.generated:
-            fractions = fractions_below(self.all_rows("values"), int(self.generated), self.thresholds)
-        for threshold in self.thresholds:
-            for end in ("value", "low", "high"):
-                name = f"below_{threshold:g}" + ("" if end == "value" else f"_{end}")
-                number = getattr(fractions.get(threshold), end, float("nan"))
-                result[name] = torch.tensor(number, dtype=torch.float64, device=self.device)
-        return result

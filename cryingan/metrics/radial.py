@@ -21,7 +21,6 @@ from scipy.spatial import cKDTree
 from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import pair_distances
 from cryingan.geometry.lattice import SLACK, own_images, reduced_lattice
-from cryingan.metrics.bootstrap import DistanceOfMeans
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -141,26 +140,3 @@ def _nearest_images(atoms: Atoms, limit: float, centers: np.ndarray) -> tuple[np
     distances = pair_distances(torch.as_tensor(copies), supercell, limit)[0, centers].numpy()
     center, neighbor = np.nonzero(np.isfinite(distances))
     return centers[center], neighbor % len(atoms), distances[center, neighbor]
-
-
-class RadialDistribution(DistanceOfMeans):
-    """Distance of the mean g(r) of structures to that of a reference (d_rdf).
-
-    Args:
-        reference: g of the reference structures, shape (structures, bins).
-        pair: as in `rdf`; so are `r_max`, `centers` excepted, and `compatible`. The reference gives the bins.
-        r_max: upper edge of the last bin, Angstrom.
-        compatible: as in `partial_rdfs`.
-    """
-
-    def __init__(
-        self, reference: np.ndarray, pair: Pair = None, r_max: float = R_MAX, compatible: bool = False
-    ) -> None:
-        super().__init__(reference)
-        bins = self.reference.shape[1]
-        self.options = {"pair": pair, "r_max": r_max, "bins": bins, "compatible": compatible}
-
-    def update(self, structures: Sequence[Atoms]) -> None:
-        """Add structures."""
-        rows = [rdf(atoms, **self.options) for atoms in structures]
-        super().update(np.reshape(rows, (-1, self.options["bins"])))

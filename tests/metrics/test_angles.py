@@ -12,12 +12,10 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from cryingan.errors import CryinGANError
 from cryingan.metrics.angles import (
-    BondAngles,
     angle_histogram,
     bin_centers,
     bond_angle_histogram,
     bond_angles,
-    without_angles,
 )
 from cryingan.metrics.bootstrap import distance_of_means
 
@@ -144,7 +142,6 @@ def test_no_angle_is_a_structure_all_the_same():
         assert histogram.shape == (360,)
         assert (histogram == 0).all()
     one = np.eye(360)[218]
-    assert without_angles(np.stack([nothing, one, none_at_all])) == 2
     assert distance_of_means(np.stack([nothing, one]), one[None]).value == 0.5
 
 
@@ -154,16 +151,3 @@ def test_coincident_neighbour_takes_no_part():
     broken = Atoms("Si2", positions=[[0, 0, 0], [np.nan, 0, 0]], cell=[5, 5, 5], pbc=True)
     with pytest.raises(CryinGANError):
         bond_angle_histogram(broken)
-
-
-def test_metric_is_the_distance_of_all_at_once():
-    structures = [amorphous(seed) for seed in range(6)]
-    rows = np.stack([bond_angle_histogram(atoms) for atoms in structures])
-    metric = BondAngles(rows[:2])
-    for part in (structures[2:3], [], structures[3:]):
-        metric.update(part)
-    result, expected = metric.compute(), distance_of_means(rows[2:], rows[:2])
-    assert [result[end].item() for end in ("value", "low", "high")] == [expected.value, expected.low, expected.high]
-    metric.reset()
-    metric.update(structures[:2])
-    assert metric.compute()["value"] == 0

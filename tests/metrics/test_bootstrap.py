@@ -2,24 +2,17 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy.spatial import distance as scipy_distance
 
-from cryingan.metrics.accumulated import AccumulatedRows
-from cryingan.metrics.alloy.cluster_probabilities import AlloyClusters
 from cryingan.metrics.bootstrap import (
     REPETITIONS,
     SEED,
-    DistanceOfMeans,
-    Interval,
     distance_of_means,
     mean_interval,
     median_interval,
     pivotal_interval,
     resampled_counts,
 )
-from cryingan.metrics.motifs.bonds import BondNumbers
-from cryingan.metrics.motifs.distances import MotifDistance
 
 ROUNDING = 1e-12
 
@@ -123,52 +116,6 @@ def test_cosine_of_a_zero_mean_is_not_defined():
         distance_of_means(rows(), rows(), "manhattan")
 
 
-def test_accumulating_is_all_at_once():
-    generated, reference = rows(11), rows(4, seed=1)
-    metric = DistanceOfMeans(reference)
-    for part in (generated[:1], torch.tensor(generated[1:8]), generated[8:8], generated[8:]):
-        metric.update(part)
-    result = metric.compute()
-    expected = distance_of_means(generated, reference)
-    assert {name: value.item() for name, value in result.items()} == {
-        name: getattr(expected, name) for name in ("value", "low", "high")
-    }
-    assert result["value"].dtype == torch.float64
-    metric.reset()
-    with pytest.warns(UserWarning, match="before the ``update``"):
-        assert metric.compute()["value"].isnan()
-    assert isinstance(expected, Interval)
-
-
-def one_process(rank, first, path):
-    """What one of two processes does: the first takes so many structures, the second the rest, or none."""
-    torch.distributed.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
-    generated, reference = rows(11), rows(4, seed=1)
-    metric = DistanceOfMeans(reference)
-    own = generated[:first] if rank == 0 else generated[first:]
-    if len(own):
-        metric.update(own)
-    result, expected = metric.compute(), distance_of_means(generated, reference)
-    assert [result[end].item() for end in ("value", "low", "high")] == [expected.value, expected.low, expected.high]
-    torch.distributed.destroy_process_group()
-
-
-@pytest.mark.slow  # processes that import torch
-@pytest.mark.parametrize("first", [4, 11])
-def test_several_processes_are_one(first, tmp_path):
-    torch.multiprocessing.spawn(one_process, (first, tmp_path / "meeting"), nprocs=2)
-
-
-def test_gathered_rows_of_another_process_count():
-    generated, reference = rows(11), rows(4, seed=1)
-    metric = DistanceOfMeans(reference)
-    metric.dist_sync_fn = lambda state, group=None: [torch.tensor(generated[:5]), state]  # of rank 0, then own
-    metric.distributed_available_fn = lambda: True
-    metric.update(generated[5:8])
-    metric.update(generated[8:])
-    assert metric.compute()["value"].item() == distance_of_means(generated, reference).value
-
-
 @pytest.mark.parametrize("count", [1, 2, 5, 40])
 def test_median_is_that_of_every_drawn_sample(count):
     values = np.random.default_rng(1).normal(size=count).round(1)
@@ -186,22 +133,3 @@ def test_median_of_nothing_says_why():
     interval = median_interval(np.array([np.nan]))
     assert np.isnan([interval.value, interval.low, interval.high]).all()
     assert interval.reason == "no structure to take a median of"
-
-
-@pytest.mark.parametrize(
-    "metric",
-    [
-        DistanceOfMeans(rows()),
-        BondNumbers(),
-        AlloyClusters(rows(features=45)),
-        MotifDistance({"Li": rows()}, {"Li": 1}),
-    ],
-    ids=lambda metric: type(metric).__name__,
-)
-@pytest.mark.filterwarnings("ignore:.*compute.*:UserWarning")
-def test_results_are_on_the_device_of_their_metric(metric, monkeypatch):
-    # The meta device, which every computer has, holds no numbers to copy from.
-    monkeypatch.setattr(AccumulatedRows, "all_rows", lambda self, name: np.empty((0, *self.shapes[name])))
-    result = metric.to("meta").compute()
-    assert result
-    assert {tensor.device.type for tensor in result.values()} == {"meta"}

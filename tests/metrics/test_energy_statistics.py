@@ -3,15 +3,11 @@
 import numpy as np
 import pandas
 import pytest
-import torch
 
-from cryingan.energies.fractions import fractions_below
-from cryingan.energies.scale import Energies, EnergyScale, interface_area, interface_factor
-from cryingan.errors import CryinGANError
+from cryingan.energies.scale import EnergyScale, interface_area, interface_factor
 from cryingan.metrics.bootstrap import mean_interval
 from cryingan.metrics.energy_statistics import (
     RANGES,
-    EnergyFractions,
     energy_histogram,
     histogram_edges,
     relaxation_statistics,
@@ -109,21 +105,3 @@ def test_relaxation_statistics():
     nothing = relaxation_statistics(steps, initial, initial - drop, np.zeros(20, dtype=bool))
     assert np.isnan([nothing.steps.value, nothing.drop.value, nothing.drop_deviation]).all()
     assert nothing.drop.reason
-
-
-def test_accumulated_fractions_are_those_of_all_at_once():
-    energies = np.append(np.random.default_rng(2).normal(0, 0.3, size=30), np.nan)
-    metric = EnergyFractions(EnergyScale(-4.78, 20.0, "J/m^2", PAPER), (0.0, -0.2))
-    with pytest.warns(UserWarning, match="before the ``update``"):
-        assert metric.compute()["below_0"].isnan()
-    for part in (slice(0, 10), slice(10, 10), slice(10, 31)):
-        metric.update(Energies(energies[part], "J/m^2", PAPER), generated=20)
-    result = metric.compute()
-    expected = fractions_below(energies, 60, (0.0, -0.2))
-    for threshold, name in ((0.0, "below_0"), (-0.2, "below_-0.2")):
-        values = [result[key].item() for key in (name, f"{name}_low", f"{name}_high")]
-        assert values == [getattr(expected[threshold], end) for end in ("value", "low", "high")]
-        assert result[name].dtype == torch.float64
-    assert result["below_0"].item() == (energies <= 0).sum() / 60
-    with pytest.raises(CryinGANError, match="cannot be mixed"):
-        metric.update(Energies(energies, "J/m^2", PotentialCard("other", "1" * 64, ())), generated=31)

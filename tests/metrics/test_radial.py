@@ -11,8 +11,7 @@ from ase.neighborlist import neighbor_list
 from pymatgen.core import Lattice
 
 from cryingan.errors import CryinGANError
-from cryingan.metrics.bootstrap import distance_of_means
-from cryingan.metrics.radial import RadialDistribution, bin_centers, partial_rdfs, rdf
+from cryingan.metrics.radial import bin_centers, partial_rdfs, rdf
 from cryingan.metrics.region import Region
 
 ROUNDING = 1e-10
@@ -188,18 +187,3 @@ def test_what_cannot_be_counted_is_an_error(compatible):
         rdf(atoms, compatible=compatible)
     with pytest.raises(CryinGANError, match="do not lie in a plane"):
         rdf(Atoms("He", cell=[[1, 0, 0], [0, 1, 0], [1, 1, 0]], pbc=True), compatible=compatible)
-
-
-def test_metric_is_the_distance_of_all_at_once():
-    structures = [random_structure("cubic", seed=seed) for seed in range(7)]
-    rows = np.stack([rdf(atoms, ("Li", "O")) for atoms in structures])
-    metric = RadialDistribution(rows[:3], ("Li", "O"))
-    metric.update(structures[3:4])
-    metric.update([])
-    metric.update(structures[4:])
-    result = metric.compute()
-    expected = distance_of_means(rows[3:], rows[:3])
-    assert [result[end].item() for end in ("value", "low", "high")] == [expected.value, expected.low, expected.high]
-    metric.reset()
-    metric.update(structures[:3])
-    assert metric.compute()["value"] == 0

@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from torch import Tensor
 
-from cryingan.metrics.accumulated import AccumulatedRows
-from cryingan.metrics.bootstrap import Interval, as_tensors, distance_of_means
+from cryingan.metrics.bootstrap import Interval, distance_of_means
 
 ALL = "d_all"
 Rows = Mapping[str, np.ndarray]
@@ -68,33 +66,3 @@ def motif_distances(
         reason = f"{interval.reason}: {', '.join(of)} is missing" if of else interval.reason
         distances[name] = replace(interval, reason=reason)
     return distances
-
-
-class MotifDistance(AccumulatedRows):
-    """Distances d_X of species and d_all to a reference, over all structures given to `update` (on all ranks).
-
-    Args:
-        reference: for each species the mean fingerprints of structures, shape (structures, features).
-        sites: as in `motif_distances`.
-        distance: `euclidean` or `cosine`.
-    """
-
-    higher_is_better = False
-
-    def __init__(self, reference: Rows, sites: Mapping[str, float], distance: str = "euclidean") -> None:
-        super().__init__(**{species: np.shape(reference[species])[1:] for species in sites})
-        self.reference, self.sites, self.distance = dict(reference), dict(sites), distance
-
-    def update(self, fingerprints: Mapping[str, PerStructure]) -> None:
-        """Add structures by the fingerprints of their atoms, for each species as in `site_means`."""
-        for species in self.sites:
-            self.add_rows(species, site_means(fingerprints[species]))
-
-    def compute(self) -> dict[str, Tensor]:
-        """Float64 scalars `d_Li`, `d_Li_low`, `d_Li_high` ... `d_all_high`; NaN where nothing was given."""
-        generated = {species: self.all_rows(species) for species in self.sites}
-        result = {}
-        for name, interval in motif_distances(generated, self.reference, self.sites, self.distance).items():
-            for end, value in as_tensors(interval, self.device).items():
-                result[name if end == "value" else f"{name}_{end}"] = value
-        return result

@@ -6,15 +6,12 @@ anions among the neighbours, as Dismai-Bench uses them (docs/dismai_bench.md, "M
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from ase import Atoms
-from torch import Tensor
-from torchmetrics import Metric
 
 from cryingan.errors import CryinGANError
 from cryingan.metrics.motifs.crystal_nn import Coordination, coordination
@@ -146,35 +143,3 @@ def most_likely(features: np.ndarray, settings: MotifSettings, compatible: bool 
     motif = np.where(has_motif, values.argmax(axis=1), -1)
     value = np.where(has_motif, values.max(axis=1), np.nan)
     return MostLikely(cn, likelihood, counts, motif, value)
-
-
-class MeanFingerprint(Metric):
-    """Mean over structures of the mean fingerprint of one species.
-
-    Structures without that species do not count.
-
-    Args:
-        species: chemical symbol of the atoms to describe.
-        settings: how.
-    """
-
-    full_state_update = False
-
-    def __init__(self, species: str, settings: MotifSettings) -> None:
-        super().__init__()
-        self.settings = MotifSettings((species,), settings.oxidation_states, settings.anions)
-        features = len(feature_names(settings))
-        self.add_state("total", torch.zeros(features, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("structures", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, structures: Sequence[Atoms]) -> None:
-        """Add structures."""
-        for atoms in structures:
-            (rows,) = fingerprints(atoms, self.settings).values()
-            if len(rows):
-                self.total += torch.as_tensor(rows.mean(axis=0), device=self.device)
-                self.structures += 1
-
-    def compute(self) -> Tensor:
-        """Mean fingerprint, shape (features,); not a number before any structure had the species."""
-        return self.total / self.structures

@@ -3,13 +3,22 @@ import warnings
 import ase.io
 import numpy as np
 import pytest
-from ase.neighborlist import neighbor_list
 
 from cryingan.errors import CryinGANError
 from cryingan.metrics.alloy import fcc as alloy
-from cryingan.metrics.alloy.fcc import CLUSTER_NAMES, ECI, PAIR_NAMES, SPECIES, SRO_NAMES, VACANCY
+from cryingan.metrics.alloy.fcc import CLUSTER_NAMES, ECI, SPECIES, SRO_NAMES, VACANCY
 from cryingan.structures.crystals import Crystals
-from tests.support.paths import SHARED
+from tests.support.alloys import (
+    EXACT,
+    PRINTED,
+    REFERENCE,
+    REFERENCE_COUNTS,
+    REFERENCE_SRO,
+    ROUNDED,
+    ase_counts,
+    by_name,
+    random_occupations,
+)
 
 # Cr, Fe and Ni on the sites of the benchmark's reference structure, in the order of `fcc_sites`.
 REFERENCE_SITES = (
@@ -18,52 +27,7 @@ REFERENCE_SITES = (
     "NFFNFFCCFFFFCCCCNNNNCCCCFFFFFCCCNNNNFFFFFFFFFFFFNFNNFFFFFFFFFFFF"
     "NNNNFCNCFFFFCCCCNNNNCCCCFFFFCCCCNNNFFFFFFFFFFFFFNNNNFFFFFFFFFFFF"
 )
-REFERENCE = SHARED / "reference/alloy_ref_struc.extxyz"
-ROUNDED = 0.51e-5  # counts known to five decimals
-PRINTED = 0.51e-6  # SRO known to six decimals
-EXACT = 1e-12
 CELL = 14.4 * np.eye(3)
-DISTANCES = (2.545584, 3.6, 4.409082, 5.091169, 5.6921, 6.235383, 6.734983)
-
-# Counts per atom of the reference structure, as upstream's script gives them; pairs not listed are 0.
-REFERENCE_COUNTS = {
-    1: {"Cr-Fe": 1.71875, "Cr-Ni": 0.67188, "Fe-Fe": 2.21094, "Fe-Ni": 1.07812, "Ni-Ni": 0.32031},
-    2: {"Cr-Cr": 0.5, "Cr-Fe": 0.17188, "Cr-Ni": 0.02344, "Fe-Fe": 1.44141, "Fe-Ni": 0.55469, "Ni-Ni": 0.30859},
-    3: {"Cr-Fe": 3.5625, "Cr-Ni": 1.21875, "Fe-Fe": 3.67578, "Fe-Ni": 3.52344, "Ni-Ni": 0.01953},
-    4: {"Cr-Cr": 0.94922, "Cr-Fe": 0.45312, "Cr-Ni": 0.03906, "Fe-Fe": 2.49609, "Fe-Ni": 1.77344, "Ni-Ni": 0.28906},
-    5: {"Cr-Fe": 3.49609, "Cr-Ni": 1.28516, "Fe-Fe": 4.375, "Fe-Ni": 2.19141, "Ni-Ni": 0.65234},
-    6: {"Cr-Cr": 0.61719, "Cr-Fe": 0.33984, "Cr-Ni": 0.01953, "Fe-Fe": 1.44922, "Fe-Ni": 1.57422},
-    7: {"Cr-Fe": 7.11328, "Cr-Ni": 2.44922, "Fe-Fe": 7.35547, "Fe-Ni": 7.05078, "Ni-Ni": 0.03125},
-}
-REFERENCE_SRO = {
-    1: {
-        "Fe-Ni": 0.250322,
-        "Cr-Fe": -0.195142,
-        "Cr-Ni": -0.410741,
-        "Fe-Fe": -0.018277,
-        "Cr-Cr": 1,
-        "Ni-Ni": -0.345108,
-    },
-    2: {
-        "Fe-Ni": 0.228587,
-        "Cr-Fe": 0.760966,
-        "Cr-Ni": 0.901567,
-        "Fe-Fe": -0.327715,
-        "Cr-Cr": -3.199358,
-        "Ni-Ni": -1.591781,
-    },
-}
-
-
-def by_name(names, nested):
-    """Values of {shell: {pair: value}} in the order of names, 0 where missing."""
-    return np.array([nested[int(name[0])].get(name.split("_")[1], 0) for name in names])
-
-
-def random_occupations(structures, seed=0, sites=256):
-    rng = np.random.default_rng(seed)
-    filled = np.repeat(np.arange(3, dtype=np.int8), [51, 154, 51])[:sites]
-    return np.stack([rng.permutation(filled) for _ in range(structures)])
 
 
 def place(occupied, repeats=4):
@@ -76,18 +40,6 @@ def place(occupied, repeats=4):
 
 def map_back(crystals, repeats=4):
     return alloy.occupation(crystals.fractional, crystals.species, crystals.cell, alloy.fcc_sites(repeats))
-
-
-def ase_counts(atoms):
-    """Counts per atom from ASE's neighbour list: an independent route from positions to pairs."""
-    symbols = np.array(atoms.get_chemical_symbols())
-    first, second, distance = neighbor_list("ijd", atoms, 6.9)
-    counts = [np.mean(symbols == s) for s in SPECIES]
-    for length in DISTANCES:
-        shell = np.abs(distance - length) < 0.01
-        pairs = ["-".join(sorted(p)) for p in zip(symbols[first[shell]], symbols[second[shell]], strict=True)]
-        counts += [pairs.count(name) / 2 / len(atoms) for name in PAIR_NAMES]
-    return np.array(counts)
 
 
 @pytest.fixture(scope="module")

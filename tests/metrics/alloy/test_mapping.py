@@ -9,7 +9,6 @@ from scipy.spatial.transform import Rotation
 from cryingan.errors import CryinGANError
 from cryingan.metrics.alloy.fcc import (
     CLUSTER_NAMES,
-    SPECIES,
     SRO_NAMES,
     VACANCY,
     fcc_sites,
@@ -19,39 +18,23 @@ from cryingan.metrics.alloy.fcc import (
 from cryingan.metrics.alloy.lattice import FccLattice, fitted_origin, nearest_fcc
 from cryingan.metrics.alloy.mapping import MAPPINGS, map_to_lattice
 from cryingan.structures.files import read_structures
-from tests.metrics.alloy.test_fcc import (
+from tests.support.alloys import (
     EXACT,
     PRINTED,
     REFERENCE,
     REFERENCE_COUNTS,
     REFERENCE_SRO,
     ROUNDED,
+    alloy_atoms,
     ase_counts,
     by_name,
+    counts_of,
     random_occupations,
+    rattled,
 )
 from tests.support.paths import ROOT
 
 BOTH = [False, True]
-
-
-def alloy_atoms(occupied, repeats=4, constant=3.6, origin=0.0):
-    """Atoms on the sites that are not vacant, sorted by species."""
-    order = np.argsort(occupied, kind="stable")
-    order = order[occupied[order] != VACANCY]
-    symbols = [SPECIES[kind] for kind in occupied[order]]
-    sites = fcc_sites(repeats, origin)[order]
-    return ase.Atoms(symbols, scaled_positions=sites, cell=repeats * constant * np.eye(3), pbc=True)
-
-
-def rattled(atoms, sigma=0.1, seed=0):
-    moved = atoms.copy()
-    moved.positions += np.random.default_rng(seed).normal(0, sigma, moved.positions.shape)
-    return moved
-
-
-def counts_of(occupied):
-    return ase_counts(alloy_atoms(occupied))
 
 
 def is_translate(found, occupied):

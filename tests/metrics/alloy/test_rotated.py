@@ -1,18 +1,23 @@
-from itertools import product
-
 import ase
 import numpy as np
 import pytest
 from ase.build import make_supercell
 from scipy.spatial.transform import Rotation
 
-from cryingan.metrics.alloy.fcc import PAIR_NAMES, SPECIES, fcc_sites
+from cryingan.metrics.alloy.fcc import SPECIES, fcc_sites
 from cryingan.metrics.alloy.lattice import FccLattice
 from cryingan.metrics.alloy.mapping import map_to_lattice
 from cryingan.metrics.alloy.neighbors import ideal_vectors, second_shell, surroundings
 from cryingan.metrics.alloy.rotated import fitted_axes
-from tests.metrics.alloy.test_fcc import DISTANCES, EXACT, ase_counts, random_occupations
-from tests.metrics.alloy.test_mapping import alloy_atoms, rattled
+from tests.support.alloys import (
+    EXACT,
+    alloy_atoms,
+    ase_counts,
+    loop_counts,
+    random_occupations,
+    rattled,
+    turned_lattice,
+)
 
 SHEARS = ([[1, 0, 0], [1, 1, 0], [0, 0, 1]], [[1, 0, 1], [1, 1, 0], [0, 0, 1]], [[1, 0, 0], [-1, 1, 0], [1, 1, 1]])
 
@@ -21,44 +26,6 @@ def sheared(shear, seed=0):
     """The same crystal in another cell."""
     atoms = alloy_atoms(random_occupations(1, seed=seed)[0])
     return make_supercell(atoms, shear), ase_counts(atoms)
-
-
-def turned_lattice(degrees, seed=0):
-    """What a lattice about a corner of the benchmark's cell, turned, has inside that cell."""
-    rotation = Rotation.from_rotvec(np.radians(degrees) * np.array([0.6, 0.64, 0.48])).as_matrix()
-    positions = (fcc_sites(12, 0.0) * 43.2 - 21.6) @ rotation + 7.2
-    positions = positions[((positions > 0) & (positions < 14.4)).all(axis=1)]
-    symbols = np.array(SPECIES)[np.random.default_rng(seed).integers(0, 3, len(positions))]
-    return ase.Atoms(symbols, positions=positions, cell=14.4 * np.eye(3), pbc=True), rotation
-
-
-def loop_counts(atoms, axes, decimals=None, lengths=False):
-    """Clusters per atom by definition, in plain loops for a cell with right angles; and whether a point is empty.
-
-    With lengths, a vector keeps the length that it has in an ideal lattice of 3.6 Angstrom.
-    """
-    half = sorted(set(product(range(-3, 4), repeat=3)), key=lambda v: np.dot(v, v))
-    edges = atoms.cell.lengths()
-    symbols = atoms.get_chemical_symbols()
-    pairs = {(shell, name): 0 for shell in range(7) for name in PAIR_NAMES}
-    empty = False
-    for vector in half:
-        shell = np.flatnonzero(np.abs(1.8 * np.linalg.norm(vector) - DISTANCES) < 0.01)
-        if len(shell) == 0 or sum(vector) % 2:
-            continue
-        step = np.array(vector) / 2 @ axes
-        step *= 1.8 * np.linalg.norm(vector) / np.linalg.norm(step) if lengths else 1
-        for atom, position in enumerate(atoms.positions):
-            point = (position + step) / edges
-            point = point.round(decimals) if decimals else point
-            offset = atoms.positions / edges - point
-            distance = np.linalg.norm((offset - offset.round()) * edges, axis=1)
-            if distance.min() <= 0.8:
-                pairs[shell[0], "-".join(sorted((symbols[atom], symbols[distance.argmin()])))] += 1
-            elif shell[0] == 0:
-                empty = True
-    points = [symbols.count(symbol) for symbol in SPECIES]
-    return np.array([*points, *(count / 2 for count in pairs.values())]) / len(atoms), empty
 
 
 @pytest.mark.parametrize("shear", SHEARS)

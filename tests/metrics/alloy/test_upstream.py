@@ -4,9 +4,15 @@ import pytest
 
 from cryingan.metrics.alloy.fcc import SPECIES, VACANCY, fcc_sites
 from cryingan.metrics.alloy.mapping import map_to_lattice
-from tests.metrics.alloy.test_fcc import ROUNDED, random_occupations
-from tests.metrics.alloy.test_mapping import alloy_atoms, counts_of, rattled
-from tests.metrics.alloy.test_rotated import loop_counts, turned_lattice
+from tests.support.alloys import (
+    ROUNDED,
+    alloy_atoms,
+    counts_of,
+    loop_counts,
+    random_occupations,
+    rattled,
+    turned_lattice,
+)
 
 CELL = 14.4
 MARGIN = 0.8

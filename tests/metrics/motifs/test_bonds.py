@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 from ase.build import bulk
 
 from cryingan.metrics.bootstrap import mean_interval
-from cryingan.metrics.motifs.bonds import BondNumbers, bond_shares, mean_bonds
+from cryingan.metrics.motifs.bonds import bond_shares
 from cryingan.metrics.motifs.fingerprints import MotifSettings, fingerprints, most_likely
 
 
@@ -22,7 +21,7 @@ def test_shares_and_means():
         expected = np.zeros(25)
         expected[kinds] = 100 * often / len(atoms)
         np.testing.assert_allclose(row, expected, rtol=1e-14)
-    np.testing.assert_allclose(mean_bonds(shares), numbers.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(shares @ np.arange(25) / 100, numbers.mean(axis=1), rtol=1e-12)
     np.testing.assert_array_equal(bond_shares(numbers[:, ::-1]), shares)
 
 
@@ -34,7 +33,6 @@ def test_sites_of_a_region_and_none_at_all():
     assert (shares[[0, 2], :3] == 0).all()
     np.testing.assert_allclose(shares[[0, 2]].sum(axis=1), 100)
     assert np.isnan(shares[1]).all()
-    assert np.isnan(mean_bonds(shares)[1])
     assert mean_interval(shares).structures == 2
     assert bond_shares([]).shape == (0, 25)
     np.testing.assert_array_equal(bond_shares([np.array([0, 0])])[0], np.eye(25)[0] * 100)
@@ -47,18 +45,3 @@ def test_lithium_of_antifluorite_has_four_oxygen(anion, bonds):
     likely = most_likely(fingerprints(crystal, settings)["Li"], settings)
     shares = bond_shares([likely.anion_counts[:, settings.anions.index(anion)]])
     assert shares[0, bonds] == 100
-    assert mean_bonds(shares) == bonds
-
-
-def test_accumulating_is_all_at_once():
-    numbers = counts()
-    metric = BondNumbers()
-    for part in (numbers[:2], numbers[2:2], numbers[2:]):
-        metric.update(part)
-    result, expected = metric.compute(), mean_interval(bond_shares(numbers))
-    for end in ("value", "low", "high"):
-        np.testing.assert_array_equal(result[end].numpy(), getattr(expected, end))
-        assert result[end].dtype == torch.float64
-    metric.reset()
-    metric.update([])
-    assert metric.compute()["value"].isnan().all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import distance as scipy_distance
 
-from cryingan.metrics.motifs.distances import MotifDistance, motif_distances, site_means
+from cryingan.metrics.motifs.distances import motif_distances, site_means
 
 SITES = {"Li": 7, "Co": 4, "Sc": 2}
 FEATURES = 9
@@ -119,19 +119,3 @@ def test_missing_species_and_no_structure_are_nan_with_a_reason():
     for interval in motif_distances(nothing, reference, SITES).values():
         assert np.isnan(interval.value)
         assert "no structure" in interval.reason
-
-
-@pytest.mark.parametrize("kind", ["euclidean", "cosine"])
-def test_accumulating_is_all_at_once(kind):
-    generated, reference = fingerprints(6), means(fingerprints(8, seed=1))
-    metric = MotifDistance(reference, SITES, kind)
-    for part in (slice(0, 1), slice(1, 1), slice(1, 6)):
-        metric.update({species: sites[part] for species, sites in generated.items()})
-    result = metric.compute()
-    for name, interval in motif_distances(means(generated), reference, SITES, kind).items():
-        values = [result[key].item() for key in (name, f"{name}_low", f"{name}_high")]
-        assert values == [interval.value, interval.low, interval.high]
-    assert len(result) == 12
-    empty = MotifDistance(reference, SITES)
-    empty.update({species: [] for species in SITES})
-    assert all(value.isnan() for value in empty.compute().values())

@@ -6,21 +6,16 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from pymatgen.analysis.local_env import CN_OPT_PARAMS, CrystalNN, LocalStructOrderParams
 from pymatgen.io.ase import AseAtomsAdaptor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from cryingan.errors import CryinGANError
 from cryingan.metrics.motifs.fingerprints import (
     MOTIF_NAMES,
-    MeanFingerprint,
     MotifSettings,
     feature_names,
     fingerprints,
-    most_likely,
 )
 from tests.support.motif_structures import (
     CATIONS,
@@ -277,78 +272,3 @@ def test_what_cannot_be_described(atoms, message):
 def test_oxidation_states_are_complete():
     with pytest.raises(CryinGANError, match="no oxidation state given for Cl"):
         fingerprints(STRUCTURES["rock salt"], MotifSettings(("Li",), {"Li": 1}))
-
-
-def test_most_likely():
-    (rows,) = fingerprints(STRUCTURES["diamond"], SILICON).values()
-    found = most_likely(rows, SILICON)
-    assert found.cn.tolist() == [4, 4]
-    assert [MOTIF_NAMES[motif] for motif in found.motif] == ["tetrahedral CN_4"] * 2
-    np.testing.assert_allclose([found.likelihood, found.value], 1)
-    assert found.anion_counts.shape == (2, 0)
-    found = most_likely(fingerprints(STRUCTURES["rock salt"], INTERFACE)["Li"], INTERFACE)
-    assert (found.cn.tolist(), found.anion_counts.tolist()) == ([6], [[6, 0]])
-    assert MOTIF_NAMES[found.motif[0]] == "octahedral CN_6"
-
-
-def test_most_likely_of_hand_made_features():
-    """Ties go to the smaller number; features of other numbers do not count; from 13 on there is no motif."""
-    names = feature_names(INTERFACE)
-    given = [
-        {"wt CN_2": 0.5, "wt CN_12": 0.5, "linear CN_2": 0.1, "cuboctahedral CN_12": 0.4},
-        {"wt CN_13": 0.9, "wt CN_1": 0.1, "sgl_bd CN_1": 0.1, "Cl fraction coord num 13": 5 / 13},
-        {"wt CN_3": 0.4, "Cl fraction coord num 3": 1 / 3, "O fraction coord num 3": 2 / 3, "T-shaped CN_3": 0.0},
-        {},
-    ]
-    rows = np.array([[row.get(name, 0.0) for name in names] for row in given])
-    found = most_likely(rows, INTERFACE)
-    assert found.cn.tolist() == [2, 13, 3, 0]
-    np.testing.assert_allclose(found.likelihood, [0.5, 0.9, 0.4, 0])
-    assert found.anion_counts.tolist() == [[0, 0], [5, 0], [1, 2], [0, 0]]
-    assert found.motif.tolist() == [MOTIF_NAMES.index("linear CN_2"), -1, MOTIF_NAMES.index("trigonal planar CN_3"), -1]
-    np.testing.assert_array_equal(found.value, [0.1, np.nan, 0, np.nan])
-    compatible = most_likely(rows, INTERFACE, compatible=True)
-    assert compatible.cn.tolist() == [2, 13, 3, 1]
-    assert MOTIF_NAMES[compatible.motif[3]] == "sgl_bd CN_1"
-    assert compatible.value[3] == compatible.likelihood[3] == 0
-
-
-def test_most_likely_needs_the_settings_of_the_fingerprints():
-    with pytest.raises(CryinGANError, match="109"):
-        most_likely(np.zeros((3, 61)), INTERFACE)
-    assert all(len(column) == 0 for column in most_likely(np.zeros((0, 109)), INTERFACE))
-
-
-def test_metric_accumulates_as_all_at_once():
-    with_lithium = [rattled(STRUCTURES["antifluorite"], 0.2, seed) for seed in range(3)]
-    with_lithium.append(STRUCTURES["antifluorite"][:8])  # fewer atoms weigh as much
-    at_once, in_parts = MeanFingerprint("Li", INTERFACE), MeanFingerprint("Li", INTERFACE)
-    at_once.update(with_lithium)
-    for atoms in [*with_lithium, Atoms("O", cell=[3] * 3, pbc=True)]:
-        in_parts.update([atoms])
-    expected = np.mean([fingerprints(atoms, INTERFACE)["Li"].mean(axis=0) for atoms in with_lithium], axis=0)
-    np.testing.assert_allclose(at_once.compute(), expected, atol=1e-14)
-    torch.testing.assert_close(at_once.compute(), in_parts.compute(), rtol=0, atol=1e-14)
-    assert at_once.compute().dtype == torch.float64
-
-
-class OneDevice(TorchDispatchMode):
-    """Refuses operations between devices, as a GPU does; the meta device alone lets them pass."""
-
-    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
-        tensors = [leaf for leaf in tree_leaves((arguments, keywords)) if isinstance(leaf, torch.Tensor) and leaf.ndim]
-        assert operation is torch.ops.aten.copy_.default or len({tensor.device for tensor in tensors}) <= 1, operation
-        return operation(*arguments, **(keywords or {}))
-
-
-def test_metric_stays_on_its_device():
-    metric = MeanFingerprint("Li", INTERFACE).to("meta")
-    with OneDevice():
-        metric.update([STRUCTURES["antifluorite"]])
-    assert metric.total.device.type == metric.compute().device.type == "meta"
-
-
-def test_metric_without_the_species_is_not_a_number():
-    metric = MeanFingerprint("Sc", INTERFACE)
-    metric.update([STRUCTURES["rock salt"]])
-    assert metric.compute().isnan().all()
