@@ -1,4 +1,4 @@
-"""How far long work has come, on stderr."""
+"""Report the progress of long work on stderr."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30.0
 
 
-def reported(ending: Iterable[Item], total: int, doing: str, done: str) -> Iterator[Item]:
-    """Pass results through; a bar with the time left on a terminal, otherwise a line now and then.
+def reported(ending: Iterable[Item], total: int | None, doing: str, done: str) -> Iterator[Item]:
+    """Pass results on and report them: a bar with the time left on a terminal, otherwise a line every 30 s.
 
     Args:
         ending: results, as they end.
-        total: how many there will be.
-        doing: what is done to them, such as `relaxing`, for the bar.
-        done: what they then are, such as `relaxed`, for the lines.
+        total: expected number of results; None if it is unknown.
+        doing: the activity, such as `relaxing`, for the bar.
+        done: the participle, such as `relaxed`, for the lines.
     """
     from rich.console import Console
     from rich.progress import track
@@ -33,6 +33,6 @@ def reported(ending: Iterable[Item], total: int, doing: str, done: str) -> Itera
         yield item
         now = time.monotonic()
         if number == total or now - last >= SECONDS_BETWEEN_LINES:
-            left = (now - start) / number * (total - number)
-            print(f"{done} {number} of {total}, {left:.0f} s left", file=sys.stderr, flush=True)
+            left = f" of {total}, {(now - start) / number * (total - number):.0f} s left" if total else ""
+            print(f"{done} {number}{left}", file=sys.stderr, flush=True)
             last = now

@@ -1,20 +1,20 @@
-"""Read structures with every check and write them whole or not at all."""
+"""Read structures strictly, checking everything, and write them whole or not at all."""
 
 from __future__ import annotations
 
 import io
 import logging
-import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryingan.errors import CryinGANError
+from cryingan.progress import reported
 from cryingan.storage.atomic import make_folder, replace_file, replace_folder
 from cryingan.storage.cache import cache_folder
 from cryingan.storage.hashes import file_hash
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SLOW_SECONDS = 2.0  # reading that takes longer shows progress and leaves a cache
+SLOW_SECONDS = 2.0  # reading that takes longer is reported and cached
 CACHE_VERSION = 1
 SUFFIXES = {"cif": ".cif", "poscar": ".vasp"}
 
@@ -37,23 +37,32 @@ def read_structures(
 ) -> Crystals:
     """Read structures of one cell and one composition from a file in any format that ASE reads.
 
-    Compressed text (.gz, .bz2, .xz) is read too. The order of the atoms is that of the first frame. Cells may differ by
-    1e-4 Angstrom; the first one is kept. A file that takes longer than 2 s to read is cached in the folder `.cryingan`
+    Text may be compressed (.gz, .bz2, .xz). The atoms have the order of the first frame. Cells may differ by 1e-4
+    Angstrom; the first one is kept. A file that takes longer than 2 s to read is cached in the folder `.cryingan`
     beside it; the cache is used as long as the content of the file and the other arguments stay the same.
 
     Args:
         path: the file.
         sort_species: match frames with another order of the same species to the first frame's order; atoms of one
             species keep their order. Otherwise such frames are refused.
-        closest: Angstrom; frames with atoms nearer than this are refused. 0 for structures that are to be repaired.
-        not_finite: keep frames with positions that are not finite or absurdly far away, instead of refusing the file.
+        closest: Angstrom; frames with atoms closer than this are refused. 0 for structures that will be repaired.
+        not_finite: keep frames with positions that are not finite or too far away, instead of refusing the file.
 
     Returns:
-        The structures, coordinates wrapped into [0, 1); with `not_finite`, NaN where an atom is nowhere.
+        The structures, coordinates wrapped into [0, 1); with `not_finite`, NaN for atoms without a usable position.
 
     Raises:
-        CryinGANError: the file cannot be read, or a frame cannot be right; one line naming file, frame and atom or line
+        CryinGANError: the file cannot be read, or a frame fails a check; one line naming file, frame and atom or line
             (all counted from 1).
+
+    Example:
+        >>> import tempfile
+        >>> crystals = Crystals(np.full((2, 1, 3), 0.5), 3.0 * np.eye(3), ("Li",))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "lithium.extxyz"
+        ...     write_structures(crystals, path)
+        ...     read_structures(path).fractional[0]
+        array([[0.5, 0.5, 0.5]])
     """
     path = Path(path)
     if path.is_dir():
@@ -65,8 +74,7 @@ def read_structures(
     if (crystals := load_cache(cache, key)) is not None:
         return crystals
     start = time.monotonic()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of ASE's parsers; what matters is checked here
+    with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked here
         crystals = parse(path, sort_species, closest, not_finite)
     if time.monotonic() - start > SLOW_SECONDS and key == cache_key(path, sort_species, closest, not_finite):
         save_cache(cache, key, crystals)
@@ -74,14 +82,14 @@ def read_structures(
 
 
 def cache_key(path: Path, sort_species: bool, closest: float, not_finite: bool) -> str:
-    """What a cache must have been made from."""
+    """What a cache depends on: the file's content and the arguments."""
     return f"{CACHE_VERSION} {file_hash(path)} {sort_species} {closest} {not_finite}"
 
 
 def parse(path: Path, sort_species: bool, closest: float, not_finite: bool = False) -> Crystals:
     """Read and check all frames of a file."""
     first, fractional = None, []
-    for number, atoms in enumerate(shown(iterate_frames(path), path), start=1):
+    for number, atoms in enumerate(reported_if_slow(iterate_frames(path), path), start=1):
         where = f"{path}, frame {number}"
         frame = checked(atoms, where, closest, not_finite=not_finite)
         first = first or frame
@@ -91,33 +99,21 @@ def parse(path: Path, sort_species: bool, closest: float, not_finite: bool = Fal
     return Crystals(np.stack(fractional), first.cell, first.symbols)
 
 
-def shown(frames: Iterable[tuple[Atoms, float | None]], path: Path) -> Iterator[Atoms]:
-    """Pass frames on; when that takes long, show a progress bar, or one line in the log where there is no terminal."""
-    start, progress, told = time.monotonic(), None, False
-    with ExitStack() as stack:
-        for number, (frame, share) in enumerate(frames, start=1):
-            yield frame
-            if not told and time.monotonic() - start > SLOW_SECONDS:
-                told = True
-                if sys.stderr.isatty():
-                    from rich.console import Console
-                    from rich.progress import Progress
-
-                    progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
-                    task = progress.add_task("", total=None)
-                else:
-                    log.info("Reading %s, which takes a while (%d structures so far)", path, number)
-            if progress is not None:
-                progress.update(
-                    task,
-                    description=f"{path.name}: {number:,} structures",
-                    completed=share or 0,
-                    total=None if share is None else 1,
-                )
+def reported_if_slow(frames: Iterator[tuple[Atoms, float | None]], path: Path) -> Iterator[Atoms]:
+    """Pass frames on, and report them after `SLOW_SECONDS`."""
+    start = time.monotonic()
+    for number, (atoms, share) in enumerate(frames, start=1):
+        yield atoms
+        if time.monotonic() - start > SLOW_SECONDS:
+            log.info("Reading %s, which takes a while (%d structures so far)", path, number)
+            left = round(number / share) - number if share else None  # the frames of a file are about equally long
+            done = f"{path.name}: remaining structures read:"
+            yield from (atoms for atoms, _ in reported(frames, left, f"reading {path.name}", done))
+            return
 
 
 def load_cache(cache: Path, key: str) -> Crystals | None:
-    """What `save_cache` kept under the same key; None when there is nothing, or nothing whole."""
+    """Structures that `save_cache` kept under the same key; None if there are none, or the file is damaged."""
     try:
         with np.load(cache, allow_pickle=False) as arrays:
             if str(arrays["key"]) != key:
@@ -125,48 +121,58 @@ def load_cache(cache: Path, key: str) -> Crystals | None:
             return Crystals(arrays["fractional"], arrays["cell"], tuple(arrays["species"].tolist()))
     except FileNotFoundError:
         return None
-    except Exception as error:  # whatever a broken archive makes of itself, the file itself is there
+    except Exception as error:  # a damaged archive can raise anything; the structure file is still there
         log.info("%s is not used: %s", cache, error)
         return None
 
 
 def save_cache(cache: Path, key: str, crystals: Crystals) -> None:
-    """Keep what was read; a folder that cannot be written to is no error, reading takes its time again."""
+    """Keep what was read; a folder that cannot be written to is no error, the file is just parsed again next time."""
     with suppress(CryinGANError):
         make_folder(cache.parent)
         with replace_file(cache) as file:
             np.savez(file, key=key, fractional=crystals.fractional, cell=crystals.cell, species=crystals.species)
 
 
-def write_structures(crystals: Crystals, path: str | Path, format: str = "extxyz") -> None:
+def write_structures(crystals: Crystals, path: str | Path, file_format: str = "extxyz") -> None:
     """Write structures, whole or not at all; the same structures give the same bytes.
 
-    The order of the atoms is kept in every format. CIF holds lengths and angles only: the orientation of the cell, and
-    whether it is left-handed, are lost; the fractional coordinates stay. Extended XYZ holds Cartesian coordinates to
-    1e-8 Angstrom; CIF and POSCAR hold every digit of the fractional ones.
+    Every format keeps the order of the atoms. CIF holds lengths and angles only: it loses the orientation and the
+    handedness of the cell and keeps the fractional coordinates. Extended XYZ holds Cartesian coordinates to 1e-8
+    Angstrom; CIF and POSCAR hold every digit of the fractional ones.
 
     Args:
         crystals: at least one structure.
-        path: a file for extxyz; for cif and poscar a folder that gets one file per structure, 0001.cif or 0001.vasp and
-            so on. An existing file is replaced, and an existing folder when it holds nothing but such files.
-        format: extxyz, cif or poscar.
+        path: a file for extxyz; for cif and poscar a folder with one file per structure, 0001.cif or 0001.vasp and so
+            on. An existing file is replaced; an existing folder only if it holds nothing but such files.
+        file_format: extxyz, cif or poscar.
 
     Raises:
-        CryinGANError: unknown format, nothing to write, or `path` cannot be written; what was there is untouched.
+        CryinGANError: unknown format, nothing to write, or `path` cannot be written; an existing file or folder is
+            untouched.
+
+    Example:
+        >>> import tempfile
+        >>> crystals = Crystals(np.full((2, 1, 3), 0.5), 3.0 * np.eye(3), ("Li",))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_structures(crystals, Path(folder) / "samples", "cif")
+        ...     sorted(file.name for file in Path(folder).glob("samples/*"))
+        ['0001.cif', '0002.cif']
     """
     path = Path(path)
-    if format not in ("extxyz", *SUFFIXES):
-        raise CryinGANError(f"format={format} is not one of extxyz, cif, poscar")
+    if file_format not in ("extxyz", *SUFFIXES):
+        raise CryinGANError(f"format={file_format} is not one of extxyz, cif, poscar")
     if len(crystals) == 0:
         raise CryinGANError(f"{path}: there are no structures to write")
-    if format == "extxyz":
+    if file_format == "extxyz":
         with replace_file(path) as file:
             file.writelines(extxyz_frames(crystals))
         return
-    with replace_folder(path, rf"\d+\{SUFFIXES[format]}") as folder:
+    with replace_folder(path, rf"\d+\{SUFFIXES[file_format]}") as folder:
         width = max(4, len(str(len(crystals))))
         for number, atoms in enumerate(crystals.to_ase(), start=1):
-            (folder / f"{number:0{width}d}{SUFFIXES[format]}").write_bytes(one_structure(atoms, format))
+            text = cif_text(atoms) if file_format == "cif" else poscar_text(atoms)
+            (folder / f"{number:0{width}d}{SUFFIXES[file_format]}").write_bytes(text)
 
 
 def extxyz_frames(crystals: Crystals) -> Iterator[bytes]:
@@ -178,15 +184,19 @@ def extxyz_frames(crystals: Crystals) -> Iterator[bytes]:
         yield (header + rows % tuple((fractional @ crystals.cell).ravel())).encode()
 
 
-def one_structure(atoms: Atoms, format: str) -> bytes:
-    """CIF or POSCAR text of a structure."""
+def cif_text(atoms: Atoms) -> bytes:
+    """CIF text of a structure."""
     from ase.io.cif import write_cif
+
+    text = io.BytesIO()
+    write_cif(text, [atoms], wrap=False)
+    return text.getvalue()
+
+
+def poscar_text(atoms: Atoms) -> bytes:
+    """POSCAR text of a structure."""
     from ase.io.vasp import write_vasp
 
-    if format == "cif":
-        binary = io.BytesIO()
-        write_cif(binary, [atoms], wrap=False)
-        return binary.getvalue()
     text = io.StringIO()
     write_vasp(text, atoms, direct=True, sort=False)
     return text.getvalue().encode()

@@ -601,7 +601,14 @@ def test_a_terminal_gets_a_progress_bar(slow_file, monkeypatch, caplog):
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     assert len(read_structures(slow_file[0])) == 2
-    assert "set.extxyz: 2 structures" in terminal.getvalue()
+    assert "reading set.extxyz" in terminal.getvalue()
+
+
+def test_a_log_gets_lines_with_the_structures_left(monkeypatch, capsys):
+    monkeypatch.setattr(files, "SLOW_SECONDS", -1.0)
+    frames = ((number, number / 4) for number in range(1, 5))
+    assert list(files.reported_if_slow(frames, Path("set.extxyz"))) == [1, 2, 3, 4]
+    assert capsys.readouterr().err.startswith("set.extxyz: remaining structures read: 3 of 3, 0 s left")
 
 
 @pytest.mark.parametrize("line", ["O 2.0 nan 0.4", "O inf 0.1 0.4", "O 1e30 0.1 0.4"])
