@@ -1,0 +1,113 @@
+"""What `pip install` gives: the library alone, with what it needs, and all of its way from files to scores."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from configparser import ConfigParser
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+DATA = ROOT / "data/interface/li2o_licl/li2o_licl.extxyz.gz"
+CHECKPOINT = ROOT / "pretrained/li2o_licl/checkpoints"
+PIP = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check"]
+FROM_FILES_TO_SCORES = """
+import json, sys
+from pathlib import Path
+import cryingan
+from cryingan.evaluation.evaluate import evaluate
+from cryingan.potentials.potential import load_potential
+from cryingan.relaxation.relax import relax
+from cryingan.relaxation.repair import repair
+from cryingan.structures.files import read_structures
+from cryingan.training.checkpoints import load_model
+
+training = read_structures(sys.argv[1])[:6]
+samples = load_model(sys.argv[2]).sample(3, seed=1)
+repaired, log = repair(samples)
+potential = load_potential("pair", radii={"Li": 0.8, "O": 1.1, "Cl": 1.5})
+results = relax(repaired, potential, processes=2, max_steps=2, progress=False)
+how = {"species": ["Li"], "processes": 1, "progress": False}
+scores = evaluate(results.crystals.to_ase(), training.to_ase(), "interface", **how)
+print(json.dumps({
+    "home": cryingan.__file__,
+    "samples": samples.fractional.shape,
+    "accepted": log.accepted.tolist(),
+    "reasons": results.reason.tolist(),
+    "scores": list(scores.values),
+}))
+"""
+
+
+def run(*command: str | Path, **settings) -> str:
+    ended = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, **settings)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of the project, built without network from a copy, so that nothing is written into the clone."""
+    folder = tmp_path_factory.mktemp("wheel")
+    ignored = shutil.ignore_patterns("__pycache__", "*.gz", "*.xz", "*.pt", "*.png")
+    for name in ("cryingan", "callbacks", "configs", "data", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / "clone" / name, ignore=ignored)
+    for path in filter(Path.is_file, ROOT.iterdir()):
+        shutil.copy(path, folder / "clone")
+    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, folder / "clone")
+    [path] = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_library_and_nothing_else(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"cryingan"}
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "cryingan").rglob("*.py")}
+    assert {name for name in names if ".dist-info/" not in name} == modules
+
+
+def test_the_installed_library_goes_from_files_to_scores(wheel, tmp_path):
+    library = tmp_path / "library"
+    run(*PIP, "install", "--no-deps", "--no-index", "--target", library, wheel)
+    shutil.copy(DATA, tmp_path)
+    [checkpoint] = CHECKPOINT.glob("*.ckpt")
+    elsewhere = {**os.environ, "PYTHONPATH": str(library)}
+    said = run(
+        sys.executable, "-c", FROM_FILES_TO_SCORES, tmp_path / DATA.name, checkpoint, cwd=tmp_path, env=elsewhere
+    )
+    found = json.loads(said.splitlines()[-1])
+    assert Path(found["home"]) == library / "cryingan" / "__init__.py"
+    assert found["samples"] == [3, 77, 3]
+    assert found["accepted"] == [True] * 3
+    assert found["reasons"] == ["max_steps"] * 3
+    assert found["scores"]
+
+
+def needed_imports() -> dict[str, Path]:
+    """Top-level modules that the library imports, but those that a `try` says are optional, with a file of each."""
+    needed = {}
+    for path in (ROOT / "cryingan").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        optional = {one for node in ast.walk(tree) if isinstance(node, ast.Try) for one in ast.walk(node)}
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            needed |= {name.split(".")[0]: path for name in names if node not in optional}
+    return {name: path for name, path in needed.items() if name not in {*sys.stdlib_module_names, "cryingan"}}
+
+
+def test_what_the_library_imports_is_installed_with_it():
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    installed = {re.match(r"[\w-]+", line)[0] for line in setup["options"]["install_requires"].split()}
+    distributions = packages_distributions()
+    for module, path in needed_imports().items():
+        assert installed & set(distributions[module]), f"{path} imports {module}"
