@@ -44,7 +44,7 @@ class Sides:
 
     def __init__(self, case: Case) -> None:
         species = [symbol for symbol, count in case.counts.items() for _ in range(count)]
-        self.model = CryinGAN(case.cell, species, case.weight, n_neighbors=case.k).to(case.device)
+        self.model = CryinGAN(case.cell, species, distance_weight=case.weight, n_neighbors=case.k).to(case.device)
         self.fabric = Fabric(accelerator="cuda" if case.device.startswith("cuda") else "cpu", devices=1)
         self.model.fabric = self.fabric  # the model keeps a weak reference
         self.plain = PlainStep(self.model)

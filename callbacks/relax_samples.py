@@ -104,7 +104,7 @@ class RelaxSamples(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse settings that cannot work."""
         if self.potential is None:
-            self.potential = default_potential(trainer.datamodule.path, trainer.datamodule.card)
+            self.potential = default_potential(trainer.datamodule.path, trainer.datamodule.settings.card)
         if self.potential is None:
             raise CryinGANError("callbacks=relax needs a potential, such as potential=m3gnet potential.path=FOLDER")
         if self.mode not in MODES:

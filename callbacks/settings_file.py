@@ -13,7 +13,9 @@ from cryingan.storage.atomic import replace_file
 
 
 class SettingsFile(Callback):
-    """Writes config.yaml when training starts; a start that is refused leaves the one that was there.
+    """Writes config.yaml when training starts, and gives the settings to every logger.
+
+    A start that is refused leaves the config.yaml that was there.
 
     Place it behind the callbacks that may refuse.
 
@@ -23,6 +25,11 @@ class SettingsFile(Callback):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the settings to the loggers."""
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.settings)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the file."""

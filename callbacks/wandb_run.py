@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from cryingan.errors import CryinGANError
@@ -21,28 +21,23 @@ LONGEST_TAG = 64  # W&B refuses longer ones
 
 
 class WandbRun(Callback):
-    """Keeps the id of the W&B run in the checkpoint and the config in the run; plots everything against the epoch.
+    """Keeps the id of the W&B run in the checkpoint, and plots everything against the epoch.
 
     Logs nothing itself. Does nothing where no W&B logger is used.
-
-    Args:
-        config: the whole config as plain values, shown as the run's config.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
-
     @staticmethod
-    def saved_id(checkpoint: Path | None, run_dir: Path) -> str | None:
-        """The id of the W&B run to continue: that of a checkpoint in this run folder; another folder is another run."""
-        if checkpoint is None or not checkpoint.resolve().is_relative_to(run_dir.resolve()):
-            return None
-        return read_checkpoint(checkpoint).get(RUN_ID)
+    def resume(loggers: list[Logger], checkpoint: Path | None, run_dir: Path) -> None:
+        """Continue the W&B run of a checkpoint that lies in this run folder; another folder is another run."""
+        ours = [logger for logger in loggers if isinstance(logger, ClosingWandbLogger)]
+        if ours and checkpoint is not None and checkpoint.resolve().is_relative_to(run_dir.resolve()):
+            run_id = read_checkpoint(checkpoint).get(RUN_ID)
+            for logger in ours:
+                logger.continue_run(run_id)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the run, with epochs as the axis of all metrics."""
+        """Make epochs the axis of all metrics."""
         for run in wandb_runs(trainer):
-            run.config.update(self.config, allow_val_change=True)
             run.define_metric("epoch")
             run.define_metric("*", step_metric="epoch")
 
@@ -59,6 +54,10 @@ class ClosingWandbLogger(WandbLogger):
         super().__init__(**settings)
         self._wandb_init.pop("anonymous")  # W&B warns of it even when it is None
         self.failed = False
+
+    def continue_run(self, run_id: str | None) -> None:
+        """Continue the run of this id, before its first use; None begins a new one."""
+        self._id = self._wandb_init["id"] = run_id
 
     @property
     @rank_zero_experiment
@@ -93,7 +92,7 @@ def wandb_logger(save_dir: str, mode: str | None = None, **settings: Any) -> Clo
     Args:
         save_dir: the run folder; W&B keeps its files in `wandb/` there.
         mode: online or offline; None: what WANDB_MODE says, otherwise online when the user is logged in.
-        settings: project, name, group, tags and id of the run.
+        settings: project, name, group and tags of the run.
     """
     make_folder(save_dir)
     mode = mode or os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")

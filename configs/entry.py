@@ -76,6 +76,24 @@ def stem(path: str) -> str:
     return (name.with_suffix("") if name.suffix in (".gz", ".bz2", ".xz") else name).stem
 
 
+def instantiate(node: Any, **arguments: Any) -> Any:
+    """Make what the `_target_` of plain settings names, or all of a mapping of them, from plain values.
+
+    Raises:
+        CryinGANError: the target cannot be imported, or does not take these keys.
+    """
+    import hydra.utils
+    from hydra.errors import InstantiationException
+
+    try:
+        return hydra.utils.instantiate(node, _convert_="all", **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if cause is None or isinstance(cause, ImportError | TypeError | InstantiationException):
+            raise CryinGANError(" ".join(str(error).split())) from error
+        raise cause from None
+
+
 def given() -> dict[str, str]:
     """What the command line says, as text by key; empty where there is none."""
     from hydra.core.hydra_config import HydraConfig
@@ -162,7 +180,7 @@ def help_text(name: str, arguments: Iterable[str] = ()) -> str:
         if not isinstance(entry, dict) or "hydra" in entry:
             continue
         (group, chosen), *_ = (entry | {key: value for key, value in choices.items() if key in entry}).items()
-        options = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+        options = sorted(path.stem for path in (CONFIGS / group).glob("[!_]*.yaml"))
         parts += ["", f"{group}={'|'.join(options)}    (now {chosen}; keys are {group}.KEY)"]
         if chosen:
             text = (CONFIGS / group / f"{chosen}.yaml").read_text().rstrip()

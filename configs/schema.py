@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -11,8 +11,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.settings import BENCHMARKS
+from cryingan.models.cryingan.settings import ModelSettings, Pooling
 from cryingan.potentials.settings import POTENTIALS
 from cryingan.relaxation.settings import RelaxSettings
+from data.settings import DataSettings
 
 
 class Choice(Enum):
@@ -20,14 +22,6 @@ class Choice(Enum):
 
     def __str__(self) -> str:
         return self.name
-
-
-class Pooling(Choice):
-    """The names of `cryingan.models.cryingan.networks.Pooling`, here without importing torch."""
-
-    avg = "avg"
-    max = "max"
-    mix = "mix"
 
 
 Precision = Choice("Precision", {name: name for name in ("32-true", "32-strict", "64-true", "bf16-mixed")})
@@ -39,42 +33,6 @@ class Format(Choice):
     extxyz = "extxyz"
     cif = "cif"
     poscar = "poscar"
-
-
-@dataclass
-class DataKeys:
-    """Group data: `data.module.StructureData`."""
-
-    path: str = MISSING
-    card: str | None = None
-    width: str = "wide"
-    sort_species: bool = False
-    validation: float = 0.2
-    split_seed: int = 0
-    batch_size: int = 32
-
-
-@dataclass
-class ModelKeys:
-    """Group model: `cryingan.models.cryingan.gan.CryinGAN`."""
-
-    coordinate_pooling: Pooling | None = None
-    distance_pooling: Pooling | None = None
-    n_neighbors: int = 6
-    latent_dim: int = 64
-    channels: int = 128
-    generator_widths: list[int] = field(default_factory=lambda: [256, 512, 256])
-    discriminator_widths: list[int] = field(default_factory=lambda: [512, 512, 256])
-    head_widths: list[int] = field(default_factory=lambda: [1000, 200])
-    outputs: int = 10
-    generator_learning_rate: float = 5e-5
-    coordinate_learning_rate: float = 5e-5
-    distance_learning_rate: float = 5e-5
-    betas: list[float] = field(default_factory=lambda: [0.5, 0.999])
-    schedule_epochs: int = 100_000
-    schedule_factor: float = 0.95
-    penalty_weight: float = 10.0
-    generator_interval: int = 5
 
 
 @dataclass
@@ -93,6 +51,12 @@ class TrainerKeys:
     capture: bool = False
 
 
+DATA = {"data.module.StructureData": DataSettings}
+MODELS = {"cryingan.models.cryingan.gan.CryinGAN": ModelSettings}
+CHOSEN_BY = {"data": DATA, "model": MODELS, "potential": POTENTIALS, "benchmark": BENCHMARKS, "evaluate": BENCHMARKS}
+"""The settings of the groups that hold any class with a `_target_`, or any kind; other classes check their own keys."""
+
+
 def train_schema() -> DictConfig:
     """Types of configs/train.yaml; `lambda` is a Python keyword, so no dataclass can hold it."""
     return DictConfig(
@@ -105,8 +69,8 @@ def train_schema() -> DictConfig:
             "threads": IntegerNode(None),
             "run_dir": StringNode(MISSING, is_optional=False),
             "resume": StringNode("auto", is_optional=False),
-            "data": OmegaConf.structured(DataKeys),
-            "model": OmegaConf.structured(ModelKeys),
+            "data": None,
+            "model": None,
             "trainer": OmegaConf.structured(TrainerKeys),
             "callbacks": {},
             "potential": None,
@@ -159,16 +123,23 @@ def evaluate_schema() -> DictConfig:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """A config as plain Python values, with enums as their names: what checkpoints and loggers may hold."""
-    for group, kinds in (("potential", POTENTIALS), ("benchmark", BENCHMARKS), ("evaluate", BENCHMARKS)):
-        if config.get(group) is not None:
-            _check_group(group, config[group], kinds)
-    return OmegaConf.to_container(config, resolve=True, enum_to_str=True, throw_on_missing=True)
+    """A config as plain Python values, with enums as their names: what checkpoints and loggers may hold.
+
+    Raises:
+        CryinGANError: a value of a group has the wrong type.
+    """
+    values = OmegaConf.to_container(config, resolve=True, enum_to_str=True, throw_on_missing=True)
+    for group, settings in CHOSEN_BY.items():
+        if (node := values.get(group)) and (kind := node.get("kind", node.get("_target_"))) in settings:
+            values[group] = _typed(group, node, settings[kind])
+    return values
 
 
-def _check_group(name: str, group: DictConfig, kinds: dict[str, type]) -> None:
-    """Check the types of a group whose keys depend on its kind, so that Hydra does not know them."""
+def _typed(group: str, node: dict[str, Any], settings: type) -> dict[str, Any]:
+    """Values of a group whose keys depend on its kind or target, so that Hydra does not know their types."""
+    keys = {key: value for key, value in node.items() if key != "_target_"}
     try:
-        OmegaConf.merge(OmegaConf.structured(kinds[group.kind]), group)
+        typed = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(settings), keys), enum_to_str=True)
     except OmegaConfBaseException as error:
-        raise CryinGANError(f"{name}.{error.full_key}: {error.msg.splitlines()[0]}") from error
+        raise CryinGANError(f"{group}.{error.full_key}: {error.msg.splitlines()[0]}") from error
+    return {key: typed.get(key, value) for key, value in node.items()}

@@ -25,3 +25,15 @@ def resolve_device(device: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise CryinGANError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
     return device
+
+
+def resolve_accelerator(name: str) -> str:
+    """Lightning's accelerator that is meant, `auto` being a CUDA GPU where there is one, else the CPU.
+
+    Lightning itself would take Apple's GPU, which knows no float64.
+    """
+    import torch
+
+    if name == "auto":
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    return name

@@ -20,6 +20,7 @@ from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
 from data.loader import TensorLoader
+from data.settings import DataSettings
 
 STRUCTURES_PER_CHUNK = 256
 SAME_IN_A_RUN = ("sort_species", "validation", "split_seed", "batch_size")
@@ -43,53 +44,31 @@ def axes_cut(fractional: np.ndarray, near: float = 0.01, share: float = 0.005) -
 class StructureData(LightningDataModule):
     """Structures of one file, split in two, each part one float32 tensor of shape (structures, atoms, 3 + k).
 
-    The first three columns are fractional coordinates, the others the distances to the `n_neighbors` nearest
-    neighbours in Angstrom. Atoms are grouped by species (`Crystals.grouping`), whatever their order in the file.
+    The first three columns are fractional coordinates, the others the distances to the k nearest neighbours in
+    Angstrom. Atoms are grouped by species (`Crystals.grouping`), whatever their order in the file.
+
+    Distances are there for a model whose attribute `n_neighbors` is not 0.
 
     Args:
         path: structures of one cell and one composition, in any format that ASE reads.
-        sort_species: match frames whose atoms come in another order by species, instead of refusing them.
-        validation: fraction of the structures that is held out, in [0, 1).
-        split_seed: seed of the split; it is not the seed of the run, so that all seeds train on the same structures.
-        batch_size: structures per batch and process.
-        card: the data set's card, see `cryingan.energies.data_card`; without it the one beside the file, if any.
-        n_neighbors: neighbours per atom; 0 where no distances are wanted.
         seed: seed of the order of the batches.
+        settings: fields of `data.settings.DataSettings`.
 
     Raises:
-        CryinGANError: the file is refused, or the split leaves nothing to train on.
+        CryinGANError: a setting is out of range, the file is refused, or the split leaves nothing to train on.
     """
 
-    def __init__(
-        self,
-        path: str,
-        sort_species: bool = False,
-        validation: float = 0.2,
-        split_seed: int = 0,
-        batch_size: int = 32,
-        card: str | None = None,
-        n_neighbors: int = 0,
-        seed: int = 1,
-    ) -> None:
+    def __init__(self, path: str | Path, seed: int = 1, **settings: Any) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise CryinGANError(f"data.batch_size={batch_size}: it must be at least 1")
-        if not 0 <= validation < 1:
-            raise CryinGANError(f"data.validation={validation}: it must be at least 0 and less than 1")
+        self.settings = DataSettings(path=str(path), **settings)
         self.path = Path(path)
-        self.card = card
-        self.sort_species = sort_species
-        self.validation = validation
-        self.split_seed = split_seed
-        self.batch_size = batch_size
-        self.n_neighbors = n_neighbors
         self.seed = seed
         self.tensors: dict[str, Tensor] = {}
 
     @cached_property
     def crystals(self) -> Crystals:
         """All structures of the file, in the file's atom order."""
-        return read_structures(self.path, sort_species=self.sort_species)
+        return read_structures(self.path, sort_species=self.settings.sort_species)
 
     @cached_property
     def hash(self) -> str:
@@ -107,10 +86,10 @@ class StructureData(LightningDataModule):
         n = len(self.crystals)
         if n < 2:
             raise CryinGANError(f"{self.path} holds a single structure; there is nothing to learn from fewer than two")
-        held_out = round(n * self.validation)
+        held_out = round(n * self.settings.validation)
         if held_out == n:
-            raise CryinGANError(f"data.validation={self.validation} of {n} structures leaves none to train on")
-        order = torch.randperm(n, generator=generator(self.split_seed, "split")).numpy()
+            raise CryinGANError(f"data.validation={self.settings.validation} of {n} structures leaves none to train on")
+        order = torch.randperm(n, generator=generator(self.settings.split_seed, "split")).numpy()
         return np.sort(order[held_out:]), np.sort(order[:held_out])
 
     @property
@@ -125,34 +104,21 @@ class StructureData(LightningDataModule):
         They are all structures, those held out included: what their energies are measured against is a property of the
         data set, so that runs with different splits compare.
         """
-        card = None if self.card is None else str(Path(self.card).resolve())
-        return {"path": str(self.path.resolve()), "card": card, "sort_species": self.sort_species}
+        card = None if self.settings.card is None else str(Path(self.settings.card).resolve())
+        return {"path": str(self.path.resolve()), "card": card, "sort_species": self.settings.sort_species}
 
     def setup(self, stage: str) -> None:
         """Put both parts on the device of the trainer, with their neighbour distances."""
         if self.tensors:
             return
-        device = self.trainer.strategy.root_device
+        device, k = self.trainer.strategy.root_device, getattr(self.trainer.lightning_module, "n_neighbors", 0)
         if axes := axes_cut(self.crystals.fractional):
             log.warning("%s: atoms lie on both faces of the cell along %s, where %s", self.path, axes, CUT)
         grouped = self.crystals.reordered(self.crystals.grouping)
         cell = torch.tensor(grouped.cell, device=device)
         for name, indices in zip(("training", "validation"), self.split(), strict=True):
             fractional = torch.tensor(grouped.fractional[indices], dtype=torch.float32, device=device)
-            self.tensors[name] = self._with_distances(fractional, cell)
-
-    def _with_distances(self, fractional: Tensor, cell: Tensor) -> Tensor:
-        if self.n_neighbors == 0:
-            return fractional
-        chunks = fractional.split(STRUCTURES_PER_CHUNK)
-        distances = [neighbor_distances(chunk, cell, self.n_neighbors) for chunk in chunks]
-        return torch.cat(
-            [
-                fractional,
-                torch.cat(distances) if distances else fractional.new_zeros((0, fractional.shape[1], self.n_neighbors)),
-            ],
-            dim=-1,
-        )
+            self.tensors[name] = with_distances(fractional, cell, k) if k else fractional
 
     def train_dataloader(self) -> TensorLoader:
         """Shuffled batches of the training structures."""
@@ -165,7 +131,7 @@ class StructureData(LightningDataModule):
     def _loader(self, name: str, shuffle: bool) -> TensorLoader:
         return TensorLoader(
             self.tensors[name],
-            self.batch_size,
+            self.settings.batch_size,
             seed=self.seed,
             shuffle=shuffle,
             rank=self.trainer.global_rank,
@@ -174,16 +140,23 @@ class StructureData(LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """What decides which structures come when, so that a run does not go on with others unnoticed."""
-        return {"hash": self.hash, **{name: getattr(self, name) for name in SAME_IN_A_RUN}}
+        return {"hash": self.hash, **{name: getattr(self.settings, name) for name in SAME_IN_A_RUN}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Refuse to go on with other structures, another split or other batches."""
         if state["hash"] != self.hash:
             raise CryinGANError(f"{self.path} is not the file that this run was trained on; start it in a new run_dir")
         differing = [
-            f"data.{name} is {getattr(self, name)} here and {state[name]} in the checkpoint"
+            f"data.{name} is {getattr(self.settings, name)} here and {state[name]} in the checkpoint"
             for name in SAME_IN_A_RUN
-            if state[name] != getattr(self, name)
+            if state[name] != getattr(self.settings, name)
         ]
         if differing:
             raise CryinGANError(f"the run has other settings: {'; '.join(differing)}; start it in a new run_dir")
+
+
+def with_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:
+    """Fractional coordinates (structures, atoms, 3), then distances to the k nearest neighbours in Angstrom."""
+    chunks = fractional.split(STRUCTURES_PER_CHUNK)
+    parts = [torch.cat([chunk, neighbor_distances(chunk, cell, k)], dim=-1) for chunk in chunks if len(chunk)]
+    return torch.cat(parts) if parts else fractional.new_zeros((0, fractional.shape[1], 3 + k))

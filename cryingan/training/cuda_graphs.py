@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +12,9 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
+
+from cryingan.errors import CryinGANError
+from cryingan.training.run import Run
 
 WARM_UP = 3  # steps before the recording: Adam's state and what libraries set up come with the first ones
 
@@ -83,6 +87,18 @@ class Replay:
                 optimizer._on_before_step()
                 optimizer._on_after_step()
         return recording.result.clone()
+
+
+def record_steps(run: Run) -> None:
+    """Replay the training steps of a run from recordings.
+
+    Raises:
+        CryinGANError: the run is not on one GPU.
+    """
+    if run.trainer.strategy.root_device.type != "cuda" or run.trainer.world_size > 1:
+        raise CryinGANError("trainer.capture=true needs one GPU: trainer.accelerator=gpu trainer.devices=1")
+    warnings.filterwarnings("ignore", ".*came with capturable=True")  # the first steps run before there is a recording
+    run.model.run_step = Replay()
 
 
 def _keep_in_tensors(optimizer: Optimizer) -> None:

@@ -13,6 +13,7 @@ from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.training.replicas import Replicas
 
@@ -40,6 +41,17 @@ class Replica(CryinGAN):
         super().on_save_checkpoint(checkpoint)
         for section in ("state_dict", "optimizer_states"):
             checkpoint[section] = _copied(checkpoint[section])
+
+
+def replica_of(target: str) -> str:
+    """The import path of the class whose steps are taken together, from that of a model.
+
+    Raises:
+        CryinGANError: models of this class train alone.
+    """
+    if target != f"{CryinGAN.__module__}.{CryinGAN.__qualname__}":
+        raise CryinGANError(f"replicas and lambdas train CryinGAN only; start the runs of {target} one by one")
+    return f"{Replica.__module__}.{Replica.__qualname__}"
 
 
 class Member(threading.Thread):

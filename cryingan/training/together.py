@@ -12,6 +12,7 @@ from cryingan.errors import CryinGANError
 
 if TYPE_CHECKING:
     from cryingan.training.lockstep import Member
+    from cryingan.training.run import Run
 
 
 def each_run(config: MutableMapping[str, Any]) -> list[MutableMapping[str, Any]]:
@@ -64,11 +65,11 @@ def train_together(configs: list[MutableMapping[str, Any]], prepare: Callable[..
         CryinGANError: as `train`; at the end, when an error has ended some of the runs.
     """
     from cryingan.training.labelled_output import labelled_output
-    from cryingan.training.lockstep import Lockstep, Member, Replica
+    from cryingan.training.lockstep import Lockstep, Member
 
-    runs: list[Any] = []
+    runs: list[Run] = []
     for config in configs:
-        runs.append(prepare(config, Replica, beside=runs[0] if runs else None))
+        runs.append(prepare(config, beside=runs[0] if runs else None, together=True))
     if runs[0].trainer.world_size > 1:
         raise CryinGANError("replicas are trained in one process: use trainer.devices=1")
     for run in runs:

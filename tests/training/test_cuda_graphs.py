@@ -29,7 +29,15 @@ def on_the_spot(step):
 
 def trained(run_step=None, weight: float = 0.05, epochs: int = 6, **settings) -> tuple[CryinGAN, object]:
     """A model after some epochs of 3 batches, the last one ragged, with learning rates that fall every 2 epochs."""
-    model = CryinGAN(CELL.tolist(), list(SPECIES), weight, "mix", **SIZES, schedule_epochs=2, schedule_factor=0.5)
+    model = CryinGAN(
+        CELL.tolist(),
+        list(SPECIES),
+        distance_weight=weight,
+        pooling="mix",
+        **SIZES,
+        schedule_epochs=2,
+        schedule_factor=0.5,
+    )
     if run_step is not None:
         model.run_step = run_step
     batches = batches_of(random_crystals(16, SPECIES, CELL), 4 if weight else 0, 6)
@@ -94,7 +102,7 @@ def test_no_step_asks_the_device_for_a_value(weight, pooling):
 
     Nor is anything copied there, for which the host would wait and which no recording may do.
     """
-    model = CryinGAN(CELL.tolist(), list(SPECIES), weight, pooling, **SIZES).to("meta")
+    model = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **SIZES).to("meta")
     fabric = Fabric(accelerator="cpu", devices=1)
     model.fabric = fabric  # the model keeps a weak reference
     model.configure_optimizers()

@@ -14,7 +14,9 @@ WIDER = {**SIZES, "generator_widths": [32, 32, 32], "discriminator_widths": [32,
 
 
 def losses(precision: str, weight: float, pooling: str) -> dict[str, float]:
-    model = CryinGAN(CELL.tolist(), list(SPECIES), weight, pooling, **WIDER, generator_learning_rate=1e-3)
+    model = CryinGAN(
+        CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **WIDER, generator_learning_rate=1e-3
+    )
     batches = batches_of(random_crystals(60, SPECIES, CELL), 4 if weight else 0, 6)
     batches.tensor = batches.tensor.float()
     before = [p.detach().clone() for p in model.parameters()]
@@ -39,7 +41,7 @@ def test_training_in_bfloat16_stays_near_float32(weight, pooling):
 
 def test_coordinates_are_exact_to_more_than_bfloat16():
     """Their values lie between those that bfloat16 has, and so do the distances from them."""
-    model = CryinGAN(CELL.tolist(), list(SPECIES), 0.05, **WIDER)
+    model = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=0.05, **WIDER)
     with torch.autocast("cpu", torch.bfloat16):
         seen = model.features(model.generator(torch.randn(8, 5)))
     for values in seen.values():
@@ -48,7 +50,7 @@ def test_coordinates_are_exact_to_more_than_bfloat16():
 
 
 def test_a_discriminator_sees_a_shift_that_bfloat16_does_not():
-    network = CryinGAN(CELL.tolist(), list(SPECIES), 0.0, **WIDER).discriminators["coordinates"]
+    network = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=0.0, **WIDER).discriminators["coordinates"]
     first = network.per_atom[0]
     here = torch.full((1, 3), 0.75)
     assert torch.equal(here.bfloat16(), (here + 1e-3).bfloat16())

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu_
 
 from cryingan.models.cryingan.arena import Arena
-from cryingan.models.cryingan.networks import LEAKY_SLOPE, Discriminator, Pooling, affine
+from cryingan.models.cryingan.networks import LEAKY_SLOPE, Discriminator, affine
+from cryingan.models.cryingan.settings import Pooling
 
 
 class Layers:
@@ -121,7 +122,7 @@ class HeldPooling:
 
     def __init__(self, discriminator: Discriminator, atoms: Tensor) -> None:
         self.counts, self.pooling = discriminator.counts, discriminator.pooling
-        if self.pooling is not Pooling.AVG:
+        if self.pooling is not Pooling.avg:
             self.chosen = [species.argmax(dim=-2, keepdim=True) for species in atoms.split(self.counts, dim=-2)]
 
     def __call__(self, atoms: Tensor, part: Callable[[Tensor], Tensor] = lambda whole: whole) -> Tensor:
@@ -131,22 +132,22 @@ class HeldPooling:
         """
         pooled = []
         for number, species in enumerate(atoms.split(self.counts, dim=-2)):
-            if self.pooling is not Pooling.AVG:
+            if self.pooling is not Pooling.avg:
                 pooled.append(species.gather(-2, part(self.chosen[number])).squeeze(-2))
-            if self.pooling is not Pooling.MAX:
+            if self.pooling is not Pooling.max:
                 pooled.append(species.mean(dim=-2))
         return torch.cat(pooled, dim=-1)
 
     def transposed(self, pooled: Tensor, out: Tensor | None) -> Tensor:
         """The transpose of that map: (structures, species x width or 2 width) -> (structures, atoms, width)."""
-        parts = pooled.unflatten(-1, (len(self.counts), 2 if self.pooling is Pooling.MIX else 1, -1))
+        parts = pooled.unflatten(-1, (len(self.counts), 2 if self.pooling is Pooling.mix else 1, -1))
         atoms = pooled.new_empty(*pooled.shape[:-1], sum(self.counts), parts.shape[-1]) if out is None else out
         for number, species in enumerate(atoms.split(self.counts, dim=-2)):
-            if self.pooling is Pooling.MAX:
+            if self.pooling is Pooling.max:
                 species.zero_()
             else:
                 species.copy_(parts[..., number, -1:, :] / self.counts[number])
-            if self.pooling is not Pooling.AVG:
+            if self.pooling is not Pooling.avg:
                 species.scatter_add_(-2, self.chosen[number], parts[..., number, :1, :])
         return atoms
 

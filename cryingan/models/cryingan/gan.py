@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from enum import Enum
 from typing import Any
 
 import lightning
@@ -19,6 +21,7 @@ from cryingan.models.cryingan.epoch_means import EpochMeans
 from cryingan.models.cryingan.generation import generate
 from cryingan.models.cryingan.losses import wasserstein
 from cryingan.models.cryingan.networks import Discriminator, Generator, initialize
+from cryingan.models.cryingan.settings import ModelSettings
 from cryingan.randomness import generator
 from cryingan.structures.crystals import Crystals
 
@@ -41,52 +44,23 @@ class CryinGAN(lightning.LightningModule):
     Args:
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
         species: chemical symbol of every atom, in the order of the user's file.
-        distance_weight: lambda, the weight of the distance discriminator; with 0 it is not built.
-        pooling: avg, max or mix; for the distance discriminator; with `distance_weight` 0 for the coordinate one.
-        coordinate_pooling: pooling of the coordinate discriminator, where it shall not follow from `pooling`.
-        distance_pooling: the same for the distance discriminator.
-        n_neighbors: k, neighbours per atom.
-        latent_dim: length of the noise vector.
-        channels: channels per atom of the generator's first layer.
-        generator_widths: channels of its following layers.
-        discriminator_widths: channels of the layers before pooling.
-        head_widths: widths of the layers after pooling.
-        outputs: length of a discriminator's output.
-        generator_learning_rate: Adam's learning rate; likewise `coordinate_learning_rate`, `distance_learning_rate`.
-        betas: Adam's decay rates.
-        schedule_epochs: epochs after which the learning rates are multiplied by `schedule_factor`.
-        penalty_weight: weight of the gradient penalty.
-        generator_interval: the generator steps on every such batch of an epoch, beginning with its first.
-        seed: every random number follows from it.
+        settings: networks and optimisation; those of the paper when not given.
+        changes: fields of `cryingan.models.cryingan.settings.ModelSettings` that differ from `settings`.
+
+    Raises:
+        CryinGANError: a setting is out of range.
     """
 
     def __init__(
         self,
         cell: list[list[float]],
         species: list[str],
-        distance_weight: float = 0.05,
-        pooling: str = "avg",
-        coordinate_pooling: str | None = None,
-        distance_pooling: str | None = None,
-        n_neighbors: int = 6,
-        latent_dim: int = 64,
-        channels: int = 128,
-        generator_widths: list[int] = (256, 512, 256),
-        discriminator_widths: list[int] = (512, 512, 256),
-        head_widths: list[int] = (1000, 200),
-        outputs: int = 10,
-        generator_learning_rate: float = 5e-5,
-        coordinate_learning_rate: float = 5e-5,
-        distance_learning_rate: float = 5e-5,
-        betas: list[float] = (0.5, 0.999),
-        schedule_epochs: int = 100_000,
-        schedule_factor: float = 0.95,
-        penalty_weight: float = 10.0,
-        generator_interval: int = 5,
-        seed: int = 1,
+        settings: ModelSettings | None = None,
+        **changes: Any,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)
+        settings = replace(settings or ModelSettings(), **changes)
+        self.save_hyperparameters({"cell": cell, "species": species, **plain_values(settings)}, logger=False)
         self.automatic_optimization = False
         self.run_step: Callable[..., Tensor] = at_once  # or a `Replay`
         self.watch = FiniteWatch()
@@ -94,17 +68,25 @@ class CryinGAN(lightning.LightningModule):
         self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
         template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = template.grouping
-        counts = list(template.counts.values())
-        body = {"counts": counts, "widths": discriminator_widths, "head": head_widths, "outputs": outputs}
-        paired = distance_weight > 0
+        self.n_neighbors = settings.n_neighbors if settings.paired else 0
 
-        self.generator = Generator(len(species), latent_dim, channels, generator_widths)
-        self.weights = {"coordinates": 1.0}
-        poolings = {"coordinates": coordinate_pooling or ("avg" if paired else pooling)}
-        self.discriminators = nn.ModuleDict({"coordinates": Discriminator(3, pooling=poolings["coordinates"], **body)})
-        if paired:
-            self.weights["distances"] = distance_weight
-            self.discriminators["distances"] = Discriminator(n_neighbors, pooling=distance_pooling or pooling, **body)
+        features = {"coordinates": 3, "distances": settings.n_neighbors}
+        weights = {"coordinates": 1.0, "distances": settings.distance_weight}
+        self.weights = {name: weights[name] for name in settings.poolings}
+        self.generator = Generator(len(species), settings.latent_dim, settings.channels, settings.generator_widths)
+        self.discriminators = nn.ModuleDict(
+            {
+                name: Discriminator(
+                    features[name],
+                    list(template.counts.values()),
+                    pooling,
+                    settings.discriminator_widths,
+                    settings.head_widths,
+                    settings.outputs,
+                )
+                for name, pooling in settings.poolings.items()
+            }
+        )
         self._prepare()
 
     def _prepare(self) -> None:
@@ -142,7 +124,7 @@ class CryinGAN(lightning.LightningModule):
         """What each discriminator sees of structures with fractional coordinates (structures, atoms, 3)."""
         seen = {"coordinates": fractional}
         if "distances" in self.discriminators:
-            seen["distances"] = neighbor_distances(fractional, self.cell, self.hparams.n_neighbors)
+            seen["distances"] = neighbor_distances(fractional, self.cell, self.n_neighbors)
         return seen
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
@@ -282,3 +264,8 @@ def plain_rates(checkpoint: dict[str, Any]) -> None:
             group.update(lr=float(group["lr"]), capturable=False)
     for state in checkpoint.get("lr_schedulers", []):
         state["_last_lr"] = [float(rate) for rate in state["_last_lr"]]
+
+
+def plain_values(settings: ModelSettings) -> dict[str, Any]:
+    """Settings as values that a checkpoint read with weights_only=True may hold."""
+    return {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}

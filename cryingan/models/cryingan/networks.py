@@ -10,23 +10,17 @@ has one more axis in front, the networks, and each product is a batched one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from cryingan.models.cryingan.settings import ModelSettings, Pooling
+
 # The published network passes 0.8 where BatchNorm takes eps (momentum stays 0.1); it shapes the results, so it is kept.
 BATCH_NORM_EPS = 0.8
 LEAKY_SLOPE = 0.2
-
-
-class Pooling(StrEnum):
-    """How the features of the atoms of one species become one vector."""
-
-    AVG = "avg"
-    MAX = "max"
-    MIX = "mix"  # maximum and average, side by side
+PAPER = ModelSettings()
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None) -> Tensor:
@@ -134,7 +128,11 @@ class Generator(nn.Module):
     """
 
     def __init__(
-        self, n_atoms: int, latent_dim: int = 64, channels: int = 128, widths: Sequence[int] = (256, 512, 256)
+        self,
+        n_atoms: int,
+        latent_dim: int = PAPER.latent_dim,
+        channels: int = PAPER.channels,
+        widths: Sequence[int] = tuple(PAPER.generator_widths),
     ) -> None:
         super().__init__()
         self.n_atoms, self.latent_dim, self.channels, self.widths = n_atoms, latent_dim, channels, tuple(widths)
@@ -183,10 +181,10 @@ class Discriminator(nn.Module):
         self,
         features: int,
         counts: Sequence[int],
-        pooling: Pooling | str = Pooling.AVG,
-        widths: Sequence[int] = (512, 512, 256),
-        head: Sequence[int] = (1000, 200),
-        outputs: int = 10,
+        pooling: Pooling | str = PAPER.pooling,
+        widths: Sequence[int] = tuple(PAPER.discriminator_widths),
+        head: Sequence[int] = tuple(PAPER.head_widths),
+        outputs: int = PAPER.outputs,
     ) -> None:
         super().__init__()
         self.counts = tuple(counts)
@@ -195,7 +193,7 @@ class Discriminator(nn.Module):
         for before, width in pairwise(widths):
             per_atom += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
         self.per_atom = nn.Sequential(*per_atom)
-        pooled = widths[-1] * len(self.counts) * (2 if self.pooling is Pooling.MIX else 1)
+        pooled = widths[-1] * len(self.counts) * (2 if self.pooling is Pooling.mix else 1)
         per_structure: list[nn.Module] = []
         for before, width in pairwise([pooled, *head]):
             per_structure += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
@@ -210,9 +208,9 @@ class Discriminator(nn.Module):
         """Features of atoms (structures, atoms, width) -> of structures (structures, species x width or 2 width)."""
         pooled = []
         for species in x.split(self.counts, dim=-2):
-            if self.pooling is not Pooling.AVG:
+            if self.pooling is not Pooling.avg:
                 pooled.append(species.amax(dim=-2))
-            if self.pooling is not Pooling.MAX:
+            if self.pooling is not Pooling.max:
                 pooled.append(species.mean(dim=-2))
         return torch.cat(pooled, dim=-1)
 

@@ -50,7 +50,9 @@ def batches_of(crystals, k, size):
 @pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
 @pytest.mark.parametrize("weight", [0.0, 0.05])
 def test_a_cycle_equals_the_convolutional_reference(weight, pooling):
-    model = CryinGAN(CELL.tolist(), list(SPECIES), weight, pooling, **SIZES, generator_learning_rate=1e-3).double()
+    model = CryinGAN(
+        CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **SIZES, generator_learning_rate=1e-3
+    ).double()
     model.hparams.coordinate_learning_rate = model.hparams.distance_learning_rate = 1e-3
     batches = batches_of(random_crystals(30, SPECIES, CELL), 4 if weight else 0, 6)
     before = {n: {k: v.clone() for k, v in net.state_dict().items()} for n, net in model.networks.items()}
@@ -107,12 +109,12 @@ def test_a_cycle_equals_the_convolutional_reference(weight, pooling):
     ],
 )
 def test_which_discriminator_the_pooling_acts_on(weight, pooling, overrides, expected):
-    model = CryinGAN(CELL.tolist(), list(SPECIES), weight, pooling, **SIZES, **overrides)
+    model = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **SIZES, **overrides)
     assert {name: d.pooling.value for name, d in model.discriminators.items()} == expected
 
 
 def test_training_goes_on_when_every_atom_of_a_sample_coincides():
-    model = CryinGAN(CELL.tolist(), list(SPECIES), 0.05, **SIZES)
+    model = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=0.05, **SIZES)
     with torch.no_grad():
         model.generator.layers[-1].weight.zero_()
     batches = batches_of(random_crystals(12, SPECIES, CELL), 4, 6)
@@ -123,7 +125,7 @@ def test_training_goes_on_when_every_atom_of_a_sample_coincides():
 
 
 def test_sampling():
-    model = CryinGAN(CELL.tolist(), list(SPECIES), 0.0, **SIZES)
+    model = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=0.0, **SIZES)
     state = {key: value.clone() for key, value in model.state_dict().items()}
     samples = model.sample(7, seed=3)
     assert len(samples) == 7
@@ -139,7 +141,7 @@ def test_sampling():
 
 def test_samples_have_their_species_where_the_file_has_them():
     """Atoms of the generator come in groups; atom i of the file is atom `inverse[i]` of the generator."""
-    model = CryinGAN(CELL.tolist(), list(SPECIES), 0.0, **SIZES)
+    model = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=0.0, **SIZES)
     grouped = Crystals(np.zeros((1, 10, 3)), CELL, SPECIES)
     order = [0, 2, 6, 8, 1, 4, 5, 9, 3, 7]
     assert [SPECIES[i] for i in order] == ["Li"] * 4 + ["O"] * 4 + ["Cl"] * 2

@@ -1,0 +1,95 @@
+"""The settings of a CryinGAN: their defaults, which are the paper's, and their ranges."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+
+from cryingan.errors import CryinGANError
+
+
+class Pooling(StrEnum):
+    """How the features of the atoms of one species become one vector."""
+
+    avg = "avg"
+    max = "max"
+    mix = "mix"  # maximum and average, side by side
+
+
+@dataclass
+class ModelSettings:
+    """Networks and optimisation; the defaults are those of the Dismai-Bench paper (Supplementary Information).
+
+    Plain values, importable without torch: the schema of the configuration group `model` and the argument of
+    `cryingan.models.cryingan.gan.CryinGAN`.
+
+    Attributes:
+        distance_weight: lambda, the weight of the distance discriminator; with 0 it is not built.
+        pooling: of the distance discriminator; with `distance_weight` 0 of the coordinate discriminator.
+        coordinate_pooling: of the coordinate discriminator, in place of what follows from `pooling`.
+        distance_pooling: of the distance discriminator, in place of `pooling`.
+        n_neighbors: k, neighbours per atom.
+        latent_dim: length of the noise vector.
+        channels: channels per atom of the generator's first layer.
+        generator_widths: channels of its following layers.
+        discriminator_widths: channels of the layers before pooling.
+        head_widths: widths of the layers after pooling.
+        outputs: length of a discriminator's output.
+        generator_learning_rate: Adam's learning rate.
+        coordinate_learning_rate: likewise, of the coordinate discriminator.
+        distance_learning_rate: likewise, of the distance discriminator.
+        betas: Adam's decay rates.
+        schedule_epochs: epochs after which the learning rates are multiplied by `schedule_factor`.
+        schedule_factor: see `schedule_epochs`.
+        penalty_weight: weight of the gradient penalty.
+        generator_interval: the generator steps on batches 0, n, 2n, ... of an epoch.
+        seed: every random number follows from it.
+
+    Raises:
+        CryinGANError: a value is out of range.
+    """
+
+    distance_weight: float = 0.05
+    pooling: Pooling = Pooling.avg
+    coordinate_pooling: Pooling | None = None
+    distance_pooling: Pooling | None = None
+    n_neighbors: int = 6
+    latent_dim: int = 64
+    channels: int = 128
+    generator_widths: list[int] = field(default_factory=lambda: [256, 512, 256])
+    discriminator_widths: list[int] = field(default_factory=lambda: [512, 512, 256])
+    head_widths: list[int] = field(default_factory=lambda: [1000, 200])
+    outputs: int = 10
+    generator_learning_rate: float = 5e-5
+    coordinate_learning_rate: float = 5e-5
+    distance_learning_rate: float = 5e-5
+    betas: list[float] = field(default_factory=lambda: [0.5, 0.999])
+    schedule_epochs: int = 100_000
+    schedule_factor: float = 0.95
+    penalty_weight: float = 10.0
+    generator_interval: int = 5
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.distance_weight < math.inf:
+            raise CryinGANError(
+                f"lambda={self.distance_weight}: the weight of the distance discriminator must be a number, 0 or more"
+            )
+        for one in fields(self):
+            value = getattr(self, one.name)
+            numbers = value if isinstance(value, list | tuple) else [value]
+            if "int" in one.type and one.name != "seed" and (not numbers or min(numbers) < 1):
+                raise CryinGANError(f"model.{one.name}={value}: it must be at least 1")
+
+    @property
+    def paired(self) -> bool:
+        """Whether there is a distance discriminator."""
+        return self.distance_weight > 0
+
+    @property
+    def poolings(self) -> dict[str, str]:
+        """The pooling of each discriminator, by its name."""
+        coordinates = self.coordinate_pooling or (Pooling.avg if self.paired else self.pooling)
+        distances = {"distances": self.distance_pooling or self.pooling} if self.paired else {}
+        return {"coordinates": str(coordinates), **{name: str(pooling) for name, pooling in distances.items()}}

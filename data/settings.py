@@ -1,0 +1,44 @@
+"""The settings of a data set: their defaults and their ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+from cryingan.errors import CryinGANError
+
+
+@dataclass
+class DataSettings:
+    """Which structures are trained on, and in which batches.
+
+    Plain values, importable without torch: the schema of the configuration group `data` and the argument of
+    `data.module.StructureData`.
+
+    Attributes:
+        path: structures of one cell and one composition, in any format that ASE reads.
+        card: the data set's card, see `cryingan.energies.data_card`; without it the one beside the file, if any.
+        width: which of several files of a set `path` names, for the configurations of such sets; nothing else reads it.
+        sort_species: match frames whose atoms come in another order by species, instead of refusing them.
+        validation: fraction of the structures that is held out, in [0, 1).
+        split_seed: seed of the split; it is not the seed of the run, so that all seeds train on the same structures.
+        batch_size: structures per batch and process.
+
+    Raises:
+        CryinGANError: a value is out of range.
+    """
+
+    path: str = MISSING
+    card: str | None = None
+    width: str = "wide"
+    sort_species: bool = False
+    validation: float = 0.2
+    split_seed: int = 0
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise CryinGANError(f"data.batch_size={self.batch_size}: it must be at least 1")
+        if not 0 <= self.validation < 1:
+            raise CryinGANError(f"data.validation={self.validation}: it must be at least 0 and less than 1")
