@@ -8,8 +8,6 @@ import pytest
 import yaml
 
 from configs.entry import CONFIGS, help_text
-from configs.schema import Pooling as PoolingKey
-from cryingan.models.cryingan.networks import Pooling
 from tests.conftest import TINY, compose
 from tests.support.command import call, leaves
 from tests.support.paths import ROOT
@@ -71,10 +69,6 @@ def test_help_shows_every_key_of_the_default_config(name):
             assert re.search(rf"\b{leaf[-1]}:.*#", result.stdout), leaf
 
 
-def test_poolings_of_schema_and_networks_are_the_same():
-    assert [key.name for key in PoolingKey] == [pooling.value for pooling in Pooling]
-
-
 def test_there_is_a_demo():
     assert (CONFIGS / "experiment/demo.yaml").exists()
 
@@ -118,7 +112,7 @@ def test_ctrl_c_before_or_after_the_training_ends_in_one_line(tmp_path):
     code = f"""
 import sys
 from configs.entry import run
-from cryingan.schema import train_schema
+from configs.schema import train_schema
 
 def job(config):
     raise KeyboardInterrupt

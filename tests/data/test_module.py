@@ -38,10 +38,13 @@ def test_the_set_is_one_tensor_of_grouped_atoms_and_their_distances(tiny, struct
     class Strategy:
         root_device = torch.device("cpu")
 
-    class Trainer:
-        strategy = Strategy()
+    class Model:
+        n_neighbors = k
 
-    data = StructureData(structures_file, n_neighbors=k, validation=0.25)
+    class Trainer:
+        strategy, lightning_module = Strategy(), Model()
+
+    data = StructureData(structures_file, validation=0.25)
     data.trainer = Trainer()
     data.setup("fit")
     training, validation = (data.tensors[name] for name in ("training", "validation"))
