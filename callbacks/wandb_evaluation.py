@@ -1,4 +1,4 @@
-"""An evaluation in Weights & Biases."""
+"""Log evaluations to Weights & Biases."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from cryingan.evaluation.report import METRICS, STRUCTURES
 
 
 def upload_evaluation(run: Any, folder: str | Path) -> None:
-    """Send the values, the figures and a table with a row per structure to a run.
+    """Log the values, the figures and a table with a row per structure to a run.
 
     The keys are `evaluation/<metric>`, with `_low` and `_high` for the ends of its interval, `evaluation/<count>` such
-    as `evaluation/accepted`, `evaluation/<figure>` and `evaluation/structures`. A metric that is not defined is left
-    out.
+    as `evaluation/accepted`, `evaluation/<figure>` and `evaluation/structures`. Undefined metrics are left out.
 
     Args:
         run: the W&B run.
-        folder: of a finished evaluation.
+        folder: folder of a finished evaluation.
     """
     import wandb
 
@@ -37,10 +36,10 @@ def upload_evaluation(run: Any, folder: str | Path) -> None:
 
 
 def upload_to_new_run(folder: Path, project: str) -> None:
-    """Send an evaluation to a run of its own, named like its folder.
+    """Log an evaluation to a new run, named like its folder.
 
     Args:
-        folder: of a finished evaluation; offline, W&B keeps its files there.
+        folder: folder of a finished evaluation; W&B writes its files there.
         project: the W&B project.
 
     Raises:

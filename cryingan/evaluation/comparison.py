@@ -1,4 +1,4 @@
-"""Evaluations side by side: several runs of one model in one row, several models in one table."""
+"""Comparison of evaluations: a row for each model, over its runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TABLE, ROWS, FIGURE = "comparison.md", "comparison.csv", "comparison.png"
 SEED = re.compile(r"[_\-.]?seed[_\-=]?\d+", re.IGNORECASE)
-COLUMNS = ("model", "metric", "mean", "min", "max", "runs", "defined", "low", "high", "folders")
+ROW_COLUMNS = ("model", "metric", "mean", "min", "max", "runs", "defined", "low", "high", "folders")
 
 
 log = logging.getLogger(__name__)
@@ -34,39 +34,39 @@ class Comparison:
     """Evaluations by model.
 
     Attributes:
-        runs: for each model the folders and contents of metrics.json of its runs.
-        metrics: names of the metrics, in their order.
+        runs: by model and folder, the content of metrics.json.
+        metrics: names of the metrics in order.
     """
 
     runs: Mapping[str, Mapping[str, Mapping[str, Any]]]
     metrics: Sequence[str]
 
     def values(self, model: str, metric: str, end: str = "value") -> np.ndarray:
-        """A metric of the runs of a model; NaN where it is not defined, shape (runs,)."""
+        """Return a metric of all runs of a model, shape (runs,); NaN where it is not defined."""
         found = (run.get(metric, {}).get(end) for run in self.runs[model].values())
         return np.array([np.nan if value is None else value for value in found], dtype=np.float64)
 
     def summary(self, model: str, metric: str) -> tuple[float, float, float]:
-        """Mean, smallest and largest of the runs in which a metric is defined; NaN where there is none."""
+        """Return mean, minimum and maximum over the runs in which a metric is defined; NaN if in none."""
         values = self.values(model, metric)
         values = values[np.isfinite(values)]
         return (values.mean(), values.min(), values.max()) if len(values) else (np.nan,) * 3
 
     @property
     def main_metrics(self) -> list[str]:
-        """Those that the paper reports: distances and percentages."""
+        """The metrics that the paper reports: distances and percentages."""
         return [name for name in self.metrics if name.startswith(("d_", "percent_")) and not name.endswith("_cosine")]
 
 
 def compare(folders: Sequence[str]) -> Comparison:
-    """Read evaluations.
+    """Read evaluations and group them by model.
 
     Args:
-        folders: of evaluations; NAME:DIR says to which model one belongs. Without a name it is the part of the path in
+        folders: folders of evaluations. NAME:DIR names the model of one. The default name is the part of the path in
             which the folders differ, without its seed: `a_seed1` and `a_seed2` are two runs of `a`.
 
     Raises:
-        CryinGANError: a folder has no evaluation, is given twice, or has another benchmark, reference or settings.
+        CryinGANError: a folder has no evaluation or is given twice, or benchmarks, references or settings differ.
     """
     named = [_named(folder) for folder in folders]
     paths = [path for _, path in named]
@@ -81,13 +81,13 @@ def compare(folders: Sequence[str]) -> Comparison:
     every = [(folder, run) for model in runs.values() for folder, run in model.items()]
     for folder, run in every[1:]:
         _require_same(*every[0], folder, run)
-    _tell_versions(every)
+    _warn_of_versions(every)
     metrics = dict.fromkeys(name for _, run in every for name, entry in run.items() if _is_metric(entry))
     return Comparison(runs, list(metrics))
 
 
 def model_names(paths: Sequence[Path]) -> list[str]:
-    """The part of each path in which they differ, without the seed."""
+    """Return the part of each path in which they differ, without the seed."""
     parts = [path.resolve().parts for path in paths]
     shortest = min(map(len, parts))
     head = next((i for i in range(shortest) if len({part[i] for part in parts}) > 1), shortest - 1)
@@ -99,10 +99,10 @@ def model_names(paths: Sequence[Path]) -> list[str]:
 
 
 def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
-    """Write comparison.md, comparison.csv and comparison.png (and .pdf) into a folder; it comes back.
+    """Write comparison.md, comparison.csv and comparison.png (and .pdf) into a folder and return it.
 
     Raises:
-        CryinGANError: it cannot be written.
+        CryinGANError: the folder cannot be written.
     """
     from cryingan.plots import save_figure
 
@@ -115,7 +115,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
 
 
 def markdown(comparison: Comparison) -> str:
-    """A row for each model: mean (min, max) over its runs, as the paper reports; of a single run its value."""
+    """Return a Markdown table with mean (min, max) over the runs of each model, or the value of a single run."""
     metrics = comparison.main_metrics
     lines = [["model", "runs", *metrics], ["---"] * (len(metrics) + 2)]
     for model, runs in comparison.runs.items():
@@ -134,10 +134,10 @@ def _cell(comparison: Comparison, model: str, metric: str) -> str:
 
 
 def rows(comparison: Comparison) -> str:
-    """A row for each model and metric as CSV; `low` and `high` are the bootstrap interval of a single run."""
+    """Return a CSV row for each model and metric; `low` and `high` are the bootstrap interval of a single run."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(ROW_COLUMNS)
     for model, runs in comparison.runs.items():
         for metric in comparison.metrics:
             values = comparison.values(model, metric)
@@ -148,7 +148,7 @@ def rows(comparison: Comparison) -> str:
 
 
 def figure(comparison: Comparison) -> Figure:
-    """The main metrics of all models."""
+    """Draw the main metrics of all models."""
     from cryingan.plots import comparison_figure
 
     shown = {
@@ -175,8 +175,8 @@ def _read(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _tell_versions(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    """Warn of the first evaluation whose descriptors come from other versions than those of the first one."""
+def _warn_of_versions(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Warn of the first evaluation that was scored with other versions than the first folder."""
     (first, ours), *others = [(folder, run["provenance"].get("versions", {})) for folder, run in runs]
     for folder, theirs in others:
         for name in sorted({*ours, *theirs}):
@@ -191,7 +191,7 @@ def _is_metric(entry: Any) -> bool:
 
 
 def _require_same(first: str, one: Mapping[str, Any], second: str, other: Mapping[str, Any]) -> None:
-    """Refuse evaluations whose numbers do not mean the same."""
+    """Refuse evaluations whose numbers cannot be compared."""
     ours, theirs = one["provenance"], other["provenance"]
     if one["benchmark"] != other["benchmark"]:
         raise CryinGANError(f"{first} is of benchmark {one['benchmark']}, {second} of {other['benchmark']}")

@@ -1,4 +1,4 @@
-"""How many structures were generated before some were lost, from the files that `sample.py` leaves beside them."""
+"""Origin of structures: how many were generated, and their energies, from the files of `sample.py` beside them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ class Origin:
     """Where structures come from.
 
     Attributes:
-        generated: how many there were; None where nothing tells.
+        generated: number of generated structures; None where it is unknown.
         in_order: whether the first structure is sample 0, the second sample 1, and so on.
-        lost: why samples are not in the file, by sample number.
-        energies: rows of energies.csv by sample number; `energy_per_atom_initial` and `energy_per_atom` in eV/atom,
-            `energy` in `unit`, `steps`; NaN where there is none.
-        unit: of `energy`.
-        zero: what `energy` is measured from, eV/atom, from relaxed.json: 0 where the training structures are unknown;
-            None where nothing tells.
-        fractions: of all samples, from relaxed.json, such as `relax/fraction_below_0` and its `_low` and `_high`.
+        lost: reasons of samples that are not in the file, by sample number.
+        energies: rows of energies.csv by sample number: `energy_per_atom_initial` and `energy_per_atom` in eV/atom,
+            `energy` in `unit`, and `steps`; NaN where a value is missing.
+        unit: unit of `energy`.
+        zero: zero of `energy` in eV/atom, from relaxed.json: 0 where the training structures are unknown; None where
+            it is not recorded.
+        fractions: fractions of all samples, from relaxed.json, such as `relax/fraction_below_0` with its `_low` and
+            `_high`.
     """
 
     generated: int | None = None
@@ -40,14 +41,14 @@ class Origin:
 
 
 def origin_of(path: Path, samples: set[int]) -> Origin:
-    """What the folder of a file tells of it: of relaxed.extxyz its energies.csv, of samples their manifest.json.
+    """Return the origin of a file: of relaxed.extxyz from energies.csv beside it, of samples from their manifest.json.
 
     Args:
         path: file or folder of structures.
-        samples: the sample numbers in it.
+        samples: the sample numbers in the file.
 
     Raises:
-        CryinGANError: a file of ours beside it is broken.
+        CryinGANError: energies.csv, relaxed.json or manifest.json is broken.
     """
     energies, manifest = path.with_name(ENERGIES), path.with_name(SAMPLE_MANIFEST)
     try:
@@ -68,6 +69,6 @@ def _from_energies(path: Path, samples: set[int]) -> Origin:
     lost = {sample: row["reason"].replace("_", " ") for sample, row in rows.items() if sample not in samples}
     values = {sample: {name: float(row[name] or "nan") for name in NUMBERS} for sample, row in rows.items()}
     unit = next((row["unit"] for row in rows.values() if row["unit"]), "")
-    told = read_summary(path.parent) or {"values": {}}
-    fractions = {name: value for name, value in told["values"].items() if name.startswith("relax/fraction")}
-    return Origin(len(rows), False, lost, values, unit, told.get("zero_ev_per_atom"), fractions)
+    summary = read_summary(path.parent) or {"values": {}}
+    fractions = {name: value for name, value in summary["values"].items() if name.startswith("relax/fraction")}
+    return Origin(len(rows), False, lost, values, unit, summary.get("zero_ev_per_atom"), fractions)

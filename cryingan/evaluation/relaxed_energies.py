@@ -1,4 +1,4 @@
-"""Energies and relaxations of the structures that are scored, where `sample.py` left them beside the structures."""
+"""Statistics of the energies and relaxations that `sample.py` recorded beside relaxed samples."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from cryingan.metrics.energy_statistics import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-UNITS = {"interface": ("J/m^2", 1.0), "silicon": ("meV/atom", 1000.0)}
-"""Of the histogram of relaxed energies, and how many of them one of energies.csv is."""
+HISTOGRAM_UNITS = {"interface": ("J/m^2", 1.0), "silicon": ("meV/atom", 1000.0)}
+"""Unit of the histogram of relaxed energies, and its factor from the unit of energies.csv."""
 NO_ZERO = "energies are not relative to the training structures: give training=FILE when the samples are relaxed"
 
 
 @dataclass(frozen=True, eq=False)
 class RelaxedEnergies:
-    """What is said of the relaxations of a set of samples.
+    """Statistics of the relaxations of a set of samples.
 
     Attributes:
-        summary: for metrics.json.
-        tables: by file name.
-        figures: functions that draw them, by file name without ending.
+        summary: values for metrics.json.
+        tables: columns by file name.
+        figures: functions that draw figures, by file name without suffix.
     """
 
     summary: Mapping[str, Any]
@@ -42,15 +42,17 @@ class RelaxedEnergies:
 
 
 def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> RelaxedEnergies | None:
-    """Steps, energy drops, fractions below thresholds and the histogram of relaxed samples (docs/dismai_bench.md).
+    """Return steps, energy drops, fractions below thresholds and the histogram of relaxed samples.
+
+    Definitions are in docs/dismai_bench.md (Relaxation statistics, Energy histograms).
 
     Args:
         origin: where the structures come from.
-        kind: name of the benchmark, which gives the range of the histogram.
+        kind: name of the benchmark, which decides the range of the histogram.
         compatible: as in `cryingan.metrics.energy_statistics.energy_histogram`.
 
     Returns:
-        None where energies are unknown.
+        The statistics; None where energies are unknown.
     """
     if not origin.energies:
         return None
@@ -64,7 +66,7 @@ def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> Rel
         "unit": origin.unit,
     }
     tables, figures = {}, {}
-    unit, factor = UNITS.get(kind, ("", 1.0))
+    unit, factor = HISTOGRAM_UNITS.get(kind, ("", 1.0))
     if kind == "silicon" and not origin.zero:
         summary["no_histogram"] = NO_ZERO
     elif unit and origin.unit == ("J/m^2" if kind == "interface" else "eV/atom"):

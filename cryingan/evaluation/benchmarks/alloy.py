@@ -42,7 +42,7 @@ class AlloyBenchmark(AlloySettings, Benchmark):
     """Scores of structures on the lattice of the reference (docs/dismai_bench.md, "Alloy: clusters").
 
     Attributes:
-        lattice: the reference's; None for the paper's with a site at the origin.
+        lattice: lattice of the reference; None for the paper's lattice with a site at the origin.
     """
 
     composition_matters: ClassVar[bool] = False
@@ -59,18 +59,18 @@ class AlloyBenchmark(AlloySettings, Benchmark):
             raise CryinGANError(f"{name} holds {', '.join(composition)}; benchmark=alloy is of {', '.join(SPECIES)}")
 
     def for_reference(self, atoms: Atoms) -> Self:
-        """This benchmark on the lattice that a reference structure fills."""
+        """Return this benchmark on the lattice that a reference structure fills."""
         lattice = FccLattice.of(atoms)
-        # Files hold some eight decimals of a coordinate; settings must not depend on how they were rounded.
+        # Files hold about eight decimals of a coordinate; settings must not depend on their rounding.
         origin = tuple(round(float(place), 6) for place in lattice.origin)
         return replace(self, lattice=replace(lattice, constant=round(lattice.constant, 6), origin=origin))
 
     def settings(self) -> dict[str, Any]:
-        """All settings as JSON values."""
+        """Return all settings as JSON values."""
         return super().settings() | {"lattice": asdict(self.lattice) if self.lattice else None}
 
     def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
-        """Clusters per atom on the lattice (45,), vacancies and dropped atoms, and which mapping was used."""
+        """Return clusters per atom on the lattice (45,), vacancies, dropped atoms, and the mapping that was used."""
         mapped = map_to_lattice(atoms, self.lattice, self.mapping, self.compatible)
         if mapped.reason:
             raise CryinGANError(mapped.reason)
@@ -82,12 +82,12 @@ class AlloyBenchmark(AlloySettings, Benchmark):
         }
 
     def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
-        """Descriptors of no structures."""
+        """Return the descriptors of no structures."""
         numbers = {name: np.empty(0, dtype=int) for name in ("vacancies", "dropped")}
         return {"counts": np.empty((0, len(CLUSTER_NAMES))), **numbers, "mapping": np.empty(0, dtype=str)}
 
     def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
-        """Reference from train_cluster_prob.csv, train_formation_energy.csv and train_cluster_sro.csv."""
+        """Read train_cluster_prob.csv, train_formation_energy.csv and train_cluster_sro.csv."""
         probabilities = read_columns(find_table(folder, "*cluster_prob*.csv"), CLUSTER_NAMES)
         energy = find_table(folder, "*formation_energy*.csv")
         name = next((name for name in ENERGY_COLUMNS if name in header_of(energy)), ENERGY_COLUMNS[0])
@@ -99,7 +99,7 @@ class AlloyBenchmark(AlloySettings, Benchmark):
         return Sample(arrays, np.arange(1, len(probabilities) + 1)), {}
 
     def score(self, generated: Sample, reference: Sample) -> Scores:
-        """d_cluster and the share of structures with vacancies; per structure vacancies, energy and order."""
+        """Return d_cluster, the percentage of structures with vacancies, and energy and order of each structure."""
         ours, theirs = _derived(generated), _derived(reference)
         vacancies, order = generated["vacancies"], ours["sro"]
         quantities = {"formation_energy": ours["formation_energy"], **dict(zip(SRO_COLUMNS, order.T, strict=True))}
@@ -134,7 +134,7 @@ class AlloyBenchmark(AlloySettings, Benchmark):
 
 
 def _derived(sample: Sample) -> Mapping[str, np.ndarray]:
-    """Probabilities, energies and order of structures; a published reference has them."""
+    """Return probabilities, energies and order of structures, which a published reference holds already."""
     if "counts" not in sample:
         return sample.arrays
     counts = sample["counts"]

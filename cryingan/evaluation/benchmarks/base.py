@@ -1,4 +1,4 @@
-"""What a benchmark is: descriptors of one structure, and scores of many against a reference."""
+"""Base of the benchmarks: describe one structure, and score many against a reference."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Table = Mapping[str, Sequence[Any] | np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Structures by their descriptors.
+    """Descriptors of a set of structures.
 
     Attributes:
-        arrays: by name, each with the structures along its first axis.
+        arrays: descriptors by name, with the structures along the first axis.
         numbers: places of the structures in their file, from 1, shape (structures,).
     """
 
@@ -43,13 +43,13 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a benchmark says of generated structures.
+    """Scores of generated structures.
 
     Attributes:
         values: metrics by the paper's names.
-        columns: one value per structure, for structures.csv.
-        tables: distributions by file name, as columns.
-        figures: functions that draw them, by file name without ending.
+        columns: values of each structure, for structures.csv.
+        tables: distributions as columns, by file name.
+        figures: functions that draw figures, by file name without suffix.
     """
 
     values: Mapping[str, Interval]
@@ -59,42 +59,42 @@ class Scores:
 
 
 class Benchmark(BenchmarkSettings):
-    """Base of the benchmarks. Its fields are the settings, plain values that travel to other processes."""
+    """Base of the benchmarks. Its fields are its settings: plain values that can be sent to other processes."""
 
     composition_matters: ClassVar[bool] = True
-    """Whether a structure of another composition than the reference's has failed."""
+    """Whether structures of another composition than the reference's fail."""
 
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
-        """Refuse structures that are none for this benchmark.
+        """Refuse structures whose species do not fit this benchmark.
 
         Raises:
-            CryinGANError: names the file, its species and those that are needed.
+            CryinGANError: names the file, its species and the species that are needed.
         """
         raise NotImplementedError
 
     def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
-        """The stacked descriptors of no structures: arrays as `describe` gives them with a first axis of length 0."""
+        """Return the stacked descriptors of no structures: arrays as of `describe` with a first axis of length 0."""
         raise NotImplementedError
 
     def for_reference(self, atoms: Atoms) -> Self:
-        """This benchmark, with what it takes from the first structure of the reference."""
+        """Return this benchmark with what it takes from the first structure of the reference."""
         return self
 
     def settings(self) -> dict[str, Any]:
-        """All settings as JSON values; descriptors and scores with other settings cannot be compared."""
+        """Return all settings as JSON values; scores with different settings cannot be compared."""
         values = asdict(self)
         return {"benchmark": values.pop("kind"), **values}
 
     def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
-        """Descriptors of one structure, float64 or whole numbers, of the same shapes for all of one composition.
+        """Return the descriptors of one structure as arrays whose shapes depend on its composition alone.
 
         Raises:
-            CryinGANError: there are none, with the reason; the structure has failed.
+            CryinGANError: why the structure cannot be described and has failed.
         """
         raise NotImplementedError
 
     def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
-        """Reference descriptors from the CSV files that Dismai-Bench publishes, and the atoms of known species.
+        """Read reference descriptors from the CSV files of Dismai-Bench; also return atoms per species found in them.
 
         Raises:
             CryinGANError: a file is missing or has other columns.
@@ -102,11 +102,11 @@ class Benchmark(BenchmarkSettings):
         raise NotImplementedError
 
     def score(self, generated: Sample, reference: Sample) -> Scores:
-        """Scores of the accepted structures, of which there may be none, against those of a reference."""
+        """Score the accepted structures, of which there may be none, against a reference."""
         raise NotImplementedError
 
 
 def percentage(interval: Interval) -> Interval:
-    """A percentage of structures with the ends of its interval kept between 0 and 100."""
+    """Clip the interval of a percentage of structures to 0 and 100."""
     low, high = (float(np.clip(end, 0, 100)) for end in (interval.low, interval.high))
     return replace(interval, low=low, high=high)

@@ -1,4 +1,4 @@
-"""The interface benchmark: coordination motifs of cations, of all and of those in the interface region."""
+"""The interface benchmark: coordination motifs of all cations, and of those in the interface region."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
 
     @cached_property
     def motifs(self) -> MotifSettings:
-        """What is described of each atom."""
+        """Settings of the motif fingerprints."""
         return MotifSettings(tuple(self.species), self.oxidation_states, tuple(self.anions))
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of the radial distribution functions: all of the species and the anions."""
+        """Pairs of the radial distribution functions: all pairs of the species and the anions."""
         return tuple(combinations_with_replacement(dict.fromkeys((*self.species, *self.anions)), 2))
 
     def settings(self) -> dict[str, Any]:
-        """All settings as JSON values, with the pairs that follow from them."""
+        """Return all settings as JSON values, with the pairs that follow from them."""
         return super().settings() | {"pairs": ["-".join(pair) for pair in self.pairs]}
 
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
-        """Refuse structures without any of the species, or with elements of unknown charge."""
+        """Refuse structures with none of the species, or with elements of unknown charge."""
         if not set(self.species) & set(composition):
             raise CryinGANError(
                 f"{name} holds {', '.join(composition)} and none of benchmark.species={','.join(self.species)}"
@@ -63,7 +63,7 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
             )
 
     def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
-        """For each species fingerprints (sites, features) and which lie in the region (sites,); g(r) (pairs, 500)."""
+        """Return g(r) (pairs, 500), and by species fingerprints (sites, features) and sites in the region (sites,)."""
         symbols = np.array(atoms.get_chemical_symbols())
         found = fingerprints(atoms, self.motifs)
         described = {f"motifs_{species}": rows for species, rows in found.items()}
@@ -75,7 +75,7 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
         return described
 
     def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
-        """Descriptors of no structures."""
+        """Return the descriptors of no structures."""
         sites = {species: composition.get(species, 0) for species in self.species}
         features = len(feature_names(self.motifs))
         described = {f"motifs_{species}": np.empty((0, count, features)) for species, count in sites.items()}
@@ -86,7 +86,7 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
         return described
 
     def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
-        """Reference from cnn_stats_Li.csv and so on; they tell neither radial distributions nor places of atoms."""
+        """Read cnn_stats_Li.csv and so on, which hold neither radial distributions nor positions of atoms."""
         arrays = {}
         for species in self.species:
             table = find_table(folder, f"cnn_stats_{species}*.csv")
@@ -96,7 +96,7 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
         return Sample(arrays, numbers), sites
 
     def score(self, generated: Sample, reference: Sample) -> Scores:
-        """d_Li and so on, d_all, and the distributions behind them; likewise for the region where there is one."""
+        """Return d_Li and so on, d_all and the distributions behind them, likewise of the region if there is one."""
         settings = (self.motifs, self.pairs, self.compatible)
         whole = InterfaceScores(*settings, generated, reference).scores()
         if self.region is None:

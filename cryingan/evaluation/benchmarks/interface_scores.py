@@ -1,4 +1,4 @@
-"""Scores of interfaces from their descriptors, of all atoms or of those in the interface region."""
+"""Scores of interfaces from their descriptors: of all atoms, or of those in the interface region."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class InterfaceScores:
     """Scores of generated interfaces against a reference.
 
     Attributes:
-        motifs: what is described of each atom; its species are those whose motifs are compared.
-        pairs: of the radial distribution functions.
+        motifs: settings of the fingerprints; the motifs of its species are compared.
+        pairs: pairs of the radial distribution functions.
         compatible: name isolated atoms as the published code does.
         generated: descriptors of the accepted structures.
         reference: descriptors of the reference.
-        part: empty for all atoms, `_region` for those in the interface region; ends the names of what is scored.
+        part: suffix of the names of scores: empty for all atoms, `_region` for those in the interface region.
     """
 
     motifs: MotifSettings
@@ -51,7 +51,7 @@ class InterfaceScores:
     part: str = ""
 
     def scores(self) -> Scores:
-        """Everything there is."""
+        """Return all values, columns, tables and figures."""
         values, columns = self._distances()
         tables, figures = self._motifs()
         bonds = self._bonds()
@@ -63,19 +63,19 @@ class InterfaceScores:
         return Scores(values, columns, tables, figures)
 
     def _masks(self, sample: Sample, species: str) -> np.ndarray | None:
-        """Which atoms count; of published statistics, which do not tell places, none lies in the region."""
+        """Return which atoms count; of published statistics, which have no positions, none lies in the region."""
         if not self.part:
             return None
         name = f"inside_{species}"
         return sample[name] if name in sample else np.zeros(sample[f"motifs_{species}"].shape[:2], dtype=bool)
 
     def _distances(self) -> tuple[dict[str, Interval], dict[str, np.ndarray]]:
-        """d_X and d_all, Euclidean and cosine, and the distances of each structure."""
+        """Return d_X and d_all, Euclidean and cosine, and the distances of each structure."""
         species = self.motifs.species
         sides = []
         for sample in (self.generated, self.reference):
             sides.append({s: site_means(sample[f"motifs_{s}"], self._masks(sample, s)) for s in species})
-        # By atoms of all the structure, also for the region, where their number is not the same in all.
+        # Weights are the atoms in the whole structure, also for the region, where structures differ in their number.
         sites = {s: self.reference[f"motifs_{s}"].shape[1] for s in species}
         present = {s: count for s, count in sites.items() if count}
         absent = [s for s in species if s not in present]
@@ -91,7 +91,7 @@ class InterfaceScores:
         return values, columns
 
     def _motifs(self) -> tuple[dict[str, Table], dict[str, Callable[[], Figure]]]:
-        """Atoms one by one, and shares of the most likely motifs."""
+        """Return a table of atoms, and shares of the most likely motifs."""
         neighbor = self.motifs.anions[0]
         tables, figures = {}, {}
         for species, sides in self._likely.items():
@@ -111,7 +111,7 @@ class InterfaceScores:
 
     @cached_property
     def _likely(self) -> dict:
-        """Most likely coordination of both sides, by species that the reference has."""
+        """Most likely coordination of both sets, by species that occur in the reference."""
         settings, compatible = self.motifs, self.compatible
         return {
             species: tuple(likely(side[f"motifs_{species}"], settings, compatible) for side in sides)
@@ -121,7 +121,7 @@ class InterfaceScores:
         }
 
     def _bonds(self) -> dict[str, Table]:
-        """Shares of atoms by their number of bonds, by species and anion."""
+        """Return shares of atoms by number of bonds, for each species and anion."""
         tables = {}
         for species, sides in self._likely.items():
             for place, anion in enumerate(self.motifs.anions):
@@ -136,7 +136,7 @@ class InterfaceScores:
         return tables
 
     def _radial(self) -> dict[str, Table]:
-        """Mean radial distribution functions, by pair."""
+        """Return mean radial distribution functions by pair."""
         name = f"rdf{self.part}"
         rows = self.generated[name]
         target = self.reference.arrays.get(name, np.full((1, *rows.shape[1:]), np.nan))

@@ -1,4 +1,4 @@
-"""Tables and figures of coordination motifs and of curves, for the benchmarks that have them."""
+"""Tables and figures of coordination motifs and of curves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def likely(fingerprints: np.ndarray, settings: MotifSettings, compatible: bool = False) -> MostLikely:
-    """Most likely coordination of stacked structures, arrays (structures, sites, ...)."""
+    """Return the most likely coordination of stacked structures as arrays (structures, sites, ...)."""
     structures, sites, features = fingerprints.shape
     found = most_likely(fingerprints.reshape(structures * sites, features), settings, compatible)
     return MostLikely(*(column.reshape(structures, sites, *column.shape[1:]) for column in found))
@@ -26,13 +26,13 @@ def likely(fingerprints: np.ndarray, settings: MotifSettings, compatible: bool =
 def site_table(
     fingerprints: np.ndarray, found: MostLikely, numbers: np.ndarray, settings: MotifSettings, species: str
 ) -> Table:
-    """A row for every atom, with the columns of Dismai-Bench's cnn_stats files.
+    """Return a row for every atom, with the columns of Dismai-Bench's cnn_stats files.
 
     Args:
-        fingerprints: of one species, shape (structures, sites, features).
-        found: from `likely`.
+        fingerprints: fingerprints of one species, shape (structures, sites, features).
+        found: most likely coordination from `likely`.
         numbers: places of the structures in their file, shape (structures,).
-        settings: of the fingerprints.
+        settings: settings of the fingerprints.
         species: chemical symbol, for the name of the atoms' column where there are no anions.
     """
     structures, sites, features = fingerprints.shape
@@ -53,11 +53,11 @@ def site_table(
 
 
 def distribution_table(distribution: MotifDistribution, neighbor: str | None) -> Table:
-    """Shares of the most likely motifs in percent, with the columns of Dismai-Bench's most_likely files.
+    """Return shares of the most likely motifs in percent, with the columns of Dismai-Bench's most_likely files.
 
     Args:
-        distribution: what to write.
-        neighbor: species of the neighbours by whose number it is split; None where it is not.
+        distribution: the shares.
+        neighbor: species of the neighbours by whose number the shares are split; None where they are not.
     """
     generated, split = distribution.generated, distribution.generated_split
     columns = {"motif": distribution.motifs, "Train set (%)": distribution.reference}
@@ -78,7 +78,7 @@ def _with_errors(name: str, value: np.ndarray, low: np.ndarray, high: np.ndarray
 def curve_table(
     x: str, places: np.ndarray, name: str, training: np.ndarray, generated: Interval, factor: float = 1.0
 ) -> Table:
-    """Mean curves of both sets and the interval of the generated one, as Dismai-Bench's avg files (C)."""
+    """Return mean curves of both sets and the interval of the generated one, as Dismai-Bench's avg files (C)."""
     return {
         x: places,
         f"Train set avg {name}": factor * training,
@@ -89,7 +89,7 @@ def curve_table(
 
 
 def motif_figures(name: str, distribution: MotifDistribution, species: str, neighbor: str | None) -> Iterator[tuple]:
-    """Functions that draw the shares of motifs, by file name."""
+    """Yield file names and functions that draw the shares of motifs."""
 
     def bars() -> Figure:
         from cryingan.plots import motif_figure
@@ -110,7 +110,7 @@ def motif_figures(name: str, distribution: MotifDistribution, species: str, neig
 
 
 def bars(pair: str, table: Table) -> Callable[[], Figure]:
-    """A function that draws how many atoms have 0, 1, 2 ... bonds, from a table of `curve_table`."""
+    """Return a function that draws the shares of atoms with 0, 1, 2 ... bonds, from a table of `curve_table`."""
 
     def draw() -> Figure:
         from cryingan.plots import motif_figure
@@ -123,7 +123,7 @@ def bars(pair: str, table: Table) -> Callable[[], Figure]:
 
 
 def curves(panels: Mapping[str, Table], xlabel: str, ylabel: str) -> Callable[[], Figure]:
-    """A function that draws tables of `curve_table`, a panel with its own scale for each title."""
+    """Return a function that draws tables of `curve_table`, a panel with its own scale for each title."""
 
     def draw() -> Figure:
         from cryingan.plots import Series, curve_figure

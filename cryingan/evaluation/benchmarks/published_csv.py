@@ -1,4 +1,4 @@
-"""CSV files with statistics of the training sets as Dismai-Bench publishes them."""
+"""Read the statistics of training sets that Dismai-Bench publishes as CSV files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryingan.errors import CryinGANError
 
 
 def find_table(folder: Path, pattern: str) -> Path:
-    """The one file in a folder, or below it, whose name matches.
+    """Return the one file in a folder, or below it, whose name matches.
 
     Raises:
         CryinGANError: there is none, or there are several.
@@ -26,7 +26,7 @@ def find_table(folder: Path, pattern: str) -> Path:
 
 
 def header_of(path: Path) -> list[str]:
-    """Names of the columns.
+    """Return the names of the columns.
 
     Raises:
         CryinGANError: the file cannot be read or is empty.
@@ -42,7 +42,7 @@ def header_of(path: Path) -> list[str]:
 
 
 def read_columns(path: Path, names: Sequence[str]) -> np.ndarray:
-    """Columns by name, float64, shape (rows, names); others are passed over.
+    """Return columns by name, float64, shape (rows, names).
 
     Raises:
         CryinGANError: a column is missing, a value is no number, or there are no rows.
@@ -55,7 +55,7 @@ def read_columns(path: Path, names: Sequence[str]) -> np.ndarray:
 
 
 def read_sites(path: Path, features: Sequence[str]) -> np.ndarray:
-    """Fingerprints of the atoms of structures, shape (structures, sites, features).
+    """Return fingerprints of the atoms of structures, shape (structures, sites, features).
 
     Raises:
         CryinGANError: as in `read_columns`, or structures differ in their number of atoms.
@@ -71,14 +71,14 @@ def read_sites(path: Path, features: Sequence[str]) -> np.ndarray:
 
 
 def read_grid(path: Path, grid: np.ndarray) -> np.ndarray:
-    """Rows of a distribution whose columns are named by the mid-points of its bins, shape (rows, bins).
+    """Return rows of a distribution whose columns are named by the mid-points of its bins, shape (rows, bins).
 
     Args:
         path: the file.
-        grid: the mid-points that must be there, shape (bins,); columns without a number as their name are passed over.
+        grid: the expected mid-points, shape (bins,); columns whose names are no numbers are ignored.
 
     Raises:
-        CryinGANError: other bins, a value that is no number, or no rows.
+        CryinGANError: the bins differ, a value is no number, or there are no rows.
     """
     places, points = [], []
     for place, name in enumerate(header_of(path)):

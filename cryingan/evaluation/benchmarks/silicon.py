@@ -44,7 +44,7 @@ class SiliconBenchmark(SiliconSettings, Benchmark):
             raise CryinGANError(f"{name} holds {', '.join(composition)}; benchmark=silicon is of {SPECIES} alone")
 
     def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
-        """Fingerprints (sites, 61), g(r) (500,) and bond angles (360,)."""
+        """Return fingerprints (sites, 61), g(r) (500,) and bond angles (360,)."""
         return {
             "motifs": fingerprints(atoms, SETTINGS)[SPECIES],
             "rdf": radial.rdf(atoms, compatible=self.compatible),
@@ -52,7 +52,7 @@ class SiliconBenchmark(SiliconSettings, Benchmark):
         }
 
     def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
-        """Descriptors of no structures."""
+        """Return the descriptors of no structures."""
         return {
             "motifs": np.empty((0, composition[SPECIES], len(feature_names(SETTINGS)))),
             "rdf": np.empty((0, radial.BINS)),
@@ -60,7 +60,7 @@ class SiliconBenchmark(SiliconSettings, Benchmark):
         }
 
     def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
-        """Reference from cnn_stats_Si_train.csv, rdf_Si-Si_train.csv and bond_angle_distribution_train.csv."""
+        """Read cnn_stats_Si_train.csv, rdf_Si-Si_train.csv and bond_angle_distribution_train.csv."""
         motifs = read_sites(find_table(folder, "cnn_stats_Si*.csv"), feature_names(SETTINGS))
         arrays = {
             "motifs": motifs,
@@ -70,7 +70,7 @@ class SiliconBenchmark(SiliconSettings, Benchmark):
         return Sample(arrays, np.arange(1, len(motifs) + 1)), {SPECIES: motifs.shape[1]}
 
     def score(self, generated: Sample, reference: Sample) -> Scores:
-        """d_motif, d_rdf and d_angle, the distributions behind them, and distances of each structure."""
+        """Return d_motif, d_rdf and d_angle, the distributions behind them, and distances of each structure."""
         rows = {name: generated[name] for name in ("rdf", "angles")} | {"motif": site_means(generated["motifs"])}
         target = {name: reference[name] for name in ("rdf", "angles")} | {"motif": site_means(reference["motifs"])}
         found, expected = (likely(side["motifs"], SETTINGS, self.compatible) for side in (generated, reference))
@@ -108,5 +108,5 @@ def _curve(x: str, places: np.ndarray, name: str, rows: np.ndarray, target: np.n
 
 
 def _grid(places: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """A row for each structure and a column for each bin, named by its mid-point."""
+    """Return a row for each structure and a column for each bin, named by its mid-point."""
     return {f"{place:.10g}": column for place, column in zip(places, rows.T, strict=True)}
