@@ -71,7 +71,7 @@ def test_no_imports_in_a_circle():
     TopologicalSorter(graph).prepare()
 
 
-TO_SPLIT = {"callbacks", "potentials", "relaxation", "samples", "training"}
+TO_SPLIT = {"callbacks", "relaxation", "samples", "training"}
 
 
 def test_no_test_module_imports_another():

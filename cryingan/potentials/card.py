@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceEnergy:
     """A structure whose energy tells whether a potential was loaded right.
 
     Attributes:
@@ -49,10 +49,10 @@ class PotentialCard:
     name: str
     hash: str
     elements: tuple[str, ...]
-    references: tuple[Reference, ...] = ()
+    references: tuple[ReferenceEnergy, ...] = ()
 
 
-def parse_references(references: Sequence[Mapping]) -> tuple[Reference, ...]:
+def parse_references(references: Sequence[Mapping]) -> tuple[ReferenceEnergy, ...]:
     """References from plain mappings with `symbols`, `fractional`, `cell`, `energy` and `tolerance`.
 
     Raises:
@@ -60,7 +60,7 @@ def parse_references(references: Sequence[Mapping]) -> tuple[Reference, ...]:
     """
     try:
         return tuple(
-            Reference(
+            ReferenceEnergy(
                 {key: entry[key] for key in ("symbols", "fractional", "cell")},
                 float(entry["energy"]),
                 float(entry["tolerance"]),

@@ -202,7 +202,7 @@ def _kind_of_folder(folder: Path) -> str:
 
 def _settings(kind: str, path: str | Path | None, device: str, options: dict[str, Any]) -> PotentialSettings:
     """The settings of a kind; a path or a device that it has no use for is left out."""
-    known = [field.name for field in fields(POTENTIALS[kind])]
+    known = [field.name for field in fields(POTENTIALS[kind]) if field.name != "kind"]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise CryinGANError(f"potential {kind} has no {', '.join(unknown)}; it takes {', '.join(known)}")

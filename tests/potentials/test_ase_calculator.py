@@ -3,18 +3,22 @@
 import importlib.metadata
 import json
 import shutil
+import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators import emt
 from ase.calculators.calculator import Calculator, all_changes
 
 from cryingan.potentials import ase_calculator as calculators
+from cryingan.potentials.ase_calculator import OwnDefaultDtype
 from cryingan.potentials.potential import load_potential
 from cryingan.structures.crystals import Crystals
-from tests.potentials.test_potential import as_reference
+from tests.support.potentials import as_reference, rattled
 from tests.support.relaxations import quietly
 
 EMT = {"kind": "ase", "calculator": "ase.calculators.emt.EMT"}
@@ -46,6 +50,43 @@ class Aware(Calculator):
 
     def __init__(self, **arguments):
         super().__init__()
+
+
+def test_energies_and_forces_are_those_of_the_calculator():
+    frames = [rattled(bulk(element, cubic=True), seed) for seed, element in enumerate(["Cu", "Al"])]
+    energies, forces = load_potential(**EMT).evaluate(frames)
+    for frame, energy, force in zip(frames, energies, forces, strict=True):
+        frame.calc = emt.EMT()
+        assert energy == frame.get_potential_energy()
+        np.testing.assert_array_equal(force, frame.get_forces())
+
+
+def test_a_structure_that_a_calculator_cannot_do_touches_no_other():
+    frames = [Atoms("Cu", positions=[[x, 0, 0]], cell=[4, 4, 4], pbc=True) for x in (0.0, 1.0, 0.2)]
+    energies, forces = load_potential("ase", calculator="tests.support.deadly.MoodyCalculator").evaluate(frames)
+    assert energies[[0, 2]].tolist() == [1.0, 1.0]
+    assert np.isnan(energies[1])
+    assert np.isnan(forces[1]).all()
+
+
+def test_a_default_dtype_of_its_own(monkeypatch):
+    own = OwnDefaultDtype()
+    with own:
+        assert torch.get_default_dtype() == torch.float32
+        torch.set_default_dtype(torch.float64)
+    assert torch.get_default_dtype() == torch.float32
+    with own:
+        assert torch.get_default_dtype() == torch.float64, "what was set inside is there again"
+    with suppress(RuntimeError), own:
+        raise RuntimeError
+    assert torch.get_default_dtype() == torch.float32
+
+    first = OwnDefaultDtype()  # in a process whose calculator imports torch
+    monkeypatch.delitem(sys.modules, "torch")
+    with first:
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        torch.set_default_dtype(torch.float64)
+    assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -10,7 +10,7 @@ from ase.build import bulk
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
-from tests.potentials.test_potential import BATCH_TOLERANCE, MOS, as_reference, rattled
+from tests.support.potentials import MOS, SAME_FORCE, as_reference, rattled
 
 VERSIONS = ("0.3.0", "0.2.0", "r2scan")
 
@@ -55,7 +55,7 @@ def test_energies_and_forces_are_those_of_the_package(version, caplog):
     for frame, energy, force in zip(frames[:3], energies, forces, strict=False):
         frame.calc = own_calculator(model_name=version)
         assert energy == pytest.approx(frame.get_potential_energy(), abs=2e-5 * len(frame))
-        np.testing.assert_allclose(force, frame.get_forces(), atol=BATCH_TOLERANCE)
+        np.testing.assert_allclose(force, frame.get_forces(), atol=SAME_FORCE)
         frame.calc = None
 
 
@@ -75,7 +75,7 @@ def test_energies_per_atom_or_per_structure(is_intensive, tmp_path, caplog):
     for frame, energy, force in zip(frames, energies, forces, strict=True):
         frame.calc = own_calculator(path=path)
         assert energy == pytest.approx(frame.get_potential_energy(), rel=1e-5)
-        np.testing.assert_allclose(force, frame.get_forces(), atol=BATCH_TOLERANCE)
+        np.testing.assert_allclose(force, frame.get_forces(), atol=SAME_FORCE)
     assert potential.evaluate([MOS.repeat(2)])[0][0] == pytest.approx(8 * potential.evaluate([MOS])[0][0], rel=1e-4)
 
 

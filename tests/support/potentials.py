@@ -12,6 +12,11 @@ from tests.support.paths import SHARED
 PUBLISHED_M3GNET = SHARED / "potentials/M3GNet-MP-2021.2.8-PES"
 needs_weights = pytest.mark.skipif(not PUBLISHED_M3GNET.is_dir(), reason="no M3GNet weights beside the repository")
 
+MOS = Atoms("MoS", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[4.0] * 3, pbc=True)
+MOS_ENERGY = -10.82436  # eV, published for M3GNet-MP-2021.2.8-PES
+REFERENCE_TOLERANCE = 1e-4  # eV
+SAME_FORCE = 1e-5  # eV/Angstrom, of single precision in structures of a few atoms
+
 
 class CountingPotential(Potential):
     """Another potential that counts what it evaluates, and may be slow or fail on the way.
@@ -43,7 +48,7 @@ def rattled(atoms: Atoms, seed: int = 0, size: float = 0.1) -> Atoms:
     return atoms
 
 
-def as_reference(atoms: Atoms, energy: float, tolerance: float = 1e-4) -> dict:
+def as_reference(atoms: Atoms, energy: float, tolerance: float = REFERENCE_TOLERANCE) -> dict:
     """A structure and its energy (eV) as an entry of `references`."""
     structure = {"symbols": atoms.get_chemical_symbols(), "fractional": atoms.get_scaled_positions().tolist()}
     return {**structure, "cell": atoms.cell.tolist(), "energy": energy, "tolerance": tolerance}
