@@ -1,14 +1,28 @@
-"""What docstrings, comments and docs name exists: modules and their contents, pages of docs/ and their sections."""
+"""Examples in docstrings run; what docstrings, comments and docs name exists: modules, contents, pages, sections."""
 
+import doctest
 import re
 from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("cryingan", "callbacks", "configs", "data", "benchmarks")
 PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 SOURCES = [*PAGES, *ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]
 NAME = rf"`((?:{'|'.join(ROOMS)})(?:\.\w+)+)`"
+
+
+MODULES = [path for path in SOURCES if path.suffix == ".py" and ROOT / "cryingan" in path.parents]
+EXAMPLES = sorted(str(path.relative_to(ROOT)) for path in MODULES if ">>> " in path.read_text())
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_examples_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = import_module(path.removesuffix(".py").replace("/", "."))
+    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 
 def matches(pattern: str) -> set[tuple[str, str]]:
