@@ -1,10 +1,10 @@
-"""Where caches stand: one hidden folder beside the data, which may be deleted at any time."""
+"""The folder for caches: hidden, beside the data, safe to delete."""
 
 from pathlib import Path
 
 
 def cache_folder(path: str | Path) -> Path:
-    """The folder for caches of a file or folder of data, `.cryingan` beside it; whoever writes there makes it.
+    """Folder `.cryingan` beside a file or folder of data; it may not exist yet.
 
     >>> cache_folder("data/set.extxyz").as_posix()
     'data/.cryingan'
