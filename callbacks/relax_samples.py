@@ -159,7 +159,7 @@ class RelaxSamples(Callback):
         plan = Plan(
             self.potential,
             {**self.relax, "progress": self.relax.get("progress", True) and self._shows_progress()},
-            trainer.datamodule.training_source,
+            trainer.datamodule.source,
             list(self.thresholds),
             self.repair_distance,
             self.cache,

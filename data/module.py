@@ -13,6 +13,7 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
+from cryingan.energies.data_card import data_source
 from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import neighbor_distances
 from cryingan.randomness import generator
@@ -98,14 +99,9 @@ class StructureData(LightningDataModule):
         return self.crystals[self.split()[0]]
 
     @property
-    def training_source(self) -> dict[str, Any]:
-        """Plain values that lead another process to the structures of the file: path, card and sort_species.
-
-        They are all structures, those held out included: what their energies are measured against is a property of the
-        data set, so that runs with different splits compare.
-        """
-        card = None if self.settings.card is None else str(Path(self.settings.card).resolve())
-        return {"path": str(self.path.resolve()), "card": card, "sort_species": self.settings.sort_species}
+    def source(self) -> dict[str, Any]:
+        """Plain values that lead another process to all structures of the file, those held out included."""
+        return data_source(self.path, self.settings.card, self.settings.sort_species)
 
     def setup(self, stage: str) -> None:
         """Put both parts on the device of the trainer, with their neighbour distances."""

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,11 +14,13 @@ from benchmarks.reference_cycle import ReferenceGenerator
 from configs.entry import CONFIGS, register
 from configs.schema import plain, sample_schema
 from cryingan.errors import CryinGANError
+from cryingan.relaxation.settings import FireSettings
+from cryingan.samples.plan import plan_as_in_run
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.files import read_structures
 from cryingan.training.checkpoints import load_model
-from sample import as_in_the_run, sample
+from sample import keys_given, sample
 from tests.support.paths import ROOT
 from train import train
 
@@ -157,21 +160,23 @@ RUN = {
         ({"relax": "run"}, {}),
         ({"relax": "run", "relax.fmax": "0.05"}, {"fmax": 0.05}),
         ({"relax": "fire"}, {"optimizer": "fire"}),
+        ({"relax": "run", "relax.fire.dt": "0.2"}, {"fire": asdict(FireSettings(dt=0.2))}),
         (
             {"relax": "run", "thresholds": "[0]", "repair_distance": "1.5"},
             {"thresholds": [0.0], "repair_distance": 1.5},
         ),
     ],
 )
-def test_what_the_command_line_does_not_say_the_run_does(monkeypatch, capsys, arguments, changed):
+def test_what_the_command_line_does_not_say_the_run_does(monkeypatch, arguments, changed):
     monkeypatch.setattr("sample.given", lambda: arguments)
-    settings = plain(compose(*(f"{name}={value}" for name, value in arguments.items())))
-    relax, judging = as_in_the_run(settings, RUN)
+    settings = plain(compose("potential=pair", *(f"{name}={value}" for name, value in arguments.items())))
+    plan = plan_as_in_run(settings, RUN, keys_given())
     expected = {"optimizer": "cg", "fmax": 0.1, "max_steps": 50, "thresholds": [0.5], "repair_distance": 1.2, **changed}
-    assert {name: {**relax, **judging}[name] for name in expected} == expected
-    assert relax["processes"] is None  # where the work is done is not the run's business
-    assert relax["time_budget"] is None
-    said = capsys.readouterr().out
-    assert all(f"{name}={value}" in said for name, value in expected.items())
-    assert as_in_the_run(settings, {}) == (settings["relax"], {name: settings[name] for name in judging})
-    assert not capsys.readouterr().out
+    found = {**plan.relax, "thresholds": plan.thresholds, "repair_distance": plan.repair_distance}
+    assert {name: found[name] for name in expected} == expected
+    assert plan.relax["processes"] is None  # where the work is done is not the run's business
+    assert plan.relax["time_budget"] is None
+    assert all(f"{name}={value}" in plan.in_words() for name, value in expected.items() if name != "fire")
+    alone = plan_as_in_run(settings, {}, keys_given())
+    assert alone.relax == settings["relax"]
+    assert (alone.thresholds, alone.repair_distance) == (settings["thresholds"], settings["repair_distance"])

@@ -126,6 +126,21 @@ def card_path(data_path: str | Path) -> Path:
     return data_path.with_name(f"{stem}.card.yaml")
 
 
+def data_source(path: str | Path, card: str | Path | None = None, sort_species: bool = False) -> dict[str, Any]:
+    """Plain values that lead any process to all structures of a data set, as `TrainingScale` takes them.
+
+    What energies are measured against is a property of the data set: structures that a run holds out count, too, so
+    that runs with different splits compare.
+
+    Args:
+        path: the data file.
+        card: its card; without it the one beside the data file.
+        sort_species: match frames whose atoms come in another order by species.
+    """
+    resolved = {"path": str(Path(path).resolve()), "card": card and str(Path(card).resolve())}
+    return {**resolved, "sort_species": sort_species}
+
+
 def default_potential(data_path: str | Path, card: str | Path | None = None) -> dict[str, Any] | None:
     """Arguments of `cryingan.potentials.potential.load_potential` for the potential of a data set's card, or None.
 

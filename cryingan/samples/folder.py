@@ -6,14 +6,17 @@ import contextlib
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cryingan import __version__
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.files import extxyz_frames, read_structures
+from cryingan.structures.files import extxyz_frames, read_structures, write_structures
 from cryingan.structures.identity import same_structures
 
 log = logging.getLogger(__name__)
@@ -72,6 +75,45 @@ def store_samples(samples: Crystals, folder: str | Path) -> None:
         raise OtherResultsError(f"{folder} holds relaxations of other samples: give an empty folder")
     with replace_file(path) as file:
         file.writelines(extxyz_frames(samples))
+
+
+def write_samples(
+    samples: Crystals, folder: str | Path, form: str, origin: Mapping[str, Any], relaxed: bool = False
+) -> Path:
+    """Write samples, and a manifest that says where they come from.
+
+    Args:
+        samples: the samples.
+        folder: where.
+        form: `extxyz`, `cif` or `poscar`.
+        origin: `seed`, `source` (the file of the model) and `settings` (of the model).
+        relaxed: whether they will be relaxed there; then samples.extxyz is written, too, as `store_samples` does.
+
+    Returns:
+        The file, or the folder of files, with the samples.
+
+    Raises:
+        OtherResultsError: they will be relaxed, and the folder holds what came of other samples.
+        CryinGANError: it cannot be written.
+    """
+    folder = make_folder(folder)
+    if relaxed:
+        store_samples(samples, folder)
+    path = folder / (SAMPLES if form == "extxyz" else form)
+    write_structures(samples, path, form)
+    manifest = {
+        "structures": path.name,
+        "n": len(samples),
+        "seed": origin["seed"],
+        "format": form,
+        "source": Path(origin["source"]).name,
+        "source_sha256": file_hash(origin["source"]),
+        "cryingan": __version__,
+        "settings": origin["settings"],
+    }
+    with replace_file(folder / SAMPLE_MANIFEST) as file:
+        file.write(json.dumps(manifest, indent=2).encode())
+    return path
 
 
 def holds(samples: Crystals, folder: str | Path) -> bool:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
+
+from cryingan.energies.data_card import data_source, default_potential
+from cryingan.errors import CryinGANError
+from cryingan.relaxation.settings import WHERE, RelaxSettings
+
+PROTOCOL = tuple(field.name for field in fields(RelaxSettings) if field.name not in {*WHERE, "frames"})
+JUDGING = ("thresholds", "repair_distance")
 
 
 @dataclass(frozen=True)
@@ -14,8 +21,8 @@ class Plan:
     Attributes:
         potential: arguments of `cryingan.potentials.potential.load_potential`.
         relax: fields of `cryingan.relaxation.settings.RelaxSettings`.
-        training: the data set, as `TrainingScale` takes it; None where it is unknown: energies are then eV/atom as the
-            potential gives them, and there are no thresholds.
+        training: the data set, as `cryingan.energies.data_card.data_source` gives it; None where it is unknown:
+            energies are then eV/atom as the potential gives them, and there are no thresholds.
         thresholds: in J/m^2 for an interface, eV/atom for bulk.
         repair_distance: atoms closer than this are moved apart first, Angstrom.
         cache: folder for training energies; None for `.energies` beside the training structures.
@@ -34,3 +41,40 @@ class Plan:
     pictures: int = 3
     molecules: int = 3
     earlier: Sequence[Mapping[str, Any]] = ()
+
+    def in_words(self) -> str:
+        """What decides how relaxations end and how they are judged, on one line."""
+        values = {name: self.relax[name] for name in PROTOCOL if name != "fire"}
+        values |= {name: getattr(self, name) for name in JUDGING}
+        return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def plan_as_in_run(settings: Mapping[str, Any], run: Mapping[str, Any], given: Collection[str] = ()) -> Plan:
+    """Plan to relax samples as the run did that they are from, but for what the user has given.
+
+    Args:
+        settings: `potential`, `relax`, `training` (the data file), `cache`, `pictures`, `thresholds` and
+            `repair_distance`. Of what decides how relaxations end, and of the last two, the values of the run hold.
+        run: the config of the run; empty without one.
+        given: keys whose values in `settings` hold nevertheless, such as `relax.fmax` or `thresholds`.
+
+    Raises:
+        CryinGANError: no potential is known, or the data card cannot be read.
+    """
+    data = run.get("data", {})
+    path, card = settings["training"] or data.get("path"), data.get("card")
+    potential = settings["potential"] or run.get("potential") or (path and default_potential(path, card))
+    if not potential:
+        raise CryinGANError("relax=true needs a potential, such as potential=m3gnet potential.path=FOLDER")
+    relax, judging = run.get("relax", {}), run.get("callbacks", {}).get("relax", {})
+    own = {key.split(".")[1] for key in given if key.startswith("relax.")}
+    protocol = {name: relax[name] for name in PROTOCOL if name in relax and name not in own}
+    return Plan(
+        potential,
+        {**settings["relax"], **protocol},
+        data_source(path, card, data.get("sort_species", False)) if path else None,
+        **{name: settings[name] if name in given else judging.get(name, settings[name]) for name in JUDGING},
+        cache=settings["cache"],
+        pictures=settings["pictures"],
+        molecules=settings["pictures"],
+    )

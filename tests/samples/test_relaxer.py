@@ -18,7 +18,7 @@ from cryingan.relaxation.relax import RelaxationResults, relax
 from cryingan.relaxation.repair import RepairLog
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.folder import holds, read_summary, set_results_aside, store_samples
-from cryingan.samples.plan import Plan
+from cryingan.samples.plan import Plan, plan_as_in_run
 from cryingan.samples.relaxer import SampleRelaxer
 from cryingan.samples.report import Outcome, in_words
 from cryingan.storage.locks import lock_folder
@@ -26,7 +26,6 @@ from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures, write_structures
 from cryingan.structures.lenient import salvage_structures
 from data.module import StructureData
-from sample import relaxation
 from tests.conftest import random_crystals
 from tests.support.command import call
 
@@ -259,7 +258,7 @@ def test_the_zero_is_that_of_all_structures_whatever_is_held_out(tmp_path, train
     highest = {int(every.argmax()) in data.split()[0] for data in splits}
     assert highest == {True, False}, "else it would not matter"
     for data in splits:
-        scale = TrainingScale(data.training_source, load_potential("pair"), str(tmp_path / "cache"), QUIET)
+        scale = TrainingScale(data.source, load_potential("pair"), str(tmp_path / "cache"), QUIET)
         assert scale.scale.zero == pytest.approx(every.max(), rel=1e-12)
         assert len(scale.shown) == len(every)
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
@@ -273,13 +272,9 @@ def test_sample_has_one_zero_by_both_routes(tmp_path, training):
         "relax": asdict(RelaxSettings()),
         "training": None,
     }
-    settings |= {"checkpoint": None, "thresholds": [0.0], "repair_distance": 1.5}
-    run = tmp_path / "run"
-    (run / "checkpoints").mkdir(parents=True)
-    data = {"path": training["path"], "validation": 0.5, "split_seed": 3}
-    (run / "config.yaml").write_text(json.dumps({"data": data}))
-    routes = {"checkpoint": str(run / "checkpoints/best.ckpt")}, {"training": training["path"]}
-    plans = [relaxation(settings | route) for route in routes]
+    settings |= {"thresholds": [0.0], "repair_distance": 1.5}
+    run = {"data": {"path": training["path"], "validation": 0.5, "split_seed": 3}}
+    plans = [plan_as_in_run(settings, run), plan_as_in_run(settings | {"training": training["path"]}, {})]
     assert plans[0].training == plans[1].training
     zeros = {TrainingScale(one.training, load_potential("pair"), settings=QUIET).scale.zero for one in plans}
     assert len(zeros) == 1

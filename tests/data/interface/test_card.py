@@ -30,7 +30,7 @@ def test_own_set_of_the_papers(tmp_path):
     write_structures(random_crystals(5, species, cell), path)
     config = compose("data=dismai_lsc_lco", f"data.path={path}")
     data = StructureData(config.data.path, card=config.data.card)
-    source = data.training_source
+    source = data.source
     card = read_data_card(source["path"], source["card"])
     potential = PotentialCard("m3gnet_int", "0" * 64, ())
     scale = energy_scale(card, data.training, Potential(potential), tmp_path)
