@@ -71,8 +71,7 @@ def grown(arguments: argparse.Namespace) -> list[dict]:
 
 def draw(rows: list[dict], path: Path) -> None:
     """Time and memory of a cycle against what grows."""
-    from cryingan.plots import new_figure, save_figure
-    from cryingan.plots.style import BLUE, GREY, style
+    from cryingan.plots.style import BLUE, GREY, new_figure, save_figure, style
 
     studies = list(dict.fromkeys(row["study"] for row in rows))
     figure = new_figure(len(studies), 2, height=1.8, sharex="col", sharey="row")

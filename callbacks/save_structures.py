@@ -11,7 +11,8 @@ from lightning.pytorch.callbacks import Callback
 
 from callbacks.epochs import due, epoch_name
 from callbacks.wandb_run import wandb_runs
-from cryingan.plots import save_figure, structure_figure
+from cryingan.plots.structures import structure_figure
+from cryingan.plots.style import save_figure
 from cryingan.storage.atomic import make_folder
 from cryingan.structures.files import write_structures
 

@@ -15,7 +15,8 @@ from rich.table import Table
 from callbacks.epochs import find
 from callbacks.relax_samples import RelaxSamples
 from callbacks.sample_quality import SampleQuality
-from cryingan.plots import save_figure, training_figure
+from cryingan.plots.style import save_figure
+from cryingan.plots.training import training_figure
 from cryingan.samples.folder import FIGURE as ENERGIES
 from cryingan.samples.report import FRACTION
 from cryingan.storage.atomic import replace_file

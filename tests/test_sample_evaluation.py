@@ -23,7 +23,7 @@ RELAX = (
 
 
 def test_the_number_of_samples_is_carried_through(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("cryingan.plots.save_figure", lambda *arguments, **settings: None)
+    monkeypatch.setattr("cryingan.plots.style.save_figure", lambda *arguments, **settings: None)
     write_structures(random_crystals(4, SPECIES, CELL), tmp_path / "training.extxyz")
     some = random_crystals(6, SPECIES, CELL, seed=1)
     write_structures(some, tmp_path / "some.extxyz")
@@ -55,7 +55,7 @@ def test_the_number_of_samples_is_carried_through(tmp_path, monkeypatch, capsys)
 
 
 def test_samples_of_a_checkpoint_are_scored_against_its_training_structures(checkpoint, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("cryingan.plots.save_figure", lambda *arguments, **settings: None)
+    monkeypatch.setattr("cryingan.plots.style.save_figure", lambda *arguments, **settings: None)
     path = sample(compose(f"checkpoint={checkpoint}", "n=3", f"output={tmp_path / 'out'}", "evaluate=interface"))
     content = json.loads((path.parent / "evaluation_interface/metrics.json").read_text())
     assert content["counts"]["original"] == 3
@@ -78,7 +78,7 @@ def test_what_cannot_be_scored_is_refused_before_sampling(tmp_path):
 
 
 def test_samples_of_which_none_can_be_relaxed_are_all_failed(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryingan.plots.save_figure", lambda *arguments, **settings: None)
+    monkeypatch.setattr("cryingan.plots.style.save_figure", lambda *arguments, **settings: None)
     write_structures(random_crystals(4, SPECIES, CELL), tmp_path / "training.extxyz")
     write_structures(random_crystals(3, SPECIES, CELL, seed=1), tmp_path / "some.extxyz")
     text = "\n".join("Li nan 0 0" if line.startswith("Li") else line for line in (tmp_path / "some.extxyz").open())

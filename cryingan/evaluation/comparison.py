@@ -104,7 +104,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
     Raises:
         CryinGANError: the folder cannot be written.
     """
-    from cryingan.plots import save_figure
+    from cryingan.plots.style import save_figure
 
     folder = make_folder(folder)
     for name, text in ((TABLE, markdown(comparison)), (ROWS, rows(comparison))):
@@ -149,7 +149,7 @@ def rows(comparison: Comparison) -> str:
 
 def figure(comparison: Comparison) -> Figure:
     """Draw the main metrics of all models."""
-    from cryingan.plots import comparison_figure
+    from cryingan.plots.comparison import comparison_figure
 
     shown = {
         metric: np.array([comparison.summary(model, metric) for model in comparison.runs]).T

@@ -75,7 +75,7 @@ def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> Rel
         tables["energy_histogram.csv"] = histogram_table(histogram, unit)
 
         def draw() -> Figure:
-            from cryingan.plots import energy_figure
+            from cryingan.plots.energies import energy_figure
 
             return energy_figure(factor * energies, None, len(energies), unit, (0.0,))
 

@@ -93,7 +93,7 @@ def write_table(table: Table, path: Path) -> None:
 
 
 def _draw(draw: Callable[[], Any], path: Path) -> None:
-    from cryingan.plots import save_figure
+    from cryingan.plots.style import save_figure
 
     save_figure(draw(), path, vector="pdf")
 

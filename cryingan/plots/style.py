@@ -110,10 +110,10 @@ def save_figure(figure: Figure, path: str | Path, vector: str = "") -> None:
     """
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells at length how it embeds fonts
     drawn = {}
-    for format in filter(None, ("png", vector)):
+    for suffix in filter(None, ("png", vector)):
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=format, dpi=DPI, metadata=DATELESS[format])
-        drawn[Path(path) if format == "png" else Path(path).with_suffix(f".{format}")] = buffer.getvalue()
+        figure.savefig(buffer, format=suffix, dpi=DPI, metadata=DATELESS[suffix])
+        drawn[Path(path) if suffix == "png" else Path(path).with_suffix(f".{suffix}")] = buffer.getvalue()
     for target, content in drawn.items():
         with replace_file(target) as file:
             file.write(content)

@@ -155,7 +155,9 @@ def draw(
     """
     from ase.io import write
 
-    from cryingan.plots import energy_figure, save_figure, structure_figure
+    from cryingan.plots.energies import energy_figure
+    from cryingan.plots.structures import structure_figure
+    from cryingan.plots.style import save_figure
 
     energies, n = outcome.energies, len(outcome.samples)
     relaxed = energies.values[outcome.results.converged]

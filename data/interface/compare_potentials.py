@@ -16,7 +16,8 @@ from typing import Any
 
 from cryingan.energies.data_card import read_data_card
 from cryingan.errors import CryinGANError
-from cryingan.plots import Parity, parity_figure, save_figure
+from cryingan.plots.parity import Parity, parity_figure
+from cryingan.plots.style import save_figure
 from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.relaxation.relax import RelaxationResults, relax

@@ -26,7 +26,7 @@ def test_a_run_gets_values_figures_and_a_table(tmp_path):
 
 
 def test_what_is_not_defined_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryingan.plots.save_figure", lambda *arguments, **settings: None)
+    monkeypatch.setattr("cryingan.plots.style.save_figure", lambda *arguments, **settings: None)
     broken = silicon(2, 0.1)
     for atoms in broken:
         atoms.info["converged"] = False

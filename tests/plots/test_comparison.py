@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
-from cryingan.plots import (
-    comparison_figure,
-)
+from cryingan.plots.comparison import comparison_figure
 
 pytestmark = pytest.mark.filterwarnings("error")
 

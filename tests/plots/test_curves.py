@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
-from cryingan.plots import (
-    Series,
-    curve_figure,
-    parameter_figure,
-)
+from cryingan.plots.curves import curve_figure, parameter_figure
+from cryingan.plots.series import Series
 from cryingan.plots.style import BLACK, BLUE
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import StepPatch
 
-from cryingan.plots import (
-    energy_figure,
-)
+from cryingan.plots.energies import energy_figure
 from cryingan.plots.style import BLACK, BLUE, GREY, ORANGE
 
 pytestmark = pytest.mark.filterwarnings("error")

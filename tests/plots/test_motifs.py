@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
-from cryingan.plots import (
-    motif_figure,
-    motif_neighbor_figure,
-)
-from cryingan.plots.motifs import motif_name
+from cryingan.plots.motifs import motif_figure, motif_name, motif_neighbor_figure
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -3,10 +3,7 @@
 import numpy as np
 import pytest
 
-from cryingan.plots import (
-    Parity,
-    parity_figure,
-)
+from cryingan.plots.parity import Parity, parity_figure
 
 pytestmark = pytest.mark.filterwarnings("error")
 

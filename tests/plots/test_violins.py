@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PolyCollection
 
-from cryingan.plots import (
-    sro_figure,
-)
+from cryingan.plots.violins import sro_figure
 
 pytestmark = pytest.mark.filterwarnings("error")
 

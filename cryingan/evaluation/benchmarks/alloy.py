@@ -151,14 +151,14 @@ def above_mean(sample: Mapping[str, np.ndarray], reference: Mapping[str, np.ndar
 
 
 def _order_figure(generated: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Figure:
-    from cryingan.plots import sro_figure
+    from cryingan.plots.violins import sro_figure
 
     sides = (side["sro"].reshape(-1, 2, len(PAIR_NAMES)) for side in (reference, generated))
     return sro_figure(*sides, PAIR_NAMES)
 
 
 def _energy_figure(generated: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Figure:
-    from cryingan.plots import energy_figure
+    from cryingan.plots.energies import energy_figure
 
     ours, theirs = (above_mean(side, reference) for side in (generated, reference))
     quantity = "formation energy above training mean"

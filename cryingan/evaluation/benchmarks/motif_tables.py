@@ -92,14 +92,14 @@ def motif_figures(name: str, distribution: MotifDistribution, species: str, neig
     """Yield file names and functions that draw the shares of motifs."""
 
     def bars() -> Figure:
-        from cryingan.plots import motif_figure
+        from cryingan.plots.motifs import motif_figure
 
         generated = distribution.generated
         ends = (generated.value, generated.low, generated.high)
         return motif_figure(distribution.motifs, distribution.reference, *ends, species=species)
 
     def stacked() -> Figure:
-        from cryingan.plots import motif_neighbor_figure
+        from cryingan.plots.motifs import motif_neighbor_figure
 
         split = (distribution.reference_split, distribution.generated_split.value)
         return motif_neighbor_figure(distribution.motifs, *split, neighbor=neighbor, species=species)
@@ -113,7 +113,7 @@ def bars(pair: str, table: Table) -> Callable[[], Figure]:
     """Return a function that draws the shares of atoms with 0, 1, 2 ... bonds, from a table of `curve_table`."""
 
     def draw() -> Figure:
-        from cryingan.plots import motif_figure
+        from cryingan.plots.motifs import motif_figure
 
         species, anion = pair.split("-")
         numbers, *shares = table.values()
@@ -126,7 +126,8 @@ def curves(panels: Mapping[str, Table], xlabel: str, ylabel: str) -> Callable[[]
     """Return a function that draws tables of `curve_table`, a panel with its own scale for each title."""
 
     def draw() -> Figure:
-        from cryingan.plots import Series, curve_figure
+        from cryingan.plots.curves import curve_figure
+        from cryingan.plots.series import Series
 
         shown = {}
         for title, table in panels.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.plots import Parity
+from cryingan.plots.parity import Parity
 from cryingan.potentials.potential import Potential
 from data.interface.potential_training.frames import LabelledFrames
 

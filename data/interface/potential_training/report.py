@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.plots import Series, parameter_figure, parity_figure, save_figure
+from cryingan.plots.curves import parameter_figure
+from cryingan.plots.parity import parity_figure
+from cryingan.plots.series import Series
+from cryingan.plots.style import save_figure
 from cryingan.storage.atomic import replace_file
 from data.interface.potential_training.errors import Errors
 from data.interface.potential_training.frames import PATHS, RELAXATIONS, SAMPLES

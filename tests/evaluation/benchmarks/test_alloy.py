@@ -40,7 +40,7 @@ def result(structures, tmp_path_factory):
     generated, reference = structures
     output = tmp_path_factory.mktemp("alloy") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cryingan.plots.save_figure", lambda *arguments, **settings: None)
+        patch.setattr("cryingan.plots.style.save_figure", lambda *arguments, **settings: None)
         some = [generated[0], broken(generated[0]), *generated[1:]]
         return evaluate(some, reference, "alloy", output=output, **QUIET), output
 

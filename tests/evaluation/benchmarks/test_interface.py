@@ -70,7 +70,7 @@ def result(structures, tmp_path_factory):
     generated, reference = structures
     output = tmp_path_factory.mktemp("interface") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cryingan.plots.save_figure", lambda *arguments, **settings: None)
+        patch.setattr("cryingan.plots.style.save_figure", lambda *arguments, **settings: None)
         some = [*generated[:2], broken(generated[0]), *generated[2:]]
         return evaluate(some, reference, "interface", region=[LOW, HIGH], output=output, **QUIET), output
 

@@ -29,7 +29,7 @@ def rewritten(source, target, rename=None, index=False):
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """For each benchmark a folder as published, structures to score, and the structures that it was made from."""
-    monkeypatch.setattr("cryingan.plots.save_figure", lambda *arguments, **settings: None)
+    monkeypatch.setattr("cryingan.plots.style.save_figure", lambda *arguments, **settings: None)
 
     def make(kind):
         reference, generated = {
