@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BINS = 360
 WIDTH = 180 / BINS  # degrees
-# An angle this much above the edge of a bin lies on it, degrees: files hold some eight decimals of a coordinate, and
+# An angle this much above the edge of a bin lies on it, degrees: files hold about eight decimals of a coordinate, and
 # the angles of ideal crystals (60, 90, 120 degrees) must not depend on how their coordinates were rounded.
 ROUNDING = 1e-6
 
@@ -28,7 +28,13 @@ def bin_centers() -> np.ndarray:
 
 
 def bond_angle_histogram(atoms: Atoms) -> np.ndarray:
-    """Shares of the bond angles of all atoms of a structure, shape (360,); as `angle_histogram`.
+    """Shares of the bond angles of all atoms of a structure, shape (360,), as from `angle_histogram`.
+
+    Example:
+        >>> from ase.build import bulk
+        >>> histogram = bond_angle_histogram(bulk("Si", "diamond", a=5.431))
+        >>> float(bin_centers()[histogram.argmax()])  # arccos(-1/3) is 109.47 degrees
+        109.25
 
     Raises:
         CryinGANError: as `crystal_nn.solid_angle_neighbors`.
@@ -58,10 +64,14 @@ def angle_histogram(neighbors: Iterable[np.ndarray]) -> np.ndarray:
 def bond_angles(neighbors: Iterable[np.ndarray]) -> np.ndarray:
     """Angles between all pairs of neighbours of each atom, degrees, shape (angles,), in no particular order.
 
-    A neighbour at no distance has no direction and takes no part.
+    A neighbour on its centre has no direction and is left out.
 
     Args:
         neighbors: as for `angle_histogram`.
+
+    Example:
+        >>> bond_angles([np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])]).tolist()
+        [90.0]
     """
     by_number: dict[int, list[np.ndarray]] = {}
     for vectors in neighbors:

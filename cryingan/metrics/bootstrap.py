@@ -25,7 +25,7 @@ class Interval:
 
     Attributes:
         value: the statistic of all structures; NaN where it is not defined.
-        low: lower end; may exceed `value`, as a distance between means is biased upwards in bootstrap samples.
+        low: lower end; may exceed `value`, as a distance between means grows in bootstrap samples.
         high: upper end.
         structures: how many structures the value rests on.
         reason: why the value is NaN; empty otherwise.
@@ -58,13 +58,13 @@ def pivotal_interval(
 ) -> Interval:
     """A statistic of the mean row and its pivotal bootstrap interval, [2 s - P97.5, 2 s - P2.5].
 
-    Structures are drawn by `numpy.random.default_rng(seed)`, anew in each call: sets of equally many structures share
-    their draws. Each draw enters as how often it takes each structure, so that all means are one matrix product.
+    Structures are drawn by a new `numpy.random.default_rng(seed)` in each call, so that sets of equally many structures
+    share their draws. A draw is kept as the number of times it takes each structure: all means are one matrix product.
 
     Args:
         per_structure: one row per structure, shape (structures, ...); structures with a value that is not
             finite are left out.
-        statistic: takes means of rows, shape (samples, ...), to shape (samples,) or (samples, results).
+        statistic: maps means of rows, shape (samples, ...), to shape (samples,) or (samples, results).
         repetitions: bootstrap samples.
         seed: seed of the draws.
         size: structures in each sample; as many as there are when not given.
@@ -104,7 +104,13 @@ def mean_row(per_structure: np.ndarray) -> np.ndarray:
 
 
 def mean_interval(per_structure: np.ndarray, **bootstrap: int) -> Interval:
-    """The mean over structures of a number or a curve, (structures,) or (structures, points), with its interval."""
+    """The mean over structures of a number or a curve, (structures,) or (structures, points), with its interval.
+
+    Example:
+        >>> interval = mean_interval(np.array([1.0, 2.0, 6.0]))
+        >>> interval.value, interval.structures
+        (3.0, 3)
+    """
     return pivotal_interval(per_structure, lambda means: means, **bootstrap)
 
 
@@ -126,7 +132,7 @@ def distance_of_means(
 ) -> Interval:
     """Distance between the mean rows of two sets; only the generated side is resampled.
 
-    This is d_motif, d_rdf, d_angle and d_cluster.
+    This is the d_motif, d_rdf, d_angle and d_cluster of docs/dismai_bench.md.
 
     Args:
         generated: one row per structure, shape (structures, features).

@@ -3,7 +3,8 @@
 Sources: docs/dismai_bench.md, "Energy histograms" and "Relaxation statistics" (SI, Tables S2 and S3).
 
 Dismai-Bench normalises a histogram over the structures in its range, so that bad structures vanish from it. Here shares
-are of all structures that have an energy, and those out of the range are told; `compatible=True` gives its numbers.
+are of all structures that have an energy, and those out of range have shares of their own; `compatible=True` gives the
+numbers of Dismai-Bench.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def histogram_edges(benchmark: str, compatible: bool = False) -> np.ndarray:
 
     Args:
         benchmark: one of `RANGES`.
-        compatible: as `numpy.arange` gives them: the edge at 0 J/m^2 is then -1e-16, so that an energy of exactly 0,
-            which is a low interface energy, is in the bin above 0.
+        compatible: give the edges of `numpy.arange`, as Dismai-Bench does. Its edge at 0 J/m^2 is -1e-16, which puts an
+            energy of exactly 0, a low interface energy, into the bin above 0.
     """
     low, high, bins = RANGES[benchmark]
     if not compatible:
@@ -61,7 +62,12 @@ def energy_histogram(energies: np.ndarray, edges: np.ndarray, compatible: bool =
     Args:
         energies: shape (structures,), in any unit; NaN for a structure without an energy.
         edges: ascending, in the same unit.
-        compatible: shares of the structures in the range, as if there were no others.
+        compatible: give shares of the structures in range, as if there were no others.
+
+    Example:
+        >>> histogram = energy_histogram(np.array([-0.1, 0.0, 0.3, 9.0]), np.array([-0.5, 0.0, 0.5]))
+        >>> histogram.shares.tolist(), histogram.above
+        ([50.0, 25.0], 25.0)
     """
     energies = np.asarray(energies, dtype=np.float64)
     values = energies[~np.isnan(energies)]
@@ -84,12 +90,12 @@ def histogram_table(histogram: EnergyHistogram, unit: str) -> dict[str, list[flo
 
 @dataclass(frozen=True)
 class RelaxationStatistics:
-    """How the relaxations of one set of structures went (Tables S2 and S3).
+    """Steps and energy drops of the relaxations of one set of structures (SI, Tables S2 and S3).
 
     Attributes:
         steps: mean number of steps.
         steps_deviation: its standard deviation over structures.
-        drop: mean of the initial less the final energy, meV/atom.
+        drop: mean of the initial minus the final energy, meV/atom.
         drop_deviation: its standard deviation over structures, meV/atom.
     """
 

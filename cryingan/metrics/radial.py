@@ -1,11 +1,10 @@
 """Radial distribution functions of periodic structures (docs/dismai_bench.md, "Amorphous silicon"; SI, Fig. S34).
 
-g(r) is that of the infinite crystal: every periodic image counts, at any distance and in any cell, and a larger cell
-of the same crystal has the same g(r). Where half the shortest width of the cell is less than r, part of it is the
-period itself.
+Every periodic image counts, at any distance and in any cell, so that g(r) is that of the infinite crystal and does not
+depend on the choice of the cell. Beyond half the shortest width of the cell, part of g(r) is the periodicity itself.
 
 `compatible=True` counts each pair of atoms of the 2 x 2 x 2 supercell once, at its nearest image, as Dismai-Bench
-does. That is the same number up to the length of the shortest lattice vector of the structure, and too small beyond.
+does. The numbers are the same up to the length of the shortest lattice vector of the structure, and too small beyond.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 R_MAX = 10.0
 BINS = 500
-# A distance this much below the edge of a bin lies on it, Angstrom: files hold some eight decimals, and an ideal
-# crystal must not depend on how its coordinates were rounded.
+# A distance this much below the edge of a bin lies on it, Angstrom: files hold about eight decimals, and g(r) of an
+# ideal crystal must not depend on how its coordinates were rounded.
 ROUNDING = 1e-7
 
 Pair = tuple[str, str] | None
@@ -40,7 +39,14 @@ def bin_centers(r_max: float = R_MAX, bins: int = BINS) -> np.ndarray:
 
 
 def rdf(atoms: Atoms, pair: Pair = None, **options: object) -> np.ndarray:
-    """One radial distribution function of a structure, shape (bins,); arguments and errors as for `partial_rdfs`."""
+    """One radial distribution function of a structure, shape (bins,); arguments and errors as for `partial_rdfs`.
+
+    Example:
+        >>> from ase.build import bulk
+        >>> g = rdf(bulk("Si", "diamond", a=5.431))
+        >>> round(float(bin_centers()[g.nonzero()[0][0]]), 2)  # the bond length is 2.352 Angstrom
+        2.35
+    """
     return partial_rdfs(atoms, [pair], **options)[0]
 
 
@@ -52,9 +58,9 @@ def partial_rdfs(
     centers: np.ndarray | None = None,
     compatible: bool = False,
 ) -> np.ndarray:
-    """Radial distribution functions of a structure: how much denser neighbours are than on average over the cell.
+    """Radial distribution functions of a structure: density of neighbours over their mean density in the cell.
 
-    g_k = h_k / (N_centres rho 4 pi / 3 (r_{k+1}^3 - r_k^3)) with h_k the ordered pairs in bin k, rho = N / V of the
+    g_k = h_k / (N_centres rho 4 pi / 3 (r_{k+1}^3 - r_k^3)), with h_k the ordered pairs in bin k and rho = N / V of the
     neighbours' species. Bins hold their lower edge, the last one also its upper.
 
     Args:
@@ -62,8 +68,8 @@ def partial_rdfs(
         pairs: for each function (species at the centre, species around it), or None for all atoms.
         r_max: upper edge of the last bin, Angstrom.
         bins: number of bins of equal width from 0.
-        centers: which atoms may be at the centre, bool, shape (atoms,), such as those of a region; neighbours are
-            never cut off. All atoms when not given.
+        centers: which atoms may be at the centre, such as those of a region, bool, shape (atoms,); all atoms when not
+            given. Neighbours may be anywhere.
         compatible: count nearest images in the 2 x 2 x 2 supercell only (module docstring).
 
     Returns:

@@ -13,19 +13,21 @@ MULTIPLICITIES = np.repeat(
 
 
 def cluster_probabilities(counts: np.ndarray) -> np.ndarray:
-    """Counts per atom over clusters per site, shape (structures, 45): the rows whose mean d_cluster compares.
+    """Counts per atom divided by clusters per site: the rows whose means d_cluster compares.
 
-    The six of a shell sum to 1 without vacancies and to less with them: counts are per atom that is present, and a pair
-    with a vacancy is none.
+    The six of a shell sum to 1 without vacancies. They sum to less with them, since a pair with a vacancy is none.
 
     Args:
-        counts: `cluster_counts`, or those of `map_to_lattice`, shape (structures, 45).
+        counts: from `cluster_counts` or `map_to_lattice`, shape (structures, 45).
+
+    Returns:
+        Dimensionless, columns as `CLUSTER_NAMES`, shape (structures, 45).
     """
     return counts / MULTIPLICITIES
 
 
 def undefined_order(counts: np.ndarray) -> list[str]:
-    """Why `short_range_order` has a NaN, for each structure; empty where it has none."""
+    """The reason for a NaN in `short_range_order` of each structure; empty where there is none."""
     return [_undefined(row, order) for row, order in zip(counts, short_range_order(counts), strict=True)]
 
 

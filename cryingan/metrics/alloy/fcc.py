@@ -115,7 +115,7 @@ def occupation(
 ) -> np.ndarray:
     """Map structures on lattice sites: a site holds the nearest atom within the margin, else it is vacant.
 
-    Atoms within the margin of no site, or not the nearest to theirs, are dropped.
+    An atom that is near no site, or not the nearest to its site, is dropped.
 
     Args:
         fractional: coordinates of the atoms, shape (structures, atoms, 3); any periodic image.
@@ -161,6 +161,16 @@ def cluster_counts(occupation: np.ndarray) -> np.ndarray:
 
     Returns:
         Counts per atom, columns as `CLUSTER_NAMES`, shape (structures, 45). NaN for a structure without atoms.
+
+    Raises:
+        ValueError: the number of sites is not that of such a lattice.
+
+    Example:
+        In pure iron every atom has six pairs of nearest neighbours.
+
+        >>> iron = np.full((1, 256), SPECIES.index("Fe"))
+        >>> float(cluster_counts(iron)[0, CLUSTER_NAMES.index("1NN_Fe-Fe")])
+        6.0
     """
     sites = occupation.shape[1]
     repeats = round((sites / 4) ** (1 / 3))
@@ -178,12 +188,17 @@ def cluster_counts(occupation: np.ndarray) -> np.ndarray:
 
 
 def formation_energy(counts: np.ndarray) -> np.ndarray:
-    """Formation energy by the cluster expansion, eV/atom, shape (structures,), from `cluster_counts`."""
+    """Formation energy by the cluster expansion, eV/atom, shape (structures,), from `cluster_counts`.
+
+    Source: docs/dismai_bench.md, "Alloy: formation energy".
+    """
     return ECI_CONSTANT + counts[:, len(SPECIES) :] @ ECI.ravel()
 
 
 def short_range_order(counts: np.ndarray) -> np.ndarray:
     """Warren-Cowley parameters of the first two shells: 0 when random, negative when a pair is favoured.
+
+    Source: docs/dismai_bench.md, "Alloy: short-range order".
 
     Args:
         counts: from `cluster_counts`, shape (structures, 45).

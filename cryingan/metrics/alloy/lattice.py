@@ -1,4 +1,4 @@
-"""The alloy benchmark's fcc lattice, where it lies in a structure, and what the mapping of a structure on it gives."""
+"""The alloy benchmark's fcc lattice, its place in a structure, and the result of mapping a structure on it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class FccLattice:
         return fcc_sites(self.repeats, np.array(self.origin) if origin is None else origin)
 
     def misfit(self, atoms: Atoms) -> str:
-        """Why the cell of a structure is none of this lattice; empty if it is one up to a strain of 10 %."""
+        """Why the cell of a structure is not this lattice's; empty if it is, up to a strain of 10 %."""
         edge = self.repeats * self.constant
         target = np.array([edge, edge, edge, 90, 90, 90])
         strain = np.abs(atoms.cell.cellpar() - target) / np.where(target == 90, 100, target)
@@ -88,11 +88,11 @@ class Mapping:
     """A structure on the lattice.
 
     Attributes:
-        mapping: the procedure that was used, one of `alloy_mapping.MAPPINGS`; `auto` where none was tried.
+        mapping: the procedure that was used, one of `cryingan.metrics.alloy.mapping.MAPPINGS`; `auto` where none was.
         occupation: index into `SPECIES` or `VACANCY` for every site, int8, shape (sites,), in the order of `fcc_sites`;
-            None where the rotated lattice is not one of the cell's, so that sites cannot be numbered.
+            None where the rotated lattice does not repeat with the cell, so that sites have no numbers.
         counts: clusters per atom on the lattice as `cluster_counts` gives them, shape (45,); NaN without atoms.
-        vacancies: sites without an atom; an estimate that is right in being zero or not where `occupation` is None.
+        vacancies: sites without an atom; where `occupation` is None an estimate, reliable in being zero or not.
         dropped: atoms on no site.
         reason: why the structure is rejected; empty if it is not.
     """

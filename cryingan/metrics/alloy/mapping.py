@@ -6,7 +6,7 @@ mapping"):
 - `cryingan`, as is: the sites are those of the reference.
 - `diffcsp`, translated: the lattice may lie anywhere.
 - `cdvae`, rotated and translated: it may also have any direction. Where that lattice does not repeat with the cell,
-  clusters are counted without sites (`alloy_rotated`).
+  clusters are counted without sites (`cryingan.metrics.alloy.rotated`).
 - `auto`: the first of these that fits, the one with fewest vacancies of the first two.
 
 A cell that differs from the lattice's is strained to it, as are its atoms: only fractional coordinates count. A
@@ -41,8 +41,9 @@ def map_to_lattice(
         atoms: a periodic structure; it may have any number of atoms.
         lattice: the reference's; by default 4 x 4 x 4 cells of 3.6 Angstrom with a site at the origin.
         mapping: one of `MAPPINGS` or `auto`.
-        compatible: upstream's procedures (`alloy_upstream`). They let one atom decide where the lattice lies and
-            directs, take the cell for the lattice's, never reject after `cryingan` and `diffcsp`, and round counts.
+        compatible: use the procedures of Dismai-Bench (`cryingan.metrics.alloy.upstream`). They let one atom decide
+            place and direction of the lattice, take the cell for the lattice's, never reject after `cryingan` and
+            `diffcsp`, and round counts.
 
     Returns:
         The mapping; a structure that cannot be mapped is rejected with the reason.
@@ -64,7 +65,7 @@ def map_to_lattice(
 
 
 def _unusable(atoms: Atoms) -> str:
-    """Why nothing can be said about a structure, if so."""
+    """Why a structure cannot be mapped at all; empty if it can."""
     unknown = sorted(set(atoms.get_chemical_symbols()) - set(SPECIES))
     if unknown:
         return f"species {', '.join(unknown)} in an alloy of {', '.join(SPECIES)}"

@@ -1,7 +1,7 @@
 """Neighbours in an fcc structure whose cube axes point anywhere, without numbered sites.
 
 An ideal point is an atom's position plus a vector of the lattice; the atom nearest to it within the margin is the
-neighbour. This goes by differences of positions, so that it depends on no origin and no image.
+neighbour. Only differences of positions enter, so that neither origin nor choice of images matters.
 """
 
 from __future__ import annotations

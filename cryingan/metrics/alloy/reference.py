@@ -1,4 +1,4 @@
-"""Samples of the alloy compared with the structures that they were learnt from."""
+"""Order and energy of alloy samples compared with those of their training structures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cryingan.structures.crystals import Crystals
 
 @dataclass(frozen=True)
 class AlloyReference:
-    """What a set of alloy structures looks like on its lattice.
+    """Means of a set of alloy structures on its lattice.
 
     Attributes:
         sites: fractional coordinates of the lattice sites, shape (sites, 3).

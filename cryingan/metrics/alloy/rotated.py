@@ -1,8 +1,7 @@
 """Clusters of an fcc structure whose cube axes point anywhere, without numbered sites.
 
-A cell repeats a lattice only in some directions; in all others the structure has boundaries where the lattice meets its
-own image, and there is no set of sites to map on. What stays defined is the surrounding of each atom, the neighbours of
-`alloy_neighbors`.
+A lattice repeats with the cell in some directions only. In all others it meets its own image at a boundary, and there
+is no set of sites to map on. The surroundings of each atom remain defined: `cryingan.metrics.alloy.neighbors`.
 
 Atoms belong to the lattice if, of their twelve nearest-neighbour points, at least four hold others that belong to it,
 in one connected piece (random coordinates have no such piece). The rest are dropped.

@@ -1,6 +1,6 @@
-"""Upstream's procedures of mapping on the lattice, for numbers to be compared with published ones.
+"""The mapping procedures of Dismai-Bench's programs, for comparison with published numbers.
 
-They differ from `alloy_mapping` in that
+They differ from `cryingan.metrics.alloy.mapping`:
 
 - `diffcsp` and `cdvae` place the lattice by one atom, the one nearest to the cell's origin or the first with six
   suitable neighbours, and `cdvae` also directs it by that one atom's neighbours;
@@ -10,8 +10,8 @@ They differ from `alloy_mapping` in that
 - nothing is rejected after `cryingan` and `diffcsp`;
 - counts are rounded to five decimals.
 
-Where upstream ends with an exception, the structure is rejected with a reason. In a cell other than the lattice's, the
-order in which `cdvae` goes from fractional to Cartesian coordinates is our reading.
+Where those programs end with an exception, the structure is rejected with a reason. In a cell other than the lattice's,
+the order in which `cdvae` converts fractional and Cartesian coordinates is our reading.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Coordination motifs of atoms: fingerprints, their distances, and distributions of the most likely motif."""

@@ -1,4 +1,4 @@
-"""Coordination numbers and neighbours as pymatgen's CrystalNN gives them, of all wanted atoms of a structure at once.
+"""Coordination numbers and neighbours of pymatgen's CrystalNN, for many atoms of a structure at once.
 
 CrystalNN weighs the faces of an atom's Voronoi cell and gives every coordination number a probability (Pan et al.,
 Inorg. Chem. 60, 1590 (2021)). The numbers are pymatgen's, with its default settings or with solid angles alone.
@@ -18,11 +18,11 @@ from cryingan.metrics.motifs.voronoi import Faces, voronoi_faces
 
 SEARCH_CUTOFF = 7.0  # Angstrom
 DISTANCE_CUTOFFS = (0.5, 1.0)
-"""Beyond the sum of radii, Angstrom: a weight falls from all to nothing between them."""
+"""Beyond the sum of radii, Angstrom: between them a weight falls from its full value to nothing."""
 DECIMALS = 3
-"""Weights are rounded to so many, so that equal neighbours count as equal."""
+"""Decimals to which weights are rounded, so that equal neighbours count as equal."""
 NO_FACE = 1e-12
-"""Faces of such an area, Angstrom^2, are rounding: planes that touch a cell at an edge or at a corner."""
+"""Faces up to this area, Angstrom^2, are rounding: planes that touch a cell at an edge or at a corner."""
 
 
 class Coordination(NamedTuple):
@@ -50,8 +50,8 @@ def coordination(
 ) -> Coordination:
     """CrystalNN's neighbours, with pymatgen's default settings.
 
-    A centre has no neighbour where it has none within the cutoffs, and where there is no ion of opposite charge (there
-    pymatgen raises an error).
+    A centre without an atom within the cutoffs has no neighbour; nor has one without an ion of opposite charge, where
+    pymatgen raises an error.
 
     Args:
         atoms: structure, periodic along all axes; positions need not be wrapped.

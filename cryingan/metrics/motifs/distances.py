@@ -1,7 +1,8 @@
 """Distances between the mean coordination-motif fingerprints of two sets of structures.
 
-Everything starts from arrays of `motifs.fingerprints`, one per structure: stacked, or a sequence where structures
-differ in their number of atoms. A structure counts as much as any other, however many atoms of a species it has.
+Fingerprints come from `cryingan.metrics.motifs.fingerprints.fingerprints`, one array per structure: stacked, or in a
+sequence where structures differ in their number of atoms. All structures have the same weight, however many atoms of a
+species they have.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def motif_distances(
 ) -> dict[str, Interval]:
     """d_X of every species and d_all, with intervals (docs/dismai_bench.md, "Interface: motif distance d_X").
 
-    For d_all the mean fingerprints of the species are averaged by their numbers of sites, those of the reference on
-    both sides.
+    For d_all the mean fingerprints of the species are averaged with the numbers of sites as weights, the same on both
+    sides.
 
     Args:
         generated: for each species the mean fingerprints of structures, shape (structures, features).
@@ -54,6 +55,13 @@ def motif_distances(
 
     Returns:
         `d_Li` and so on in the order of `sites`, then `d_all`; NaN with a reason where a species is missing.
+
+    Example:
+        >>> generated = {"Li": np.array([[1.0, 0.0]]), "Co": np.array([[0.0, 0.5]])}
+        >>> reference = {"Li": np.array([[0.4, 0.0]]), "Co": np.array([[0.0, 0.5]])}
+        >>> distances = motif_distances(generated, reference, {"Li": 72, "Co": 48})
+        >>> {name: round(interval.value, 6) for name, interval in distances.items()}
+        {'d_Li': 0.6, 'd_Co': 0.0, 'd_all': 0.36}
     """
     total = sum(sites.values())
     rows = {f"d_{species}": (generated[species], reference[species]) for species in sites}

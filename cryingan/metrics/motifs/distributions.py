@@ -1,8 +1,8 @@
 """Distributions of atoms over their most likely coordination motifs (SI, Figs. S3, S18, S33).
 
-Everything starts from arrays of `motifs.most_likely`, one per structure: stacked, or a sequence where structures
-differ in their number of atoms. Shares are of all atoms of a species. Dismai-Bench lists the motifs that are frequent
-in the reference and is silent about all others; here these are a row of their own, so that shares sum to 100.
+Motifs come from `cryingan.metrics.motifs.fingerprints.most_likely`, one array per structure: stacked, or in a sequence
+where structures differ in their number of atoms. Shares are of all atoms of a species. Dismai-Bench lists the motifs
+that are frequent in the reference and omits all others; here those are one more row, so that shares sum to 100.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class MotifDistribution:
 
     Attributes:
         motifs: names such as `octahedral CN_6` in the order of the paper's figures, from the highest coordination
-            number; `None` is an atom without neighbours, or with so many that they have no name; the last, `other`, is
-            all that is not listed.
+            number; `None` is an atom without neighbours, or with so many that no motif has a name; `other`, the last,
+            is everything that is not listed.
         reference: shape (motifs,).
         generated: arrays of that shape.
         reference_split: by how many neighbours are of the counted species, 0, 1, 2 ..., shape (motifs, numbers).

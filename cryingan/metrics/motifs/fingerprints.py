@@ -1,4 +1,4 @@
-"""Coordination-motif fingerprints of atoms: the chance of each coordination number and its likeness to motifs.
+"""Coordination-motif fingerprints of atoms: probabilities of coordination numbers and likeness to ideal motifs.
 
 The 61 numbers of matminer's CrystalNNFingerprint("ops") and, for each coordination number (CN), the fractions of the
 anions among the neighbours, as Dismai-Bench uses them (docs/dismai_bench.md, "Motif fingerprint").
@@ -18,7 +18,7 @@ from cryingan.metrics.motifs.crystal_nn import Coordination, coordination
 from cryingan.metrics.motifs.order_parameters import MOTIFS, order_parameters
 
 LARGEST_NUMBER = 24
-"""Largest coordination number that has features; atoms with more neighbours lose that part."""
+"""Largest coordination number that has features; the probability of a larger one is lost."""
 NUMBERS = range(1, LARGEST_NUMBER + 1)
 MOTIF_NAMES = tuple(f"{motif} CN_{number}" for number in NUMBERS for motif in MOTIFS.get(number, ()))
 WEIGHT_NAMES = tuple(f"wt CN_{number}" for number in NUMBERS)
@@ -67,7 +67,7 @@ def fingerprints(atoms: Atoms, settings: MotifSettings) -> dict[str, np.ndarray]
     """Fingerprints of all atoms of the wanted species.
 
     Equal to matminer's CrystalNNFingerprint.from_preset("ops", cation_anion=...) where that has a value. An atom
-    without neighbours has zeros; where no ion of opposite charge exists, matminer raises an error.
+    without neighbours has zeros, also where no ion of opposite charge exists and matminer raises an error.
 
     Args:
         atoms: structure, periodic along all axes; positions need not be wrapped.
@@ -80,6 +80,15 @@ def fingerprints(atoms: Atoms, settings: MotifSettings) -> dict[str, np.ndarray]
     Raises:
         CryinGANError: the structure is not periodic or flat, a position is not finite, two atoms coincide, or an
             element has no oxidation state.
+
+    Example:
+        >>> from ase.build import bulk
+        >>> settings = MotifSettings(("Li",), {"Li": 1, "Cl": -1}, anions=("Cl",))
+        >>> lithium = fingerprints(bulk("LiCl", "rocksalt", a=5.13), settings)["Li"]
+        >>> lithium.shape
+        (1, 85)
+        >>> MOTIF_NAMES[most_likely(lithium, settings).motif[0]]
+        'octahedral CN_6'
     """
     symbols = np.array(atoms.get_chemical_symbols(), dtype=object)
     centres = np.flatnonzero(np.isin(symbols, settings.species))
@@ -120,7 +129,7 @@ def most_likely(features: np.ndarray, settings: MotifSettings, compatible: bool 
     Args:
         features: fingerprints of atoms, shape (atoms, features).
         settings: those of the fingerprints.
-        compatible: report an isolated atom as upstream does, as a single bond (CN 1) of likelihood 0.
+        compatible: report an isolated atom as Dismai-Bench does, as a single bond (CN 1) of likelihood 0.
 
     Raises:
         CryinGANError: the number of features is not that of the settings.
