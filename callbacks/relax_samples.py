@@ -58,7 +58,7 @@ class RelaxSamples(Callback):
         thresholds: in J/m^2 for an interface, eV/atom for bulk.
         mode: `inline`: training waits; `background`: another process relaxes and training waits only at the end.
         repair_distance: atoms closer than this are moved apart before relaxation, Angstrom.
-        cache: folder for the energies of the training structures; None for `.energies` beside them.
+        cache: folder for the energies of the training structures; None for `.cryingan` beside them.
         pictures: samples drawn before and after relaxation, as picture and as PDB file; with W&B all are drawn.
         before: also relax samples of the untrained generator, in `relaxed/epoch_000000`; they are not logged.
     """

@@ -15,6 +15,7 @@ from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
 from cryingan.relaxation.settings import RelaxSettings
+from cryingan.storage.cache import cache_folder
 from cryingan.structures.checks import COMPARABLE_CELL
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
@@ -33,7 +34,7 @@ class TrainingScale:
         source: the data set as `path` and `sort_species`, and perhaps `card`; None where it is unknown: energies are
             then eV/atom as the potential gives them.
         potential: what gives the energies.
-        cache: folder for the energies of the training structures; None for `.energies` beside them.
+        cache: folder for the energies of the training structures; None for `.cryingan` beside them.
         settings: where these are computed, as `training_energies` takes it.
 
     Raises:
@@ -52,7 +53,7 @@ class TrainingScale:
         if source is not None:
             path = Path(source["path"])
             self.structures = read_structures(path, sort_species=source["sort_species"])
-            self.card, self.cache = read_data_card(path, source.get("card")), Path(cache or path.parent / ".energies")
+            self.card, self.cache = read_data_card(path, source.get("card")), Path(cache or cache_folder(path))
             place = Path(source.get("card") or card_path(path)).parent
             self.random_energies = random_energies(self.card, potential.card, place)
             potential.evaluate(self.structures[:1].to_ase())  # an unknown element is refused now

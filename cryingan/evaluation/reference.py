@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +20,8 @@ from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample
 from cryingan.evaluation.describe import describe_all
 from cryingan.evaluation.descriptor_file import Described, DescriptorFile
+from cryingan.storage.cache import cache_folder
+from cryingan.storage.locks import lock_cache
 from cryingan.structures.checks import formula
 from cryingan.structures.lenient import STRUCTURE_FILE, read_candidates, source_hash
 
@@ -74,7 +74,7 @@ def load_reference(
 ) -> ReferenceSet:
     """Return the descriptors of a reference.
 
-    A hidden file `.NAME.*.descriptors` beside the structures caches them. It is valid while content, settings and
+    A file in `.cryingan` beside the structures caches them. It is valid while content, settings and
     versions stay the same.
 
     Args:
@@ -143,17 +143,8 @@ def _of_one_composition(
 
 @contextmanager
 def _kept(path: Path, key: Mapping[str, Any]) -> Iterator[DescriptorFile]:
-    """The hidden file beside a reference; of several processes that need it one writes, the others wait for it."""
+    """The cache of a reference; of several processes that need it one writes, the others wait for it."""
     settings = hashlib.sha256(json.dumps(key["settings"], sort_keys=True).encode()).hexdigest()
-    file = path.with_name(f".{path.name}.{key['settings']['benchmark']}-{settings[:8]}.descriptors")
-    with ExitStack() as stack:
-        try:
-            lock = stack.enter_context(file.with_name(file.name + ".lock").open("wb"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"waiting for another process that describes {path}", file=sys.stderr, flush=True)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:  # a folder that cannot be written, or a filesystem without locks
-            log.info("no lock beside %s", path)
+    file = cache_folder(path) / f"{path.name}.{key['settings']['benchmark']}-{settings[:8]}.descriptors"
+    with lock_cache(file, f"describes {path}"):
         yield DescriptorFile(file, key, cache=True)

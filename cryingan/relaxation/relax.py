@@ -21,7 +21,7 @@ from cryingan.relaxation.one_structure import FAILED, Relaxed
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.workers import Task, in_processes, relax_here, relax_in_workers
 from cryingan.storage.atomic import make_folder
-from cryingan.storage.locks import holds_lock, locked
+from cryingan.storage.locks import lock_folder
 from cryingan.structures.crystals import Crystals
 
 
@@ -125,7 +125,7 @@ def _journal(output: str | Path | None, *contents: Any) -> Iterator[Journal | No
     if output is None:
         yield None
         return
-    with locked(make_folder(output), wanted=not holds_lock(output)):
+    with lock_folder(make_folder(output), patient=True):
         yield Journal.open(output, *contents)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +15,7 @@ from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.files import extxyz_frames, read_structures, write_structures
-from cryingan.structures.identity import same_structures
-
-log = logging.getLogger(__name__)
+from cryingan.structures.files import extxyz_frames, write_structures
 
 SAMPLES, REPAIRED, RELAXED = "samples.extxyz", "repaired.extxyz", "relaxed.extxyz"
 ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
@@ -117,17 +113,9 @@ def write_samples(
 
 
 def holds(samples: Crystals, folder: str | Path) -> bool:
-    """Whether samples.extxyz of a folder has these samples, apart from what rounding does to them."""
+    """Whether samples.extxyz of a folder has these samples, byte by byte."""
     path = Path(folder) / SAMPLES
-    if not path.exists():
-        return False
-    if path.read_bytes() == b"".join(extxyz_frames(samples)):
-        return True
-    try:
-        return same_structures(read_structures(path, closest=0, not_finite=True), samples)
-    except CryinGANError as error:  # it is not ours, or no longer whole
-        log.info("%s is not used: %s", path, error)
-        return False
+    return path.exists() and path.read_bytes() == b"".join(extxyz_frames(samples))
 
 
 def numbered(path: Path) -> Path:

@@ -25,7 +25,7 @@ class Plan:
             energies are then eV/atom as the potential gives them, and there are no thresholds.
         thresholds: in J/m^2 for an interface, eV/atom for bulk.
         repair_distance: atoms closer than this are moved apart first, Angstrom.
-        cache: folder for training energies; None for `.energies` beside the training structures.
+        cache: folder for training energies; None for `.cryingan` beside the training structures.
         pictures: how many samples are drawn before and after.
         molecules: how many are also written as PDB.
         earlier: the scales of energies that these ones will stand beside, as `TrainingScale.record` gives them, with

@@ -21,7 +21,7 @@ from cryingan.samples.plan import Plan
 from cryingan.samples.report import Outcome, draw, fractions_of, write_rows
 from cryingan.storage.atomic import replace_file
 from cryingan.storage.hashes import file_hash
-from cryingan.storage.locks import locked
+from cryingan.storage.locks import lock_folder
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures, write_structures
 
@@ -76,7 +76,7 @@ class SampleRelaxer:
         self.scale.require_comparable(samples, folder / SAMPLES)
         self.prepare()  # what is refused is refused before hours of relaxing
         start = time.monotonic()
-        with locked(folder):
+        with lock_folder(folder, patient=True):
             outcome = self._relax(samples, folder)
             write_rows(outcome, folder)
             others = {"training": self.scale.shown, "random": self.scale.random}

@@ -1,74 +1,83 @@
-"""Keep other processes out of a folder."""
+"""Keep other processes out of a folder, or have them wait for what one of them computes."""
 
 from __future__ import annotations
 
-import fcntl
-import threading
+import logging
+import math
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from cryingan.errors import CryinGANError
+from filelock import FileLock, Timeout
 
-_HELD = threading.local()  # the folders that each thread has locked
+from cryingan.errors import CryinGANError
+from cryingan.storage.atomic import make_folder
+
+SECONDS_TO_WAIT = 10.0  # for another process in a folder: one that was killed may take a moment to end
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
-def lock_folder(folder: str | Path, wanted: bool = True) -> Iterator[None]:
+def lock_folder(folder: str | Path, patient: bool = False) -> Iterator[None]:
     """Keep other processes of this machine out of a folder for the length of a block; a killed process keeps nothing.
+
+    The thread that has locked a folder may lock it again.
 
     Args:
         folder: the folder; a file `.lock` is made there.
-        wanted: False does nothing.
+        patient: wait up to 10 s for another process to leave.
 
     Raises:
-        CryinGANError: another process is at work there, or it cannot be locked.
+        CryinGANError: another process is at work there, or the folder cannot be locked.
     """
-    if not wanted:
+    lock = _lock(Path(folder).resolve() / ".lock")
+    try:
+        lock.acquire(timeout=SECONDS_TO_WAIT if patient else 0)
+    except Timeout as error:
+        raise CryinGANError(f"another process is at work in {folder}; wait for it or choose another folder") from error
+    except OSError as error:
+        raise CryinGANError(f"{folder} cannot be locked: {error.strerror or error}") from error
+    try:
         yield
-        return
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context((Path(folder) / ".lock").open("wb"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"another process is at work in {folder}; wait for it or choose another folder"
-            raise CryinGANError(message) from error
-        except OSError as error:
-            raise CryinGANError(f"{folder} cannot be locked: {error.strerror or error}") from error
-        held = _HELD.__dict__.setdefault("folders", set())
-        held.add(place := Path(folder).resolve())
-        stack.callback(held.discard, place)
-        yield
-
-
-def holds_lock(folder: str | Path) -> bool:
-    """Whether this thread is inside `lock_folder` of a folder."""
-    return Path(folder).resolve() in _HELD.__dict__.get("folders", ())
-
-
-SECONDS_TO_WAIT = 10.0  # for another process in the folder: one that was killed may take a moment to end
-
-
-SECONDS_BETWEEN_LOOKS = 0.2
+    finally:
+        lock.release()
 
 
 @contextmanager
-def locked(folder: Path, wanted: bool = True) -> Iterator[None]:
-    """Keep other processes of this machine out of a folder for the length of a block; not `wanted`, do nothing.
+def lock_cache(path: Path, task: str, deadline: float = math.inf) -> Iterator[None]:
+    """Have other processes wait while one fills a cache; without a lock where the filesystem gives none.
+
+    Args:
+        path: the file that keeps the results; its folder is made when missing.
+        task: what the other process does, such as `describes set.extxyz`.
+        deadline: until when to wait, seconds since the epoch.
 
     Raises:
-        CryinGANError: another process has been at work there for the last 10 s.
+        CryinGANError: another process was still at work at the deadline.
     """
-    end = time.monotonic() + SECONDS_TO_WAIT
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(lock_folder(folder, wanted))
-                break
-            except CryinGANError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+    lock, held = _lock(path.resolve().with_name(path.name + ".lock")), False
+    try:
+        make_folder(path.parent)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another process that {task}", file=sys.stderr, flush=True)
+            lock.acquire(timeout=max(deadline - time.time(), 0) if math.isfinite(deadline) else -1)
+        held = True
+    except Timeout as error:
+        raise CryinGANError(f"time is up while another process {task}") from error
+    except (OSError, CryinGANError) as error:
+        log.info("%s cannot be locked: %s", path, error)
+    try:
         yield
+    finally:
+        if held:
+            lock.release()
+
+
+def _lock(path: Path) -> FileLock:
+    """One object a path, which counts how often each thread holds it."""
+    return FileLock(path, is_singleton=True, fallback_to_soft=False)

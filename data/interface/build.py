@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def build(settings: BuildSettings) -> Path:
     for one in filter(None, (potential, first)):  # an element that one does not know is found now, too
         one.evaluate([make_crystal(slab.crystal, system.folder) for slab in (system.substrate, system.film)])
     work = make_folder(settings.work_folder)
-    with lock_folder(work, wanted=not settings.collect):
+    with nullcontext() if settings.collect else lock_folder(work):
         interface = assemble(system, *prepared_crystals(system, potential, work))
         print(_summary(interface), file=sys.stderr, flush=True)
         if settings.collect:

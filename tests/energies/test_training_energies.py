@@ -1,6 +1,7 @@
-"""Training energies: computed once, kept as they come, gone on with after a kill."""
+"""Training energies: computed once, kept as they are computed, resumed after a kill."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,25 +15,21 @@ from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.settings import RelaxSettings
+from cryingan.storage import records
 from cryingan.structures.crystals import Crystals
 from tests.conftest import random_crystals
 from tests.support.paths import ROOT
+from tests.support.relaxations import SpoiltPotential
 
 SPECIES, CELL = ("Cu", "Cu", "O", "O"), np.diag([5.0, 6.0, 7.0])
 SLOW = """
 import sys, time
-import numpy as np
-from cryingan.relaxation.settings import RelaxSettings
-from cryingan.potentials.potential import load_potential
 from cryingan.energies.training_energies import training_energies
+from cryingan.relaxation.settings import RelaxSettings
 from tests.energies.test_training_energies import training
+from tests.support.relaxations import SpoiltPotential
 
-potential = load_potential("pair", atoms_per_batch=4)
-evaluate = potential._evaluate_batch
-def slowly(frames):
-    time.sleep(0.2)
-    return evaluate(frames)
-potential._evaluate_batch = slowly
+potential = SpoiltPotential(lambda *_: time.sleep(0.2), atoms_per_batch=4)
 print(training_energies(training(40), potential, sys.argv[1], RelaxSettings(backend="serial")).sum())
 """
 
@@ -43,110 +40,124 @@ def training(count: int) -> Crystals:
 
 @pytest.fixture
 def pair():
-    return load_potential("pair", atoms_per_batch=4)
-
-
-@pytest.fixture
-def evaluated(pair, monkeypatch):
-    """How many structures the potential was asked for."""
-    inner, counts = pair._evaluate_batch, []
-
-    def counted(frames):
-        counts.append(len(frames))
-        return inner(frames)
-
-    monkeypatch.setattr(pair, "_evaluate_batch", counted)
-    return counts
+    return SpoiltPotential(atoms_per_batch=4)
 
 
 def expected(structures: Crystals) -> np.ndarray:
     return load_potential("pair").evaluate(structures.to_ase())[0] / len(SPECIES)
 
 
-def test_once_for_each_data_set_and_potential(pair, evaluated, tmp_path):
+def kept(folder):
+    """How many energies the only file of a folder holds."""
+    paths = list(folder.glob("*.records"))
+    return len(re.findall(rb"\[\d+, ", paths[0].read_bytes())) if paths else 0
+
+
+def test_once_for_each_data_set_and_potential(pair, tmp_path):
     structures = training(6)
     first = training_energies(structures, pair, tmp_path / "cache")
     np.testing.assert_allclose(first, expected(structures), rtol=1e-12)
     np.testing.assert_array_equal(training_energies(structures, pair, tmp_path / "cache"), first)
-    assert sum(evaluated) == 6
+    assert pair.structures == 6
     training_energies(structures[:5], pair, tmp_path / "cache")
     other = training_energies(structures, load_potential("pair", depth=0.6), tmp_path / "cache")
-    assert sum(evaluated) == 11
+    assert pair.structures == 11
     assert np.abs(other - first).min() > 0
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"] * 3
+    assert len(list((tmp_path / "cache").glob("*.records"))) == 3
 
 
-def test_a_failure_loses_nothing_that_is_done(pair, evaluated, tmp_path, monkeypatch):
-    structures, inner = training(9), pair._evaluate_batch
+@pytest.mark.parametrize("change", ["moved", "order", "cell", "species"])
+def test_other_structures_have_energies_of_their_own(pair, tmp_path, change):
+    structures = training(3)
+    training_energies(structures, pair, tmp_path)
+    fractional, cell, species = structures.fractional.copy(), structures.cell.copy(), structures.species
+    if change == "moved":
+        fractional[1, 2, 0] += 1e-5
+    elif change == "order":
+        fractional = fractional[[1, 0, 2]]
+    elif change == "cell":
+        cell[2, 2] += 1e-4
+    else:
+        species = ("Cu", "O", "Cu", "O")
+    other = Crystals(fractional, cell, species)
+    np.testing.assert_allclose(training_energies(other, pair, tmp_path), expected(other), rtol=1e-12)
+    assert pair.structures == 6
 
-    def fails_later(frames):
-        if sum(evaluated) == 5:
+
+def test_a_failure_loses_nothing_that_is_done(pair, tmp_path):
+    structures = training(9)
+
+    def fail(energies, forces, frames, call):
+        if call == 6:
             raise KeyboardInterrupt
-        return inner(frames)
 
-    monkeypatch.setattr(pair, "_evaluate_batch", fails_later)
+    pair.spoil = fail
     with pytest.raises(KeyboardInterrupt):
         training_energies(structures, pair, tmp_path)
-    [kept] = tmp_path.glob("*.csv")
-    with kept.open("ab") as file:
+    assert kept(tmp_path) == 5
+    with next(tmp_path.glob("*.records")).open("ab") as file:
         file.write(b"7,-1.2")  # torn by a kill
-    monkeypatch.setattr(pair, "_evaluate_batch", inner)
     np.testing.assert_allclose(training_energies(structures, pair, tmp_path), expected(structures), rtol=1e-12)
-    assert sum(evaluated) == 9
-    assert not kept.exists()
+    assert pair.structures == 9 + 1, "that of the interrupted call is computed again"
 
 
-def test_killed_and_gone_on_with(pair, evaluated, tmp_path):
+def test_killed_and_resumed(pair, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", SLOW, str(tmp_path)]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     end = time.monotonic() + 60
-    while not (found := [path.read_bytes().count(b"\n") for path in tmp_path.glob("*.csv")]) or found[0] < 3:
+    while kept(tmp_path) < 3:
         assert process.poll() is None, process.stderr.read().decode()
         assert time.monotonic() < end
         time.sleep(0.05)
-    with pytest.raises(CryinGANError, match="another process computes"):
+    with pytest.raises(CryinGANError, match="another process computes training energies"):
         training_energies(training(40), pair, tmp_path, deadline=time.time() + 0.3)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    done = next(tmp_path.glob("*.csv")).read_bytes().count(b"\n")
+    done = kept(tmp_path)
     np.testing.assert_allclose(training_energies(training(40), pair, tmp_path), expected(training(40)), rtol=1e-12)
-    assert sum(evaluated) == 40 - done
+    assert pair.structures == 40 - done
 
 
-def test_time_is_up_and_the_next_call_goes_on(pair, evaluated, tmp_path, monkeypatch):
-    inner = pair._evaluate_batch
-
-    def slowly(frames):
-        time.sleep(0.1)
-        return inner(frames)
-
-    monkeypatch.setattr(pair, "_evaluate_batch", slowly)
-    with pytest.raises(CryinGANError, match=r"time is up with \d+ of 20 training energies.*goes on with the rest"):
+def test_time_is_up_and_the_next_call_computes_the_rest(pair, tmp_path):
+    pair.spoil = lambda *_: time.sleep(0.1)
+    with pytest.raises(
+        CryinGANError, match=r"time is up with \d+ of 20 training energies.*next call computes the rest"
+    ):
         training_energies(training(20), pair, tmp_path, deadline=time.time() + 0.5)
-    assert 1 <= sum(evaluated) < 20
-    monkeypatch.setattr(pair, "_evaluate_batch", inner)
+    assert 1 <= pair.structures < 20
+    pair.spoil = lambda *_: None
     np.testing.assert_allclose(training_energies(training(20), pair, tmp_path), expected(training(20)), rtol=1e-12)
-    assert sum(evaluated) == 20
+    assert pair.structures == 20
 
 
-def test_processes_take_over_when_it_takes_long(pair, evaluated, tmp_path, monkeypatch, capsys):
+def test_processes_take_over_when_it_takes_long(pair, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "SECONDS_ALONE", 0.0)
+    pair.spec = pair.pair.spec
     energies = training_energies(training(12), pair, tmp_path, RelaxSettings(processes=2))
     np.testing.assert_allclose(energies, expected(training(12)), rtol=1e-12)
-    assert sum(evaluated) == 1, "the others are computed in other processes"
+    assert pair.structures == 1, "the others are computed in other processes"
     assert "energies 12 of 12, 0 s left" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_no_failure(pair, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").touch()
     np.testing.assert_allclose(training_energies(training(3), pair, tmp_path / "file"), expected(training(3)))
-    assert "cannot be kept" in caplog.text
+    assert "computed again next time" in caplog.text
     caplog.clear()
-    monkeypatch.setattr(module.np, "save", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+    full, calls = OSError(28, "No space left"), []
+
+    def fill_up(file, record):
+        calls.append(record)
+        if len(calls) == 3:  # after the key and one energy
+            raise full
+        return write(file, record)
+
+    write = records.write_record
+    monkeypatch.setattr(records, "write_record", fill_up)
     np.testing.assert_allclose(training_energies(training(3), pair, tmp_path), expected(training(3)))
     assert "No space left" in caplog.text
-    assert [path.suffix for path in tmp_path.iterdir() if path.name != "file"] == [".csv"], "the energies are kept"
+    assert kept(tmp_path) == 1, "what could be written is kept"
 
 
 def test_a_structure_without_energy_is_named_and_a_wrong_backend(pair, tmp_path):

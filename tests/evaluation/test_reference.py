@@ -74,7 +74,7 @@ def test_the_reference_is_described_once_for_each_content_and_setting(tmp_path, 
     saved(alloy(3, 2), reference)
     evaluate(alloy(1), reference, "alloy", **QUIET)
     assert len(calls) == 10 + 4
-    assert {path.name[:1] for path in tmp_path.iterdir() if path != reference} == {"."}
+    assert {path.name for path in tmp_path.iterdir() if path != reference} == {".cryingan"}
 
 
 def test_broken_structures_of_a_reference_are_left_out_and_named(caplog):

@@ -25,7 +25,7 @@ from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
 from tests.support.callbacks import pool
 from tests.support.paths import ROOT
-from tests.support.relaxations import SAME_ENERGY, CountingPotential, assert_same, here, quietly, rattled
+from tests.support.relaxations import SAME_ENERGY, SpoiltPotential, assert_same, here, quietly, rattled
 
 
 def kill_when_rows(table, pids, rows=1):
@@ -159,11 +159,11 @@ def test_unreachable_dask_scheduler_is_named(pair):
 
 def test_hand_made_potential_cannot_travel():
     with pytest.raises(CryinGANError, match="load_potential"):
-        quietly(rattled(1), CountingPotential(), processes=2)
+        quietly(rattled(1), SpoiltPotential(), processes=2)
 
 
 def test_gpu_potential_stays_in_this_process():
-    potential = CountingPotential()
+    potential = SpoiltPotential()
     potential.device = "cuda:0"
     assert quietly(rattled(1), potential, processes=2).converged.all()
 

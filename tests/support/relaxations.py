@@ -34,7 +34,7 @@ def here(crystals, potential, **arguments):
     return quietly(crystals, potential, backend="serial", **arguments)
 
 
-class CountingPotential:
+class SpoiltPotential:
     """The pair potential, which counts its calls; `spoil(energies, forces, frames, call)` changes what it gives.
 
     It cannot travel to other processes.

@@ -151,9 +151,9 @@ def test_learning_rates_fall_by_epochs(tiny, tmp_path):
 
 def test_two_processes_do_not_train_in_one_folder(tiny, tmp_path):
     from cryingan.storage.atomic import make_folder
-    from cryingan.storage.locks import lock_folder
+    from tests.support.locks import locked_elsewhere
 
-    with lock_folder(make_folder(tmp_path / "run")), pytest.raises(CryinGANError, match="another process"):
+    with locked_elsewhere(make_folder(tmp_path / "run")), pytest.raises(CryinGANError, match="another process"):
         train(tiny())
 
 

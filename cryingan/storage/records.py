@@ -1,0 +1,115 @@
+"""Append-only files of records: what a kill tears off the end is dropped, nothing else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cryingan.errors import CryinGANError, OtherResultsError
+from cryingan.storage.atomic import replace_file
+
+LENGTH, CHECKSUM = 8, 4  # bytes before each record
+
+log = logging.getLogger(__name__)
+
+
+class RecordFile:
+    """A file of records, each written as its length, its CRC32 and its bytes; the first is a key in JSON.
+
+    Iterating gives the records after the key.
+
+    Args:
+        path: made when missing.
+        key: what the records are of and how they are made, as JSON values.
+        cache: start anew where the file has another key, and do without the file where it cannot be written.
+        replace: only start anew.
+
+    Attributes:
+        writable: whether records are kept.
+
+    Raises:
+        OtherResultsError: the file has another key.
+        CryinGANError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path, key: Mapping[str, Any], cache: bool = False, replace: bool = False) -> None:
+        self.path, self.cache, self.replace = Path(path), cache, cache or replace
+        self.writable = True
+        with self._writing():
+            whole = self._whole_bytes(json.loads(json.dumps(key))) if self.path.exists() else 0
+            if whole == 0:
+                with replace_file(self.path) as file:
+                    write_record(file, json.dumps(key).encode())
+            elif whole < self.path.stat().st_size:
+                with self.path.open("r+b") as file:
+                    file.truncate(whole)
+
+    def __iter__(self) -> Iterator[bytes]:
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            _next(file)
+            while (record := _next(file)) is not None:
+                yield record
+
+    def append(self, record: bytes) -> None:
+        """Add one record, unless the file is a cache that cannot be written."""
+        if self.writable:
+            with self._writing(), self.path.open("ab") as file:
+                write_record(file, record)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OtherResultsError:
+            raise
+        except (OSError, CryinGANError) as error:
+            own = isinstance(error, CryinGANError)
+            reason = str(error) if own else f"{self.path} cannot be written: {error.strerror}"
+            if not self.cache:
+                raise CryinGANError(reason) from error
+            log.warning("%s; it will all be computed again next time", reason)
+            self.writable = False
+
+    def _whole_bytes(self, key: dict[str, Any]) -> int:
+        """How many bytes of the file are whole; 0 to start anew."""
+        with self.path.open("rb") as file:
+            found = _header(file)
+            if found != key:
+                if self.replace:
+                    return 0
+                other = ", ".join(sorted(name for name in key if found.get(name) != key[name]))
+                raise OtherResultsError(f"{self.path.parent} holds results with other {other}: give another output")
+            whole = file.tell()
+            while _next(file) is not None:
+                whole = file.tell()
+        return whole
+
+
+def write_record(file: BinaryIO, record: bytes) -> None:
+    """Write a record at the place where a file stands."""
+    file.write(len(record).to_bytes(LENGTH, "little") + zlib.crc32(record).to_bytes(CHECKSUM, "little") + record)
+
+
+def _next(file: BinaryIO) -> bytes | None:
+    """The next record; None at the end, or where it is torn or damaged."""
+    length, checksum = (int.from_bytes(file.read(size), "little") for size in (LENGTH, CHECKSUM))
+    left = os.fstat(file.fileno()).st_size - file.tell()
+    record = file.read(length) if 0 < length <= left else b""
+    return record if record and zlib.crc32(record) == checksum else None
+
+
+def _header(file: BinaryIO) -> dict[str, Any]:
+    """The first record; empty where the file is none of ours."""
+    try:
+        header = json.loads(_next(file) or b"{}")
+    except ValueError:
+        return {}
+    return header if isinstance(header, dict) else {}
