@@ -85,3 +85,19 @@ def tiny(structures_file: Path, tmp_path: Path):
         return compose(f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}", "logger=csv", *TINY, *overrides)
 
     return config
+
+
+@pytest.fixture
+def checkpoint(tiny, tmp_path: Path) -> Path:
+    """A trained generator that spreads its atoms: readers of CIF files merge atoms that coincide."""
+    from cryingan.storage.checkpoint import read_checkpoint
+    from cryingan.training.checkpoints import load_model
+    from train import train
+
+    train(tiny("trainer.max_epochs=2"))
+    path = tmp_path / "run/checkpoints/last.ckpt"
+    content = read_checkpoint(path)
+    logits = torch.logit(torch.from_numpy(load_model(path).sample(50, seed=0).fractional))
+    content["state_dict"]["generator.layers.9.weight"] /= logits.std()
+    torch.save(content, path)
+    return path

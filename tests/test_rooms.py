@@ -71,12 +71,7 @@ def test_no_imports_in_a_circle():
     TopologicalSorter(graph).prepare()
 
 
-TO_SPLIT = {"callbacks", "relaxation", "samples", "training"}
-
-
 def test_no_test_module_imports_another():
     for path in python_files("tests"):
-        if path.relative_to(ROOT / "tests").parts[0] in TO_SPLIT | {"test_sample_evaluation.py"}:
-            continue
         names = [part for module in imported(path) for part in module.split(".") if module.startswith("tests.")]
         assert not [name for name in names if name.startswith("test_") and "support" not in names], path

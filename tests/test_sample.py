@@ -11,38 +11,16 @@ from ase.io import read
 from pymatgen.core import Structure
 
 from benchmarks.reference_cycle import ReferenceGenerator
-from configs.entry import CONFIGS, register
-from configs.schema import plain, sample_schema
+from configs.schema import plain
 from cryingan.errors import CryinGANError
 from cryingan.relaxation.settings import FireSettings
 from cryingan.samples.plan import plan_as_in_run
-from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.files import read_structures
 from cryingan.training.checkpoints import load_model
 from sample import keys_given, sample
 from tests.support.paths import ROOT
-from train import train
-
-
-def compose(*overrides):
-    import hydra
-
-    register("sample", sample_schema())
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return hydra.compose("sample", overrides=list(overrides))
-
-
-@pytest.fixture
-def checkpoint(tiny, tmp_path):
-    """A generator that spreads its atoms: readers of CIF files merge atoms that coincide."""
-    train(tiny("trainer.max_epochs=2"))
-    path = tmp_path / "run/checkpoints/last.ckpt"
-    content = read_checkpoint(path)
-    logits = torch.logit(torch.from_numpy(load_model(path).sample(50, seed=0).fractional))
-    content["state_dict"]["generator.layers.9.weight"] /= logits.std()
-    torch.save(content, path)
-    return path
+from tests.support.sampling import compose
 
 
 @pytest.mark.parametrize("form", ["extxyz", "cif", "poscar"])

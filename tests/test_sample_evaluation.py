@@ -3,15 +3,16 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from cryingan.errors import CryinGANError
 from cryingan.structures.files import write_structures
 from sample import sample
 from tests.conftest import random_crystals
-from tests.samples.test_relaxer import CELL, SPECIES
-from tests.test_sample import checkpoint, compose  # noqa: F401
+from tests.support.sampling import compose
 
+CELL, SPECIES = np.diag([7.0, 7.5, 8.0]), ("Li", "O", "Li", "Cl", "O", "O", "Li", "Cl")
 RELAX = (
     "potential=pair",
     "relax=fire",
@@ -54,7 +55,7 @@ def test_the_number_of_samples_is_carried_through(tmp_path, monkeypatch, capsys)
     assert "d_O" in again
 
 
-def test_samples_of_a_checkpoint_are_scored_against_its_training_structures(checkpoint, tmp_path, monkeypatch):  # noqa: F811
+def test_samples_of_a_checkpoint_are_scored_against_its_training_structures(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr("cryingan.plots.style.save_figure", lambda *arguments, **settings: None)
     path = sample(compose(f"checkpoint={checkpoint}", "n=3", f"output={tmp_path / 'out'}", "evaluate=interface"))
     content = json.loads((path.parent / "evaluation_interface/metrics.json").read_text())
@@ -91,7 +92,7 @@ def test_samples_of_which_none_can_be_relaxed_are_all_failed(tmp_path, monkeypat
     assert content["counts"] == {**content["counts"], "original": 3, "accepted": 0}
 
 
-def test_a_benchmark_of_other_elements_is_refused_before_sampling(checkpoint, tmp_path):  # noqa: F811
+def test_a_benchmark_of_other_elements_is_refused_before_sampling(checkpoint, tmp_path):
     with pytest.raises(CryinGANError, match="benchmark=silicon is of Si"):
         sample(compose(f"checkpoint={checkpoint}", "n=3", f"output={tmp_path / 'out'}", "evaluate=silicon"))
     assert not (tmp_path / "out").exists()

@@ -19,11 +19,11 @@ from cryingan.samples import relaxer as relaxed_samples
 from cryingan.samples.background import BackgroundRelaxer
 from cryingan.storage.checkpoint import read_checkpoint
 from data.module import StructureData
-from tests.callbacks.test_wandb_run import inspect
 from tests.conftest import TINY, compose, random_crystals
 from tests.support.callbacks import InterruptedRun, KillWorker
+from tests.support.checkpoints import assert_same
 from tests.support.command import call
-from tests.training.test_resume import assert_same
+from tests.support.wandb_files import inspect
 from train import train
 
 RELAX = (

@@ -1,16 +1,10 @@
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from cryingan.storage.checkpoint import read_checkpoint
+from tests.support.wandb_files import inspect
 from train import train
-
-
-def inspect(run_folder, *options):
-    command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", *options, str(run_folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def last_row(path: Path):

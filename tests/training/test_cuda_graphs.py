@@ -13,18 +13,8 @@ from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.training import cuda_graphs as capture
 from cryingan.training.cuda_graphs import Replay
 from tests.conftest import random_crystals
-from tests.models.cryingan.test_gan import CELL, SIZES, SPECIES, batches_of, quiet_trainer
-
-
-def on_the_spot(step):
-    """Like a CUDA graph: recording runs nothing; replaying reads and writes what the step was recorded with."""
-    result = torch.empty(0)
-
-    def replay() -> None:
-        values = step()
-        result.resize_(values.shape).copy_(values)
-
-    return replay, result
+from tests.support.models import CELL, SIZES, SPECIES, batches_of, quiet_trainer
+from tests.support.recording import on_the_spot
 
 
 def trained(run_step=None, weight: float = 0.05, epochs: int = 6, **settings) -> tuple[CryinGAN, object]:

@@ -16,8 +16,8 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.training.labelled_output import labelled_output
 from cryingan.training.together import each_run
-from tests.callbacks.test_wandb_run import inspect
-from tests.training.test_resume import assert_same, flat
+from tests.support.checkpoints import assert_same, flat
+from tests.support.wandb_files import inspect
 from train import train
 
 DOUBLE = "trainer.precision=64-true"  # so that stacked and single products agree to more digits than a step changes

@@ -7,7 +7,7 @@ from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.training.precision import use_precision
 from tests.conftest import random_crystals
-from tests.models.cryingan.test_gan import CELL, SIZES, SPECIES, batches_of, quiet_trainer
+from tests.support.models import CELL, SIZES, SPECIES, batches_of, quiet_trainer
 from train import train
 
 WIDER = {**SIZES, "generator_widths": [32, 32, 32], "discriminator_widths": [32, 32, 32]}

@@ -14,8 +14,8 @@ from cryingan.training import cuda_graphs as capture
 from cryingan.training.lockstep import Lockstep, Member, Replica
 from cryingan.training.replicas import StackedAdam, stacked
 from tests.conftest import random_crystals
-from tests.models.cryingan.test_gan import CELL, SIZES, SPECIES, batches_of
-from tests.training.test_cuda_graphs import on_the_spot
+from tests.support.models import CELL, SIZES, SPECIES, batches_of
+from tests.support.recording import on_the_spot
 
 pytestmark = pytest.mark.filterwarnings("error:.*lr_scheduler.step")
 FLOAT64 = {"rtol": 1e-10, "atol": 1e-10}

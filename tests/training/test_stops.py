@@ -13,9 +13,9 @@ import torch
 from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.training.checkpoints import AtomicCheckpointIO, load_model, newest_checkpoint
+from tests.support.checkpoints import assert_same
 from tests.support.killed_training import EPOCHS, QUICK
 from tests.support.paths import ROOT
-from tests.training.test_resume import assert_same
 from train import train
 
 

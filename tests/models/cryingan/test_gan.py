@@ -1,26 +1,20 @@
 import subprocess
 import sys
 
-import lightning
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
 from benchmarks.reference_cycle import reference_cycle
-from cryingan.geometry.distances import neighbor_distances
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.models.cryingan.losses import wasserstein
 from cryingan.structures.crystals import Crystals
 from cryingan.training.checkpoints import load_model
-from data.loader import TensorLoader
 from tests.conftest import TINY, random_crystals
+from tests.support.models import CELL, SIZES, SPECIES, batches_of, quiet_trainer
 from tests.support.paths import ROOT
 
-CELL = np.array([[6.0, 0.0, 0.0], [1.0, 7.0, 0.0], [0.5, -0.8, 8.0]])
-SPECIES = ("Li", "O", "Li", "Cl", "O", "O", "Li", "Cl", "Li", "O")
-WIDTHS = {"latent_dim": 5, "channels": 4, "generator_widths": [7, 8, 6], "discriminator_widths": [9, 8, 7]}
-SIZES = {**WIDTHS, "head_widths": [12, 11], "n_neighbors": 4}
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 
@@ -33,18 +27,6 @@ class Recorder(Callback):
     def on_before_optimizer_step(self, trainer, module, optimizer):
         name = list(module.networks)[trainer.optimizers.index(optimizer)]
         self.gradients.append((name, {k: p.grad.clone() for k, p in module.networks[name].named_parameters()}))
-
-
-def quiet_trainer(**settings):
-    off = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    return lightning.Trainer(accelerator="cpu", max_epochs=1, **off, **settings)
-
-
-def batches_of(crystals, k, size):
-    grouped = crystals.reordered(crystals.grouping)
-    fractional = torch.tensor(grouped.fractional)
-    features = [fractional, neighbor_distances(fractional, torch.tensor(grouped.cell), k)] if k else [fractional]
-    return TensorLoader(torch.cat(features, -1), size, seed=0, shuffle=False)
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
