@@ -166,6 +166,6 @@ def _origin(structures: Source, frames: Sequence[Candidate], original: int | Non
     if not frames and not known and original is None:
         raise CryinGANError(f"{_name(structures)} holds no structures; original=N says how many were generated")
     if original is not None and original < known:
-        beside = "" if known == len(frames) else ", as the files beside them tell"
+        beside = "" if known == len(frames) else ", according to the files beside them"
         raise CryinGANError(f"original={original}: at least {known} structures were generated{beside}")
     return replace(origin, generated=known if original is None else original)

@@ -1,4 +1,4 @@
-"""Several models side by side."""
+"""Metrics of several models side by side."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COLUMNS = 5
 
 @styled
 def comparison_figure(models: Sequence[str], metrics: Mapping[str, np.ndarray]) -> Figure:
-    """Metrics of several models, a panel for each and a row for each model: mean and range, as the paper reports.
+    """Draw mean and range of metrics, as the paper reports them: a panel for each metric, a row for each model.
 
     Args:
         models: names, from top to bottom.

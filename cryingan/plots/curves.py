@@ -21,7 +21,7 @@ APART, WIDEST = 2.5, 8  # points, between the error bars of two series at one pl
 
 @styled
 def curve_figure(panels: Panels, xlabel: str, ylabel: str, *, share_y: bool = True) -> Figure:
-    """Curves with confidence bands, a panel for each pair or species: RDFs and bond angles (S7, S34).
+    """Draw curves with confidence bands, a panel for each pair or species: RDFs and bond angles (SI Figs. S7, S34).
 
     Args:
         panels: for each title the curves by label; the first label's, which are the reference, are black.
@@ -51,9 +51,9 @@ def curve_figure(panels: Panels, xlabel: str, ylabel: str, *, share_y: bool = Tr
 
 @styled
 def parameter_figure(panels: Panels, xlabel: str, *, log_x: bool = False, log_y: bool = False) -> Figure:
-    """Values against a parameter, an epoch or a number of structures, a panel for each quantity (S12, S15, S25-S27).
+    """Draw values against a parameter, an epoch or a number of structures (SI Figs. S12, S15, S25-S27).
 
-    Up to 30 points have markers and error bars, more have a band.
+    Each quantity has a panel. Up to 30 points have markers and error bars, more have a band.
 
     Args:
         panels: for each quantity (with its unit) the series by label, such as models or runs.

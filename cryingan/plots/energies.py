@@ -56,15 +56,15 @@ def energy_figure(
     quantity: str = "energy",
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """Distributions of energies (S14), each in percent of all its structures.
+    """Draw distributions of energies (SI Fig. S14), each in percent of all its structures.
 
-    Nothing vanishes: the share of each set that lies beyond the axis stands at the axis' ends in the set's colour, and
-    how many generated structures have no energy in the legend.
+    The share of each set beyond the axis is written at the axis' ends in the set's colour. The legend gives the share
+    of generated structures without energy.
 
     Args:
         generated: relaxed energies of generated structures, in `unit`; NaN is no energy.
         training: of the training structures; None where there are none.
-        n_generated: structures that were generated, those without an energy included.
+        n_generated: number of generated structures, including those without an energy.
         unit: of the energies; thresholds and limits are in it too.
         thresholds: dashed lines, where the axis comes near them.
         unrelaxed: energies of the generated structures before relaxation.

@@ -39,7 +39,7 @@ def motif_figure(
     *,
     species: str = "",
 ) -> Figure:
-    """Bars of the most likely motifs, the training set's above the generated one's (S3, S18).
+    """Draw bars of the most likely motifs, the training set's above the generated one's (SI Figs. S3, S18).
 
     Args:
         motifs: names such as `octahedral CN_6`, the first at the top.
@@ -74,7 +74,7 @@ def motif_neighbor_figure(
     neighbor: str = "Cl",
     species: str = "",
 ) -> Figure:
-    """Bars of the most likely motifs, stacked by how many neighbours are of one species (S18, S33).
+    """Draw bars of the most likely motifs, stacked by how many neighbours are of one species (SI Figs. S18, S33).
 
     Args:
         motifs: names such as `octahedral CN_6`, the first at the top.
@@ -106,7 +106,7 @@ def motif_neighbor_figure(
 
 
 def motif_name(name: str) -> str:
-    """A motif as it is printed: octahedral, CN 6."""
+    """Return a motif as it is printed: octahedral, CN 6."""
     name, _, number = name.partition(" CN_")
     name = {"sgl_bd": "single bond", "None": "no motif"}.get(name, name)
     return f"{name}, CN\N{NO-BREAK SPACE}{number}" if number else name

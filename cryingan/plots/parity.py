@@ -33,7 +33,7 @@ SIDES = (2.5, 2.5, 1.7)  # inch, of one of 1, 2 or 3 panels beside each other
 
 @dataclass(frozen=True, eq=False)
 class Parity:
-    """A quantity by two methods.
+    """Reference and predicted values of a quantity.
 
     Attributes:
         reference: any shape.
@@ -54,7 +54,7 @@ class Parity:
 
 @styled
 def parity_figure(quantities: Mapping[str, Parity], methods: tuple[str, str] = ("reference", "predicted")) -> Figure:
-    """Predicted against reference values, a panel for each quantity, with the errors written above it.
+    """Draw predicted against reference values, a panel for each quantity with its errors above.
 
     Points more than ten interquartile ranges off are counted instead of shown.
 

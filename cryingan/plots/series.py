@@ -37,7 +37,7 @@ class Series:
 
 
 class Look(NamedTuple):
-    """How a series is told from the others."""
+    """Colour, marker and line of a series."""
 
     color: str
     marker: str
@@ -45,7 +45,7 @@ class Look(NamedTuple):
 
 
 def looks_of(labels: Iterable[str], reference_first: bool = False) -> dict[str, Look]:
-    """A look for every label; that of the first is black and without marker where it is the reference."""
+    """Return a look for every label; that of a reference, the first label, is black and without marker."""
     labels = list(dict.fromkeys(labels))
     colors = (BLACK, *(color for color in COLORS if color != BLACK)) if reference_first else COLORS
     turns = [(i % len(colors), i // len(colors)) for i in range(len(labels))]
@@ -54,14 +54,14 @@ def looks_of(labels: Iterable[str], reference_first: bool = False) -> dict[str, 
 
 
 def handle(label: str, look: Look, marker: bool) -> Line2D:
-    """What stands for a series in the legend."""
+    """Return the handle of a series in the legend."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker if marker else "", label=label)
 
 
 def draw_band(axis: Axes, series: Series, look: Look) -> None:
-    """A line, and the interval around it as a band."""
+    """Draw a line, and the interval around it as a band."""
     if series.low is not None and series.high is not None:
         axis.fill_between(series.x, series.low, series.high, color=look.color, alpha=0.25, linewidth=0)
     alone = "." if np.isfinite(series.value).sum() == 1 else ""  # a line of one point would not be seen
@@ -69,7 +69,7 @@ def draw_band(axis: Axes, series: Series, look: Look) -> None:
 
 
 def draw_points(axis: Axes, series: Series, look: Look, offset: float) -> None:
-    """Markers joined by a line, with error bars, moved to the right by some points."""
+    """Draw markers joined by a line, with error bars, moved to the right by some points."""
     from matplotlib.transforms import ScaledTranslation
 
     moved = axis.transData + ScaledTranslation(offset / 72, 0, axis.figure.dpi_scale_trans)
@@ -79,7 +79,7 @@ def draw_points(axis: Axes, series: Series, look: Look, offset: float) -> None:
 
 
 def set_limits(axis: Axes, name: str, values: np.ndarray) -> None:
-    """Limits of `x` or `y` with a margin around the values, on whatever scale the axis has."""
+    """Set limits of axis `x` or `y` with a margin around the values, on the scale of the axis."""
     scale = getattr(axis, f"{name}axis").get_transform()
     ends = scale.transform([values.min(), values.max()]) if len(values) else (0.0, 1.0)
     axis.set(**{f"{name}lim": scale.inverted().transform(padded(*ends))})

@@ -19,7 +19,7 @@ WIDTH, HEIGHT, NARROWEST = 2.9, 3.2, 0.8  # inch, of one structure
 
 @styled
 def structure_figure(crystals: Crystals, titles: Sequence[str] = ()) -> Figure:
-    """Structures side by side, seen along the second lattice vector, in the colours that chemists expect."""
+    """Draw structures side by side, seen along the second lattice vector, in Jmol colours."""
     from ase.visualize.plot import plot_atoms
     from matplotlib.patches import Patch
 
@@ -37,7 +37,7 @@ def structure_figure(crystals: Crystals, titles: Sequence[str] = ()) -> Figure:
 
 
 def species_colors(species: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The Jmol colour of every species, RGB."""
+    """Return the Jmol colour of every species, RGB."""
     from ase.data import atomic_numbers
     from ase.data.colors import jmol_colors
 

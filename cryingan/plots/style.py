@@ -28,7 +28,7 @@ COLUMN_WIDTH, PAGE_WIDTH = 3.4, 7.0  # inch, of a journal
 FONT_SIZE = 8  # points
 CHARACTER = 0.06  # inch, mean width of a letter in this size
 DPI = 300
-# Colours that colour-blind readers tell apart (Okabe and Ito); yellow is left out, as it is faint on white.
+# Colours that colour-blind readers can distinguish (Okabe and Ito); yellow is left out, as it is faint on white.
 BLACK, GREY = "#000000", "#777777"
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY = "#E69F00", "#56B4E9"
@@ -54,14 +54,14 @@ FENCES = 10
 
 
 def style() -> AbstractContextManager[None]:
-    """The project's style for the length of a block, whatever the user's own settings are."""
+    """Return a context with the project's style, whatever the user's own settings are."""
     from matplotlib.style import context
 
     return context(["default", STYLE])
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function draw in the project's style."""
+    """Make a function draw in the project's style."""
 
     @wraps(function)
     def draw(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -73,7 +73,7 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 @styled
 def new_figure(columns: int, rows: int, height: float = 2.2, width: float | None = None, **shared: bool) -> Figure:
-    """A figure of columns x rows panels in the project's style, without the global state of pyplot.
+    """Return a figure of columns x rows panels in the project's style, without the global state of pyplot.
 
     Args:
         columns: panels beside each other.
@@ -108,7 +108,7 @@ def save_figure(figure: Figure, path: str | Path, vector: str = "") -> None:
     Raises:
         CryinGANError: a file cannot be written.
     """
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells at length how it embeds fonts
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs at length how it embeds fonts
     drawn = {}
     for suffix in filter(None, ("png", vector)):
         buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""How a training went, from its metrics.csv."""
+"""Curves of a training from its metrics.csv."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BELOW = "relax/fraction_below_"
 
 
 def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The curves of a metrics.csv: for every key the epochs in which it was logged, and its values."""
+    """Return for every key of a metrics.csv the epochs in which it was logged, and its values."""
     with Path(path).open() as file:
         rows = list(csv.DictReader(file))
     curves = {}
@@ -32,7 +32,7 @@ def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 @styled
 def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
-    """Wasserstein distance, sample quality and low energies against epochs; dashed lines are atoms at random."""
+    """Draw Wasserstein distance, sample quality and low energies against epochs; dashed lines are atoms at random."""
     titles = {
         "train/wasserstein": "Wasserstein distance",
         "samples/close_pairs": "close pairs per structure",

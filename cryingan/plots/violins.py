@@ -34,7 +34,7 @@ VISIBLE = 0.02  # of the axis: smallest distance of quartiles that are drawn
 
 @styled
 def sro_figure(training: np.ndarray, generated: np.ndarray, pairs: Sequence[str]) -> Figure:
-    """Violins of Warren-Cowley parameters, the training set's half on the left, the generated one's on the right (S1).
+    """Draw violins of Warren-Cowley parameters, the training set's half on the left (SI Fig. S1).
 
     Halves are kernel densities of equal width within the range of the data, with lines at the median and the quartiles.
     A parameter that is the same for all structures is one line; NaN is left out. Values more than ten interquartile

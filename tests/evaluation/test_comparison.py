@@ -12,7 +12,7 @@ from cryingan.evaluation.comparison import compare, markdown, model_names, write
 
 @pytest.fixture
 def evaluation(tmp_path):
-    """A function that writes the metrics.json of an evaluation with some d_cluster; its folder comes back."""
+    """A function that writes the metrics.json of an evaluation with some d_cluster and returns its folder."""
 
     def make(name, value, failed=0.0, benchmark="alloy", reference="abc", mapping="auto", versions=None):
         folder = tmp_path / name

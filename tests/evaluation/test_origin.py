@@ -1,4 +1,4 @@
-"""Where structures come from, as the files beside them tell."""
+"""Where structures come from, according to the files beside them."""
 
 import json
 

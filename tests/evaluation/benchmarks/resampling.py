@@ -5,8 +5,6 @@ import csv
 import numpy as np
 import pytest
 
-QUIET = {"progress": False, "processes": 1}
-
 
 def pivotal(rows, statistic):
     """A statistic of the mean row, and 2 s - P97.5 and 2 s - P2.5 of it over means of structures drawn anew."""

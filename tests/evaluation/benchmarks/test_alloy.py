@@ -14,8 +14,8 @@ from cryingan.metrics.alloy.fcc import (
     occupation,
     short_range_order,
 )
-from tests.evaluation.benchmarks.resampling import QUIET, broken, check, columns, euclidean, pivotal
-from tests.support.evaluation import alloy
+from tests.evaluation.benchmarks.resampling import broken, check, columns, euclidean, pivotal
+from tests.support.evaluation import QUIET, alloy
 
 REPEATS = 4
 PER_SITE = np.repeat([1, 6, 3, 12, 6, 12, 4, 24], [3, *[6] * 7])  # points and pairs

@@ -9,7 +9,6 @@ from cryingan.evaluation.settings import InterfaceSettings
 from cryingan.metrics import radial
 from cryingan.metrics.motifs.fingerprints import MOTIF_NAMES, MotifSettings, fingerprints, most_likely
 from tests.evaluation.benchmarks.resampling import (
-    QUIET,
     broken,
     check,
     check_motif_errors,
@@ -18,7 +17,7 @@ from tests.evaluation.benchmarks.resampling import (
     euclidean,
     pivotal,
 )
-from tests.support.evaluation import interface
+from tests.support.evaluation import QUIET, interface
 
 COUNTS = {"Li": 9, "Co": 5, "Sc": 2}
 SETTINGS = MotifSettings(tuple(COUNTS), InterfaceSettings().oxidation_states, ("Cl", "O"))

@@ -7,8 +7,8 @@ from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.evaluation.evaluate import evaluate
 from cryingan.metrics import angles, radial
 from cryingan.metrics.motifs.fingerprints import MOTIF_NAMES, MotifSettings, feature_names, fingerprints, most_likely
-from tests.evaluation.benchmarks.resampling import QUIET, broken, check, check_motif_errors, columns, cosine, euclidean
-from tests.support.evaluation import silicon
+from tests.evaluation.benchmarks.resampling import broken, check, check_motif_errors, columns, cosine, euclidean
+from tests.support.evaluation import QUIET, silicon
 
 SETTINGS = MotifSettings(("Si",))
 DISTANCES = {"d_motif": "motif", "d_rdf": "rdf", "d_angle": "angle"}
