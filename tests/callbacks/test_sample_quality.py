@@ -1,3 +1,5 @@
+"""Sample quality: values against the functions and the alloy's counts, alone and in several processes."""
+
 from types import SimpleNamespace
 
 import numpy as np

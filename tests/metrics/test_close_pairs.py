@@ -1,3 +1,5 @@
+"""Close pairs against ASE's neighbour lists, and at the cutoff itself."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -34,7 +34,7 @@ def check_metric(build: Callable[[], Metric], batches: Sequence[Tensor], expecte
         expected: the result for all of them.
     """
     whole = torch.cat(list(batches))
-    torch.testing.assert_close(_result(build(), [whole]), expected, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(_result(build(), [whole]), expected, **EXACT)
     torch.testing.assert_close(_result(build(), [batches[0][:0], *batches]), expected, **EXACT)
     for first in (1, len(batches)):  # the second process has the rest, or nothing
         ranks = [build(), build()]

@@ -1,3 +1,5 @@
+"""Cluster probabilities by name and by hand, and d_cluster of structures moved as a whole."""
+
 import ase
 import numpy as np
 import pytest

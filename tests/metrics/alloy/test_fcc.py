@@ -1,3 +1,5 @@
+"""Sites, occupation, clusters, energy and order on the fcc lattice, against the benchmark's reference and ASE."""
+
 import warnings
 
 import ase.io

@@ -1,3 +1,5 @@
+"""Mapping on the lattice: noise, translations, vacancies, other cells, and what is rejected."""
+
 import warnings
 
 import ase

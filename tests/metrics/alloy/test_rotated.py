@@ -1,3 +1,5 @@
+"""Clusters without numbered sites, against plain loops and the same crystal in other cells."""
+
 import ase
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""The published mapping procedures against plain loops."""
+
 import ase
 import numpy as np
 import pytest
