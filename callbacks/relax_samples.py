@@ -17,10 +17,11 @@ from callbacks.relaxed_epochs import SCALE, Evaluations, scale_of
 from callbacks.wandb_relaxed import upload
 from callbacks.wandb_run import wandb_runs
 from cryingan.energies.data_card import default_potential
+from cryingan.energies.fractions import THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.randomness import generator
-from cryingan.relaxation.settings import RelaxSettings
+from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from cryingan.samples.background import BackgroundRelaxer, FolderRelaxer, InlineRelaxer
 from cryingan.samples.folder import WORKER_LOG, read_summary
 from cryingan.samples.plan import Plan
@@ -69,9 +70,9 @@ class RelaxSamples(Callback):
         relax: dict[str, Any],
         every_n_epochs: int = 1000,
         n_samples: int = 50,
-        thresholds: Sequence[float] = (0.0, -0.2),
+        thresholds: Sequence[float] = THRESHOLDS,
         mode: str = "background",
-        repair_distance: float = 1.5,
+        repair_distance: float = REPAIR_DISTANCE,
         cache: str | None = None,
         pictures: int = 3,
         before: bool = False,

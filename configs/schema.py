@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, EnumNode, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
+from cryingan.energies.fractions import THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.settings import BENCHMARKS
 from cryingan.models.cryingan.settings import ModelSettings, Pooling
 from cryingan.potentials.settings import POTENTIALS
-from cryingan.relaxation.settings import RelaxSettings
+from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from data.settings import DataSettings
 
 
@@ -80,46 +81,42 @@ def train_schema() -> DictConfig:
     )
 
 
-def sample_schema() -> DictConfig:
+@dataclass
+class SampleKeys:
     """Types of configs/sample.yaml."""
-    return DictConfig(
-        {
-            "checkpoint": StringNode(None),
-            "upstream": StringNode(None),
-            "reference": StringNode(None),
-            "n": IntegerNode(1000, is_optional=False),
-            "seed": IntegerNode(1, is_optional=False),
-            "format": EnumNode(Format, Format.extxyz, is_optional=False),
-            "output": StringNode("samples", is_optional=False),
-            "device": StringNode("auto", is_optional=False),
-            "batch_size": IntegerNode(256, is_optional=False),
-            "structures": StringNode(None),
-            "training": StringNode(None),
-            "thresholds": ListConfig([0.0, -0.2], element_type=float, is_optional=False),
-            "repair_distance": FloatNode(1.5, is_optional=False),
-            "cache": StringNode(None),
-            "pictures": IntegerNode(3, is_optional=False),
-            "potential": None,
-            "evaluate": None,
-            "relax": DictConfig(None, ref_type=RelaxSettings),
-        }
-    )
+
+    checkpoint: str | None = None
+    upstream: str | None = None
+    reference: str | None = None
+    n: int = 1000
+    seed: int = 1
+    format: Format = Format.extxyz
+    output: str = "samples"
+    device: str = "auto"
+    batch_size: int = 256
+    structures: str | None = None
+    training: str | None = None
+    thresholds: list[float] = field(default_factory=lambda: list(THRESHOLDS))
+    repair_distance: float = REPAIR_DISTANCE
+    cache: str | None = None
+    pictures: int = 3
+    potential: Any = None
+    evaluate: Any = None
+    relax: RelaxSettings | None = None
 
 
-def evaluate_schema() -> DictConfig:
+@dataclass
+class EvaluateKeys:
     """Types of configs/evaluate.yaml."""
-    return DictConfig(
-        {
-            "structures": StringNode(None),
-            "reference": StringNode(None),
-            "benchmark": None,
-            "original": IntegerNode(None),
-            "output": StringNode("evaluation", is_optional=False),
-            "processes": IntegerNode(None),
-            "wandb": StringNode(None),
-            "compare": ListConfig([], element_type=str, is_optional=False),
-        }
-    )
+
+    structures: str | None = None
+    reference: str | None = None
+    benchmark: Any = None
+    original: int | None = None
+    output: str = "evaluation"
+    processes: int | None = None
+    wandb: str | None = None
+    compare: list[str] = field(default_factory=list)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -2,7 +2,15 @@
 
 
 class CryinGANError(Exception):
-    """What the user gave cannot be used; the message is one line that says what would be right."""
+    """What the user gave cannot be used; the message is one line that says what would be right.
+
+    Example:
+        >>> try:
+        ...     cryingan.read_structures("missing.extxyz")
+        ... except cryingan.CryinGANError as error:
+        ...     print(error)
+        missing.extxyz is not there; give a file of structures
+    """
 
 
 class TrainingDiverged(CryinGANError):  # noqa: N818, the word that users search for

@@ -8,6 +8,7 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.geometry.neighbors import NearestImage, neighbors
+from cryingan.relaxation.settings import REPAIR_DISTANCE
 from cryingan.structures.crystals import Crystals
 
 MARGIN = 0.1  # Angstrom beyond the minimum distance
@@ -32,7 +33,7 @@ class RepairLog:
 
 
 def repair(
-    crystals: Crystals, min_distance: float = 1.5, max_iterations: int = 100, seed: int = 0
+    crystals: Crystals, min_distance: float = REPAIR_DISTANCE, max_iterations: int = 100, seed: int = 0
 ) -> tuple[Crystals, RepairLog]:
     """Move apart the atoms that are too close.
 

@@ -9,6 +9,7 @@ from typing import Any
 from cryingan.errors import CryinGANError
 
 OPTIMIZERS = ("fire", "cg")
+REPAIR_DISTANCE = 1.5  # Angstrom; atoms closer than this are moved apart before relaxation
 WHERE = ("backend", "processes", "address", "time_budget", "progress")  # fields that do not change a relaxed structure
 
 

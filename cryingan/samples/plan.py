@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from cryingan.energies.data_card import data_source, default_potential
+from cryingan.energies.fractions import THRESHOLDS
 from cryingan.errors import CryinGANError
-from cryingan.relaxation.settings import WHERE, RelaxSettings
+from cryingan.relaxation.settings import REPAIR_DISTANCE, WHERE, RelaxSettings
 
 PROTOCOL = tuple(field.name for field in fields(RelaxSettings) if field.name not in {*WHERE, "frames"})
 JUDGING = ("thresholds", "repair_distance")
@@ -35,8 +36,8 @@ class Plan:
     potential: Mapping[str, Any]
     relax: Mapping[str, Any]
     training: Mapping[str, Any] | None = None
-    thresholds: Sequence[float] = (0.0, -0.2)
-    repair_distance: float = 1.5
+    thresholds: Sequence[float] = THRESHOLDS
+    repair_distance: float = REPAIR_DISTANCE
     cache: str | None = None
     pictures: int = 3
     molecules: int = 3

@@ -144,13 +144,22 @@ def _short(value: Any) -> str:
 
 
 def load_model(path: str | Path) -> CryinGAN:
-    """The model of a checkpoint, on the CPU.
+    """The model of a checkpoint, or of a run folder, on the CPU.
+
+    Args:
+        path: a checkpoint of train.py, or the folder of a run: then as `best_checkpoint` chooses.
 
     Raises:
         CryinGANError: the file is no checkpoint of a CryinGAN, or one of a newer version.
+
+    Example:
+        >>> model = cryingan.load_model("pretrained/li2o_licl")
+        >>> model.sample(2, seed=1).fractional.shape
+        (2, 77, 3)
     """
     from cryingan.models.cryingan.gan import CHECKPOINT_FORMAT, CryinGAN
 
+    path = best_checkpoint(path)
     content = read_checkpoint(path)
     if "cryingan_format" not in content:
         raise CryinGANError(f"{path} is not a checkpoint of train.py")

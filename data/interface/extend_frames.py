@@ -24,7 +24,7 @@ from cryingan.progress import reported
 from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.repair import repair
-from cryingan.relaxation.settings import RelaxSettings
+from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from cryingan.relaxation.trajectory import TRAJECTORIES, TrajectoryFrames, read_trajectories, write_frames
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.hashes import file_hash
@@ -40,7 +40,6 @@ from data.interface.potential_training.settings import or_own
 from data.interface.settings import INTERFACE_SETS
 
 LIMIT = "labelling.json"
-REPAIR_DISTANCE = 1.5  # Angstrom, as callbacks.relax
 
 
 @dataclass

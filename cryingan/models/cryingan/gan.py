@@ -49,6 +49,12 @@ class CryinGAN(lightning.LightningModule):
 
     Raises:
         CryinGANError: a setting is out of range.
+
+    Example:
+        >>> cell = [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
+        >>> model = cryingan.CryinGAN(cell, ["Li", "Li", "Cl"], n_neighbors=2, channels=8)
+        >>> model.sample(5, seed=1).fractional.shape
+        (5, 3, 3)
     """
 
     def __init__(

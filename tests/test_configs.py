@@ -1,0 +1,110 @@
+"""Configurations hold what the code holds: every YAML file against the dataclass or the signature it configures."""
+
+import inspect
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from importlib import import_module
+
+import pytest
+import yaml
+
+from configs.entry import CONFIGS
+from configs.schema import CHOSEN_BY, EvaluateKeys, SampleKeys, TrainerKeys, plain, train_schema
+from cryingan.relaxation.settings import RelaxSettings
+from tests.conftest import compose
+
+SCRIPTS = {"sample": SampleKeys, "evaluate": EvaluateKeys}
+GROUPS = {"potential", "evaluate", "benchmark", "relax"}
+FIXED = {"kind", "_target_", "_convert_"}
+
+
+def options(group):
+    return sorted(path.stem for path in (CONFIGS / group).glob("[!_]*.yaml"))
+
+
+def read(path):
+    return {key: value for key, value in (yaml.safe_load(path.read_text()) or {}).items() if key != "defaults"}
+
+
+def default_of(one):
+    if one.default_factory is not MISSING:
+        value = one.default_factory()
+        return asdict(value) if is_dataclass(value) else value
+    return None if one.default is MISSING else one.default
+
+
+def defaults_of(settings):
+    """Default of every field by its name; None where there is none."""
+    return {one.name: default_of(one) for one in fields(settings)}
+
+
+def assert_same_values(values, defaults):
+    """What a YAML file says of keys without an interpolation is what the dataclass says."""
+    assert set(values) <= set(defaults) | FIXED
+    for key, value in values.items():
+        if key in FIXED or value == "???" or "${" in str(value):
+            continue
+        expected = defaults[key]
+        assert value == (list(expected) if isinstance(expected, tuple) else expected), key
+
+
+@pytest.mark.parametrize(
+    ("path", "settings"),
+    [
+        ("model/paper", CHOSEN_BY["model"]["cryingan.models.cryingan.gan.CryinGAN"]),
+        ("data/_base", CHOSEN_BY["data"]["data.module.StructureData"]),
+        ("relax/fire", RelaxSettings),
+        *((f"potential/{kind}", settings) for kind, settings in CHOSEN_BY["potential"].items()),
+        *((f"benchmark/{kind}", settings) for kind, settings in CHOSEN_BY["benchmark"].items()),
+    ],
+)
+def test_a_groups_first_file_holds_the_defaults_of_its_dataclass(path, settings):
+    values, defaults = read(CONFIGS / f"{path}.yaml"), defaults_of(settings)
+    assert_same_values(values, defaults)
+    hidden = {"frames"} if settings is RelaxSettings else set()  # a build's own
+    assert set(defaults) - set(values) <= hidden
+
+
+def test_the_trainers_keys_are_typed():
+    assert set(read(CONFIGS / "trainer/auto.yaml")) == set(defaults_of(TrainerKeys))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_scripts_own_keys_hold_the_defaults_of_its_dataclass(name):
+    values, defaults = read(CONFIGS / f"{name}.yaml"), defaults_of(SCRIPTS[name])
+    own = {key: getattr(value, "name", value) for key, value in defaults.items() if key not in GROUPS}
+    assert_same_values(values, own)
+    assert set(values) == set(own)
+
+
+def test_the_training_configs_own_keys_hold_the_defaults_of_its_schema():
+    values, schema = read(CONFIGS / "train.yaml"), train_schema()
+    schema["run_dir"] = values["run_dir"]
+    assert_same_values(values, {key: getattr(schema[key], "name", schema[key]) for key in values})
+
+
+@pytest.mark.parametrize("option", options("callbacks"))
+def test_a_callbacks_keys_are_arguments_and_the_first_values_its_defaults(option):
+    config = compose(f"callbacks={option}", "data=li2o_licl")
+    for name, node in read(CONFIGS / f"callbacks/{option}.yaml").items():
+        target = config.callbacks[name]["_target_"]
+        module, _, attribute = target.rpartition(".")
+        signature = inspect.signature(getattr(import_module(module), attribute)).parameters
+        assert set(node) - FIXED <= set(signature), target
+        if "_target_" in node:
+            for key, value in node.items():
+                default = signature[key].default if key in signature else inspect.Parameter.empty
+                if default is not inspect.Parameter.empty and "${" not in str(value):
+                    assert value == (list(default) if isinstance(default, tuple) else default), f"{target}: {key}"
+
+
+@pytest.mark.parametrize("group", ["data", "model", "trainer", "callbacks", "potential", "relax", "logger"])
+def test_every_option_composes_with_its_types(group):
+    for option in options(group):
+        more = ["data.path=set.extxyz"] if option.startswith("dismai") else []
+        settings = plain(compose(f"{group}={option}", *more))
+        assert settings["model"]["distance_weight"] == settings["lambda"]
+
+
+@pytest.mark.parametrize("option", options("experiment"))
+def test_every_experiment_composes(option):
+    assert plain(compose(f"experiment={option}"))["trainer"]["max_epochs"] > 0
