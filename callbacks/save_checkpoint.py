@@ -20,7 +20,7 @@ class SaveCheckpoint(Checkpoint):
         every_n_epochs: epochs between checkpoints; the last epoch always gives one.
     """
 
-    def __init__(self, name: str, every_n_epochs: int = 1) -> None:
+    def __init__(self, name: str, every_n_epochs: int) -> None:
         self.name = name
         self.every_n_epochs = every_n_epochs
 

@@ -121,7 +121,7 @@ def _trainer(epochs: int, folder: Path, device: str, time_limit: timedelta | Non
         accelerator="cpu" if device == "cpu" else "gpu",
         devices=1,
         max_epochs=epochs,
-        callbacks=[record, *limit, SaveCheckpoint()],
+        callbacks=[record, *limit, SaveCheckpoint("last", every_n_epochs=1)],
         plugins=[AtomicCheckpointIO()],
         logger=False,
         enable_progress_bar=False,
