@@ -93,7 +93,7 @@ def relax_in_workers(task: Task, waiting: list[tuple[int, np.ndarray]]) -> Itera
     Raises:
         CryinGANError: the backend is not installed or not reachable, or workers died 3 times with nothing done.
     """
-    if not json.loads(task.spec):
+    if json.loads(task.spec) is None:
         raise CryinGANError(
             f"backend={task.settings.backend} needs a potential from load_potential: workers load it again"
         )

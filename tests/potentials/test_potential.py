@@ -32,7 +32,7 @@ class Limit:
     def __init__(self, atoms, error):
         self.atoms, self.error, self.sizes = atoms, error, []
 
-    def __call__(self, frames):
+    def __call__(self, energies, forces, frames, call):
         self.sizes.append(sum(map(len, frames)))
         if self.sizes[-1] > self.atoms:
             raise self.error

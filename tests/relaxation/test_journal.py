@@ -17,7 +17,8 @@ from cryingan.relaxation.journal import Journal
 from cryingan.relaxation.settings import FireSettings, RelaxSettings
 from cryingan.storage.locks import lock_folder
 from cryingan.structures.crystals import Crystals
-from tests.support.relaxations import SpoiltPotential, assert_same, distance, here, rattled
+from tests.support.potentials import CountingPotential
+from tests.support.relaxations import assert_same, distance, here, rattled
 
 
 def test_folder_holds_a_row_and_a_frame_per_sample(pair, tmp_path):
@@ -127,7 +128,7 @@ def test_keyboard_interrupt_keeps_results_and_time_is_no_end(pair, tmp_path):
 
     crystals = rattled(8)
     with pytest.raises(KeyboardInterrupt):
-        here(crystals, SpoiltPotential(interrupt, atoms_per_batch=8), output=tmp_path)
+        here(crystals, CountingPotential(load_potential("pair", atoms_per_batch=8), interrupt), output=tmp_path)
     done = (tmp_path / "relax.csv").read_text().splitlines()[1:]
     assert 1 <= len(done) < 8
     late = here(crystals, pair, output=tmp_path, time_budget=1e-9)
@@ -166,7 +167,7 @@ def test_structures_of_one_source_are_the_same_on_every_processor(pair, tmp_path
     """Without a source their coordinates decide, to the last digit."""
     crystals = rattled(3)
     expected = here(crystals, pair, output=tmp_path / "known", source="a file")
-    again = here(rounded_elsewhere(crystals), SpoiltPotential(), output=tmp_path / "known", source="a file")
+    again = here(rounded_elsewhere(crystals), CountingPotential(pair), output=tmp_path / "known", source="a file")
     assert_same(expected, again)
     here(crystals, pair, output=tmp_path / "unknown")
     for folder, source in (("unknown", None), ("known", "another file"), ("known", None)):
@@ -202,9 +203,9 @@ def test_a_folder_of_an_earlier_version_is_resumed(pair, tmp_path):
     manifest["structures"] = {"kind": manifest["structures"]["kind"], "projections": [0.1, 0.2, 0.3, 0.4]}
     manifest["settings"]["fire"] = {}
     (tmp_path / "relax.json").write_text(json.dumps(manifest))
-    potential = SpoiltPotential()
+    potential = CountingPotential(pair)
     assert_same(expected, here(rattled(3), potential, output=tmp_path))
-    assert potential.calls == 0
+    assert not potential.batches
     here(rattled(3), potential, output=tmp_path, fire=asdict(FireSettings()))
     for other in ({"fire": {"dt": 0.2}}, {"numbers": [0, 1, 5]}):
         with pytest.raises(CryinGANError, match="with other"):

@@ -11,7 +11,8 @@ from ase.optimize.sciopt import SciPyFminCG
 
 from cryingan.potentials.potential import load_potential
 from cryingan.structures.crystals import Crystals
-from tests.support.relaxations import SAME_ENERGY, SAME_STEP, SpoiltPotential, assert_same, distance, here, rattled
+from tests.support.potentials import CountingPotential
+from tests.support.relaxations import SAME_ENERGY, SAME_STEP, assert_same, distance, here, rattled
 
 
 class PairCalculator(Calculator):
@@ -80,7 +81,7 @@ def test_converged_like_ase(pair, name, ase_optimizer):
 
 
 def test_cg_counts_evaluations_and_steps(pair):
-    results = here(rattled(2), SpoiltPotential(), optimizer="cg", max_steps=2, fmax=1e-6)
+    results = here(rattled(2), CountingPotential(pair), optimizer="cg", max_steps=2, fmax=1e-6)
     assert results.reason.tolist() == ["max_steps"] * 2
     assert results.steps.tolist() == [2, 2]
     assert (results.evaluations > 2).all()
@@ -100,11 +101,11 @@ def test_the_papers_verdict_tolerates_a_little_more_than_fmax(pair):
             assert results.reason[0] == (verdict if name == "cg" else "max_steps")
 
 
-def test_cg_that_finds_nothing_lower_is_stalled():
+def test_cg_that_finds_nothing_lower_is_stalled(pair):
     def uphill(energies, forces, frames, call):
         forces[0] *= -1
 
-    results = here(rattled(1), SpoiltPotential(uphill), optimizer="cg")
+    results = here(rattled(1), CountingPotential(pair, uphill), optimizer="cg")
     assert results.reason.tolist() == ["stalled"]
     assert not results.converged[0]
 
@@ -124,9 +125,8 @@ def test_batch_equals_singles_in_any_order(pair):
 
 
 def test_waiting_structures_take_the_place_of_converged_ones():
-    sizes = []
-    potential = SpoiltPotential(lambda energies, *_: sizes.append(len(energies)), atoms_per_batch=24)
-    results = here(rattled(7), potential)
+    potential = CountingPotential(load_potential("pair", atoms_per_batch=24))
+    results, sizes = here(rattled(7), potential), potential.batches
     assert sum(sizes) == results.evaluations.sum()
     full = sizes.count(3)
     assert sizes == sorted(sizes, reverse=True)
@@ -149,7 +149,7 @@ def test_nan_in_one_structure_touches_no_other(pair, optimizer, what):
                 elif len(seen) > 3:
                     forces[i][3, 1] = np.nan if what == "force" else np.inf
 
-    results = here(crystals, SpoiltPotential(spoil), optimizer=optimizer)
+    results = here(crystals, CountingPotential(pair, spoil), optimizer=optimizer)
     clean = here(crystals, pair, optimizer=optimizer)
     others = [0, 1, 3, 4]
     assert results.reason[2] == "not_finite"
@@ -186,7 +186,7 @@ def test_flying_atom_is_exploded_and_stops(pair):
     def blow(energies, forces, frames, call):
         forces[0][0] = [50.0, 0, 0]
 
-    results = here(rattled(3), SpoiltPotential(blow, atoms_per_batch=8))
+    results = here(rattled(3), CountingPotential(load_potential("pair", atoms_per_batch=8), blow))
     assert set(results.reason) == {"exploded"}
     assert (results.steps < 100).all()
 
@@ -200,9 +200,9 @@ def test_time_budget(monkeypatch, optimizer):
     def take_a_second(*_):
         clock.now += 1
 
-    potential = SpoiltPotential(take_a_second, atoms_per_batch=8)
+    potential = CountingPotential(load_potential("pair", atoms_per_batch=8), take_a_second)
     results = here(rattled(20), potential, optimizer=optimizer, time_budget=39.5, fmax=0.5)
-    assert potential.calls == 40
+    assert len(potential.batches) == 40
     assert results.reason.tolist() == sorted(results.reason)
     assert set(results.reason) == {"converged", "time"}
     assert np.isnan(results.energy_final[-1])

@@ -17,7 +17,9 @@ import torch
 from ase.build import bulk
 
 from cryingan.errors import CryinGANError
+from cryingan.potentials.pair import PairPotential
 from cryingan.potentials.potential import load_potential
+from cryingan.potentials.settings import PairSettings
 from cryingan.relaxation import workers
 from cryingan.relaxation.backends import CONNECT
 from cryingan.relaxation.journal import read_journal
@@ -25,7 +27,7 @@ from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
 from tests.support.callbacks import pool
 from tests.support.paths import ROOT
-from tests.support.relaxations import SAME_ENERGY, SpoiltPotential, assert_same, here, quietly, rattled
+from tests.support.relaxations import SAME_ENERGY, assert_same, here, quietly, rattled
 
 
 def kill_when_rows(table, pids, rows=1):
@@ -73,7 +75,9 @@ def test_structures_that_kill_every_worker_stop_few_others(tmp_path, time_limit,
 
 MANY = """
 import sys
+from cryingan.potentials.pair import PairPotential
 from cryingan.potentials.potential import load_potential
+from cryingan.potentials.settings import PairSettings
 from tests.support.relaxations import quietly, rattled
 quietly(rattled(500), load_potential("pair"), processes=2, fmax=1e-9, max_steps=100_000, output=sys.argv[1])
 """
@@ -159,13 +163,12 @@ def test_unreachable_dask_scheduler_is_named(pair):
 
 def test_hand_made_potential_cannot_travel():
     with pytest.raises(CryinGANError, match="load_potential"):
-        quietly(rattled(1), SpoiltPotential(), processes=2)
+        quietly(rattled(1), PairPotential(PairSettings()), processes=2)
 
 
-def test_gpu_potential_stays_in_this_process():
-    potential = SpoiltPotential()
-    potential.device = "cuda:0"
-    assert quietly(rattled(1), potential, processes=2).converged.all()
+def test_gpu_potential_stays_in_this_process(pair):
+    pair.device = "cuda:0"
+    assert quietly(rattled(1), pair, processes=2).converged.all()
 
 
 def test_threads_of_a_worker_do_not_share_a_calculator():

@@ -19,26 +19,27 @@ SAME_FORCE = 1e-5  # eV/Angstrom, of single precision in structures of a few ato
 
 
 class CountingPotential(Potential):
-    """Another potential that counts what it evaluates, and may be slow or fail on the way.
+    """Another potential that counts what it evaluates, and may be slow, wrong or fail.
 
     Args:
         inner: the potential that evaluates; copies in other processes are of it alone.
-        before: called with the structures of each batch before they are evaluated and counted; it may wait or raise.
+        spoil: called with the energies, forces and structures of each batch, and the number of the batch; it may
+            change what it is given, wait or raise.
 
     Attributes:
-        batches: number of structures in each batch that was evaluated.
+        batches: number of structures in each batch that was evaluated, those that `spoil` let fail among them.
     """
 
-    def __init__(self, inner: Potential, before: Callable[[list[Atoms]], None] | None = None) -> None:
+    def __init__(self, inner: Potential, spoil: Callable[..., None] = lambda *_: None) -> None:
         super().__init__(inner.card, inner.device, inner.atoms_per_batch)
-        self.inner, self.before, self.spec = inner, before, inner.spec
+        self.inner, self.spoil, self.spec = inner, spoil, inner.spec
         self.batches: list[int] = []
 
     def _evaluate_batch(self, frames: list[Atoms]) -> tuple[Sequence[float], Sequence[np.ndarray]]:
-        if self.before is not None:
-            self.before(frames)
+        energies, forces = self.inner.evaluate(frames)
         self.batches.append(len(frames))
-        return self.inner.evaluate(frames)
+        self.spoil(energies, forces, frames, len(self.batches))
+        return energies, forces
 
 
 def rattled(atoms: Atoms, seed: int = 0, size: float = 0.1) -> Atoms:

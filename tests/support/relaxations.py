@@ -1,9 +1,8 @@
-"""Small structures to relax, potentials that count and misbehave, and comparisons of results."""
+"""Small structures to relax, and comparisons of results."""
 
 import numpy as np
 from ase.build import bulk
 
-from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
@@ -32,25 +31,6 @@ def quietly(crystals, potential, output=None, numbers=None, source=None, **setti
 def here(crystals, potential, **arguments):
     """The same in this process."""
     return quietly(crystals, potential, backend="serial", **arguments)
-
-
-class SpoiltPotential:
-    """The pair potential, which counts its calls; `spoil(energies, forces, frames, call)` changes what it gives.
-
-    It cannot travel to other processes.
-    """
-
-    def __init__(self, spoil=lambda *_: None, **options):
-        self.pair, self.spoil, self.calls, self.structures = load_potential("pair", **options), spoil, 0, 0
-        self.card, self.spec, self.device = self.pair.card, {}, "cpu"
-        self.atoms_per_batch = self.pair.atoms_per_batch
-
-    def evaluate(self, frames):
-        self.calls += 1
-        self.structures += len(frames)
-        energies, forces = self.pair.evaluate(frames)
-        self.spoil(energies, forces, frames, self.calls)
-        return energies, forces
 
 
 def distance(first, second):
