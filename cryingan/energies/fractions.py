@@ -24,7 +24,7 @@ class Fraction:
 def fractions_below(
     energies: np.ndarray, n_generated: int, thresholds: Sequence[float] = THRESHOLDS
 ) -> dict[float, Fraction]:
-    """Which part of the generated structures lies at or below each threshold.
+    """Fractions of the generated structures at or below each threshold.
 
     Structures without a relaxed energy (NaN in `energies`, or missing from it) count as generated and never as below.
 

@@ -1,4 +1,4 @@
-"""Energies on the scale of a data set: J/m^2 for interfaces, eV/atom for bulk; always tied to one potential."""
+"""Energies on the scale of a data set, J/m^2 for interfaces and eV/atom for bulk, each tied to one potential."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from cryingan.structures.crystals import Crystals
 
 log = logging.getLogger(__name__)
 
-UNITS = {"interface": "J/m^2", "bulk": "eV/atom"}
+SQUARE_ANGSTROM = 1e-20  # m^2; the square of `constants.angstrom` differs in the last bit
+ENERGY_UNITS = {"interface": "J/m^2", "bulk": "eV/atom"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,7 @@ def interface_factor(n_atoms: int, area: float) -> float:
         n_atoms: atoms in the cell.
         area: Angstrom^2.
     """
-    return constants.e * n_atoms / (area * constants.angstrom**2)
+    return constants.e * n_atoms / (area * SQUARE_ANGSTROM)
 
 
 def energy_scale(
@@ -154,4 +155,4 @@ def energy_scale(
     factor = 1.0
     if card.kind == "interface":
         factor = interface_factor(len(training.species), interface_area(training.cell, card.area_axis))
-    return EnergyScale(zero, factor, UNITS[card.kind], potential.card)
+    return EnergyScale(zero, factor, ENERGY_UNITS[card.kind], potential.card)

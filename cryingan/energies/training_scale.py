@@ -1,4 +1,4 @@
-"""What relaxed samples are compared with: the structures of the data set, their energies and their scale."""
+"""The reference of relaxed samples: structures of the data set, their energies and the energy scale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cryingan.energies.data_card import card_path, random_energies, read_data_card
-from cryingan.energies.scale import UNITS, EnergyScale, energy_scale
+from cryingan.energies.scale import ENERGY_UNITS, EnergyScale, energy_scale
 from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
@@ -22,7 +22,7 @@ from cryingan.structures.files import read_structures
 
 SAME_ENERGY = 1e-4  # eV/atom; another device or batch size changes an energy by less
 RECORD = ("potential", "potential_hash", "unit", "zero_ev_per_atom", "factor")
-TRAINING_SHOWN = 200  # training structures in the figure, where the data card makes the energies of all unnecessary
+TRAINING_SHOWN = 200  # training structures in the figure where the data card has the cut-off
 
 
 class TrainingScale:
@@ -60,14 +60,14 @@ class TrainingScale:
 
     @cached_property
     def scale(self) -> EnergyScale:
-        """The scale; takes an evaluation of each training structure where neither card nor cache spare us that."""
+        """The scale. Evaluates every training structure unless the card or the cache has the energies."""
         if self.structures is None:
-            return EnergyScale(0.0, 1.0, UNITS["bulk"], self.potential.card)
+            return EnergyScale(0.0, 1.0, ENERGY_UNITS["bulk"], self.potential.card)
         return energy_scale(self.card, self.structures, self.potential, self.cache, self.settings)
 
     @cached_property
     def shown(self) -> np.ndarray | None:
-        """Energies of training structures on the scale, of all unless the card spares us that; None without any."""
+        """Energies of training structures on the scale, of 200 where the card has the cut-off; None without any."""
         if self.structures is None:
             return None
         chosen = self.structures
@@ -84,9 +84,9 @@ class TrainingScale:
         return self.scale.normalise(self.random_energies, self.potential.card).values
 
     def known(self) -> dict[str, Any]:
-        """What is known of the scale without any energies."""
+        """Potential, its hash and the unit: what is known before any energy is computed."""
         card = self.potential.card
-        unit = UNITS["bulk" if self.structures is None else self.card.kind]
+        unit = ENERGY_UNITS["bulk" if self.structures is None else self.card.kind]
         return {"potential": card.name, "potential_hash": card.hash, "unit": unit}
 
     def record(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class TrainingScale:
         return dict(zip(RECORD, (*self.known().values(), self.scale.zero, self.scale.factor), strict=True))
 
     def require_same(self, earlier: Mapping[str, Any]) -> None:
-        """Refuse to go on beside energies on another scale.
+        """Refuse to continue beside energies on another scale.
 
         Args:
             earlier: a `record`, or the part of one that was known, and `where` it was found.
@@ -112,7 +112,7 @@ class TrainingScale:
             self._refuse(earlier, record)
 
     def require_comparable(self, samples: Crystals, where: str | Path) -> None:
-        """Refuse samples that have no place on this scale.
+        """Refuse samples whose energies cannot be compared on this scale.
 
         Raises:
             CryinGANError: their cell or composition is not that of the training structures.
@@ -130,12 +130,12 @@ class TrainingScale:
 
     def _refuse(self, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         raise CryinGANError(
-            f"{earlier['where']} has energies in {_in_words(earlier)}, now they would be in {_in_words(now)}: they "
+            f"{earlier['where']} has energies in {_described(earlier)}, now they would be in {_described(now)}: they "
             "cannot be mixed; use the same potential and data card again, or another run_dir"
         )
 
 
-def _in_words(record: Mapping[str, Any]) -> str:
+def _described(record: Mapping[str, Any]) -> str:
     text = f"{record['unit']} of {record['potential']} ({record['potential_hash'][:12]})"
     if "zero_ev_per_atom" in record:
         text += f", zero at {record['zero_ev_per_atom']:.6g} eV/atom"

@@ -1,4 +1,4 @@
-"""Connections of joblib: to processes of this machine that end with this one, or to a Dask or Ray cluster."""
+"""Joblib backends: processes of this machine that end with their parent, or a Dask or Ray cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from cryingan.errors import CryinGANError
 
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 1.0  # at the parent
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def _loky(address: str | None) -> Iterator[dict[str, Any]]:
 
 
 def end_with_parent(parent: int) -> None:
-    """Have this process end within a second or two of its parent, even when that is killed.
+    """End this process within a second or two of its parent, even when the parent is killed.
 
     Args:
         parent: its process number.

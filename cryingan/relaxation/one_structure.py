@@ -1,4 +1,4 @@
-"""The relaxation of one structure: its targets and bounds, where it stands, how it ended."""
+"""The state of the relaxation of one structure, when it ends, and its result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Relaxed(NamedTuple):
         evaluations: structures evaluated by the potential; conjugate gradients needs several a step.
         fmax: largest force on an atom at `positions`, eV/Angstrom.
         reason: why it ended, one of `REASONS`.
-        frames: from its way, when the settings want some.
+        frames: some of its frames, where the settings ask for them.
     """
 
     sample: int
@@ -49,7 +49,7 @@ class Relaxed(NamedTuple):
 
 
 class Relaxation:
-    """One structure while it relaxes: where it is, and whether that is the end.
+    """One structure while it relaxes: the last accepted state, and whether the relaxation has ended.
 
     Args:
         sample: sample number.
@@ -64,15 +64,15 @@ class Relaxation:
         self.steps = self.evaluations = 0
         self.trajectory = Trajectory(settings.frames)
 
-    def fault_at_start(self) -> str | None:
-        """The reason not to start at all, or None."""
+    def initial_fault(self) -> str | None:
+        """Why the structure cannot be relaxed, or None."""
         if not np.isfinite(self.start).all():
             return "not_finite"
         sources, _, _ = neighbors(self.start, np.asarray(self.atoms.cell), self.settings.min_distance)
         return "too_close" if len(sources) else None
 
-    def judge(self, energy: float, forces: np.ndarray) -> str | None:
-        """Take in the energy (eV) and forces (eV/Angstrom, (atoms, 3)) of the structure; the reason to end, or None."""
+    def update(self, energy: float, forces: np.ndarray) -> str | None:
+        """Record energy (eV) and forces (eV/Angstrom, shape (atoms, 3)); return the reason to end, or None."""
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             return "not_finite"
         self.energy, self.positions = float(energy), self.atoms.get_positions()

@@ -1,4 +1,4 @@
-"""Relaxing many structures in one process at fixed cell: FIRE in batches, or the paper's conjugate gradients."""
+"""Relax many structures in one process at fixed cell: FIRE in batches, or the paper's conjugate gradients."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Fire:
 def fire(
     structures: Iterable[tuple[int, Atoms]], potential: Potential, settings: RelaxSettings, deadline: float
 ) -> Iterator[Relaxed]:
-    """Relax with FIRE: all structures advance together, those that end make room for those that wait.
+    """Relax with FIRE in batches; structures that end make room for those that wait.
 
     Args:
         structures: sample number and structure of each.
@@ -90,7 +90,7 @@ def fire(
             return
         while waiting and _fits(waiting[0][1], running, potential):
             newcomer = Relaxation(*waiting.popleft(), settings)
-            fault = newcomer.fault_at_start()
+            fault = newcomer.initial_fault()
             if fault:
                 yield newcomer.end(fault)
             else:
@@ -104,13 +104,13 @@ def _fits(atoms: Atoms, running: list[tuple[Relaxation, Fire]], potential: Poten
 
 
 def _advance(running: list[tuple[Relaxation, Fire]], potential: Potential) -> Iterator[Relaxed]:
-    """Evaluate all running structures, take out (and yield) those that end and move the others by one step."""
+    """Evaluate all running structures, yield and remove those that end, and move the others by one step."""
     energies, forces = potential.evaluate([structure.atoms for structure, _ in running])
     results = list(zip(running, energies, forces, strict=True))
     running.clear()
     for (structure, state), energy, force in results:
         structure.evaluations += 1
-        reason = structure.judge(energy, force)
+        reason = structure.update(energy, force)
         if reason:
             yield structure.end(reason)
             continue
@@ -120,7 +120,7 @@ def _advance(running: list[tuple[Relaxation, Fire]], potential: Potential) -> It
 
 
 class _Ended(Exception):  # noqa: N818, it is no error
-    """Leaves ASE's optimizer from within; carries the reason."""
+    """Stops ASE's optimizer from within; carries the reason."""
 
 
 def conjugate_gradients(
@@ -134,7 +134,7 @@ def conjugate_gradients(
     """
     for sample, atoms in structures:
         structure = Relaxation(sample, atoms, settings)
-        reason = structure.fault_at_start() or _minimise(structure, potential, deadline)
+        reason = structure.initial_fault() or _minimise(structure, potential, deadline)
         if reason in ("max_steps", "stalled") and structure.fmax <= settings.fmax + PAPER_TOLERANCE:
             reason = "converged"
         yield structure.end(reason)
@@ -147,15 +147,15 @@ def _minimise(structure: Relaxation, potential: Potential, deadline: float) -> s
     atoms.calc = _calculator(structure, potential, deadline)
     optimizer = SciPyFminCG(atoms, logfile=None, alpha=PAPER_ALPHA)
 
-    def judge() -> None:
+    def update() -> None:
         structure.steps = optimizer.nsteps
-        reason = structure.judge(atoms.get_potential_energy(), atoms.get_forces())
+        reason = structure.update(atoms.get_potential_energy(), atoms.get_forces())
         if reason:
             raise _Ended(reason)
 
     # Observers are called at the start and after each iteration, not inside the line search, whose trial points may
     # be wild without harm.
-    optimizer.attach(judge)
+    optimizer.attach(update)
     try:
         optimizer.run(settings.fmax, settings.max_steps)
     except _Ended as ended:
@@ -166,7 +166,7 @@ def _minimise(structure: Relaxation, potential: Potential, deadline: float) -> s
 
 
 def _calculator(structure: Relaxation, potential: Potential, deadline: float):
-    """An ASE calculator that evaluates `potential` and leaves when time is up or a number is not finite."""
+    """An ASE calculator of `potential` that stops the optimizer at the deadline or at a non-finite number."""
     from ase.calculators.calculator import Calculator, all_changes
 
     class PotentialCalculator(Calculator):

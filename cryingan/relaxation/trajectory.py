@@ -1,4 +1,4 @@
-"""Frames from the way of a relaxation, few and spread over the energy: what a potential is trained on."""
+"""A few frames of a relaxation, spaced in energy, as training data for a potential."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import replace_file
 
 TRAJECTORIES = "frames"  # folder inside that of the relaxations
-LEAST = 1e-3  # eV/atom; the last stretch of the way, in which the energy changes less, counts as one frame
+LEAST = 1e-3  # eV/atom; the part at the end in which the energy changes by less counts as one frame
 
 
 class TrajectoryFrames(NamedTuple):
-    """Frames of one relaxation in their order, the first and the last included, all float32 but the energies.
+    """Frames of one relaxation in their order, among them the first and the last; arrays are float32 unless stated.
 
     Attributes:
-        steps: steps of the optimizer before each, shape (frames,).
+        steps: steps of the optimizer before each, int, shape (frames,).
         energies: total, eV, float64, shape (frames,).
         positions: Cartesian, not wrapped, Angstrom, shape (frames, atoms, 3).
         forces: eV/Angstrom, shape (frames, atoms, 3).
@@ -33,10 +33,10 @@ class TrajectoryFrames(NamedTuple):
 
 
 class Trajectory:
-    """Every frame of a relaxation while it goes on.
+    """Collects the frames of a relaxation.
 
     Args:
-        count: how many are wanted in the end; 0 keeps nothing.
+        count: frames to keep in the end; 0 keeps none.
     """
 
     def __init__(self, count: int) -> None:
@@ -49,10 +49,10 @@ class Trajectory:
             self.frames.append((step, energy, positions.astype(np.float32), forces.astype(np.float32)))
 
     def thinned(self) -> TrajectoryFrames | None:
-        """The wanted number of frames, or all where there are fewer; None where nothing is kept.
+        """`count` frames, or all where there are fewer; None where none are kept.
 
         Their energies above the last one are spaced by a constant factor, so that the steep beginning and the flat end
-        are both there.
+        are both covered.
         """
         if not self.frames:
             return None
@@ -66,7 +66,7 @@ class Trajectory:
 
 
 def write_frames(folder: Path, sample: int, frames: TrajectoryFrames) -> None:
-    """Write the frames of one sample, whole or not at all."""
+    """Write the frames of one sample as frames/NUMBER.npz, whole or not at all."""
     (folder / TRAJECTORIES).mkdir(exist_ok=True)
     with replace_file(folder / TRAJECTORIES / f"{sample:06d}.npz") as file:
         np.savez_compressed(file, **frames._asdict())

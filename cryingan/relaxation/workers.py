@@ -31,7 +31,7 @@ DEATHS = 3  # of workers without a result in between, after which their work is 
 
 @dataclass(frozen=True)
 class Task:
-    """What every relaxation of one call needs besides its coordinates; small, because it travels with each of them.
+    """What the relaxations of one call share; small, because it is sent to a worker with each structure.
 
     Attributes:
         spec: arguments of `load_potential`, as JSON.
@@ -49,7 +49,7 @@ class Task:
 
 
 def in_processes(potential: Potential, settings: RelaxSettings) -> bool:
-    """Whether other processes do the work: a potential on a GPU, and one process alone, do it here.
+    """Whether other processes relax; a potential on a GPU, and one process alone, relax here.
 
     Raises:
         CryinGANError: unknown backend.
@@ -65,7 +65,7 @@ def relax_here(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Pot
     """Relax in this process, in batches as large as the potential takes.
 
     Args:
-        task: what is common to all.
+        task: what all structures share.
         waiting: sample number and fractional coordinates (atoms, 3) of each structure.
         potential: evaluates them; `task.spec` is not used.
 
@@ -84,7 +84,7 @@ def relax_in_workers(task: Task, waiting: list[tuple[int, np.ndarray]]) -> Itera
     """Relax one structure at a time in each of many processes, with one thread and one copy of the potential each.
 
     Args:
-        task: what is common to all.
+        task: what all structures share.
         waiting: sample number and fractional coordinates (atoms, 3) of each structure.
 
     Yields:
@@ -114,13 +114,13 @@ def relax_in_workers(task: Task, waiting: list[tuple[int, np.ndarray]]) -> Itera
                     "use fewer processes (results in output are kept)"
                 ) from error
             log.warning("a worker process died, perhaps for lack of memory; continuing with %d structures", len(left))
-            # What may have killed it comes last, the earliest begun at the very end, so that it stops few others.
+            # Structures that may have killed it come last, the earliest begun at the very end: they stop few others.
             suspects = {sample: left.pop(sample) for sample in reversed(begun) if sample in left}
             left.update(suspects)
 
 
 def _relax_until_death(task: Task, left: dict[int, np.ndarray], begun: list[int]) -> Iterator[Relaxed]:
-    """The same as long as no worker dies; the samples that workers were given are added to `begun`."""
+    """Relax until a worker dies; samples are added to `begun` as they are handed to workers."""
     from joblib import Parallel, delayed, parallel_config
 
     def works() -> Iterator[Any]:
@@ -129,7 +129,7 @@ def _relax_until_death(task: Task, left: dict[int, np.ndarray], begun: list[int]
             # Coordinates travel inside a tuple: Dask would scatter bare arrays and lose them with their worker.
             yield delayed(relax_in_worker)((task, sample, fractional))
 
-    # A cluster may grow, so that it is given all; workers of this machine have one structure in hand and one next.
+    # A cluster may grow, so it gets all structures; workers of this machine have one in hand and one queued.
     where = task.settings
     ahead = "2*n_jobs" if where.backend == "loky" else "all"
     with CONNECT[where.backend](where.address) as options:
@@ -140,7 +140,7 @@ def _relax_until_death(task: Task, left: dict[int, np.ndarray], begun: list[int]
         yield from parallel(works())
 
 
-_ONE_AT_A_TIME = threading.Lock()  # a worker may have several threads; calculators and models are not made for that
+_ONE_AT_A_TIME = threading.Lock()  # a worker may have several threads, which calculators and models do not support
 
 
 def relax_in_worker(work: tuple[Task, int, np.ndarray]) -> Relaxed:

@@ -1,4 +1,4 @@
-"""Text files as users have them: compressed or not; and quotations from them in messages."""
+"""Open text files, compressed or not, and quote them in error messages."""
 
 from __future__ import annotations
 

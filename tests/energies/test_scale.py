@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cryingan.energies.data_card import DataCard, random_energies, read_data_card
-from cryingan.energies.fractions import fractions_below
+from cryingan.energies.data_card import DataCard
 from cryingan.energies.scale import (
     Energies,
     EnergyScale,
@@ -108,101 +107,3 @@ def test_potentials_are_never_mixed():
             require_same_potential(Energies(np.zeros(2), "eV/atom", PAPER), Energies(np.zeros(2), "eV/atom", other))
     with pytest.raises(CryinGANError, match=r"eV/atom and in J/m\^2"):
         require_same_potential(scale, Energies(np.zeros(2), "J/m^2", PAPER))
-
-
-def test_fractions_are_of_generated_structures():
-    scale = EnergyScale(-5.0, 10.0, "J/m^2", PAPER)
-    relaxed = scale.normalise(np.array([-5.1, -5.0, -5.03, -9.0, -4.9]), PAPER, np.array([1, 1, 1, 0, 1], dtype=bool))
-    fractions = fractions_below(relaxed.values, 10, thresholds=(0, -0.2))
-    assert fractions[0].value == 0.3  # at 0 counts; unconverged and missing ones do not
-    assert fractions[-0.2].value == 0.2
-    assert fractions == fractions_below(relaxed.values, 10, thresholds=(0, -0.2))
-    nothing = fractions_below(np.array([]), 3)
-    assert [nothing[threshold].value for threshold in (0.0, -0.2)] == [0.0, 0.0]
-    for wrong in (0, 4):
-        with pytest.raises(CryinGANError, match="n_generated"):
-            fractions_below(relaxed.values, wrong)
-
-
-@pytest.mark.parametrize("below", [0, 1, 5, 30, 99, 100])
-def test_interval_covers_what_such_samples_may_come_from(below):
-    """Its ends are the fractions from which the observed one is 1.96 standard deviations away."""
-    energies = Energies(np.repeat([-1.0, 1.0], [below, 100 - below]), "J/m^2", PAPER)
-    fraction = fractions_below(energies.values, 100)[0.0]
-    assert 0 <= fraction.low <= fraction.value <= fraction.high <= 1
-    assert fraction.high - fraction.low > 0.03, "no interval of no width, not for 0 of 100 either"
-    for end in (fraction.low, fraction.high):
-        deviation = abs(end - below / 100) / math.sqrt(end * (1 - end) / 100) if 0 < end < 1 else 1.959964
-        assert deviation == pytest.approx(1.959964, abs=1e-5)
-
-
-def test_more_samples_narrow_the_interval():
-    widths = []
-    for n in (10, 100, 1000):
-        fraction = fractions_below(np.repeat([-1.0, 1.0], [n // 10, n - n // 10]), n)[0.0]
-        widths.append(fraction.high - fraction.low)
-    assert widths == sorted(widths, reverse=True)
-    assert widths[0] / widths[2] == pytest.approx(10, rel=0.3)
-
-
-@pytest.mark.parametrize("name", ["set.extxyz", "set.extxyz.gz", "set", "set.v2.extxyz"])
-def test_data_card_belongs_to_its_file(name, tmp_path):
-    (tmp_path / "set.card.yaml").write_text("name: set")
-    (tmp_path / "set.v2.card.yaml").write_text("name: set.v2")
-    assert read_data_card(tmp_path / name).name == ("set.v2" if "v2" in name else "set")
-
-
-def test_data_card_file(tmp_path):
-    data = tmp_path / "set.extxyz.gz"
-    assert read_data_card(data) == DataCard(kind="bulk", rule="mean")
-    (tmp_path / "set.card.yaml").write_text(
-        "name: x\nkind: interface\narea_axis: a\n"
-        f"cutoffs:\n- {{potential: p, hash: '{'a' * 64}', energy_per_atom: -4.78}}"
-    )
-    card = read_data_card(data)
-    assert (card.kind, card.area_axis, card.rule) == ("interface", "a", "maximum")
-    assert card.cutoff(PotentialCard("p", "a" * 64, ())) == -4.78
-    assert card.cutoff(PotentialCard("p", "b" * 64, ())) is None
-    assert card.cutoff(PotentialCard("q", "a" * 64, ())) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("kind: slab", "must be one of interface, bulk"),
-        ("kind: bulk\nrule: median", "maximum, mean, percentile"),
-        ("kind: interface\narea_axis: z", "must be one of a, b, c"),
-        ("kind: interface\nareaaxis: c", "areaaxis"),
-        ("cutoffs: [{potential: p, energy_per_atom: -4.78}]", "potential, hash and energy_per_atom"),
-        (
-            f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: 1, other: 2}}]",
-            "perhaps random, nothing else",
-        ),
-        ("cutoffs: [{potential: p, hash: 12ab, energy_per_atom: -4.78}]", "64 hexadecimal"),
-        (f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: low}}]", "must be a number"),
-        (f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: .nan}}]", "must be a number"),
-        (f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: 1, random: 5}}]", "random 5 must be a file"),
-        ("percentile: 200", "percentile: 200 must be a number between 0 and 100"),
-        ("percentile: abc", "percentile: 'abc' must be a number"),
-        ("default_potential: 5", "default_potential: 5 must be a folder"),
-        ("just text", "card.yaml"),
-        ("kind: [", "card.yaml"),
-    ],
-)
-def test_wrong_data_card_is_one_line_that_names_it(text, message, tmp_path):
-    (tmp_path / "set.card.yaml").write_text(text)
-    with pytest.raises(CryinGANError, match=message) as caught:
-        read_data_card(tmp_path / "set.extxyz")
-    assert str(caught.value).startswith(str(tmp_path / "set.card.yaml"))
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("text", ["number,energy\n0,1\n", "energy_per_atom\nlow\n", None])
-def test_energies_of_random_structures_that_cannot_be_read_are_refused(text, tmp_path):
-    potential = load_potential("pair").card
-    listed = {"potential": potential.name, "hash": potential.hash, "energy_per_atom": 0.0, "random": "random.csv"}
-    if text is not None:
-        (tmp_path / "random.csv").write_text(text)
-    with pytest.raises(CryinGANError, match=r"random\.csv: a CSV file with a column energy_per_atom is wanted"):
-        random_energies(DataCard(cutoffs=(listed,)), potential, tmp_path)
-    assert random_energies(DataCard(), potential, tmp_path) is None
