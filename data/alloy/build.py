@@ -1,9 +1,9 @@
 """Build an alloy data set: `python -m data.alloy.build temperature=300 width=wide [seed=0] [n=1500] [folder=...]`.
 
-Every structure is the end of a Monte Carlo chain of its own, which starts random and is cooled from 1,000 K (or held
-at its temperature, where that is higher). A `wide` set takes each chain at the end of its equilibration; a `narrow` set
-lets each go on until its first-shell order lies in a window around the median of the wide set. Killed and started
-again, a build goes on where it stood and ends in the same bytes.
+Every structure is the last state of its own Monte Carlo chain, which starts random and is cooled from 1,000 K, or held
+at its temperature where that is higher. A `wide` set takes each chain at the end of its equilibration. A `narrow` set
+continues each chain until its first-shell order lies in a window around the median of the wide set. A killed build
+resumes when it is started again, and writes the same bytes as one that was never killed.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from data.alloy.sets import ALLOY_SETS, KINDS, Window, read_occupation, set_path
 from data.command import run_command
 
 SWEEPS_PER_BLOCK = 20
-SWEEPS_PER_SEARCH = 5  # between two looks at the order of a chain that may end in the window
+SWEEPS_PER_SEARCH = 5  # between two checks whether a chain has reached the window
 HOTTEST = 1000
 COOLING = 0.92  # ratio of two temperatures of the annealing
 HOLD_BLOCKS = 10  # at the final temperature
-CHAINS_PER_TASK = 125  # so few that their fields stay in the processor's cache
+CHAINS_PER_TASK = 125  # few enough for their fields to stay in the processor's cache
 
 
 @dataclass
 class AlloySettings:
-    """What is to be built.
+    """Settings of an alloy data set.
 
     Attributes:
         temperature: kelvin, a whole number.
-        width: wide or narrow.
-        seed: of all chains.
-        n: how many structures.
-        folder: where the set is written, and where a narrow one finds its wide one.
+        width: `wide` or `narrow`.
+        seed: seed of all chains.
+        n: number of structures.
+        folder: folder that the set is written to; a narrow set finds its wide one there.
     """
 
     temperature: int
@@ -62,12 +62,12 @@ class AlloySettings:
 
     @property
     def purpose(self) -> int:
-        """Tells the random streams of the sets of one seed apart."""
+        """Number that separates the random streams of the sets of one seed."""
         return 2 * self.temperature + (self.width == "narrow")
 
 
 class State(NamedTuple):
-    """How far the chains are: blocks done, site of every atom (chains, atoms), and whether each chain is at its end."""
+    """State of the chains: blocks done, site of every atom, shape (chains, atoms), and which chains have ended."""
 
     block: int
     sites: np.ndarray
@@ -82,7 +82,7 @@ def schedule(temperature: float) -> np.ndarray:
 
 
 def start(settings: AlloySettings, chains: np.ndarray) -> State:
-    """Random alloys, before the first block."""
+    """Random alloys: the state before the first block."""
     generators = streams(settings.seed, settings.purpose, chains, START)
     return State(0, random_start(generators, len(KINDS)), np.zeros(len(chains), dtype=bool))
 
@@ -90,14 +90,14 @@ def start(settings: AlloySettings, chains: np.ndarray) -> State:
 def run_block(
     settings: AlloySettings, chains: np.ndarray, window: Window | None, state: State, pool: Executor | None = None
 ) -> State:
-    """Advance the chains that are not at their end by one block, and see which of them end there.
+    """Advance the chains that have not ended by one block, and mark those that end with it.
 
     Args:
         settings: temperature, width and seed.
         chains: the number of each chain, shape (chains,).
-        window: where a chain of a narrow set ends; None for a wide set.
-        state: the chains before.
-        pool: runs parts of the chains side by side.
+        window: first-shell order at which a chain of a narrow set ends; None for a wide set.
+        state: state before the block.
+        pool: runs parts of the chains in parallel.
     """
     temperatures = schedule(settings.temperature)
     block, sites, ended = state.block, state.sites.copy(), state.ended.copy()
@@ -130,7 +130,7 @@ def _load(path: Path, label: str) -> State:
 
 
 def _progress(settings: AlloySettings, first: State, state: State, elapsed: float) -> str:
-    """One line: how far a build is and how long it will take, from what `elapsed` seconds brought since `first`."""
+    """One line of progress, with the time left estimated from the `elapsed` seconds since the state `first`."""
     total, ended = len(schedule(settings.temperature)), int(state.ended.sum())
     if state.block < total:
         text, done, left = f"block {state.block} of {total}", state.block - first.block, total - state.block
@@ -141,7 +141,7 @@ def _progress(settings: AlloySettings, first: State, state: State, elapsed: floa
 
 
 def build(settings: AlloySettings) -> Path:
-    """Build a set, going on from the state file beside it where there is one.
+    """Build a set; resumes from the state file beside it where there is one.
 
     Returns:
         The file written.

@@ -16,10 +16,10 @@ from data.alloy.montecarlo import START, advance, occupation_of, ordered_start, 
 from data.alloy.sets import ALLOY_SETS, KINDS, read_occupation, set_path, window_around
 
 SETS = [(300, "wide"), (300, "narrow"), (1500, "wide"), (1500, "narrow")]
-COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00")  # Okabe and Ito: told apart by the colour-blind
+COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00")  # Okabe and Ito: safe for colour blindness
 CHAINS = 200
 RECORDS = (1, 2, 5, 10, 20, 40, 100, 200, 400, 600)
-"""Sweeps at the final temperature after which chains are looked at."""
+"""Sweeps at the final temperature after which chains are recorded."""
 LONGEST = {300: 600, 1500: 200}
 
 
@@ -35,7 +35,7 @@ def relaxation(temperature: float, start: str, seed: int) -> tuple[np.ndarray, n
     Args:
         temperature: kelvin.
         start: "random" or "ordered" (at this temperature at once), or "annealed" (random, cooled as the sets are).
-        seed: of the chains; they share no random numbers with the sets, whose purpose is never 0.
+        seed: seed of the chains; their purpose is 0, that of the sets never is, so they share no random numbers.
 
     Returns:
         Sweeps, shape (records,), and `observe` at each, shape (records, chains, 13).
@@ -59,7 +59,7 @@ def relaxation(temperature: float, start: str, seed: int) -> tuple[np.ndarray, n
 
 
 def draw_relaxation() -> None:
-    """Energy and slowest short-range order against sweeps, from independent starts; prints where they end."""
+    """Draw energy and the slowest short-range order against sweeps, from independent starts; print the last values."""
     starts = {"annealed": ("#0072B2", "o"), "ordered": ("#D55E00", "s"), "random": ("#999999", "^")}
     columns = {"energy (meV/atom)": 0, "1NN Cr-Cr order": 1, "1NN Ni-Ni order": 6}
     figure, axes = plt.subplots(3, 2, figsize=(8, 7.5), sharex="col", sharey="row", layout="constrained")
@@ -98,7 +98,7 @@ def _boxes(axis: Axes, values: np.ndarray, names: tuple[str, ...], number: int, 
 
 
 def draw_sets() -> None:
-    """Energies and short-range order of the four sets; prints their means, deviations and windows."""
+    """Draw energies and short-range order of the four sets; print their means, standard deviations and windows."""
     figure, axes = plt.subplot_mosaic([[0, 1], [2, 2], [3, 3]], figsize=(9, 8), layout="constrained")
     energies, shells = (axes[0], axes[1]), (axes[2], axes[3])
     for number, (temperature, width) in enumerate(SETS):

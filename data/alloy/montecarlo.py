@@ -1,7 +1,7 @@
-"""Metropolis swap Monte Carlo of the Fe-Cr-Ni lattice: many chains advance together, each with its own random stream.
+"""Metropolis swap Monte Carlo on the Fe-Cr-Ni lattice: many chains advance together, each with its own random stream.
 
-A chain's state is the site of every atom. Everything that happens to a chain is a function of (seed, purpose, chain,
-block) and of its state alone, element by element, so any subset of the chains runs to the same bits as all of them.
+The state of a chain is the site of every atom. A block of a chain depends on (seed, purpose, chain, block) and on the
+chain's state alone, element by element, so any subset of the chains gives the same bits as all of them together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Interactions(NamedTuple):
     Attributes:
         field: of an atom of species b at site j on an atom of species a at site i: field[b, j, i, a].
         change: field[b] - field[a], which replacing a by b at a site adds to the field, shape (3, 3, sites, sites, 3).
-        mutual: what the fields count wrongly when atoms a at i and b at j swap: mutual[i, j, a, b].
+        mutual: correction of the fields when atom a at site i and atom b at site j swap: mutual[i, j, a, b].
     """
 
     field: np.ndarray
@@ -35,7 +35,7 @@ class Interactions(NamedTuple):
 
 @cache
 def interactions(repeats: int = 4) -> Interactions:
-    """The interactions of `repeats` (at least 2) conventional cells along each axis, sites as in `fcc_sites`."""
+    """Interactions on `repeats` (at least 2) conventional cells along each axis, with sites as in `fcc_sites`."""
     sites, kinds = 4 * repeats**3, len(SPECIES)
     field = np.zeros((kinds, sites, sites, kinds))
     for table, eci in zip(neighbor_table(repeats), ECI, strict=True):
@@ -49,7 +49,7 @@ def interactions(repeats: int = 4) -> Interactions:
 
 
 def streams(seed: int, purpose: int, chains: np.ndarray, block: int) -> list[np.random.Philox]:
-    """The random numbers of one block of each chain: independent for every (seed, purpose, chain, block)."""
+    """Random streams of one block of each chain, independent for every (seed, purpose, chain, block)."""
     return [
         np.random.Philox(key=[seed, chain], counter=np.array([0, 0, block, purpose], dtype=np.uint64))
         for chain in map(int, chains)
@@ -63,9 +63,9 @@ def random_start(generators: list[np.random.Philox], atoms: int) -> np.ndarray:
 
 
 def ordered_start(chains: int) -> np.ndarray:
-    """51 Cr, 154 Fe and 51 Ni on 256 sites as close to ordered Fe2CrNi as they can be, shape (chains, atoms).
+    """51 Cr, 154 Fe and 51 Ni on 256 sites, as close to ordered Fe2CrNi as possible, shape (chains, atoms).
 
-    Cr and Ni each keep to one of the four simple cubic sublattices; Fe fills the rest.
+    Cr and Ni each occupy one of the four simple cubic sublattices; Fe fills the rest.
     """
     corner = fcc_sites(offset=0.0) * 4 % 1
     chromium = np.flatnonzero((corner == 0).all(axis=1))[:51]
@@ -84,7 +84,7 @@ def occupation_of(sites: np.ndarray, kinds: np.ndarray) -> np.ndarray:
 def total_field(sites: np.ndarray, kinds: np.ndarray, table: Interactions) -> np.ndarray:
     """Energy (eV) that an atom of each species would have at each site, shape (chains, sites, species)."""
     field = np.zeros((*sites.shape, len(SPECIES)))
-    # One atom after the other: a sum over an axis may be ordered differently for another number of chains.
+    # Atom by atom, because the order of a sum over an axis may depend on the number of chains.
     for atom, kind in enumerate(kinds):
         field += table.field[kind, sites[:, atom]]
     return field
@@ -98,21 +98,21 @@ def advance(
     temperature: float,
     repeats: int = 4,
 ) -> np.ndarray:
-    """Run every chain for some sweeps of Metropolis swaps; a sweep is one attempt per atom.
+    """Run sweeps of Metropolis swaps in every chain; a sweep is one attempt per atom.
 
-    An attempt picks one of all pairs of unlike atoms, anywhere in the cell, and exchanges their sites with probability
-    min(1, exp(-dE / kT)). The number of such pairs never changes, so proposals are symmetric.
+    An attempt draws a pair of unlike atoms, anywhere in the cell, and exchanges their sites with probability
+    min(1, exp(-dE / kT)). The number of such pairs is constant, so proposals are symmetric.
 
     Args:
-        sites: site of every atom, shape (chains, atoms); left as it is.
+        sites: site of every atom, shape (chains, atoms); not changed.
         kinds: index into `SPECIES` of every atom, shape (atoms,).
         generators: a random stream for each chain.
-        sweeps: how many sweeps.
+        sweeps: number of sweeps.
         temperature: kelvin; infinity accepts every swap.
         repeats: conventional cells along each axis.
 
     Returns:
-        The sites afterwards, shape (chains, atoms).
+        Site of every atom after the sweeps, shape (chains, atoms).
     """
     table = interactions(repeats)
     sites, field = sites.copy(), total_field(sites, kinds, table)

@@ -1,4 +1,4 @@
-"""The alloy sets as files: Fe154Ni51Cr51 on 256 fcc sites, and the window of the narrow ones."""
+"""Files of the alloy sets, Fe154Ni51Cr51 on 256 fcc sites, and the window of the narrow sets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = np.repeat(np.arange(3), (51, 154, 51))
 """Index into `SPECIES` of every atom."""
 
 WINDOW_PAIRS = ("Cr-Fe", "Cr-Ni", "Fe-Ni")
-"""With the composition these three fix all six first-shell pairs."""
+"""Together with the composition, these three fix all six first-shell pairs."""
 WINDOW_HALF_WIDTH = 0.5
 """In standard deviations of the wide set."""
 
@@ -51,7 +51,7 @@ def window_order(occupied: np.ndarray) -> np.ndarray:
 
 
 def window_around(occupied: np.ndarray) -> Window:
-    """The window of the narrow set that belongs to a wide set: centred at its median."""
+    """Window of the narrow set of a wide set, centred at the median of the wide set."""
     order = window_order(occupied)
     middle, half = np.median(order, axis=0), WINDOW_HALF_WIDTH * order.std(axis=0)
     return Window(middle - half, middle + half)
@@ -77,10 +77,10 @@ def read_occupation(path: Path) -> np.ndarray:
 def write_set(path: Path, occupied: np.ndarray) -> None:
     """Write structures as gzipped extended XYZ, the same bytes each time.
 
-    Atoms stand as Cr, Fe, Ni and inside a species in the order of `fcc_sites`, so that equal structures look equal.
+    Atoms are sorted by species (Cr, Fe, Ni), then by site, so that equal structures have equal text.
 
     Args:
-        path: where to.
+        path: path of the file.
         occupied: species index of every site, shape (structures, 256).
     """
     symbols = [SPECIES[kind] for kind in KINDS]

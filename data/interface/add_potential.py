@@ -1,9 +1,9 @@
-"""Let another potential judge a set: `python -m data.interface.add_potential system=li2o_licl potential.path=FOLDER`.
+"""Add another potential to a set: `python -m data.interface.add_potential system=li2o_licl potential.path=FOLDER`.
 
-Random structures of the set's build are relaxed again, with that potential, from the same starts. Its cut-off keeps the
-same share of them as the build's own does of all; it goes into the card of the set, with the energies beside it. The
-potential in the folder of the set becomes the one that relaxes samples unless another is given. Killed and started
-again, it goes on where it stood.
+Relaxes random structures of the build again from the same starts, with the other potential. The cut-off that keeps the
+same share of them as the build keeps of all is written to the card of the set, and the energies to a file beside it.
+A potential in the folder `potential` of the set becomes the default that relaxes samples. A killed run resumes when it
+is started again.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ from data.interface.systems import read_system, system_path
 
 @dataclass
 class AddPotentialSettings:
-    """What is added to which set.
+    """Settings of `python -m data.interface.add_potential`.
 
     Attributes:
-        system: an interface that has been built.
-        potential: arguments of `cryingan.potentials.potential.load_potential`; without a path, that of the system.
-        n: how many structures, at most.
-        relax: where to relax, fields of `cryingan.relaxation.settings.RelaxSettings`; how is decided by the build.
-        folder: of the set; without it data/interface/SYSTEM.
-        relaxations: folder of its relaxations; without it `work` in the folder.
+        system: name or YAML file of an interface that has been built.
+        potential: the other potential, as arguments of `cryingan.potentials.potential.load_potential`; without a path,
+            the one that was trained for the set.
+        n: largest number of structures.
+        relax: where to relax, as fields of `cryingan.relaxation.settings.RelaxSettings`; the build decides how.
+        folder: folder of the set; data/interface/SYSTEM by default.
+        relaxations: folder of its relaxations; `work` in the folder of the set by default.
     """
 
     system: str
@@ -109,11 +110,11 @@ def add(settings: AddPotentialSettings) -> Path:
 
 
 def write_energies(ended: RelaxationResults, energies: np.ndarray, path: Path) -> None:
-    """Write a row per structure: its number in the build, its energy where it has one, and how its relaxation ended.
+    """Write a row per structure: number in the build, relaxed energy if any, and how the relaxation ended.
 
     Args:
         ended: the relaxations.
-        energies: eV/atom, shape (structures,); NaN for none.
+        energies: eV/atom, shape (structures,); NaN where there is none.
         path: the CSV file.
     """
     text = io.StringIO()

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Interface:
-    """Two slabs in their common cell, and what is to be placed between them.
+    """Two slabs in their common cell, and the atoms to be placed between them.
 
     Attributes:
-        system: as its file has it.
+        system: the system.
         match: the common cell.
-        slabs: atoms of the substrate below and the strained film above, in the cell of the interface.
+        slabs: atoms of the substrate below and of the strained film above, in the cell of the interface.
         random: element of every atom of the disordered region.
         bounds: heights of the layers that face each other, Angstrom.
-        crystals: of substrate and film, as they were cut.
+        crystals: crystals that substrate and film were cut from.
     """
 
     system: System
@@ -48,13 +48,13 @@ class Interface:
 
     @cached_property
     def order(self) -> np.ndarray:
-        """Makes every element contiguous, shape (atoms,): elements as they first appear, random atoms last in each."""
+        """Permutation that makes every element contiguous, shape (atoms,): by first appearance, random atoms last."""
         symbols = [*self.slabs.get_chemical_symbols(), *self.random]
         first = {symbol: rank for rank, symbol in enumerate(dict.fromkeys(symbols))}
         return np.argsort([first[symbol] for symbol in symbols], kind="stable")
 
     def structures(self, seed: int, numbers: Sequence[int]) -> Crystals:
-        """Structures with random regions; each is a function of the seed and its own number only.
+        """Structures with random regions; each depends on the seed and its own number alone.
 
         Raises:
             CryinGANError: the region has no room for its atoms.
@@ -78,12 +78,12 @@ def assemble(system: System, substrate: Atoms, film: Atoms) -> Interface:
     """Match and stack the slabs of two crystals.
 
     Args:
-        system: as its file has it.
-        substrate: its conventional cell.
-        film: its conventional cell.
+        system: the system.
+        substrate: conventional cell of the substrate's crystal.
+        film: conventional cell of the film's crystal.
 
     Raises:
-        CryinGANError: a slab or a match as asked for does not exist.
+        CryinGANError: the system has no such slab or common cell.
     """
     lower, upper = make_slab(substrate, system.substrate, True), make_slab(film, system.film, False)
     match = match_surfaces(lower.vectors, upper.vectors, system.matching)
@@ -118,7 +118,7 @@ def _repeated(slab: SurfaceSlab, matrix: np.ndarray) -> Atoms:
 
 
 def _in_common_cell(slabs: list[Atoms], match: Match, height: float) -> Atoms:
-    """Both slabs strained into the substrate's superlattice, whose origin goes where its faces cut the fewest atoms."""
+    """Both slabs strained to the substrate's superlattice; the origin is in the widest gaps, so faces cut few atoms."""
     plane = np.linalg.cholesky(match.vectors @ match.vectors.T)
     cell = np.zeros((3, 3))
     cell[:2, :2], cell[2, 2] = plane, height

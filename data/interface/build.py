@@ -1,8 +1,8 @@
 """Build an interface data set: `python -m data.interface.build system=li2o_licl n=400 potential.path=FOLDER`.
 
 `system` is one that comes with the project (data/interface/systems/) or a YAML file of your own: docs/interfaces.md.
-Structures with random regions are numbered, each a function of the seed and its number, and relaxed at fixed cell.
-Killed and started again, a build goes on where it stood; started again with a larger n, it adds to what is there.
+Each structure has a random region that depends on the seed and the number of the structure alone. All relax at fixed
+cell. A killed build resumes when it is started again; with a larger n it adds structures.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from data.interface.systems import read_system, system_path
 
 
 def build(settings: BuildSettings) -> Path:
-    """Build a set, going on where an earlier call stopped.
+    """Build a set; resumes where an earlier call stopped.
 
     Returns:
         The folder of the set.
@@ -39,10 +39,10 @@ def build(settings: BuildSettings) -> Path:
         CryinGANError: the system, the potential or the settings cannot be used, or `work` holds another build.
     """
     system = read_system(system_path(settings.system))
-    read_card(settings.card)  # one that cannot be replaced is better found now than at the end
+    read_card(settings.card)  # a card that cannot be replaced must be found before hours of relaxing
     potential = load_potential(**settings.potential)
     first = load_potential(**{"kind": "m3gnet", **settings.first}) if settings.first else None
-    for one in filter(None, (potential, first)):  # an element that one does not know is found now, too
+    for one in filter(None, (potential, first)):  # likewise an element that a potential does not know
         one.evaluate([make_crystal(slab.crystal, system.folder) for slab in (system.substrate, system.film)])
     work = make_folder(settings.work_folder)
     with nullcontext() if settings.collect else lock_folder(work):

@@ -1,4 +1,4 @@
-"""The bulk crystals of an interface: from a system's file, relaxed with a potential."""
+"""The bulk crystals of an interface, read from the file of its system and relaxed with a potential."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryingan.potentials.potential import Potential
     from data.interface.systems import Crystal, System
 
-FMAX = 0.001  # eV/Angstrom, what the paper relaxes its unit cells to
+FMAX = 0.001  # eV/Angstrom, as the paper relaxes its unit cells
 STRAIN = 2e-3  # of the central differences
 MAX_STEPS = 300
 
@@ -28,8 +28,8 @@ def make_crystal(crystal: Crystal, folder: str) -> Atoms:
     """The conventional cell of a crystal.
 
     Args:
-        crystal: as the system's file has it.
-        folder: where that file lies.
+        crystal: crystal of a system.
+        folder: folder of the system's file.
 
     Raises:
         CryinGANError: the file is refused, or space group, lattice and sites make no crystal.
@@ -58,12 +58,12 @@ def make_crystal(crystal: Crystal, folder: str) -> Atoms:
 
 
 def prepared_crystals(system: System, potential: Potential, work: Path) -> tuple[Atoms, Atoms]:
-    """The crystals of substrate and film, relaxed where the system wants that, once for each potential.
+    """The crystals of substrate and film; if the system asks for it, relaxed, once for each potential.
 
     Args:
-        system: as its file has it.
-        potential: relaxes them.
-        work: folder that keeps them relaxed.
+        system: the system.
+        potential: potential that relaxes them.
+        work: folder of the relaxed crystals.
 
     Raises:
         CryinGANError: see `make_crystal` and `relax_crystal`.
@@ -81,15 +81,15 @@ def prepared_crystals(system: System, potential: Potential, work: Path) -> tuple
 
 
 def kept_crystals(system: System, potential_hash: str, work: Path) -> tuple[Atoms, Atoms]:
-    """The crystals that `prepared_crystals` left in a folder.
+    """The crystals that `prepared_crystals` wrote.
 
     Args:
-        system: as its file has it.
-        potential_hash: of the potential that relaxed them.
-        work: the folder.
+        system: the system.
+        potential_hash: hash of the potential that relaxed them.
+        work: folder of the relaxed crystals.
 
     Raises:
-        CryinGANError: one is not there, or see `make_crystal`.
+        CryinGANError: one is missing, or see `make_crystal`.
     """
     kept = []
     for slab in (system.substrate, system.film):
@@ -101,28 +101,29 @@ def kept_crystals(system: System, potential_hash: str, work: Path) -> tuple[Atom
 
 
 def _relaxed_path(crystal: Atoms, potential_hash: str, work: Path) -> Path:
+    # rounded, because the last digits depend on the processor
     numbers = [(np.round(np.asarray(one), 5) + 0.0).tolist() for one in (crystal.cell, crystal.positions)]
-    start = hashlib.sha256(repr((str(crystal.symbols), *numbers)).encode())  # the last digits are the processor's
+    start = hashlib.sha256(repr((str(crystal.symbols), *numbers)).encode())
     name = crystal.get_chemical_formula(empirical=True)
     return work / f"{name}-{start.hexdigest()[:8]}-{potential_hash[:8]}.extxyz"
 
 
 def reduced_formula(atoms: Atoms) -> str:
-    """Such as Li2O or LiCoO2, with the elements in the order that chemists write."""
+    """Reduced formula with elements in conventional order, such as Li2O or LiCoO2."""
     from pymatgen.core import Composition
 
     return Composition(atoms.get_chemical_formula()).reduced_formula
 
 
 def relax_crystal(atoms: Atoms, potential: Potential) -> Atoms:
-    """Relax positions and cell, keeping the symmetry.
+    """Relax positions and cell at fixed symmetry.
 
     Args:
         atoms: the crystal.
-        potential: gives energies and forces; the stress comes from differences of energies.
+        potential: potential for energies and forces; the stress comes from differences of energies.
 
     Raises:
-        CryinGANError: the potential does not know an element, or the crystal does not come to rest.
+        CryinGANError: the potential does not know an element, or the relaxation does not converge.
     """
     from ase.constraints import FixSymmetry
     from ase.filters import FrechetCellFilter

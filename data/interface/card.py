@@ -1,4 +1,4 @@
-"""The card of an interface data set for machines: what its energies are measured against, and how it was made."""
+"""The card of an interface data set, NAME.card.yaml: its cut-offs, and how it was made."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import replace_file
 from data.interface.dataset import ENERGIES, RelaxedSet
 
-# Keys of `made` that decide what random structures are, and which of them are kept.
+# Keys of `made` that determine the random structures, and which of them are kept.
 STRUCTURES = ("substrate", "film", "cell", "region", "seed", "kept_share")
-SAME_NUMBER = 1e-3  # Angstrom and degrees; crystals that were relaxed again differ by less
+SAME_NUMBER = 1e-3  # Angstrom and degrees; relaxing a crystal again changes it by less
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The content of a card; empty where there is none.
+    """The content of a card; empty if there is none.
 
     Raises:
-        CryinGANError: it cannot be read, or is no mapping.
+        CryinGANError: it cannot be read, or is not a mapping.
     """
     try:
         content = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
@@ -36,12 +36,12 @@ def read_card(path: Path) -> dict[str, Any]:
 def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None:
     """Write the card that `cryingan.energies.data_card` reads; cut-offs of other potentials (`add_cutoff`) stay.
 
-    They go, and a line on stderr says so, where the random structures or the share that is kept have changed.
+    Where the random structures or the share that is kept have changed, they are removed, with a line on stderr.
 
     Args:
         relaxed: the set.
         path: NAME.card.yaml beside NAME.extxyz.gz.
-        made: how it was made, in plain values.
+        made: `data.interface.readme.facts` of the set.
     """
     earlier = read_card(path)
     built, *others = earlier.get("cutoffs") or [{}]
@@ -68,12 +68,12 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
 
 
 def add_cutoff(path: Path, cutoff: Mapping[str, Any], default: str | None = None) -> None:
-    """Add the cut-off of another potential to a card, in the place of an earlier one of that name.
+    """Add the cut-off of another potential to a card; replaces an earlier one of that name.
 
     Args:
-        path: the card, which has the cut-off of the potential of the build first.
+        path: the card; its first cut-off is that of the potential of the build.
         cutoff: potential, hash, energy_per_atom and random.
-        default: folder beside the card of the potential, where it shall relax unless another is given.
+        default: folder of the potential beside the card, if it becomes the default of the set.
     """
     content = read_card(path)
     first, *others = content["cutoffs"]
@@ -91,7 +91,7 @@ def _made_alike(earlier: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
 
 
 def _alike(first: Any, second: Any) -> bool:
-    """Whether two values of a card are the same but for where they are from and what rounding does."""
+    """Whether two values of a card are equal within `SAME_NUMBER`, apart from their sources."""
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         keys = (first.keys() | second.keys()) - {"source"}
         return all(_alike(first.get(key), second.get(key)) for key in keys)

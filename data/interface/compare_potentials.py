@@ -1,8 +1,8 @@
 """Relax held-out structures with another potential: `python -m data.interface.compare_potentials system=li2o_licl`.
 
-Random structures of an interface that were not used for training are relaxed from the same start, with the same
-settings, as the build has relaxed them with its own potential. What counts is whether both put them in the same order
-and on the same side of the cut-off. Killed and started again, it goes on where it stood.
+Random structures of an interface that the potential was not trained on are relaxed from the starts and with the
+settings of the build. The results show whether both potentials put the relaxed structures in the same order and on the
+same side of the cut-off. A killed run resumes when it is started again.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ TIMED = 8  # structures
 
 @dataclass
 class CompareSettings:
-    """What is compared.
+    """Settings of `python -m data.interface.compare_potentials`.
 
     Attributes:
-        system: an interface that has been built, or is being built.
-        relaxations: folder of its relaxations; without it `work` in the folder of the system.
-        potential: arguments of `cryingan.potentials.potential.load_potential`; without a path, that of the system.
-        reference: arguments of `load_potential` for the potential of the build: for the speed of both, its energies of
-            the structures as they were relaxed here, and `shift`; may be left out.
-        shift: the starts are also relaxed with `reference` after their atoms were moved at random, by this standard
-            deviation in each direction, Angstrom; how well it agrees with itself then is a scale for how well another
-            potential does. 0 does without.
-        n: how many held-out structures, at most.
-        relax: where to relax, fields of `cryingan.relaxation.settings.RelaxSettings`; how is decided by the build.
-        folder: where comparison.json and comparison.png are written; without it the folder of the potential.
+        system: name or YAML file of an interface that has been built or is being built.
+        relaxations: folder of its relaxations; `work` in the folder of the set by default.
+        potential: potential that is compared, as arguments of `cryingan.potentials.potential.load_potential`; without
+            a path, the one that was trained for the set.
+        reference: potential of the build, in the same form; adds the speed of both, its energies of the structures
+            that the compared potential relaxed, and `shift`.
+        shift: relax the starts with `reference` also after moving their atoms at random, by this standard deviation in
+            each direction, Angstrom; how well it then agrees with itself is the scale for any other potential. 0 skips
+            this.
+        n: largest number of held-out structures.
+        relax: where to relax, as fields of `cryingan.relaxation.settings.RelaxSettings`; the build decides how.
+        folder: folder of comparison.json and comparison.png; that of the potential by default.
     """
 
     system: str
@@ -77,13 +78,13 @@ class CompareSettings:
 
 
 def compare(settings: CompareSettings) -> Path:
-    """Relax held-out structures, and write how the energies agree with those of the build.
+    """Relax held-out structures, and write how their energies agree with those of the build.
 
     Returns:
         The folder with comparison.json and comparison.png.
 
     Raises:
-        CryinGANError: a potential cannot be loaded, or the build holds nothing to compare with.
+        CryinGANError: a potential cannot be loaded, or the build has no structures to compare with.
     """
     given = or_own(settings.potential, settings.build_folder.parent)
     if settings.folder is None and not Path(given.get("path") or "").is_dir():
@@ -112,13 +113,13 @@ def compare(settings: CompareSettings) -> Path:
 
 
 def _metrics(folder: str | None) -> dict[str, Any] | None:
-    """What `train_potential` wrote beside a potential; None for any other."""
+    """The metrics that `train_potential` wrote beside a potential; None for any other potential."""
     path = Path(folder or "") / "metrics.json"
     return json.loads(path.read_bytes()) if path.is_file() else None
 
 
 def _held_out(metrics: Mapping[str, Any] | None, settings: CompareSettings) -> set[str] | None:
-    """Names of the structures of its system that a potential was not trained on; None for all."""
+    """Names of the structures of its system that a potential was not trained on; None where it was on none."""
     own = metrics and Path(metrics["system"] or "").stem == settings.stem
     return set(metrics["held_out"]) if own else None
 
@@ -136,7 +137,7 @@ def _with_reference(
     how: RelaxSettings,
     work: Path,
 ) -> dict[str, Any]:
-    """What only the potential of the build can tell; None where it is not given."""
+    """Results that need the potential of the build; None where it is not given."""
     if not settings.reference:
         return {"speed": None, "same_places": None, "moved": None}
     reference = load_potential(**{"kind": "m3gnet", "device": potential.device, **settings.reference})
@@ -156,7 +157,7 @@ def _with_reference(
 
 
 def _speed(potential: Potential, reference: Potential, built: Relaxations) -> dict[str, float]:
-    """CPU time of one evaluation with both potentials in turn, ms; the least of several, as other work disturbs."""
+    """CPU time of one evaluation with each potential, ms: the lowest of several, taken in turns."""
     spent: dict[str, list[float]] = {"ms": [], "reference_ms": []}
     for atoms in built.starts[:TIMED].to_ase():
         for key, one in (("ms", potential), ("reference_ms", reference)):

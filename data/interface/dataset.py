@@ -1,4 +1,4 @@
-"""The data set of an interface: the relaxed structures below the cut-off, and the energies of all."""
+"""The data set of an interface: relaxed structures below the cut-off, and the energies of all structures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from data.interface.parts import part_folders, relaxed_first
 
 ENERGIES = "energies.csv"
 PROTOCOL = ("optimizer", "fmax", "max_steps")
-LEAST = 2  # structures, below which there is nothing to train on
+LEAST = 2  # structures of a set
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +32,14 @@ class RelaxedSet:
     """Everything that was relaxed for a data set, sorted by number.
 
     Attributes:
-        interface: what the structures are of.
-        results: how each relaxation ended.
+        interface: interface of the structures.
+        results: results of the relaxations.
         potential: name and hash of the potential.
-        kept: which of them make up the data set, shape (structures,).
-        cutoff: eV/atom; the highest energy that is kept.
-        how: structures were relaxed: `PROTOCOL` of `cryingan.relaxation.settings.RelaxSettings`.
-        first: name and hash of quicker potentials, and how many structures each relaxed before `potential` did. Of
-            these no energy as placed is known.
+        kept: which structures are in the data set, shape (structures,).
+        cutoff: highest energy that is kept, eV/atom.
+        how: settings of the relaxations: `PROTOCOL` of `cryingan.relaxation.settings.RelaxSettings`.
+        first: name and hash of quicker potentials, and how many structures each relaxed before `potential` did; the
+            initial energies of these structures are not known.
     """
 
     interface: Interface
@@ -52,12 +52,12 @@ class RelaxedSet:
 
     @property
     def n_atoms(self) -> int:
-        """In one structure."""
+        """Atoms of a structure."""
         return len(self.interface.order)
 
     @property
     def energies(self) -> np.ndarray:
-        """Relaxed energies, eV/atom, shape (structures,); NaN for what did not converge."""
+        """Relaxed energies, eV/atom, shape (structures,); NaN for structures that did not converge."""
         return _energies(self.results, self.n_atoms)
 
     @property
@@ -67,18 +67,18 @@ class RelaxedSet:
 
     @property
     def crystals(self) -> Crystals:
-        """All structures as they ended."""
+        """All structures, relaxed."""
         cell = np.asarray(self.interface.slabs.cell)
         positions = np.array([relaxed.positions for relaxed in self.results])
         return Crystals(positions @ np.linalg.inv(cell), cell, self.interface.species)
 
 
 def collect(interface: Interface, work: Path) -> RelaxedSet:
-    """What has been relaxed so far, and which of it is kept.
+    """Collect what has been relaxed so far, and decide which structures are kept.
 
     Args:
-        interface: what the structures are of.
-        work: the folder of the relaxations.
+        interface: interface of the structures.
+        work: folder of the relaxations.
 
     Raises:
         CryinGANError: fewer than two have been relaxed.
@@ -105,15 +105,15 @@ def collect(interface: Interface, work: Path) -> RelaxedSet:
 
 
 def highest_kept(energies: np.ndarray, share: float) -> float:
-    """The cut-off that keeps a share of random structures: the highest energy among those of lowest energy.
+    """The cut-off that keeps a share of random structures: the highest energy of those kept.
 
     Args:
-        energies: relaxed, eV/atom, shape (structures,); NaN for what did not converge.
-        share: which part of the converged ones is kept.
+        energies: relaxed energies, eV/atom, shape (structures,); NaN for structures that did not converge.
+        share: share of the converged structures that is kept.
     """
     relaxed = np.sort(energies[np.isfinite(energies)])
     highest = relaxed[max(LEAST, round(share * len(relaxed))) - 1]
-    return float(np.ceil(highest * 1e8) / 1e8)  # as many digits as the card has
+    return float(np.ceil(highest * 1e8) / 1e8)  # rounded up to the digits of the card
 
 
 def write_structures_kept(relaxed: RelaxedSet, path: Path) -> None:
@@ -133,7 +133,7 @@ def write_structures_kept(relaxed: RelaxedSet, path: Path) -> None:
 
 
 def write_energies(relaxed: RelaxedSet, path: Path) -> None:
-    """Write a row per structure that was tried: its energies, how its relaxation ended, whether it is kept."""
+    """Write a row per structure: its energies, how its relaxation ended, and whether it is kept."""
     text = io.StringIO()
     text.write("number,energy_per_atom_initial,energy_per_atom,interface_energy,steps,fmax,reason,kept\n")
     energies = relaxed.energies

@@ -1,10 +1,9 @@
-"""Label where a potential goes wrong: `python -m data.interface.extend_frames system=NAME reference.path=FOLDER`.
+"""Label a potential's own frames: `python -m data.interface.extend_frames system=NAME reference.path=FOLDER`.
 
-A potential that was trained on the relaxations of another one leaves their path now and then, and where it has seen
-nothing it may let atoms fall into each other. Here it relaxes structures of the build itself; frames of its own path
-are labelled with the potential of the build, and belong to the training data from then on. With `structures=FILE` it
-relaxes those of a file instead, such as a generator's samples, among whose defects it is to relax later. Killed and
-started again, it goes on where it stood.
+A potential that was trained on the relaxations of another one sometimes leaves their path, and may let atoms collide
+where it has seen no frames. Here it relaxes structures of the build itself. Frames of these relaxations are labelled
+with the potential of the build, and join the training data. With `structures=FILE` it relaxes the structures of a file
+instead, such as a generator's samples, whose defects it will meet later. A killed run resumes when it is started again.
 """
 
 from __future__ import annotations
@@ -44,20 +43,19 @@ LIMIT = "labelling.json"
 
 @dataclass
 class ExtendSettings:
-    """What is relaxed and labelled.
+    """Settings of `python -m data.interface.extend_frames`.
 
     Attributes:
-        system: an interface that has been built, or is being built.
-        reference: arguments of `load_potential` for the potential that it was built with.
-        relaxations: folder of its relaxations; without it `work` in the folder of the system.
-        potential: arguments of `cryingan.potentials.potential.load_potential`; without a path, that of the system.
-        structures: a file of structures of the same atoms and cell, relaxed in place of those of the build; atoms that
-            are too close are moved apart first, as for samples.
-        n: how many structures, at most; those of the test set stay in the test set.
-        each: frames of each.
+        system: name or YAML file of an interface that has been built or is being built.
+        reference: potential of the build, as arguments of `cryingan.potentials.potential.load_potential`.
+        relaxations: folder of its relaxations; `work` in the folder of the set by default.
+        potential: potential that relaxes, in the same form; without a path, the one that was trained for the set.
+        structures: file of structures of the same atoms and cell, relaxed in place of those of the build; atoms that
+            are too close are moved apart first, as in samples.
+        n: largest number of structures; those of the test set stay in the test set.
+        each: frames that are labelled of each relaxation.
         max_force: frames with a larger force on an atom are left out, eV/Angstrom.
-        relax: where to relax, fields of `cryingan.relaxation.settings.RelaxSettings`; what is not given is as in the
-            build.
+        relax: how to relax, as fields of `cryingan.relaxation.settings.RelaxSettings`; as in the build by default.
     """
 
     system: str
@@ -81,13 +79,13 @@ class ExtendSettings:
 
 
 def extend(settings: ExtendSettings) -> Path:
-    """Relax structures with a potential and label frames of its way with that of the build.
+    """Relax structures with a potential, and label frames of the relaxations with the potential of the build.
 
     Returns:
         The folder of the labelled frames.
 
     Raises:
-        CryinGANError: a potential cannot be loaded, or the build holds nothing to begin with.
+        CryinGANError: a potential cannot be loaded, or the build has no relaxed structures.
     """
     potential = load_potential(**or_own(settings.potential, settings.build_folder.parent))
     reference = load_potential(**{"kind": "m3gnet", "device": potential.device, **settings.reference})
@@ -109,13 +107,13 @@ def extend(settings: ExtendSettings) -> Path:
 
 
 def _of_file(path: str, built: Relaxations, n: int) -> Relaxations:
-    """The structures of a file in the place of those of a build, with numbers that no build has."""
+    """Structures of a file in place of those of a build, with numbers that no build has."""
     given = read_structures(path, closest=0)
     if given.species != built.starts.species or not np.allclose(given.cell, built.starts.cell, atol=COMPARABLE_CELL):
         raise CryinGANError(f"{path} has other atoms, another order or another cell than the structures of the build")
     apart, log = repair(given[:n], REPAIR_DISTANCE)
     accepted = np.flatnonzero(log.accepted)
-    first = OTHERS * (1 + int(file_hash(path)[:6], 16))  # so that structures of other files have other numbers
+    first = OTHERS * (1 + int(file_hash(path)[:6], 16))  # another range of numbers for each file
     numbers = [first + number for number in accepted.tolist()]
     return replace(built, starts=apart[accepted], numbers=numbers, source=file_hash(path))
 
@@ -140,7 +138,7 @@ def _label(work: Path, folder: Path, built: Relaxations, reference: Potential, m
         tame = np.linalg.norm(frames.forces, axis=2).max(axis=1) <= max_force
         left_out += int((~tame).sum())
         write_frames(folder, sample, TrajectoryFrames(*(values[tame] for values in frames)))
-    with replace_file(folder / RELAX_MANIFEST) as file:  # now they belong to the training data
+    with replace_file(folder / RELAX_MANIFEST) as file:  # makes the folder part of the training data
         file.write(json.dumps({"potential": dict(built.potential)}).encode())
     print(f"{left_out} frames with forces above {max_force:g} eV/Angstrom are left out", file=sys.stderr, flush=True)
 

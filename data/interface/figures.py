@@ -1,4 +1,4 @@
-"""Figures of an interface's card: energies of all structures, and some of those that are kept."""
+"""Figures of an interface data set: energies of all structures, and some of the structures that are kept."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def draw(relaxed: RelaxedSet, folder: Path) -> None:
 def save_distribution(relaxed: RelaxedSet, path: Path) -> None:
     """Draw the energies of all structures after relaxation (supplementary figure S4 of the paper), and before.
 
-    Where no energy as placed is known, only those after relaxation are drawn.
+    Energies before relaxation are drawn if any are known.
 
     Args:
         relaxed: the set.
-        path: of the PNG.
+        path: path of the PNG file.
     """
     before = np.array([one.energy_initial for one in relaxed.results]) / relaxed.n_atoms
     panels = [("relaxed", relaxed.energies, BLUE)]

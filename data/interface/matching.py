@@ -1,4 +1,4 @@
-"""Common cells of two surfaces, by the algorithm of Zur and McGill, J. Appl. Phys. 55, 378 (1984)."""
+"""Common cells of two surfaces (Zur and McGill, J. Appl. Phys. 55, 378 (1984))."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from data.interface.systems import Matching
 
 @dataclass(frozen=True)
 class Match:
-    """A superlattice of each of two surfaces, nearly the same.
+    """Two superlattices, one of each surface, that nearly coincide.
 
     Attributes:
-        substrate_matrix: rows are the superlattice vectors in those of the substrate's surface, shape (2, 2).
+        substrate_matrix: superlattice vectors as rows, in vectors of the substrate's surface cell, shape (2, 2).
         film_matrix: the same for the film.
         vectors: superlattice vectors of the substrate, Angstrom, shape (2, 3).
         film_vectors: those of the film before it is strained.
@@ -28,17 +28,17 @@ class Match:
 
     @property
     def determinants(self) -> tuple[int, int]:
-        """Surface cells of substrate and film in the superlattice."""
+        """Number of surface cells of substrate and film in the superlattice."""
         return tuple(abs(round(np.linalg.det(matrix))) for matrix in (self.substrate_matrix, self.film_matrix))
 
     @property
     def area(self) -> float:
-        """Angstrom^2."""
+        """Area of the superlattice cell, Angstrom^2."""
         return float(np.linalg.norm(np.cross(*self.vectors)))
 
     @property
     def length_mismatches(self) -> np.ndarray:
-        """Of both vectors, as fractions of the substrate's lengths, shape (2,)."""
+        """Length mismatches of both vectors, as fractions of the substrate's lengths, shape (2,)."""
         lengths, film_lengths = (np.linalg.norm(vectors, axis=1) for vectors in (self.vectors, self.film_vectors))
         return np.abs(film_lengths - lengths) / lengths
 
@@ -49,26 +49,26 @@ class Match:
 
     @property
     def angle_mismatch(self) -> float:
-        """Of the angle between the vectors, as a fraction of the substrate's."""
+        """Mismatch of the angle between the vectors, as a fraction of the substrate's angle."""
         angle, film_angle = (_angle(*vectors) for vectors in (self.vectors, self.film_vectors))
         return float(abs(film_angle - angle) / angle)
 
     def within(self, matching: Matching) -> bool:
-        """Whether no mismatch is larger than what is accepted."""
+        """Whether all mismatches are acceptable."""
         lengths = self.length_mismatches.max() <= matching.max_length_mismatch
         return bool(lengths and self.angle_mismatch <= matching.max_angle_mismatch)
 
 
 def match_surfaces(substrate: np.ndarray, film: np.ndarray, matching: Matching) -> Match:
-    """The smallest common cell of two surfaces, and of those of one size the one with the least mismatch.
+    """The smallest common cell of two surfaces; of several of that size, the one with the smallest mismatch.
 
     Args:
-        substrate: vectors of its surface cell, Angstrom, shape (2, 3).
-        film: vectors of its surface cell.
-        matching: what is accepted.
+        substrate: vectors of the substrate's surface cell, Angstrom, shape (2, 3).
+        film: vectors of the film's surface cell.
+        matching: largest area and mismatches.
 
     Raises:
-        CryinGANError: there is none.
+        CryinGANError: there is no such cell.
     """
     found = _matches(substrate, film, matching)
     wanted = [m for m in found if not matching.determinants or list(m.determinants) == list(matching.determinants)]
@@ -103,7 +103,7 @@ def _matches(substrate: np.ndarray, film: np.ndarray, matching: Matching) -> lis
 
 
 def _right_handed(vectors: np.ndarray) -> list[np.ndarray]:
-    """Two vectors as right-handed pairs; a cell that is nearly a square or a rhombus is reduced to any hand."""
+    """All right-handed pairs of two vectors; reduction of a near-square or rhombus may give either hand."""
     a, b = vectors
     pairs = [np.array(pair) for pair in ((a, b), (b, a), (a, -b), (-b, a))]
     return [pair for pair in pairs if np.cross(*pair)[2] > 0]

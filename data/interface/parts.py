@@ -1,4 +1,4 @@
-"""The relaxed structures of an interface: relaxed in parts, each a folder that survives a kill."""
+"""The structures of an interface, relaxed in parts; each part is a folder that survives a kill."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 
 BUILD_MANIFEST = "build.json"
 PART = r"structures_\d+_\d+"
-FIRST = "first_"  # where the structures of a part were relaxed with another potential before
+FIRST = "first_"  # prefix of the folder in which a quicker potential relaxed a part first
 
 
 def relax_structures(
     interface: Interface, potential: Potential, first: Potential | None, settings: BuildSettings, work: Path
 ) -> None:
-    """Relax structures 0 to n - 1, those of earlier calls first where they are unfinished.
+    """Relax structures 0 to n - 1; unfinished parts of earlier calls are resumed.
 
     Args:
-        interface: what they are structures of.
-        potential: relaxes them.
-        first: relaxes them before that; only structures that no earlier call has begun without it.
+        interface: interface of the structures.
+        potential: potential of the build.
+        first: quicker potential that relaxes them first, but for structures that an earlier call began without it.
         settings: n, seed, frames and how to relax.
-        work: the folder; each part in it holds the structures that one call has added.
+        work: folder of the parts; a part holds the structures that one call added.
 
     Raises:
         CryinGANError: `work` holds another build, or structures that another potential relaxed first.
@@ -65,7 +65,7 @@ def relax_structures(
 def _relaxed_first(
     crystals: Crystals, first: Potential | None, numbers: range, settings: BuildSettings, folder: Path, source: str
 ) -> Crystals:
-    """Structures as another potential leaves them; those that it cannot relax as they were placed."""
+    """Structures relaxed with another potential; those that it cannot relax stay as they were placed."""
     if first is None:
         raise CryinGANError(f"{folder} holds structures that {_potential(folder)['name']} relaxed first: give it again")
     how = RelaxSettings.from_mapping(settings.relax)
@@ -75,20 +75,20 @@ def _relaxed_first(
 
 
 def first_folder(folder: Path) -> Path | None:
-    """Where another potential relaxed the structures of a part before that of the build; None where none did."""
+    """Folder in which a quicker potential relaxed the structures of a part first; None if none did."""
     before = folder.with_name(FIRST + folder.name)
     return before if before.exists() else None
 
 
 def relaxed_first(folder: Path, atoms: int) -> tuple[tuple[str, str], set[int]] | None:
-    """What relaxed the structures of a part before the potential of the build did; None where nothing did.
+    """The quicker potential that relaxed the structures of a part first; None if none did.
 
     Args:
-        folder: of the part.
-        atoms: how many a structure has.
+        folder: folder of the part.
+        atoms: number of atoms of a structure.
 
     Returns:
-        Name and hash of the potential, and the numbers of the structures that it could relax.
+        Name and hash of the potential, and the numbers of the structures that it relaxed without failure.
     """
     before = first_folder(folder)
     if before is None:
@@ -103,7 +103,7 @@ def _potential(folder: Path) -> Mapping[str, Any]:
 
 
 def parts(work: Path, n: int) -> list[range]:
-    """The structure numbers of every part that a folder holds, and of those that are missing for n structures."""
+    """Structure numbers of every part in a folder, and of the parts that are missing for n structures."""
     found = sorted({_numbers(folder) for folder in _folders(work)}, key=lambda part: part.start)
     ends = [0, *(part.stop for part in found)]
     starts = [*(part.start for part in found), n]
@@ -112,17 +112,17 @@ def parts(work: Path, n: int) -> list[range]:
 
 
 def part_folders(work: Path) -> list[Path]:
-    """The folders of all parts, in the order of their numbers."""
+    """Folders of all parts, by structure number."""
     return sorted(folder for folder in _folders(work) if re.fullmatch(PART, folder.name))
 
 
 def begun_parts(work: Path) -> list[Path]:
-    """The folders of the parts whose relaxations with the potential of the build have begun."""
+    """Folders of the parts whose relaxations with the potential of the build have begun."""
     return [folder for folder in part_folders(work) if (folder / RELAX_MANIFEST).exists()]
 
 
 def any_structure(folder: Path) -> Atoms | None:
-    """A structure that has the cell and the species of all in a part; None where none has ended yet."""
+    """A structure with the cell and species of a part; None if no relaxation has ended yet."""
     from ase.io.extxyz import read_xyz
 
     path = folder / RELAXED
@@ -133,7 +133,7 @@ def any_structure(folder: Path) -> Atoms | None:
 
 
 def _folders(work: Path) -> list[Path]:
-    """Folders of parts, and of what another potential relaxed before: a kill may have left only the latter."""
+    """Folders of parts, and of their first relaxations, which a kill may have left alone."""
     return [item for item in work.iterdir() if re.fullmatch(f"({FIRST})?{PART}", item.name)]
 
 
@@ -143,7 +143,7 @@ def _numbers(folder: Path) -> range:
 
 
 def claim(work: Path, seed: int, interface: Interface) -> None:
-    """Note whose folder it is, unless something of a build is there already."""
+    """Write what the folder belongs to, unless a build is there already."""
     path = work / BUILD_MANIFEST
     if not path.exists() or not _folders(work):
         with replace_file(path) as file:
@@ -151,16 +151,16 @@ def claim(work: Path, seed: int, interface: Interface) -> None:
 
 
 def require_same_build(work: Path, seed: int, interface: Interface, potential: Potential) -> None:
-    """Refuse a folder whose structures are not those that the settings stand for.
+    """Refuse a folder whose structures are not those of the settings.
 
     Args:
         work: folder of relaxations.
-        seed: of the random regions.
-        interface: what the structures should be of.
-        potential: what they should be relaxed with.
+        seed: seed of the random regions.
+        interface: interface that the structures should be of.
+        potential: potential that they should be relaxed with.
 
     Raises:
-        CryinGANError: seed, system, region, potential, species or cell is another one, or the folder is of no build.
+        CryinGANError: seed, system, region, potential, species or cell differs, or the folder holds no build.
     """
     _require_same_structures(work, seed, interface)
     for folder in begun_parts(work):
@@ -170,14 +170,14 @@ def require_same_build(work: Path, seed: int, interface: Interface, potential: P
 
 
 def built_interface(system: System, work: Path) -> tuple[Interface, int]:
-    """The interface whose relaxations a folder holds, and the seed of its random regions.
+    """The interface of a folder of relaxations, and the seed of its random regions.
 
     Args:
-        system: as its file has it.
+        system: the system as its file is now.
         work: folder of relaxations.
 
     Raises:
-        CryinGANError: nothing has been relaxed there, or the system was another one then.
+        CryinGANError: nothing has been relaxed there, or the system has changed since.
     """
     from data.interface.assembly import assemble
 

@@ -1,4 +1,4 @@
-"""The card of an interface data set for readers: README.md beside it, and the same facts for machines."""
+"""The README.md of an interface data set, and the facts in it as plain values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RELAXED_CRYSTALS = "Both crystals were first relaxed with the potential, cell in
 
 
 def facts(relaxed: RelaxedSet, seed: int) -> dict[str, Any]:
-    """How a set was made, in plain values: what `made` of its card holds."""
+    """How a set was made, in plain values: `made` of its card."""
     interface = relaxed.interface
     system, match, cell = interface.system, interface.match, interface.slabs.cell
     reasons = Counter(one.reason for one in relaxed.results)
@@ -70,14 +70,14 @@ def _floats(values: Any) -> Any:
 
 
 def write_readme(relaxed: RelaxedSet, made: dict[str, Any], stem: str, command: str, path: Path) -> None:
-    """Write the card for readers.
+    """Write the README.md of a set.
 
     Args:
         relaxed: the set.
         made: its `facts`.
         stem: name of the data file without its endings.
-        command: what builds the set.
-        path: where.
+        command: command that builds the set.
+        path: path of the README.md.
     """
     parts = [
         f"# {relaxed.interface.system.name}",
@@ -161,7 +161,7 @@ def _energies(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
 
 
 def table(*rows: list[Any]) -> str:
-    """A Markdown table, its head first."""
+    """A Markdown table; the first row is its head."""
     lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 

@@ -1,4 +1,4 @@
-"""The disordered region of an interface: atoms placed at random, none too close to another."""
+"""The disordered region of an interface: atoms at random positions with minimum distances."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ RESTARTS = 200
 def random_positions(
     slabs: Atoms, elements: Sequence[str], bounds: tuple[float, float], region: Region, random: np.random.Generator
 ) -> np.ndarray:
-    """Positions of atoms placed one after the other, uniformly between two heights.
+    """Place atoms one after the other, uniformly between two heights.
 
-    The elements that need most room go first; when one finds no place, all are taken out again.
+    Elements with the largest minimum distances are placed first. If an atom finds no place, all atoms are placed anew.
 
     Args:
-        slabs: what is there already, in the cell of the interface.
-        elements: of the atoms to place.
-        bounds: heights between which they lie, Angstrom.
-        region: its minimum distances.
-        random: where the numbers come from.
+        slabs: atoms around the region, in the cell of the interface.
+        elements: elements of the atoms to place.
+        bounds: lowest and highest height of the atoms, Angstrom.
+        region: region with the minimum distances.
+        random: source of the random numbers.
 
     Returns:
-        Cartesian, Angstrom, shape (elements, 3).
+        Cartesian coordinates, Angstrom, shape (elements, 3).
 
     Raises:
         CryinGANError: the region has no room for its atoms, or a pair of elements has no minimum distance.
@@ -55,10 +55,10 @@ def random_positions(
 
 
 def minimum_distances(region: Region, placed: set[str], all_elements: set[str]) -> dict[tuple[str, str], float]:
-    """The least distance of every placed element from every element, Angstrom, by pair in both orders.
+    """Minimum distances of every placed element from every element, Angstrom, by pair in both orders.
 
     Raises:
-        CryinGANError: a pair is missing, or names an element that is not there.
+        CryinGANError: a pair is missing, or an element is not in the interface.
     """
     given = {frozenset(pair.split("-")): distance for pair, distance in region.minimum_distances.items()}
     if unknown := sorted(set().union(*given) - all_elements):
@@ -80,7 +80,7 @@ def _place(
     limits: dict[tuple[str, str], float],
     random: np.random.Generator,
 ) -> np.ndarray | None:
-    """One attempt: positions in the order of `elements`, or None when an atom finds no place."""
+    """One attempt: positions in the order of `elements`, or None if an atom finds no place."""
     images = np.array([(i, j, 0) for i in (-1, 0, 1) for j in (-1, 0, 1)]) @ cell
     there, symbols = list(fixed.positions), fixed.get_chemical_symbols()
     for element in elements:

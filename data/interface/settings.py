@@ -13,20 +13,20 @@ INTERFACE_SETS = Path(__file__).parent
 
 @dataclass
 class BuildSettings:
-    """What is to be built, and how.
+    """Settings of an interface data set.
 
     Attributes:
         system: name of a system that comes with the project, or a YAML file.
-        n: structures to relax, at least; what was begun is finished.
-        seed: of the random regions.
-        potential: arguments of `cryingan.potentials.potential.load_potential`.
-        first: those of a quicker potential, such as one that was trained for the system; structures not yet begun relax
-            with it before they relax with `potential`.
-        relax: fields of `cryingan.relaxation.settings.RelaxSettings`.
-        frames: how many frames of each relaxation are kept with their forces, for training a potential.
-        collect: write the set from what has been relaxed so far, maybe by a build that still runs; relax nothing.
-        folder: where the set is written; without it data/interface/SYSTEM.
-        work: where relaxations are kept; without it `work` in the folder.
+        n: number of structures to relax; parts that an earlier call began are finished even if they hold more.
+        seed: seed of the random regions.
+        potential: potential that relaxes, as arguments of `cryingan.potentials.potential.load_potential`.
+        first: a quicker potential, such as one trained for the system, in the same form; structures that were not
+            begun yet relax with it first, and then with `potential`.
+        relax: how to relax, as fields of `cryingan.relaxation.settings.RelaxSettings`.
+        frames: frames of each relaxation that are kept with their forces, to train a potential on.
+        collect: write the set from what has been relaxed so far, even while a build is running; relax nothing.
+        folder: folder that the set is written to; data/interface/SYSTEM by default.
+        work: folder of the relaxations; `work` in the folder of the set by default.
     """
 
     system: str

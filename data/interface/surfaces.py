@@ -1,4 +1,4 @@
-"""Slabs of a crystal, by Miller indices and atomic layers, in the primitive cell of their surface."""
+"""Slabs of a crystal, cut by Miller indices and atomic layers in the primitive cell of the surface."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from data.interface.systems import Slab
 
-REACH = 6  # vectors of a surface cell have no larger indices in the primitive cell
+REACH = 6  # largest index of the vectors of a surface cell
 SYMMETRY_TOLERANCE = 1e-3  # Angstrom, for the primitive cell
-SAME_ATOM = 0.05  # Angstrom; atoms nearer than this under a translation of the lattice are one
+SAME_ATOM = 0.05  # Angstrom; atoms that a lattice translation brings closer than this are one atom
 SMALL_DIPOLE = 0.05  # e Angstrom per primitive cell of the surface
 
 
@@ -28,9 +28,9 @@ class SurfaceSlab:
     """A slab of the primitive cell of a surface, with its normal along z.
 
     Attributes:
-        atoms: in a cell whose third vector is along z; its length means nothing.
-        layers: the atomic layer of every atom, from 0 at the bottom, shape (atoms,).
-        moved: elements of atoms that were taken from the outermost layer, for the side of the other slab.
+        atoms: atoms in a cell whose third vector is along z and of arbitrary length.
+        layers: atomic layer of every atom, from 0 at the bottom, shape (atoms,).
+        moved: elements of the atoms that were moved from the outermost layer to the side of the other slab.
     """
 
     atoms: Atoms
@@ -44,15 +44,15 @@ class SurfaceSlab:
 
 
 def make_slab(crystal: Atoms, slab: Slab, upwards: bool) -> SurfaceSlab:
-    """Cut a slab that is whole formula units and has no dipole.
+    """Cut a slab of whole formula units without a dipole.
 
     Args:
         crystal: conventional cell.
-        slab: surface, layers and what faces the other slab.
+        slab: surface, number of layers, and elements that face the other slab.
         upwards: whether the other slab lies above it.
 
     Raises:
-        CryinGANError: no choice of the first layer gives what is asked for; says why.
+        CryinGANError: no choice of the first layer gives such a slab; the message says why.
     """
     if len(slab.miller) != 3 or not any(slab.miller):
         raise CryinGANError(f"miller: {list(slab.miller)} must be three integers, not all zero")
@@ -86,11 +86,11 @@ def make_slab(crystal: Atoms, slab: Slab, upwards: bool) -> SurfaceSlab:
 
 
 def surface_cell(crystal: Atoms, miller: list[int]) -> Atoms:
-    """The crystal in a primitive cell whose first two vectors span the surface and whose normal is along z.
+    """The crystal in a primitive cell whose first two vectors span the surface, with the normal along z.
 
     Args:
         crystal: conventional cell.
-        miller: indices in that cell.
+        miller: Miller indices in that cell.
     """
     from ase import Atoms
 
@@ -98,7 +98,7 @@ def surface_cell(crystal: Atoms, miller: list[int]) -> Atoms:
     fractional = crystal.get_scaled_positions() @ np.linalg.inv(basis)
     difference = fractional[:, None] - fractional
     apart = np.linalg.norm((difference - np.round(difference)) @ basis @ np.asarray(crystal.cell), axis=2)
-    first = (apart < SAME_ATOM).argmax(axis=1)  # the atoms of a centred cell are several times the same
+    first = (apart < SAME_ATOM).argmax(axis=1)  # atoms of a centred cell repeat
     distinct = np.flatnonzero(first == np.arange(len(crystal)))
     cell = _upright(basis @ np.asarray(crystal.cell))
     symbols = crystal.symbols[distinct]
@@ -106,7 +106,7 @@ def surface_cell(crystal: Atoms, miller: list[int]) -> Atoms:
 
 
 def dipole(atoms: Atoms, charges: dict[str, float]) -> float:
-    """Moment of formal charges (e) along z, e Angstrom."""
+    """Dipole moment of formal charges (e) along z, e Angstrom."""
     moments = np.array([charges[symbol] for symbol in atoms.get_chemical_symbols()])
     return float(moments @ atoms.positions[:, 2])
 
@@ -135,12 +135,12 @@ def _surface_basis(crystal: Atoms, miller: np.ndarray) -> np.ndarray:
 
 
 def _upright(cell: np.ndarray) -> np.ndarray:
-    """The same cell with its first vector along x and the second in the upper half of the xy plane."""
+    """The cell rotated so that its first vector is along x and the second in the upper half of the xy plane."""
     return np.linalg.cholesky(cell @ cell.T)
 
 
 def _stacked_layers(unit: Atoms, tolerance: float) -> tuple[Atoms, list[np.ndarray]]:
-    """A surface cell whose atomic layers lie whole inside it, and the atoms of each layer, from below."""
+    """A surface cell whose boundary cuts no atomic layer, and the atoms of each layer from the bottom up."""
     atoms, period = unit.copy(), unit.cell[2, 2]
     heights = np.sort(atoms.positions[:, 2] % period)
     gaps = np.diff(heights, append=heights[0] + period)
@@ -153,7 +153,7 @@ def _stacked_layers(unit: Atoms, tolerance: float) -> tuple[Atoms, list[np.ndarr
 
 
 def _cut(unit: Atoms, layers: list[np.ndarray], first: int, count: int) -> SurfaceSlab:
-    """So many layers from one on."""
+    """A slab of `count` layers that starts with layer `first`."""
     repeats, numbers = np.divmod(first + np.arange(count), len(layers))
     pieces = []
     for repeat, number in zip(repeats, numbers, strict=True):
@@ -176,7 +176,7 @@ def _faces(slab: SurfaceSlab, elements: str | None, upwards: bool) -> bool:
 
     try:
         return elements is None or _facing_elements(slab, upwards) == {str(e) for e in Composition(elements)}
-    except ValueError:  # no formula: nothing faces it
+    except ValueError:  # not a formula, so no layer matches
         return False
 
 
@@ -185,7 +185,7 @@ def _is_whole(atoms: Atoms, crystal: Atoms) -> bool:
 
 
 def _move_half(slab: SurfaceSlab, upwards: bool, name: str) -> SurfaceSlab:
-    """Half of the outermost layer is taken away; it belongs to the side that faces the other slab."""
+    """Remove half of the outermost layer; its atoms belong to the side that faces the other slab."""
     outermost = 0 if upwards else slab.layers.max()
     atoms = np.flatnonzero(slab.layers == outermost)
     symbols = np.array(slab.atoms.get_chemical_symbols())[atoms]
@@ -193,14 +193,14 @@ def _move_half(slab: SurfaceSlab, upwards: bool, name: str) -> SurfaceSlab:
     counts = [int((symbols == symbol).sum()) for symbol in sorted(set(symbols))]
     if any(count % 2 for count in counts):
         raise CryinGANError(f"{name}: neutralise: the outermost layer, {', '.join(symbols)}, cannot be halved")
-    moved = order[np.arange(len(order)) % 2 == 1]  # every other atom, so that half of each element stays
+    moved = order[np.arange(len(order)) % 2 == 1]  # every other atom: half of each element
     kept = np.setdiff1d(np.arange(len(slab.atoms)), moved)
     elements = tuple(slab.atoms[moved].get_chemical_symbols())
     return SurfaceSlab(slab.atoms[kept], slab.layers[kept], elements)
 
 
 def _charges(crystal: Atoms, slab: Slab) -> dict[str, float]:
-    """Formal charge of every element; none where a guess finds nothing that adds up to zero, as in a metal."""
+    """Formal charge of every element; all zero where no guess is neutral, as in a metal."""
     from pymatgen.core import Composition
 
     if slab.oxidation_states:

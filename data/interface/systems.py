@@ -1,6 +1,7 @@
-"""What an interface system is: two crystals, their surfaces, how they match, and the disordered region between them.
+"""Interface systems: two crystals, their surfaces and common cell, and the disordered region between them.
 
-A system is one YAML file; those in data/interface/systems/ come with the project. docs/interfaces.md explains the keys.
+A system is one YAML file; those in data/interface/systems/ come with the project. docs/interfaces.md shows how to write
+one.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ class Crystal:
     """A bulk crystal: a structure file, or a space group with its lattice and sites.
 
     Attributes:
-        file: CIF or any other file that ASE reads, relative to the system's file; then nothing else is needed.
-        spacegroup: symbol (Fm-3m) of the space group; its conventional cell is meant.
+        file: CIF or any other file that ASE reads, relative to the system's file; replaces all other keys.
+        spacegroup: symbol of the space group, such as Fm-3m, in its conventional cell.
         lattice: a, b, c in Angstrom and alpha, beta, gamma in degrees.
-        sites: per element the fractional coordinates of one atom of each orbit.
-        source: where lattice and sites are from.
+        sites: for each element, the fractional coordinates of one atom of each orbit.
+        source: reference for lattice and sites.
     """
 
     file: str | None = None
@@ -42,14 +43,14 @@ class Slab:
     """A slab of one of the crystals.
 
     Attributes:
-        crystal: of what.
-        miller: indices of the surface, in the crystal's conventional cell.
-        layers: atomic layers; atoms of one layer have the same height. Atoms of the disordered region do not count.
-        facing: elements of the layer that faces the other slab, such as O; any when not given.
-        neutralise: a slab with a dipole gets half of its outermost layer moved to the side that faces the other slab,
-            where these atoms belong to the disordered region. The two halves count as two of `layers`.
-        layer_tolerance: heights that differ by less are one layer, Angstrom.
-        oxidation_states: per element; guessed when not given.
+        crystal: crystal that the slab is cut from.
+        miller: Miller indices of the surface, in the crystal's conventional cell.
+        layers: number of atomic layers, without those of the disordered region; atoms of a layer have the same height.
+        facing: elements of the layer that faces the other slab, such as O; any by default.
+        neutralise: remove a dipole by moving half of the outermost layer to the side that faces the other slab, into
+            the disordered region. The two halves count as two of `layers`.
+        layer_tolerance: atoms whose heights differ by less are in one layer, Angstrom.
+        oxidation_states: oxidation state of each element; guessed by default.
     """
 
     crystal: Crystal = field(default_factory=Crystal)
@@ -63,13 +64,14 @@ class Slab:
 
 @dataclass
 class Matching:
-    """Which common cells of the two surfaces are accepted (Zur and McGill, J. Appl. Phys. 55, 378 (1984)).
+    """Limits of the common cell of the two surfaces (Zur and McGill, J. Appl. Phys. 55, 378 (1984)).
 
     Attributes:
-        max_area: Angstrom^2.
-        max_length_mismatch: of the lattice vectors, as a fraction.
-        max_angle_mismatch: of the angle between them, as a fraction.
-        determinants: of the superlattice matrices of substrate and film; the smallest cell when not given.
+        max_area: largest area, Angstrom^2.
+        max_length_mismatch: largest mismatch of the lattice vectors, as a fraction.
+        max_angle_mismatch: largest mismatch of the angle between them, as a fraction.
+        determinants: determinants of the superlattice matrices of substrate and film; those of the smallest cell by
+            default.
     """
 
     max_area: float = 250.0
@@ -83,9 +85,9 @@ class Region:
     """The disordered region between the slabs.
 
     Attributes:
-        formula_units: of the film's crystal that are placed at random, in the whole cell.
+        formula_units: formula units of the film's crystal that are placed at random in the cell.
         thickness: distance between the layers of the slabs that face each other, Angstrom.
-        minimum_distances: of a random atom from any other, Angstrom, per pair of elements such as Li-O.
+        minimum_distances: distance of a random atom from any other, Angstrom, for each pair of elements such as Li-O.
     """
 
     formula_units: int = MISSING
@@ -98,16 +100,16 @@ class System:
     """An interface between a substrate, which keeps its lattice constants, and a film, which is strained to fit.
 
     Attributes:
-        name: what a reader calls it.
+        name: name for readers.
         substrate: the lower slab.
         film: the upper slab.
-        matching: the common cell.
-        region: what lies between them.
-        vacuum: thickness, Angstrom.
-        relax_crystals: relax the two crystals, cell included, with the potential first.
-        kept: which part of the relaxed structures, those of lowest energy, becomes the training set; its highest
-            energy is the cut-off.
-        folder: where the system's file lies, for the paths in it.
+        matching: limits of the common cell.
+        region: disordered region between them.
+        vacuum: thickness of the vacuum, Angstrom.
+        relax_crystals: relax both crystals first, cell included, with the potential.
+        kept: share of the relaxed structures, lowest energies first, that becomes the training set; the highest energy
+            in it is the cut-off.
+        folder: folder of the system's file, to which paths in it are relative.
     """
 
     name: str = MISSING
@@ -152,7 +154,7 @@ def read_system(path: Path) -> System:
 
 
 def _problem(system: System) -> str | None:
-    """What makes no interface of it; None where all is in range."""
+    """The first key that is out of range, in words; None if all are in range."""
     region, matching = system.region, system.matching
     above = {"vacuum": system.vacuum, "region.thickness": region.thickness, "matching.max_area": matching.max_area}
     for side in ("substrate", "film"):

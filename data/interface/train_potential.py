@@ -1,8 +1,8 @@
 """Train an M3GNet: `python -m data.interface.train_potential system=NAME`, or `labelled=FILE.extxyz folder=FOLDER`.
 
-The labels are those of the frames that `data.interface.build` keeps of each relaxation, or of a user's own file; with
-`start=FOLDER` an M3GNet that is there already is trained further: docs/potential.md. Killed and started again, a
-training goes on at its last finished epoch.
+The labels are those of the frames that `data.interface.build` keeps of each relaxation, or those of your own file.
+`start=FOLDER` trains an existing M3GNet further: docs/potential.md. A killed training resumes after its last finished
+epoch when it is started again.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 
 OUTPUT = r"model\.(pt|json)|state\.pt|card\.json|metrics\.json|README\.md|(learning_curves|parity)\.png|comparison\..*"
 REFERENCES = 3
-STAGE = ("hash", "sets", "trials", "training")  # of metrics.json, what later trainings keep of an earlier one
+STAGE = ("hash", "sets", "trials", "training")  # keys of metrics.json that later trainings keep of an earlier one
 Sets = Mapping[str, LabelledFrames]
 
 
 def train(settings: TrainPotentialSettings) -> Path:
-    """Train a potential, going on where an earlier call stopped, and write it with its card.
+    """Train a potential and write it with its card; resumes where an earlier call stopped.
 
     Returns:
         The folder of the potential.
 
     Raises:
         CryinGANError: the frames or the settings cannot be used, `work` holds another training, the time is over before
-            the trials are, or the loss stops being a number.
+            the trials are, or the loss is no longer finite.
     """
     deadline = None if settings.minutes is None else time.monotonic() + 60 * settings.minutes
     if settings.system is not None:
@@ -72,7 +72,7 @@ def train(settings: TrainPotentialSettings) -> Path:
 def run(
     settings: TrainPotentialSettings, student: Student, sets: Sets, work: Path, deadline: float | None
 ) -> tuple[list[Trained], Trained]:
-    """The trials and the training itself, for which the best of them gives learning rate and batch size.
+    """Run the trials, then the training with the learning rate and batch size of the best trial.
 
     Raises:
         CryinGANError: a setting cannot be used, time is over before the trials are, or the loss stops being a number.
@@ -95,7 +95,7 @@ def run(
     for rate, size in settings.tried if settings.trials else []:
         trials.append(one(_schedule(settings, sets, rate, size, settings.trial_epochs or settings.epochs)))
         if not trials[-1].finished:
-            raise CryinGANError("time is over before the trials are; the same command goes on")
+            raise CryinGANError("time is over before the trials are; the same command resumes")
     rate, size = settings.tried[0]
     if trials:
         good = [trial for trial in trials if not trial.diverged]
@@ -110,7 +110,7 @@ def run(
 
 
 def new_or_started(settings: TrainPotentialSettings, sets: Sets) -> Student:
-    """The model that training begins with, always the same."""
+    """The model that the training starts from; the same for the same settings."""
     from data.interface.potential_training.model import Size, new_student, started_student
 
     if settings.start:
@@ -174,7 +174,7 @@ def write(
 
 
 def _comparison_of_the_same(earlier: Path, folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What `compare_potentials` left beside a potential of the same weights, which is copied; None for any other."""
+    """Copy the comparison beside an earlier potential of the same weights, and return it; None for other weights."""
     from data.interface.potential_training.report import COMPARISON
 
     if not all((earlier / name).is_file() for name in (METRICS, *COMPARISON)):
@@ -187,7 +187,7 @@ def _comparison_of_the_same(earlier: Path, folder: Path, metrics: Mapping[str, A
 
 
 def _trainings_before(start: str, sha256: str) -> list[dict[str, Any]]:
-    """The trainings that led to the weights of a start, as far as its metrics.json knows them."""
+    """The trainings that led to the weights of a start, as far as its metrics.json has them."""
     path = Path(start) / METRICS
     metrics = json.loads(path.read_bytes()) if path.is_file() else {}
     if metrics.get("hash") != sha256 or not metrics.keys() >= set(STAGE):

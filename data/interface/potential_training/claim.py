@@ -1,4 +1,4 @@
-"""What a training began with: another one must not go on in its folder."""
+"""The settings and sets a training began with, so that no other training resumes in its folder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from data.interface.potential_training.frames import LabelledFrames, extensions,
 from data.interface.potential_training.settings import TrainPotentialSettings
 
 TRAINING_MANIFEST = "training.json"
-METRICS = "metrics.json"  # of a potential
+METRICS = "metrics.json"  # beside a potential
 
 
 def claimed_extensions(work: Path, build: Path) -> list[str]:
-    """Names of the folders of extensions with which the training in `work` began; all of a build before it begins."""
+    """Folders of extensions that the training in `work` began with; before it begins, all that the build has."""
     path = work / TRAINING_MANIFEST
     if path.exists():
         return json.loads(path.read_bytes())["settings"]["extensions"]
@@ -28,14 +28,14 @@ def claimed_extensions(work: Path, build: Path) -> list[str]:
 def claim(
     work: Path, settings: TrainPotentialSettings, frames: LabelledFrames, extended: Sequence[str] = ()
 ) -> dict[str, list[str]]:
-    """The structures of each set with which the training in a folder began, or begins now.
+    """Structures of each set that the training in a folder began with, or begins with now.
 
-    They stay the same however many structures and extensions there are by now.
+    The sets stay the same when structures and extensions are added later.
 
     Args:
         work: the folder.
-        settings: of the training.
-        frames: all that there are, those of `extended` among them.
+        settings: settings of the training.
+        frames: all frames, those of `extended` among them.
         extended: `claimed_extensions`.
 
     Raises:
@@ -46,7 +46,7 @@ def claim(
     decides = {key: getattr(settings, key) for key in keys}
     decides["start"] = file_hash(Path(settings.start) / "state.pt") if settings.start else None
     path = work / TRAINING_MANIFEST
-    if not path.exists() or not any(item.is_dir() for item in work.iterdir()):  # nothing has been trained yet
+    if not path.exists() or not any(item.is_dir() for item in work.iterdir()):  # nothing is trained yet
         sets = split(frames, settings.validation, settings.test, settings.seed)
         began = {**decides, "extensions": list(extended)}
         content = {"labels": dict(frames.source), "settings": began, "sets": sets}
@@ -66,9 +66,9 @@ def claim(
 
 
 def require_split_of_start(settings: TrainPotentialSettings) -> None:
-    """Refuse to judge a model that is trained further on structures that it was trained on before.
+    """Refuse a split that would test a model on structures of its earlier training.
 
-    Sets are functions of the seed, the shares and the structure: these must be those of the model's first training.
+    Sets depend on the seed, the shares and the structure, so seed and shares must be those of the first training.
 
     Raises:
         CryinGANError: they are others.

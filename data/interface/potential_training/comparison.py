@@ -43,18 +43,18 @@ class Relaxations:
 
     @property
     def key(self) -> str:
-        """How many structures, and which: part of the name of a folder."""
+        """Number and hash of the structures, for the name of a folder."""
         return f"{len(self.numbers)}_{kind_hash(self.starts.species, self.numbers)[:8]}"
 
 
 def relaxations(system: str, work: Path, names: set[str] | None, n: int) -> Relaxations:
-    """The first converged structures of a build that no other potential relaxed before.
+    """The first converged structures of a build, without those that another potential relaxed first.
 
     Args:
         system: name or file.
         work: folder of its relaxations.
-        names: of those that may be used; None for all.
-        n: how many, at most.
+        names: structures that may be used; None for all.
+        n: largest number of structures.
 
     Raises:
         CryinGANError: there are fewer than two, or the system is not that of the build.
@@ -78,17 +78,17 @@ def relaxations(system: str, work: Path, names: set[str] | None, n: int) -> Rela
 
 
 def agreement(ended: RelaxationResults, built: Relaxations, cutoff: float | None) -> dict[str, Any]:
-    """How relaxed energies of the same structures agree, in plain values, with 95 % intervals.
+    """Agreement of relaxed energies of the same structures, in plain values, with 95 % intervals.
 
     Args:
-        ended: with the potential that is judged; at least one has converged.
-        built: with that of the build.
+        ended: relaxed with the potential that is judged; at least one has converged.
+        built: relaxed with the potential of the build.
         cutoff: eV/atom; None where there is none.
     """
     energies, both = ended.energy_final / len(built.starts.species), ended.converged
     mine, theirs = energies[both], built.energies[both]
     same_side = None
-    if cutoff is not None:  # what does not converge is on no side
+    if cutoff is not None:  # unconverged structures are on neither side
         agreeing = int((both & ((energies <= cutoff) == (built.energies <= cutoff))).sum())
         same_side = wilson(agreeing, len(both))
     return {
@@ -111,9 +111,9 @@ def agreement(ended: RelaxationResults, built: Relaxations, cutoff: float | None
 
 
 def same_places(ended: RelaxationResults, reference: Potential) -> dict[str, Any]:
-    """How the energies of structures agree with those of another potential at the very same places, in plain values.
+    """Agreement of the energies of two potentials for the same relaxed structures, in plain values.
 
-    Relaxations from one start may end in different minima: this is what is left without that.
+    Relaxations from one start may end in different minima; this comparison leaves that out.
 
     Args:
         ended: relaxed structures; at least one has converged.
@@ -131,7 +131,7 @@ def same_places(ended: RelaxationResults, reference: Potential) -> dict[str, Any
 
 
 def shifted(crystals: Crystals, size: float) -> Crystals:
-    """Structures whose atoms are moved at random, always in the same way.
+    """Structures with randomly moved atoms, the same moves in every call.
 
     Args:
         crystals: the structures.

@@ -1,4 +1,4 @@
-"""How far a potential is from the labels of structures that it has not seen."""
+"""Errors of a potential on labelled structures that it was not trained on."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cryingan.potentials.potential import Potential
 from data.interface.potential_training.frames import LabelledFrames
 
 RESAMPLES = 2000
-LEAST = 3  # values, below which a rank correlation says nothing
+LEAST = 3  # values; a rank correlation of fewer is meaningless
 
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Labels and what a potential gives for the same frames.
+    """Labels and predictions for the same frames.
 
     Attributes:
         energies: labels and predictions, eV/atom, shape (2, frames).
         forces: components of labels and predictions, eV/Angstrom, shape (2, components).
-        lowest: which frames are those of lowest energy of their structures, as their relaxation ended.
+        lowest: indices of the frames with the lowest energy of their structure.
     """
 
     energies: np.ndarray
@@ -48,7 +48,7 @@ class Errors:
         }
 
     def panels(self) -> Mapping[str, Parity]:
-        """What a parity figure shows."""
+        """Panels of a parity figure."""
         found = self.summary()
         return {
             "energy": Parity(
@@ -74,7 +74,7 @@ def errors_of(potential: Potential, frames: LabelledFrames) -> Errors:
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Rank correlation of two sets of values; None where it is undefined or says nothing."""
+    """Rank correlation of two sets of values; None where it is undefined or has fewer than `LEAST` values."""
     from scipy.stats import spearmanr
 
     if len(first) < LEAST or np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -89,7 +89,7 @@ def spearman_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
     if spearman(first, second) is None:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a draw of equal values has none
+        warnings.simplefilter("ignore")  # it is undefined for a draw of equal values
         draws = bootstrap(
             (first, second),
             lambda x, y: spearmanr(x, y).statistic,

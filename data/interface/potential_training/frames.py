@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 SETS = ("training", "validation", "test")
-OTHERS = 1_000_000  # number of the first structure that is not of a build
+OTHERS = 1_000_000  # structures from this number on are not of a build
 RELAXATIONS, PATHS, SAMPLES = "relaxations", "other paths", "samples"
 
 
@@ -35,10 +35,10 @@ class LabelledFrames:
         energies: total, eV, shape (frames,).
         forces: eV/Angstrom, an array of shape (atoms, 3) for each.
         stresses: eV/Angstrom^3, positive when the cell is stretched, shape (frames, 3, 3); None without any.
-        structures: name of the structure that a frame is of, shape (frames,); its frames are never split up.
-        source: where the labels are from: name and hash of a potential, or file and SHA-256.
-        origins: what the frames are of, shape (frames,): relaxations of the build, the same structures on the path of
-            another potential, samples of a generator; None where all are of one kind.
+        structures: name of each frame's structure, shape (frames,); all frames of a structure are in one set.
+        source: origin of the labels: name and hash of a potential, or file and SHA-256.
+        origins: kind of each frame, shape (frames,): relaxations of the build, the same structures relaxed with
+            another potential, or samples of a generator; None where all are of one kind.
     """
 
     atoms: Sequence[Atoms]
@@ -72,7 +72,7 @@ class LabelledFrames:
         return self[np.flatnonzero(np.isin(self.structures, names))]
 
     def by_origin(self) -> dict[str, LabelledFrames]:
-        """The frames of each origin; empty where all are of one."""
+        """The frames of each origin; empty where there is only one."""
         found = [] if self.origins is None else [one for one in (RELAXATIONS, PATHS, SAMPLES) if one in self.origins]
         return {one: self[np.flatnonzero(self.origins == one)] for one in found} if len(found) > 1 else {}
 
@@ -84,7 +84,7 @@ def frames_of_relaxations(work: Path, extended: Sequence[str] | None = None) -> 
 
     Args:
         work: folder of the build's relaxations.
-        extended: names of the folders of `extensions` that are wanted; all when not given.
+        extended: names of the folders of `extensions` to include; all by default.
 
     Raises:
         CryinGANError: there are none, they cannot be read, or they are from different potentials.
@@ -113,7 +113,7 @@ def frames_of_relaxations(work: Path, extended: Sequence[str] | None = None) -> 
 
 
 def extensions(work: Path) -> list[Path]:
-    """Folders of frames of other potentials' relaxations, all labelled with the potential of the build."""
+    """Folders of frames of other potentials' relaxations, labelled with the potential of the build."""
     return sorted(folder for folder in work.glob("labelled_*") if (folder / RELAX_MANIFEST).exists())
 
 
@@ -139,11 +139,11 @@ def frames_of_file(path: str | Path, key: str | None = None) -> LabelledFrames:
 
     Args:
         path: the file; structures may differ in cell and composition.
-        key: of each frame's comment line, whose value names the structure that the frame is of, such as a trajectory;
-            without it every frame is a structure of its own.
+        key: key of the comment lines whose value names the structure of a frame, such as its trajectory; without it
+            every frame is a structure of its own.
 
     Raises:
-        CryinGANError: the file cannot be read, or a frame lacks what it needs; names the frame, from 1.
+        CryinGANError: the file cannot be read, or a frame is incomplete; the message names the frame, from 1.
     """
     path = Path(path)
     if not path.is_file():
@@ -172,7 +172,7 @@ def _read(path: Path, key: str | None) -> Iterator[tuple[Any, ...]]:
             atoms = next(frames)
         except StopIteration:
             return
-        except Exception as error:  # whatever ASE raises, it is the file
+        except Exception as error:  # whatever ASE raises, the file is at fault
             raise CryinGANError(f"{where}: {' '.join(str(error).split())}") from error
         results = atoms.calc.results if atoms.calc else {}
         if not atoms.pbc.all() or not {"energy", "forces"} <= results.keys():
@@ -188,17 +188,17 @@ def _read(path: Path, key: str | None) -> Iterator[tuple[Any, ...]]:
 def split(frames: LabelledFrames, validation: float, test: float, seed: int) -> dict[str, list[str]]:
     """Names of the structures of training, validation and test set, drawn at random.
 
-    The set of a structure depends on the seed and its own name, so that structures that are added later move no other;
-    only of very few, where chance may leave a set empty, are the sets drawn from all.
+    The set of a structure depends on the seed and its name, so structures that are added later move no other. Where
+    there are so few structures that this leaves a set empty, the sets are drawn from all of them together.
 
     Args:
-        frames: all of them.
+        frames: all frames.
         validation: share of the structures.
         test: share of the structures.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Raises:
-        CryinGANError: there are too few structures, or a share is none.
+        CryinGANError: there are too few structures, or a share is out of range.
     """
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
         raise CryinGANError(f"validation={validation}, test={test}: shares above 0 that leave some for training")
@@ -207,7 +207,7 @@ def split(frames: LabelledFrames, validation: float, test: float, seed: int) -> 
     sets: dict[str, list[str]] = {name: [] for name in SETS}
     for name, place in places.items():
         sets["test" if place < test else "validation" if place < test + validation else "training"].append(name)
-    if not all(sets.values()):  # so few that chance leaves a set empty
+    if not all(sets.values()):  # too few structures
         counts = [max(1, round(share * len(names))) for share in (test, validation)]
         if len(names) <= sum(counts):
             raise CryinGANError(f"{len(names)} structures are too few for a training, a validation and a test set")

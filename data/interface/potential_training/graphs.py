@@ -1,4 +1,4 @@
-"""Batches of labelled structures in the form that matgl trains on: graphs are made once and stay in memory."""
+"""Batches of labelled structures as matgl trains on them; graphs are made once and stay in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_graphs(frames: LabelledFrames, types: Mapping[str, int], cutoff: float)
 
     Args:
         frames: structures with energies, forces and perhaps stresses.
-        types: number of every chemical symbol in the model.
+        types: index of every chemical symbol in the model.
         cutoff: length of the longest edge, Angstrom.
     """
     graphs = []
@@ -70,11 +70,11 @@ class GraphLoader(TensorLoader):
 def joined(graphs: list[Data], threebody_cutoff: float) -> tuple[Any, ...]:
     """Graph, lattices, triples, no state, total energies (eV), forces (eV/Angstrom) and stresses (GPa) of a batch.
 
-    matgl's own triples take a Python loop over the atoms.
+    `create_line_graph_torch` is used because matgl's default for triples loops over the atoms in Python.
     """
     batch = Batch.from_data_list(graphs)
     batch.edge_index, batch.pbc_offset = batch.edge_index.long(), batch.pbc_offset.to(batch.cell.dtype)
-    with torch.no_grad():  # in the words of matgl's `Potential`, so that distances agree to the last bit
+    with torch.no_grad():  # written as in matgl's `Potential`, so that distances agree bit for bit
         shift = (batch.pbc_offset.unsqueeze(-1) * batch.cell[batch.batch[batch.edge_index[0]]]).sum(dim=1)
         positions = (batch.frac_coords.unsqueeze(-1) * batch.cell[batch.batch]).sum(dim=1)
         vectors, distances = compute_pair_vector_and_distance(positions, batch.edge_index, shift)

@@ -1,4 +1,4 @@
-"""The M3GNet that is trained: a new one, or one that is there already."""
+"""The M3GNet that is trained: a new one, or an existing one."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from data.interface.potential_training.frames import LabelledFrames
 
 @dataclass(frozen=True)
 class Size:
-    """How large a new M3GNet is.
+    """Size of a new M3GNet.
 
     Attributes:
-        units: width of all its layers.
+        units: width of all layers.
         blocks: rounds of messages between atoms.
         cutoff: length of the longest edge, Angstrom.
-        threebody_cutoff: of the bonds between which angles count, Angstrom.
-        max_n: radial functions for each angular one.
+        threebody_cutoff: longest bond of an angle, Angstrom.
+        max_n: radial functions per angular function.
         max_l: angular functions.
-        smooth: radial functions that end at the cut-off without a kink.
+        smooth: use radial functions that are smooth at the cut-off.
     """
 
     units: int = 32
@@ -47,15 +47,15 @@ class Size:
 
 @dataclass(frozen=True, eq=False)
 class Student:
-    """A model, and what its sum over the atoms becomes: scale x sum + offsets of the elements + shift.
+    """A model whose energy is scale x (sum over the atoms) + offsets of the elements + shift.
 
     Attributes:
         model: extensive M3GNet.
         scale: eV.
         shift: eV per structure.
-        offsets: eV, by the model's elements.
-        convention: at which atom of an edge it sums messages, `source` or `destination`.
-        start: the potential that it was, where it is trained further.
+        offsets: eV, in the order of the model's elements.
+        convention: atom of an edge at which messages are summed, `source` or `destination`.
+        start: card of the potential that is trained further, if any.
     """
 
     model: M3GNet
@@ -67,7 +67,7 @@ class Student:
 
     @property
     def types(self) -> dict[str, int]:
-        """Number of every chemical symbol."""
+        """Index of every chemical symbol."""
         return {symbol: number for number, symbol in enumerate(self.model.element_types)}
 
 
@@ -98,11 +98,11 @@ def new_student(frames: LabelledFrames, size: Size, seed: int) -> Student:
 
 
 def started_student(path: str | Path, frames: LabelledFrames) -> Student:
-    """A trained M3GNet, its offsets shifted to the level of the labels, which may be those of another method.
+    """A trained M3GNet whose offsets are shifted to the level of the labels, which may be of another method.
 
     Args:
         path: folder of the model, with its card.
-        frames: it is to be trained on.
+        frames: frames of the training.
 
     Raises:
         CryinGANError: it cannot be loaded, or does not know an element.
@@ -117,13 +117,13 @@ def started_student(path: str | Path, frames: LabelledFrames) -> Student:
 
 
 def energies_of_elements(frames: LabelledFrames, energies: np.ndarray, elements: tuple[str, ...]) -> np.ndarray:
-    """Energies per element (eV) whose sums come closest to some energies; those of absent elements are zero.
+    """Least-squares energies per element (eV) for the energies of structures; zero for absent elements.
 
-    Where compositions do not tell elements apart, these get the same energy.
+    Elements that the compositions cannot separate get the same energy.
 
     Args:
         frames: structures.
-        energies: of each, eV, shape (frames,).
+        energies: energy of each, eV, shape (frames,).
         elements: chemical symbols.
     """
     counts = np.array([[atoms.get_chemical_symbols().count(symbol) for symbol in elements] for atoms in frames.atoms])
@@ -134,12 +134,12 @@ def energies_of_elements(frames: LabelledFrames, energies: np.ndarray, elements:
 
 
 def write_model(student: Student, state: dict[str, Any], folder: Path) -> None:
-    """Write a model with some weights as matgl does.
+    """Write a model with the given weights in matgl's format.
 
     Args:
-        student: what was trained.
+        student: the model.
         state: weights of matgl's `Potential` around it.
-        folder: exists.
+        folder: an existing folder.
     """
     from matgl.apps.pes import Potential
 

@@ -1,4 +1,4 @@
-"""How a training was done, and what came of every epoch."""
+"""The schedule of a training and the errors of every epoch."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ QUANTITIES = {"energy_mae": "Energy_MAE", "force_mae": "Force_MAE", "stress_mae"
 
 
 class DivergedError(CryinGANError):
-    """A training whose loss is no longer a number."""
+    """The loss of a training is no longer finite."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What may differ between two trainings on the same frames.
+    """Settings that may differ between two trainings on the same frames.
 
     Attributes:
-        learning_rate: the highest; it warms up over the first steps and then falls along a cosine.
+        learning_rate: highest rate; it rises over the first steps and then falls along a cosine.
         batch_size: structures per step.
         epochs: passes over the training frames.
-        weights: of the mean absolute errors of energies (eV/atom), forces (eV/Angstrom) and stresses (GPa) in the loss.
-        seed: of the order of the frames.
+        weights: weights in the loss of the mean absolute errors of energies (eV/atom), forces (eV/Angstrom) and
+            stresses (GPa).
+        seed: seed of the order of the frames.
     """
 
     learning_rate: float
@@ -44,14 +45,15 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training has come to.
+    """The result of a training.
 
     Attributes:
         schedule: how it was done.
-        rows: by epoch: `epoch` (from 1), `seconds`, `learning_rate`, and errors of both sets as `training/energy_mae`
-            (eV/atom), `validation/force_mae` (eV/Angstrom), `.../stress_mae` (GPa, where there are labels), `.../loss`.
+        rows: one per epoch: `epoch` (from 1), `seconds`, `learning_rate`, and errors of both sets as
+            `training/energy_mae` (eV/atom), `validation/force_mae` (eV/Angstrom), `.../stress_mae` (GPa, if there are
+            labels) and `.../loss`.
         state: weights of the epoch with the lowest validation loss.
-        diverged: whether its loss stopped being a number.
+        diverged: whether its loss became infinite or NaN.
     """
 
     schedule: Schedule
@@ -71,11 +73,11 @@ class Trained:
 
 
 class Record(Callback):
-    """Keeps the errors of every epoch and the best weights, which a checkpoint holds, too.
+    """Records the errors of every epoch and the best weights, also in checkpoints.
 
     Args:
-        weights: of the errors of energies, forces and stresses in the loss; without stresses the last is 0.
-        title: what is trained, for the lines on stderr.
+        weights: weights of the errors of energies, forces and stresses in the loss; the last is 0 without stresses.
+        title: name of the training in the lines on stderr.
     """
 
     def __init__(self, weights: tuple[float, float, float], title: str) -> None:
@@ -88,11 +90,11 @@ class Record(Callback):
         self.rate, self.started = trainer.optimizers[0].param_groups[0]["lr"], time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add a row, and say how far it is."""
+        """Add a row and print the progress."""
         seconds = time.monotonic() - self.started
         row = {"epoch": len(self.rows) + 1, "seconds": seconds, "learning_rate": self.rate}
         for prefix, name in (("train", "training"), ("val", "validation")):
-            row[f"{name}/loss"] = 0.0  # with all weights in full, unlike the one that is minimised at first
+            row[f"{name}/loss"] = 0.0  # with full weights, unlike the loss that is minimised at first
             for (quantity, logged), weight in zip(QUANTITIES.items(), self.weights, strict=True):
                 if weight > 0 or quantity != "stress_mae":
                     row[f"{name}/{quantity}"] = float(trainer.callback_metrics[f"{prefix}_{logged}"])
@@ -112,11 +114,11 @@ class Record(Callback):
         print(f"{self.title}: epoch {row['epoch']} of {epochs}, {errors}, {left} left", file=sys.stderr, flush=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """State for a checkpoint."""
         return {"rows": self.rows, "best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on."""
+        """Restore the rows and the best weights."""
         self.rows, self.best = state_dict["rows"], state_dict["best"]
 
 

@@ -30,9 +30,9 @@ def draw(training: Mapping[str, Any], errors: Errors, folder: Path) -> None:
     """Write learning_curves.png (as the paper's Fig. S27) and parity.png.
 
     Args:
-        training: in plain values, as metrics.json has it.
-        errors: of the test set.
-        folder: where.
+        training: the training as in metrics.json.
+        errors: errors on the test set.
+        folder: folder of the figures.
     """
     rows = training["rows"]
     epochs = np.array([row["epoch"] for row in rows])
@@ -51,9 +51,9 @@ def write_readme(folder: Path, metrics: Mapping[str, Any], comparison: Mapping[s
     """Write the card for readers.
 
     Args:
-        folder: of the potential.
-        metrics: what its metrics.json holds.
-        comparison: what its comparison.json holds, when it was compared with the potential of its labels.
+        folder: folder of the potential.
+        metrics: content of its metrics.json.
+        comparison: content of its comparison.json, if there is one.
     """
     parts = [
         *_head(metrics),
@@ -66,7 +66,7 @@ def write_readme(folder: Path, metrics: Mapping[str, Any], comparison: Mapping[s
 
 
 def label_name(labels: Mapping[str, str]) -> str:
-    """What gave the labels: a potential or a file."""
+    """Name of the potential or of the file that the labels are from."""
     return labels.get("name") or labels["file"]
 
 
@@ -79,7 +79,7 @@ def _head(metrics: Mapping[str, Any]) -> list[str]:
         f"# {metrics['name']}",
         filled(
             f"An M3GNet of {metrics['parameters']:,} weights for {', '.join(metrics['elements'])}{begun}. Its energies "
-            f"belong to it alone; `card.json` holds reference energies that show that it was loaded right. Made by"
+            f"belong to it alone; `card.json` holds reference energies that verify it when it is loaded. Made by"
         ),
         f"    {metrics['command']}",
         filled(
@@ -96,7 +96,7 @@ def _head(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _origins(counts: Mapping[str, Any]) -> list[list[Any]]:
-    """Rows that tell what the frames are of, where they are of several kinds."""
+    """Rows for the kinds of frames, where there are several."""
     kinds = {
         RELAXATIONS: "... of the build's relaxations",
         PATHS: "... of other potentials' relaxations of the same structures",
@@ -116,25 +116,25 @@ def _training(metrics: Mapping[str, Any]) -> list[str]:
         "## Training",
         filled(
             f"The loss is the sum of the mean absolute errors ({units}), weighted by {weights}.{without} The learning "
-            f"rate rises to {chosen['learning_rate']:g} and falls along a cosine to almost nothing in the last of "
+            f"rate rises to {chosen['learning_rate']:g} and falls along a cosine to almost zero in the last of "
             f"{chosen['epochs']} epochs, with {chosen['batch_size']} structures per step; {len(chosen['rows'])} epochs "
             f"were done in {_duration(chosen['rows'])}, and the weights are those of epoch "
             f"{chosen['best']['epoch']}, which has the lowest validation loss."
         ),
-        *_trials(metrics, "Learning rates and batch sizes that were tried, by their errors on the validation set:"),
+        *_trials(metrics, "Learning rates and batch sizes that were tried, with errors on the validation set:"),
         "![Errors of training and validation set by epoch](learning_curves.png)",
         *_earlier(metrics.get("earlier", [])),
     ]
 
 
 def _earlier(stages: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How the weights came about that were trained further."""
+    """The earlier trainings of weights that were trained further."""
     if not stages:
         return []
     stress = any(_has_stress(stage["training"]) for stage in stages)
     rows = [_stage(stage, stress) for stage in stages]
     parts = [
-        "Trainings before, each from the weights of the one above it, by their errors on the validation set of then:",
+        "Earlier trainings, each from the weights of the one above it, with errors on the validation set of the time:",
         table(["SHA-256", "structures", "frames", *_columns(stress)], *rows),
     ]
     for stage in stages:

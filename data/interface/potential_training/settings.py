@@ -1,4 +1,4 @@
-"""What is trained, on what and how: the keys of `data.interface.train_potential`."""
+"""Settings of `python -m data.interface.train_potential`."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from cryingan.errors import CryinGANError
 from data.interface.settings import INTERFACE_SETS
 
 OWN = "potential"  # folder of the potential that was trained for a set, in that of the set
-PLACES = ("relaxations", "folder", "work", "minutes", "device")  # where and when, which change nothing in the result
+PLACES = ("relaxations", "folder", "work", "minutes", "device")  # where and when: these do not change the result
 
 
 @dataclass
 class TrainPotentialSettings:
-    """What is trained, on what, and how.
+    """Settings of the training of an M3GNet.
 
     Attributes:
-        system: an interface that is being built; its frames are the training data.
-        relaxations: folder of its relaxations; without it `work` in the folder of the system.
-        labelled: an extended XYZ file with energies, forces and perhaps stresses, instead of a system.
-        structure_key: of its comment lines, whose value names the structure that a frame is of; without it every frame
-            is a structure of its own.
-        folder: where the potential is written; without it `potential` beside the folder of the relaxations.
-        work: where the training keeps its state; without it `training` in `relaxations`, or FOLDER.training.
-        name: of the potential.
-        start: folder of an M3GNet that is trained further; `model` does not matter then.
-        seed: of the sets, the first weights and the order of the frames.
+        system: interface whose frames are the training data, by name or YAML file; it may still be building.
+        relaxations: folder of its relaxations; `work` in the folder of the set by default.
+        labelled: extended XYZ file with energies, forces and perhaps stresses, in place of a system.
+        structure_key: key of its comment lines whose value names the structure of a frame; without it every frame is a
+            structure of its own.
+        folder: folder that the potential is written to; `potential` beside the folder of the relaxations by default.
+        work: folder of the state of the training; `training` in `relaxations`, or FOLDER.training, by default.
+        name: name of the potential; M3GNet-SYSTEM by default.
+        start: folder of an M3GNet that is trained further; `model` is ignored then.
+        seed: seed of the sets, of the first weights and of the order of the frames.
         validation: share of the structures that choose the epoch and the learning rate.
-        test: share of the structures that only the card is about.
+        test: share of the structures that are used for the card alone.
         model: size of the M3GNet, see `data.interface.potential_training.model.Size`.
-        weights: of energies (eV/atom), forces (eV/Angstrom) and stresses (GPa) in the loss; stresses count only where
-            there are labels.
-        learning_rate: the highest.
+        weights: weights of energies (eV/atom), forces (eV/Angstrom) and stresses (GPa) in the loss; that of stresses
+            counts only where there are labels.
+        learning_rate: highest learning rate.
         batch_size: structures per step.
         epochs: passes over the training frames.
-        trials: pairs of learning rate and batch size that are tried first; the best one is then used.
-        trial_epochs: of each trial; as many as `epochs` when not given.
-        minutes: training stops after the epoch in which they are over; the same command goes on.
-        device: of torch.
+        trials: pairs of learning rate and batch size that are tried first; the best pair is then used.
+        trial_epochs: epochs of each trial; as many as `epochs` by default.
+        minutes: time limit; training stops after the epoch that exceeds it, and the same command resumes.
+        device: torch device, or `auto`.
     """
 
     system: str | None = None
@@ -84,7 +84,7 @@ class TrainPotentialSettings:
 
     @property
     def tried(self) -> list[tuple[float, int]]:
-        """Learning rate and batch size of every trial, or those that are used without any."""
+        """Learning rate and batch size of every trial, or those of the training where there are no trials."""
         try:
             return [(float(rate), int(size)) for rate, size in self.trials or [(self.learning_rate, self.batch_size)]]
         except (TypeError, ValueError) as error:
@@ -114,7 +114,7 @@ class TrainPotentialSettings:
 
     @property
     def command(self) -> str:
-        """What makes the same potential again."""
+        """The command that makes the same potential."""
         without = set(PLACES) - ({"folder"} if self.labelled else set())  # a file has no folder of its own
         given = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in without}
         words = [word for name, value in given.items() for word in _words(name, value, getattr(DEFAULTS, name))]
@@ -134,7 +134,7 @@ def or_own(potential: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _words(name: str, value: Any, default: Any) -> list[str]:
-    """KEY=VALUE for what is not as by default."""
+    """KEY=VALUE where the value is not the default."""
     if isinstance(value, Mapping):
         return [word for key, one in value.items() for word in _words(f"{name}.{key}", one, default.get(key))]
     if value is None or value == default:

@@ -1,4 +1,4 @@
-"""One training of an M3GNet by matgl and Lightning, which a killed process goes on with at its last finished epoch."""
+"""One training of an M3GNet by matgl and Lightning, resumed after the last finished epoch."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from data.interface.potential_training.model import Student
 from data.interface.potential_training.record import DivergedError, Record, Schedule, Trained
 
 WARM_UP = 0.05  # of all steps
-# At first, when nothing is known of the structures, energies of one composition only tell their mean: their noise then
-# drowns what the forces say, and an M3GNet may learn nothing in thousands of steps.
+# At first a model knows only the mean of the energies of one composition. Their noise then hides the forces, and an
+# M3GNet may learn nothing in thousands of steps.
 FORCES_ALONE, ENERGIES_IN_FULL = 0.05, 0.3  # of all steps
 
 
 class PotentialTraining(PotentialLightningModule):
-    """matgl's training of a potential; the learning rate and the weight of the energies change from step to step."""
+    """matgl's training of a potential, with a learning rate and a weight of the energies that change every step."""
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, and a rate that rises over the first steps and then falls along a cosine to almost nothing."""
@@ -64,16 +64,16 @@ def fit(
     time_limit: timedelta | None,
     title: str,
 ) -> Trained:
-    """Train, or go on with a training.
+    """Train, or resume a training.
 
     Args:
-        student: what is trained; its weights change.
-        graphs: of `training` and `validation`.
-        schedule: how.
-        folder: holds the state of this training and no other.
-        device: of torch.
+        student: model to train; its weights change.
+        graphs: graphs of the sets `training` and `validation`.
+        schedule: learning rate, batch size, epochs, weights and seed.
+        folder: folder of the state of this training alone.
+        device: torch device.
         time_limit: training stops at the end of the epoch in which it runs out.
-        title: what is trained, for the lines on stderr.
+        title: name of the training in the lines on stderr.
 
     Raises:
         CryinGANError: the folder cannot be used.
@@ -101,8 +101,8 @@ def fit(
     diverged = False
     try:
         trainer.fit(module, *loaders, ckpt_path=newest_checkpoint(folder / "checkpoints"), weights_only=True)
-    except SystemExit:  # Lightning's answer to Ctrl-C and to a scheduler that wants the machine back
-        print("stopped; the same command goes on after the last finished epoch", file=sys.stderr, flush=True)
+    except SystemExit:  # raised by Lightning on Ctrl-C, and on SIGTERM from a scheduler
+        print("stopped; the same command resumes after the last finished epoch", file=sys.stderr, flush=True)
         sys.exit(143 if trainer.received_sigterm else 130)
     except DivergedError as error:
         print(f"{title}: {error}", file=sys.stderr, flush=True)
