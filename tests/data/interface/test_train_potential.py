@@ -145,7 +145,7 @@ def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
     shutil.copytree(built.parents[1], tmp_path / "copy")
     copy = tmp_path / "copy" / "set"
     folder = train_potential.train(train_settings(copy / "work", tmp_path, folder=str(copy / "potential")))
-    datamodule = SimpleNamespace(path=copy / "pair.extxyz.gz", card=None)
+    datamodule = SimpleNamespace(path=copy / "pair.extxyz.gz", settings=SimpleNamespace(card=None))
     trainer = SimpleNamespace(datamodule=datamodule, default_root_dir=str(tmp_path))
     with pytest.raises(CryinGANError, match="needs a potential"):
         RelaxSamples(None, {}).setup(trainer, None, "fit")
