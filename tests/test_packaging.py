@@ -23,20 +23,16 @@ FROM_FILES_TO_SCORES = """
 import json, sys
 from pathlib import Path
 import cryingan
-from cryingan.evaluation.evaluate import evaluate
-from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.relax import relax
-from cryingan.relaxation.repair import repair
-from cryingan.structures.files import read_structures
-from cryingan.training.checkpoints import load_model
+from cryingan.relaxation.settings import RelaxSettings
 
-training = read_structures(sys.argv[1])[:6]
-samples = load_model(sys.argv[2]).sample(3, seed=1)
-repaired, log = repair(samples)
-potential = load_potential("pair", radii={"Li": 0.8, "O": 1.1, "Cl": 1.5})
-results = relax(repaired, potential, processes=2, max_steps=2, progress=False)
-how = {"species": ["Li"], "processes": 1, "progress": False}
-scores = evaluate(results.crystals.to_ase(), training.to_ase(), "interface", **how)
+training = cryingan.read_structures(sys.argv[1])[:6]
+samples = cryingan.load_model(sys.argv[2]).sample(3, seed=1)
+repaired, log = cryingan.repair(samples)
+potential = cryingan.load_potential("pair", radii={"Li": 0.8, "O": 1.1, "Cl": 1.5})
+how = RelaxSettings(processes=2, max_steps=2, progress=False)
+results = cryingan.relax(repaired[log.accepted], potential, how)
+settings = {"species": ["Li"], "processes": 1, "progress": False}
+scores = cryingan.evaluate(results.crystals, training, "interface", **settings)
 print(json.dumps({
     "home": cryingan.__file__,
     "samples": samples.fractional.shape,
