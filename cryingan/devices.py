@@ -1,20 +1,18 @@
-"""The torch device that a setting such as `auto` means."""
+"""Resolve settings such as `auto` to a torch device or an accelerator of Lightning."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cryingan.errors import CryinGANError
-
-if TYPE_CHECKING:
-    pass
 
 
 def resolve_device(device: str) -> str:
-    """The torch device that is meant, `auto` being the GPU where there is one.
+    """Return the torch device that a setting means.
+
+    Args:
+        device: name of a torch device, or `auto` for the CUDA GPU where there is one, else the CPU.
 
     Raises:
-        CryinGANError: this machine does not have it.
+        CryinGANError: the machine does not have the device.
     """
     import torch
 
@@ -28,9 +26,12 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_accelerator(name: str) -> str:
-    """Lightning's accelerator that is meant, `auto` being a CUDA GPU where there is one, else the CPU.
+    """Return the accelerator of Lightning that a setting means.
 
-    Lightning itself would take Apple's GPU, which knows no float64.
+    Lightning's own `auto` may choose Apple's GPU, which has no float64.
+
+    Args:
+        name: an accelerator of Lightning, or `auto` for a CUDA GPU where there is one, else the CPU.
     """
     import torch
 

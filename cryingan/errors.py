@@ -1,8 +1,8 @@
-"""The errors that a user can cause: one line each, without a traceback from the entry scripts."""
+"""Errors that a user can cause; the entry scripts print them as one line without a traceback."""
 
 
 class CryinGANError(Exception):
-    """What the user gave cannot be used; the message is one line that says what would be right.
+    """An input cannot be used; the message is one line that says what would be right.
 
     Example:
         >>> try:
@@ -18,4 +18,4 @@ class TrainingDiverged(CryinGANError):  # noqa: N818, the word that users search
 
 
 class OtherResultsError(CryinGANError):
-    """A folder holds results of another input, potential or settings than those that are to go on there."""
+    """A folder holds results of other structures, another potential or other settings."""

@@ -29,16 +29,15 @@ DEVICES = ("cpu", "cuda", "mps", "xpu", "auto")
 class AsePotential(Potential):
     """Any ASE calculator, one structure at a time.
 
-    Its hash covers import path, arguments, the content of files and folders among them at any depth (but not of
-    `directory`, where ASE's calculators leave their output), and the version of the package that the calculator comes
-    from (of a module that belongs to no package, its content). The version of a program that the calculator runs is
-    not known here.
+    The hash covers the import path, the arguments, and the version of the calculator's package (for a module outside of
+    any package, its content). Files and folders among the arguments, at any depth, count by their content, except
+    `directory`, where calculators of ASE write their output. The version of an external program is not covered.
 
     Args:
-        settings: the calculator, its arguments, and what is known of it.
+        settings: the calculator and its arguments.
 
     Raises:
-        CryinGANError: the calculator cannot be imported or made.
+        CryinGANError: the calculator cannot be imported or constructed.
     """
 
     def __init__(self, settings: AseSettings) -> None:
@@ -63,10 +62,10 @@ class AsePotential(Potential):
             try:
                 with self.default_dtype:
                     energy, force = frame.get_potential_energy(), np.array(frame.get_forces(), dtype=np.float64)
-            except NotImplementedError as error:  # what ASE's own calculators raise for an element
+            except NotImplementedError as error:  # raised by ASE's own calculators for an unknown element
                 raise CryinGANError(f"{self.card.name}: {error}") from error
             except (RuntimeError, ArithmeticError, ValueError, OSError, subprocess.SubprocessError) as error:
-                # A program that fails on one structure, not converged for instance, says nothing about the others.
+                # A failure on one structure, such as missing convergence, does not affect the others.
                 log.warning("%s failed on a structure: %s", self.card.name, error)
                 energy, force = np.nan, np.full((len(frame), 3), np.nan)
             energies.append(energy)
@@ -75,7 +74,11 @@ class AsePotential(Potential):
 
 
 class OwnDefaultDtype:
-    """A context in which torch's default dtype is what the calculator made of it, and after which it is as before."""
+    """Context with a default dtype of torch of its own.
+
+    Some calculators set torch's default dtype when they are constructed and rely on it later. Inside, the default dtype
+    is what the calculator last set; on exit it is again what it was outside.
+    """
 
     def __init__(self) -> None:
         self.inside = self.outside = None
@@ -93,12 +96,12 @@ class OwnDefaultDtype:
 
 
 def _default_dtype() -> Any:
-    """Torch's default dtype; None as long as nothing has imported torch."""
+    """Return torch's default dtype, or None if torch is not imported."""
     return sys.modules["torch"].get_default_dtype() if "torch" in sys.modules else None
 
 
 def _version(module: str) -> str:
-    """Version of the package that a module comes from, or the hash of a module that belongs to none."""
+    """Return the version of the package of a module, or the hash of a module outside of any package."""
     owners = packages_distributions().get(module.partition(".")[0], ())
     if owners:
         return " ".join(f"{owner} {version(owner)}" for owner in sorted(set(owners)))
@@ -107,6 +110,6 @@ def _version(module: str) -> str:
 
 
 def _device(calculator: Any, arguments: Mapping[str, Any], device: str) -> str:
-    """Where a calculator computes, as its arguments or the calculator itself say it."""
+    """Return where a calculator computes: by its arguments, by its attribute, or else `device`."""
     given = [arguments.get("device"), arguments.get("use_device"), getattr(calculator, "device", None), device]
     return next(name for name in map(str, given) if name.startswith(DEVICES))

@@ -1,4 +1,4 @@
-"""The card of a potential: what identifies it, and the energies that show that it was loaded right."""
+"""The card of a potential: its name and hash, and reference energies that show whether it was loaded correctly."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReferenceEnergy:
-    """A structure whose energy tells whether a potential was loaded right.
+    """A structure and its energy, which a correctly loaded potential reproduces.
 
     Attributes:
         structure: mapping with `symbols` (atoms,), `fractional` (atoms, 3) and `cell` (3, 3) in Angstrom.
         energy: total energy, eV.
-        tolerance: largest deviation from `energy` that is accepted, eV.
+        tolerance: largest accepted deviation from `energy`, eV.
     """
 
     structure: Mapping[str, Any]
@@ -37,13 +37,13 @@ class ReferenceEnergy:
 
 @dataclass(frozen=True)
 class PotentialCard:
-    """What identifies a potential; energies and thresholds carry its name and hash.
+    """Identity of a potential; energies and thresholds carry its name and hash.
 
     Attributes:
         name: name of the potential.
-        hash: SHA-256 of what its energies depend on: its weights and how they are read, or its settings and version.
-        elements: chemical symbols that it knows; empty when only the potential itself can tell.
-        references: energies that it must reproduce when loaded.
+        hash: SHA-256 of what its energies depend on: weights and message convention, or settings and version.
+        elements: chemical symbols that it knows; empty if only the potential itself can tell.
+        references: energies that it must reproduce on loading.
     """
 
     name: str
@@ -53,10 +53,13 @@ class PotentialCard:
 
 
 def parse_references(references: Sequence[Mapping]) -> tuple[ReferenceEnergy, ...]:
-    """References from plain mappings with `symbols`, `fractional`, `cell`, `energy` and `tolerance`.
+    """Read reference energies from plain mappings.
+
+    Args:
+        references: mappings with `symbols`, `fractional`, `cell` (Angstrom), `energy` (eV) and `tolerance` (eV).
 
     Raises:
-        CryinGANError: a key is missing or a number is none.
+        CryinGANError: a key is missing, or an energy or tolerance is not a number.
     """
     try:
         return tuple(

@@ -1,4 +1,4 @@
-"""CHGNet through its own package, the extra `chgnet`."""
+"""CHGNet, computed by the package `chgnet`, which is the extra of that name."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 class CHGNetPotential(Potential):
-    """A CHGNet of its own package, which is the extra `chgnet`.
+    """CHGNet, computed by the package `chgnet`.
 
-    Its energies are per atom or, where the checkpoint says so, per structure; both are given as totals. Weights that
-    come with the package are checked against energies that its own calculator gave.
+    A checkpoint defines whether the network gives energies per atom or per structure; `evaluate` returns totals for
+    both. Weights that come with the package are verified against energies of its own calculator.
 
     Args:
-        settings: which weights, and where it computes.
+        settings: weights and device.
 
     Raises:
-        CryinGANError: the package is not installed, the version or file does not exist or holds something else, or a
-            network and its composition model do not agree on energies per atom or per structure.
+        CryinGANError: the package is not installed, the version or file does not exist or holds something else, or one
+            of network and composition model gives energies per atom and the other per structure.
     """
 
     def __init__(self, settings: CHGNetSettings) -> None:
@@ -48,10 +48,10 @@ class CHGNetPotential(Potential):
         file = packaged[0] if packaged else Path(version)
         weights, device = file_hash(file), resolve_device(settings.device)
         try:
-            # The package's own loader would unpickle anything.
+            # The loader of the package unpickles arbitrary objects.
             state = torch.load(file, map_location="cpu", weights_only=True)["model"]
             with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-                # Up to 0.2.0 convolutions had a last bias, which not all settings mention.
+                # Up to 0.2.0 convolutions have a last bias, which not all settings mention.
                 biased = any(".mlp_out." in key and key.endswith(".bias") for key in state["state_dict"])
                 state["model_args"] = {"version": version, **state["model_args"], "mlp_out_bias": biased}
                 self.model = CHGNet.from_dict(state)
@@ -59,7 +59,7 @@ class CHGNetPotential(Potential):
         except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
             raise CryinGANError(f"{file} cannot be loaded as a CHGNet: {str(error).splitlines()[0]}") from error
         self._require_one_scale(file)
-        # With that bias the energy of a structure without angles depends on those that share its batch.
+        # With that bias the energy of a structure without angles depends on the rest of its batch.
         self.batch_size = 1 if biased else None
         self.model.graph_converter.set_isolated_atom_response("ignore")
         name = f"CHGNet-{version}" if packaged else file.name

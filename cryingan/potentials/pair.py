@@ -26,7 +26,7 @@ class PairPotential(Potential):
     no prediction for any material.
 
     Args:
-        settings: what it is made of.
+        settings: depth, stiffness, cut-off and radii.
     """
 
     def __init__(self, settings: PairSettings) -> None:
@@ -43,7 +43,7 @@ class PairPotential(Potential):
         super().__init__(card, "cpu", settings.atoms_per_batch)
 
     def verify(self) -> None:
-        """Compare with the references, if there are any: its settings say all that there is to know."""
+        """Compare with the references, if there are any; the settings define the potential completely."""
         if self.card.references:
             super().verify()
 

@@ -1,4 +1,4 @@
-"""Interatomic potentials: loaded, verified against the reference energies of their card, evaluated in batches."""
+"""Interatomic potentials: load and verify one, evaluate structures in batches."""
 
 from __future__ import annotations
 
@@ -33,17 +33,22 @@ ATOMS_ON_GPU = 32768
 
 
 class Potential:
-    """Base of all potentials: energies and forces of many periodic structures at once.
+    """Base class of all potentials: energies and forces of many periodic structures at once.
 
-    Picklable: a copy in another process loads itself again from `spec`, as `load_potential(**potential.spec)` does.
+    A subclass defines `_evaluate_batch`. A pickled potential is its `spec`: a copy in another process loads itself with
+    `load_potential(**potential.spec)`.
+
+    Args:
+        card: identity of the potential.
+        device: torch device.
+        atoms_per_batch: largest number of atoms evaluated at once; by default 1024 on a CPU and 32768 on a GPU.
 
     Attributes:
-        card: name, hash, elements and references.
+        card: name, hash, elements and reference energies.
         device: where it computes.
-        spec: the plain arguments of `load_potential` that make it again; None if it was not loaded so, and cannot be
-            copied to another process.
-        atoms_per_batch: most atoms evaluated at once, by default 1024 on a CPU and 32768 on a GPU; halves itself when
-            the memory does not suffice.
+        atoms_per_batch: the current limit; it is halved whenever the memory does not suffice.
+        spec: the plain arguments of `load_potential` that load it again; None if `load_potential` did not make it, so
+            that it cannot be copied to another process.
     """
 
     def __init__(self, card: PotentialCard, device: str = "cpu", atoms_per_batch: int | None = None) -> None:
@@ -58,9 +63,9 @@ class Potential:
         return _load_from_spec, (self.spec,)
 
     def evaluate(self, frames: Sequence[Atoms]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Energies and forces of structures of any size, in batches of at most `atoms_per_batch` atoms.
+        """Return energies and forces of structures of any size, in batches of at most `atoms_per_batch` atoms.
 
-        A structure with a coordinate that is not finite gets NaN and touches no other.
+        A structure with a coordinate that is not finite gets NaN and does not affect the others.
 
         Args:
             frames: structures, periodic in all directions.
@@ -88,28 +93,31 @@ class Potential:
         return energies, forces
 
     def verify(self) -> None:
-        """Compare with the references of the card.
+        """Compare the energies of the references with those of the card.
 
         Raises:
-            CryinGANError: an energy differs by more than its tolerance; the message gives the numbers.
+            CryinGANError: an energy differs by more than its tolerance; the message states both.
         """
         if not self.card.references:
-            log.warning("%s: not verified, since it has no `references`", self.card.name)
+            log.warning("%s: not verified, because it has no `references`", self.card.name)
         energies = self.reference_energies()
         if not self.reproduces_references(energies):
             raise CryinGANError(f"{self.card.name}: {self._comparison(energies)}: wrong weights or a wrong card")
 
     def reference_energies(self) -> np.ndarray:
-        """Energies that the potential gives for the structures of its references, eV, shape (references,)."""
+        """Return the computed energies of the references, eV, shape (references,)."""
         return self.evaluate([reference.atoms for reference in self.card.references])[0]
 
     def reproduces_references(self, energies: np.ndarray) -> bool:
-        """Whether each of `energies` (eV) is within the tolerance of its reference."""
+        """Return whether all `energies` (references,) in eV are within the tolerance of their reference."""
         pairs = zip(self.card.references, energies, strict=True)
         return all(abs(energy - reference.energy) <= reference.tolerance for reference, energy in pairs)
 
     def _evaluate_batch(self, frames: list[Atoms]) -> tuple[Sequence[float], Sequence[np.ndarray]]:
-        """Energies and forces of the structures of one batch; what a potential has to define."""
+        """Return energies (eV) and forces (eV/Angstrom) of one batch; every subclass defines this.
+
+        Structures are finite, periodic, and of known elements.
+        """
         raise NotImplementedError
 
     def _comparison(self, energies: np.ndarray) -> str:
@@ -125,15 +133,15 @@ class Potential:
             if unknown:
                 raise CryinGANError(f"structure {number}: {self.card.name} does not know {', '.join(unknown)}")
             if not frame.pbc.all():
-                raise CryinGANError(f"structure {number}: not periodic in all directions, which potentials here need")
+                raise CryinGANError(f"structure {number}: not periodic in all directions, as potentials need it")
 
     def _next_batch(self, frames: Sequence[Atoms], waiting: list[int]) -> list[int]:
-        """The first waiting structures that fit into `atoms_per_batch`, at least one."""
+        """Return the first waiting structures that fit into `atoms_per_batch`, at least one."""
         totals = np.cumsum([len(frames[index]) for index in waiting])
         return waiting[: max(1, int(np.searchsorted(totals, self.atoms_per_batch, side="right")))]
 
     def _evaluate_within_memory(self, frames: list[Atoms]) -> tuple[Sequence, Sequence] | None:
-        """Results of one batch, or None when the batch limit was halved because memory did not suffice."""
+        """Return results of one batch, or None if the memory did not suffice and the limit was halved."""
         try:
             return self._evaluate_batch(frames)
         except (MemoryError, RuntimeError) as error:
@@ -144,7 +152,7 @@ class Potential:
                     f"{self.card.name}: not enough memory on {self.device} for one structure of {len(frames[0])} atoms"
                 ) from error
         self.atoms_per_batch = sum(len(frame) for frame in frames) // 2
-        log.warning("%s: out of memory, going on with %d atoms per batch", self.card.name, self.atoms_per_batch)
+        log.warning("%s: out of memory, continuing with %d atoms per batch", self.card.name, self.atoms_per_batch)
         return None
 
 
@@ -153,11 +161,11 @@ def load_potential(kind: str | Path, path: str | Path | None = None, device: str
 
     Args:
         kind: `m3gnet` (matgl), `chgnet`, `ase` (any ASE calculator) or `pair`; or, without a `path`, the folder of a
-            potential, whose files tell the kind.
+            potential, whose files tell the kind. A name is a kind before it is a folder.
         path: for `m3gnet` a local folder or the name of a published model; for `chgnet` a version of its package or a
-            checkpoint file; the other kinds need none.
-        device: torch device, or `auto` for the GPU where there is one; by default the CPU, so that copies in several
-            processes do not share a GPU.
+            checkpoint file; the other kinds have none and ignore it.
+        device: torch device, or `auto` for the GPU where there is one. The default is the CPU, so that copies in
+            several processes do not share a GPU.
         **options: other settings of the kind, see `cryingan.potentials.settings`. Every kind takes `atoms_per_batch`
             and `references`, a list of mappings with `symbols`, `fractional`, `cell` (Angstrom), `energy` (eV) and
             `tolerance` (eV).
@@ -166,8 +174,8 @@ def load_potential(kind: str | Path, path: str | Path | None = None, device: str
         The potential, verified.
 
     Raises:
-        CryinGANError: unknown kind or option, files missing, no references where they are needed, or references that
-            are not reproduced.
+        CryinGANError: the kind or an option is unknown, files are missing, a model that needs references has none, or a
+            reference is not reproduced.
 
     Example:
         >>> from ase.build import bulk
@@ -192,7 +200,7 @@ def load_potential(kind: str | Path, path: str | Path | None = None, device: str
 
 
 def _kind_of_folder(folder: Path) -> str:
-    """The kind of potential that a folder holds, by the names of its files."""
+    """Return the kind of potential that a folder holds, by the names of its files."""
     held = [kind for kind, names in FILES.items() if all((folder / name).is_file() for name in names)]
     if not held:
         wanted = "; ".join(f"{kind} has {' and '.join(names)}" for kind, names in FILES.items())
@@ -201,7 +209,7 @@ def _kind_of_folder(folder: Path) -> str:
 
 
 def _settings(kind: str, path: str | Path | None, device: str, options: dict[str, Any]) -> PotentialSettings:
-    """The settings of a kind; a path or a device that it has no use for is left out."""
+    """Return the settings of a kind, without a path or device where it has none."""
     known = [field.name for field in fields(POTENTIALS[kind]) if field.name != "kind"]
     unknown = sorted(set(options) - set(known))
     if unknown:

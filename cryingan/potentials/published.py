@@ -1,4 +1,4 @@
-"""Published potentials, known by the hash of their weights, and energies that they must reproduce."""
+"""Published potentials by the hash of their weights, with energies that they must reproduce."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def _references(mos: float, nacl: float, tolerance: float) -> list[dict[str, Any
     return [{**structure, "energy": energy, "tolerance": tolerance} for structure, energy in ((MOS, mos), (NACL, nacl))]
 
 
-# M3GNet: MoS is the published energy; NaCl at its equilibrium is what the potential gives once MoS is right.
-# CHGNet: what the package's own calculator (chgnet 0.4.2) gives for each structure alone, in float32.
+# M3GNet: the energy of MoS is published; that of NaCl at equilibrium was computed with weights that reproduce it.
+# CHGNet: computed with the calculator of the package (chgnet 0.4.2), one structure at a time, in float32.
 PUBLISHED = (
     {
         "name": "M3GNet-MP-2021.2.8-PES",
@@ -48,5 +48,5 @@ PUBLISHED = (
 
 
 def published_references(weights: str) -> Sequence[Mapping]:
-    """References of the published potential with these weights (their SHA-256); empty for any others."""
+    """Return the references of the published potential whose weights have this SHA-256; empty for all others."""
     return next((potential["references"] for potential in PUBLISHED if potential["hash"] == weights), ())

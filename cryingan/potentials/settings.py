@@ -1,6 +1,6 @@
-"""Settings of each kind of potential: the arguments of its class, and the types of the config group `potential`.
+"""Settings of each kind of potential: arguments of its class, and schema of the config group `potential`.
 
-Importing this module imports neither torch nor ASE nor matgl.
+This module imports neither torch nor ASE nor matgl.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ class M3GNetSettings:
     """Settings of `cryingan.potentials.m3gnet.potential.M3GNetPotential`.
 
     Attributes:
-        path: local folder with `model.pt` and `state.pt`, or the name of a model on the Hugging Face hub, which needs
-            a network.
+        path: local folder with `model.pt` and `state.pt`, or the name of a model on the Hugging Face hub (needs a
+            network).
         device: torch device, or `auto` for the GPU where there is one.
         atoms_per_batch: see `cryingan.potentials.potential.Potential`.
-        references: energies to verify on loading, see `cryingan.potentials.potential.load_potential`; without them
-            those of the folder's card.
+        references: energies to verify on loading, see `cryingan.potentials.potential.load_potential`; if empty,
+            those of the card in the folder.
     """
 
     kind: str = "m3gnet"
@@ -34,7 +34,7 @@ class CHGNetSettings:
     """Settings of `cryingan.potentials.chgnet.CHGNetPotential`.
 
     Attributes:
-        path: version that comes with the package (`0.3.0`, `0.2.0`, `r2scan`), or a checkpoint file.
+        path: version in the package (`0.3.0`, `0.2.0`, `r2scan`), or a checkpoint file.
         device: torch device, or `auto` for the GPU where there is one.
         atoms_per_batch: see `cryingan.potentials.potential.Potential`.
         references: energies to verify on loading, besides those of the package's versions.
@@ -53,9 +53,9 @@ class AseSettings:
 
     Attributes:
         calculator: import path of the calculator's class.
-        arguments: its keyword arguments; what a model file or a device is for most calculators.
-        elements: chemical symbols that it knows; without them the calculator has to refuse the others by itself.
-        device: where it computes, if neither `arguments` nor the calculator itself tells.
+        arguments: its keyword arguments, such as a model file or a device.
+        elements: chemical symbols that it knows; if empty, the calculator itself has to refuse the others.
+        device: where it computes, if neither `arguments` nor the calculator says so.
         atoms_per_batch: see `cryingan.potentials.potential.Potential`.
         references: energies to verify on loading.
     """
@@ -77,7 +77,7 @@ class PairSettings:
         depth: eV per bond.
         stiffness: 1/Angstrom.
         cutoff: Angstrom.
-        radii: Angstrom per chemical symbol; without it every element is known and has radius 1.25 Angstrom.
+        radii: Angstrom per chemical symbol; None: every element is known and has a radius of 1.25 Angstrom.
         atoms_per_batch: see `cryingan.potentials.potential.Potential`.
         references: energies to verify on loading.
     """

@@ -12,12 +12,13 @@ CONVENTIONS = ("source", "destination")
 
 
 class GraphConv(M3GNetGraphConv):
-    """matgl's convolution, with messages summed at either atom of an edge.
-
-    matgl 3 and later sum them at the source, matgl up to 2 at the destination.
+    """M3GNet's graph convolution, with messages summed at the source or the destination atom of an edge.
 
     Args:
-        inner: the convolution whose layers it takes over.
+        inner: matgl's convolution, whose layers it takes over.
+
+    Attributes:
+        convention: `source`, as in matgl 3 and later, or `destination`, as in matgl 2 and earlier.
     """
 
     def __init__(self, inner: M3GNetGraphConv) -> None:
@@ -40,7 +41,7 @@ class GraphConv(M3GNetGraphConv):
         u_per_edge: torch.Tensor | None,
         num_nodes: int,
     ) -> torch.Tensor:
-        """Update of the atoms (M3GNet paper, eq. 5), shape (atoms, features)."""
+        """Update the atoms: M3GNet paper (doi:10.1038/s43588-022-00349-3), eq. 5; shape (atoms, features)."""
         inputs = [node_feat[edge_index[0]], node_feat[edge_index[1]], edge_feat]
         if self.include_state:
             inputs.append(u_per_edge)
@@ -49,7 +50,7 @@ class GraphConv(M3GNetGraphConv):
 
 
 def identity(weights: str, convention: str) -> str:
-    """SHA-256 of what makes the energies: the same weights are two potentials in the two conventions.
+    """Return the SHA-256 of weights and convention: the same weights are two potentials in the two conventions.
 
     Args:
         weights: SHA-256 of the weight files.

@@ -1,4 +1,4 @@
-"""An M3GNet's files: where they are, what they hold, which reference energies belong to them."""
+"""Files of an M3GNet: find, hash and read them, with the name and reference energies of their card."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HUB_OWNER = "materialyze"  # where matgl publishes its models
 
 
 def local_folder(path: str | None) -> Path:
-    """The local folder, or the folder into which the named model was downloaded.
+    """Return a local folder, or the folder into which a model of the hub was downloaded.
 
     Raises:
         CryinGANError: there is no path, no such folder, or no such model on the hub.
@@ -47,7 +47,7 @@ def local_folder(path: str | None) -> Path:
 
 
 def weights_hash(folder: Path) -> str:
-    """SHA-256 of the weight files one after the other, as `cat model.pt state.pt | sha256sum` gives it.
+    """Return the SHA-256 that `cat model.pt state.pt | sha256sum` prints.
 
     Raises:
         CryinGANError: a file cannot be read.
@@ -62,9 +62,9 @@ def weights_hash(folder: Path) -> str:
 
 
 def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
-    """The model, the scale and shift of its energies in eV, and the energy offset of every element in eV.
+    """Read the model, the scale and shift of its energies (eV), and the energy offsets (elements,) in eV.
 
-    Its convolutions are `cryingan.potentials.m3gnet.conventions.GraphConv`.
+    The convolutions of the model are `cryingan.potentials.m3gnet.conventions.GraphConv`.
 
     Raises:
         CryinGANError: the files hold something else.
@@ -73,7 +73,7 @@ def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
         settings, state = (torch.load(folder / name, map_location="cpu", weights_only=True) for name in WEIGHTS_FILES)
         if settings["model"]["@class"] != "M3GNet" or settings.get("calc_repuls"):
             raise ValueError("it holds another model than a plain M3GNet")
-        with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and must not shift a training's numbers
+        with torch.random.fork_rng(devices=[]):  # drawing initial weights must not change a training
             model = M3GNet(**settings["model"]["init_args"])
         weights = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
         missing = model.load_state_dict(weights, strict=False).missing_keys
@@ -90,12 +90,17 @@ def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
 
 
 def name_and_references(folder: Path, name: str, weights: str) -> tuple[str, Sequence[Mapping]]:
-    """Name and references from the folder's card, or else the name of the published model with these weights.
+    """Return name and references: those of the card in the folder, or else of the published model.
 
-    A folder that only has the name of a published model gets that model's references.
+    A published model is recognised by its weights, or else by its name, which then has to reproduce its references.
+
+    Args:
+        folder: folder of the model.
+        name: name of the model, if neither a card nor the weights tell.
+        weights: SHA-256 of the weight files.
 
     Raises:
-        CryinGANError: the card is no card, or belongs to other weights.
+        CryinGANError: the card cannot be read or belongs to other weights.
     """
     path = folder / CARD_FILE
     if path.is_file():

@@ -1,4 +1,4 @@
-"""Structures in the form that matgl's M3GNet reads."""
+"""Structures as graphs for matgl's M3GNet."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def joined(frames: list[Atoms], types: Mapping[str, int], cutoff: float, device: str) -> SimpleNamespace:
-    """The structures as one graph without edges between them.
+    """Join structures in one graph without edges between them.
 
     Args:
         frames: periodic structures.
-        types: number of every chemical symbol in the model.
-        cutoff: length of the longest edge, Angstrom.
+        types: index of each chemical symbol in the model.
+        cutoff: largest length of an edge, Angstrom.
         device: torch device.
     """
     positions, edges, shifts, first = [], [], [], 0
@@ -46,7 +46,7 @@ def joined(frames: list[Atoms], types: Mapping[str, int], cutoff: float, device:
 
 
 def triples(graph: SimpleNamespace, cutoff: float) -> dict[str, torch.Tensor]:
-    """Pairs of bonds within the cut-off (Angstrom) that share an atom; matgl's default loops over atoms in Python."""
+    """Return pairs of bonds within the cut-off (Angstrom) that share an atom; matgl's default loops over atoms."""
     with torch.no_grad():
         vector, distance = compute_pair_vector_and_distance(graph.pos, graph.edge_index, graph.pbc_offshift)
         return create_line_graph_torch(graph.edge_index, distance, vector, len(graph.pos), cutoff)

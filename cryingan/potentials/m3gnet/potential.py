@@ -1,6 +1,6 @@
-"""M3GNet through matgl, with the message convention that its weights were trained with.
+"""M3GNet, computed by matgl, in the message convention of its training.
 
-Imported by `load_potential` when an M3GNet is asked for, because importing matgl takes seconds.
+Only `load_potential` imports this module, and only for an M3GNet, because importing matgl takes seconds.
 """
 
 from __future__ import annotations
@@ -35,20 +35,21 @@ TOLERANCE = 1e-4  # eV/atom, of the references that `write_card` writes
 
 
 class M3GNetPotential(Potential):
-    """An M3GNet in matgl's folder format (`model.pt`, `state.pt`).
+    """M3GNet in matgl's folder format (`model.pt`, `state.pt`).
 
-    matgl from version 3 on sums messages at the source atom of an edge; older weights, the published
-    M3GNet-MP-2021.2.8-PES among them, were trained with sums at the destination and give wrong energies without a
-    warning. The files do not tell which. So both are tried, and the one that reproduces the references of the card is
-    used. They are `references`, or else those of `card.json` in the folder; weights that are known as a published model
-    have to reproduce its energies, too. The card's hash is that of weights and convention together.
+    matgl 3 and later sum messages at the source atom of an edge. Older weights, such as the published
+    M3GNet-MP-2021.2.8-PES, were trained with sums at the destination atom; matgl 3 loads them without a warning and
+    gives wrong energies. The files do not record the convention. So both are tried, and the one that reproduces the
+    reference energies is used. References are those of the settings, or else those of `card.json` in the folder;
+    published weights also have to reproduce their published energies. The hash of the card covers weights and
+    convention.
 
-    matgl's own loader calls whatever class the files name; here the files can only fill an M3GNet.
+    matgl's own loader calls any class that the files name; here they can only fill an M3GNet.
 
-    On a GPU sums run in any order, so that forces may differ in their last bits from one call to the next.
+    On a GPU the order of sums varies, so forces may differ in their last bits between calls.
 
     Args:
-        settings: which weights, where it computes, and references that the folder's card lacks.
+        settings: weights, device and references.
 
     Attributes:
         weights: SHA-256 of the weight files.
@@ -74,15 +75,15 @@ class M3GNetPotential(Potential):
         """Choose the message convention that reproduces the references.
 
         Raises:
-            CryinGANError: there are no references, or neither convention reproduces them, or both do; the message
-                gives the numbers.
+            CryinGANError: there are no references, or neither or both of the conventions reproduce them; the message
+                states the energies.
         """
         if not self.card.references:
             raise CryinGANError(
-                f"{self.card.name}: no {CARD_FILE} beside the weights and no `references`, so nothing tells which "
-                "message convention they follow; for weights trained with matgl 3 or later "
-                "cryingan.potentials.m3gnet.potential.write_card "
-                "writes one, for older ones give an energy that was published with them in `references`"
+                f"{self.card.name}: no {CARD_FILE} beside the weights and no `references`, so the message convention "
+                "is unknown; for weights trained with matgl 3 or later write the card with "
+                "cryingan.potentials.m3gnet.potential.write_card, for older ones give an energy that was published "
+                "with them in `references`"
             )
         energies = self.energies_of_conventions([reference.atoms for reference in self.card.references])
         fitting = [convention for convention in CONVENTIONS if self.reproduces_references(energies[convention])]
@@ -91,7 +92,7 @@ class M3GNetPotential(Potential):
             which = "both of the message conventions reproduce" if fitting else "neither message convention reproduces"
             raise CryinGANError(f"{self.card.name}: {which} the reference energies ({numbers})")
         self.use_convention(fitting[0])
-        log.info("%s: messages summed at the %s atom, as its references demand", self.card.name, fitting[0])
+        log.info("%s: messages are summed at the %s atom, by its references", self.card.name, fitting[0])
 
     def use_convention(self, convention: str) -> None:
         """Sum messages at the `source` or the `destination` atom of an edge."""
@@ -100,7 +101,7 @@ class M3GNetPotential(Potential):
         self.card = replace(self.card, hash=identity(self.weights, convention))
 
     def energies_of_conventions(self, frames: Sequence[Atoms]) -> dict[str, np.ndarray]:
-        """Energies (structures,) of the structures in eV, by convention; the last one stays in use."""
+        """Return energies (structures,) in eV by convention; the last convention stays in use."""
         energies = {}
         for convention in CONVENTIONS:
             self.use_convention(convention)
@@ -108,7 +109,7 @@ class M3GNetPotential(Potential):
         return energies
 
     def _evaluate_batch(self, frames: list[Atoms]) -> tuple[np.ndarray, list[np.ndarray]]:
-        # A caller may be in inference mode, in which nothing can be differentiated.
+        # The caller may be in inference mode, which disables differentiation.
         with torch.inference_mode(False), torch.enable_grad():
             graph = joined(frames, self.types, self.model.cutoff, self.device)
             try:
@@ -116,9 +117,9 @@ class M3GNetPotential(Potential):
                 atomic = self.model.feature_dict["readout"].view(-1) * self.scale
                 (gradient,) = torch.autograd.grad(atomic.sum(), graph.pos)
             finally:
-                self.model.feature_dict = {}  # else it keeps every activation until the next call
+                self.model.feature_dict = {}  # which would hold all activations until the next call
         types, owner = graph.node_type.cpu().numpy(), graph.batch.cpu().numpy()
-        # Summed here in float64: float32 sums of a thousand eV are worth milli-eV only.
+        # Summed in float64: float32 sums of a thousand eV are accurate to milli-eV only.
         atomic_energies = atomic.detach().cpu().numpy().astype(np.float64) + self.offsets[types]
         energies = np.bincount(owner, atomic_energies, len(frames)) + self.shift
         forces = -gradient.cpu().numpy().astype(np.float64)
@@ -128,22 +129,22 @@ class M3GNetPotential(Potential):
 def write_card(folder: str | Path, name: str, frames: Sequence[Atoms], convention: str = "source") -> PotentialCard:
     """Write the `card.json` of an M3GNet that was trained and saved with matgl 3 or later.
 
-    The energies that it gives now become the references, so that a later matgl cannot change them unseen. Where there
-    are references already, those of a published model or of the card that is replaced, the convention stays theirs.
+    Its present energies become the references, so that a change by a later matgl is noticed. If there are references
+    already, of a published model or of a card that is replaced, their convention is kept.
 
     Args:
-        folder: where matgl saved the model.
+        folder: folder into which matgl saved the model.
         name: name of the potential.
-        frames: reference structures; at least one with more than one element, since pure elements cannot tell the
-            message conventions apart.
-        convention: that it was trained with; another than `source` only where an older model was trained further.
+        frames: reference structures, at least one of several elements, because a pure element has the same energy in
+            both message conventions.
+        convention: of its training; other than `source` only if an older model was trained further.
 
     Returns:
         The card.
 
     Raises:
-        CryinGANError: the folder holds no M3GNet or cannot be written, or the structures cannot tell the message
-            conventions apart.
+        CryinGANError: the folder holds no M3GNet or cannot be written, or all structures have the same energies in both
+            conventions.
     """
     potential = M3GNetPotential(M3GNetSettings(path=str(folder), device="cpu"))
     energies = potential.energies_of_conventions(frames)
