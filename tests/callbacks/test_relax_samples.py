@@ -1,62 +1,25 @@
-import csv
 import json
 import os
 import shutil
 import signal
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from ase.io import read
 
-from callbacks.relax_samples import RelaxSamples
-from callbacks.relaxed_epochs import Evaluations
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
 from cryingan.samples import relaxer as relaxed_samples
 from cryingan.samples.background import BackgroundRelaxer
 from cryingan.storage.checkpoint import read_checkpoint
 from data.module import StructureData
-from tests.conftest import TINY, compose, random_crystals
+from tests.conftest import TINY
 from tests.support.callbacks import InterruptedRun, KillWorker
 from tests.support.checkpoints import assert_same
 from tests.support.command import call
-from tests.support.wandb_files import inspect
+from tests.support.relaxed_runs import AVERAGES, KEYS, RELAX, rows
 from train import train
-
-RELAX = (
-    "callbacks=relax",
-    "potential=pair",
-    "relax.backend=serial",
-    "relax.fmax=0.1",
-    "callbacks.relax.every_n_epochs=2",
-    "callbacks.relax.n_samples=4",
-    "callbacks.relax.pictures=0",
-    "callbacks.relax.thresholds=[0,-0.49]",
-)
-EPOCH_2 = "inline/relaxed/epoch_000002"
-KEYS = {f"relax/fraction_below_{name}" for name in ("0", "0_low", "0_high", "-0.49", "-0.49_low", "-0.49_high")}
-KEYS |= {f"relax/{name}" for name in ("failed", "unconverged", "close_pairs")}
-AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
-KEYS |= {f"relax/{name}{end}" for name in AVERAGES for end in ("", "_low", "_high")}
-
-
-def rows(run):
-    with (run / "metrics.csv").open() as file:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-
-
-@pytest.fixture(scope="module")
-def whole(structures_file, tmp_path_factory):
-    """Run folders of the same training without relaxation, with it inline and in the background."""
-    folder = tmp_path_factory.mktemp("whole")
-    common = (f"data.path={structures_file}", "logger=csv", *TINY, "callbacks.milestones.every_n_epochs=1")
-    train(compose(*common, f"run_dir={folder / 'off'}"))
-    for mode in ("inline", "background"):
-        train(compose(*common, f"run_dir={folder / mode}", *RELAX, f"callbacks.relax.mode={mode}"))
-    return folder
 
 
 def test_training_is_the_same_with_and_without(whole):
@@ -100,9 +63,15 @@ def test_samples_of_a_run_are_relaxed_as_the_run_did(whole, tmp_path):
         "relaxing as the run did, unless the command line says otherwise: optimizer=fire, fmax=0.1, " in result.stdout
     )
     assert "thresholds=[0, -0.49]" in result.stdout
-    settings = [json.loads((f / "relax.json").read_text())["settings"] for f in (tmp_path, whole / EPOCH_2)]
+    settings = [
+        json.loads((f / "relax.json").read_text())["settings"]
+        for f in (tmp_path, whole / "inline/relaxed/epoch_000002")
+    ]
     assert settings[0] == {**settings[1], "max_steps": 900}
-    ours, runs = (json.loads((folder / "relaxed.json").read_text()) for folder in (tmp_path, whole / EPOCH_2))
+    ours, runs = (
+        json.loads((folder / "relaxed.json").read_text())
+        for folder in (tmp_path, whole / "inline/relaxed/epoch_000002")
+    )
     for key in ("unit", "zero_ev_per_atom", "potential_hash"):
         assert ours[key] == runs[key]
     assert {"samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "relax.csv", "energies.png", "manifest.json"} <= {
@@ -147,42 +116,6 @@ def test_an_evaluation_that_kills_every_worker_is_given_up(tiny, tmp_path, capfd
     assert "epoch_000001 is given up: the relaxation process ended with exit code 3, 3 times there" in said
     assert "relax/failed" not in rows(tmp_path / "run")[0]
     assert "epoch_000002 is given up" in said
-
-
-@pytest.mark.parametrize("mode", ["inline", "background"])
-def test_an_evaluation_that_was_cut_off_is_finished(tiny, tmp_path, whole, mode):
-    run = tmp_path / "run"
-    settings = (*RELAX, f"callbacks.relax.mode={mode}")
-    with pytest.raises(InterruptedRun):
-        train(tiny(*settings, "+callbacks.stop={_target_: tests.support.callbacks.StopAfter, epoch: 2}"))
-    cut_off(run, 1)
-    train(tiny(*settings))
-    assert (run / "metrics.csv").read_bytes() == (whole / "inline/metrics.csv").read_bytes()
-    table = run / "relaxed/epoch_000004/energies.csv"
-    before = table.read_bytes()
-    cut_off(run, 3)
-    train(tiny(*settings))  # training was over
-    assert (run / "metrics.csv").read_bytes() == (whole / "inline/metrics.csv").read_bytes()
-    assert table.read_bytes() == before
-
-
-def cut_off(run, epoch):
-    """Leave a folder as a kill does in the middle of an evaluation."""
-    folder = run / f"relaxed/epoch_{epoch + 1:06d}"
-    for path in folder.glob("*"):
-        if path.name not in ("samples.extxyz", "relax.json", "relax.csv", "relaxed.extxyz"):
-            path.unlink()
-    if (folder / "relax.csv").exists():
-        lines = (folder / "relax.csv").read_bytes().splitlines(keepends=True)
-        (folder / "relax.csv").write_bytes(b"".join(lines[:-2]))
-    with (run / "metrics.csv").open() as file:
-        table = list(csv.DictReader(file))
-    for row in table:
-        row.update(dict.fromkeys(KEYS & set(row) if int(row["epoch"]) == epoch else (), ""))
-    with (run / "metrics.csv").open("w") as file:
-        writer = csv.DictWriter(file, table[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
 
 
 def test_no_process_outlives_a_run_that_failed(tiny, monkeypatch):
@@ -245,76 +178,6 @@ def test_mistakes_are_told_before_training(tiny, tmp_path, mode, overrides, said
     assert not (tmp_path / "run/checkpoints").exists()
 
 
-@pytest.mark.parametrize("mode", ["inline", "background"])
-def test_what_other_settings_gave_is_set_aside(tiny, tmp_path, mode, capsys, caplog):
-    run = tmp_path / "run"
-    settings = (*RELAX, f"callbacks.relax.mode={mode}")
-    train(tiny(*settings, "trainer.max_epochs=2"))
-    cut_off(run, 1)
-    before = (run / "relaxed/epoch_000002/relax.csv").read_bytes()
-    train(tiny(*settings, "relax.fmax=0.2", "trainer.max_epochs=4"))
-    assert "results of other settings are now in epoch_000002.1" in capsys.readouterr().out + caplog.text
-    assert (run / "relaxed/epoch_000002.1/relax.csv").read_bytes() == before
-    fmax = [json.loads((run / f"relaxed/epoch_00000{n}/relax.json").read_text())["settings"]["fmax"] for n in (2, 4)]
-    assert fmax == [0.2, 0.2]
-    samples = [(run / f"relaxed/epoch_000002{end}/samples.extxyz").read_bytes() for end in ("", ".1")]
-    assert samples[0] == samples[1]
-    assert [set(row) & KEYS for row in rows(run)] == [set(), KEYS, set(), KEYS]
-    train(tiny(*settings, "relax.fmax=0.2", "trainer.max_epochs=5"))  # nor is the folder aside taken for an evaluation
-    assert set(rows(run)[4]) > KEYS
-
-
-@pytest.mark.parametrize("mode", ["inline", "background"])
-@pytest.mark.parametrize("kept", ["summaries", "best.ckpt"])
-def test_energies_of_another_potential_or_data_card_do_not_join(tiny, tmp_path, structures_file, mode, kept):
-    run, data = tmp_path / "run", tmp_path / "data.extxyz"
-    shutil.copy(structures_file, data)
-    settings = (*RELAX, f"callbacks.relax.mode={mode}", f"data.path={data}")
-    train(tiny(*settings, "trainer.max_epochs=3"))
-    if kept == "best.ckpt":
-        shutil.rmtree(run / "relaxed")
-    else:
-        for path in (run / "checkpoints").glob("*.ckpt"):
-            content = read_checkpoint(path)
-            del content["relaxed_energies"]
-            torch.save(content, path)
-    written = [run / "metrics.csv", run / "config.yaml"]
-    before = [path.read_bytes() for path in written]
-    with pytest.raises(CryinGANError, match=r"has energies in eV/atom of pair .* cannot be mixed; use the same"):
-        train(tiny(*settings, "potential.depth=0.4"))
-    card = tmp_path / "data.card.yaml"
-    card.write_text("kind: interface")
-    with pytest.raises(CryinGANError, match=r"now they would be in J/m\^2 of pair"):
-        train(tiny(*settings))
-    if (mode, kept) != ("background", "best.ckpt"):  # whose candidate was stored before its zero was known
-        card.write_text("rule: maximum")
-        with pytest.raises(CryinGANError, match=r"zero at .* zero at"):
-            train(tiny(*settings))
-    assert [path.read_bytes() for path in written] == before
-    card.unlink()
-    train(tiny(*settings))
-    assert set(rows(run)[3]) > KEYS
-
-
-def test_relaxations_of_an_earlier_training_are_set_aside(tiny, tmp_path, capsys):
-    run, settings = tmp_path / "run", (*RELAX, "callbacks.relax.every_n_epochs=1", "callbacks.relax.mode=inline")
-    train(tiny(*settings, "trainer.max_epochs=1"))
-    first = rows(run)
-    relaxed = run / "relaxed/epoch_000001/relax.csv"
-    born = relaxed.stat().st_mtime_ns
-    shutil.rmtree(run / "checkpoints")
-    train(tiny(*settings, "trainer.max_epochs=1"))  # as after a kill before the first checkpoint
-    assert f"{run / 'relaxed'} is of an earlier training; it is {run / 'relaxed.1'} now" in capsys.readouterr().out
-    assert rows(run) == first
-    assert relaxed.stat().st_mtime_ns > born
-    assert not (run / "relaxed.1/epoch_000001").exists()
-    shutil.rmtree(run / "checkpoints")
-    train(tiny(*settings, "seed=2", "callbacks.relax.every_n_epochs=2"))
-    assert [set(row) & KEYS for row in rows(run)] == [set(), KEYS, set(), KEYS]
-    assert (run / "relaxed.2/epoch_000001/relaxed.json").exists()
-    assert not (run / "relaxed/epoch_000001").exists()
-
-
 def test_an_evaluation_that_fails_unexpectedly_does_not_end_training(tiny, tmp_path, monkeypatch, capsys):
     draw = relaxed_samples.draw
     monkeypatch.setattr(relaxed_samples, "draw", lambda *_, **__: 1 / 0)
@@ -345,75 +208,10 @@ def test_the_worker_leaves_word_and_passes_warnings_on(tiny, tmp_path, capfd):
     assert not list((tmp_path / "run/checkpoints").glob("candidates/*"))
 
 
-def test_wandb_gets_values_table_and_structures_under_their_epoch(tiny, tmp_path, monkeypatch):
-    poll, wait = BackgroundRelaxer.poll, BackgroundRelaxer.wait
-
-    def wait_at_last(self, stop):
-        monkeypatch.setattr(BackgroundRelaxer, "poll", poll)
-        return wait(self, stop)
-
-    monkeypatch.setattr(BackgroundRelaxer, "poll", lambda self: [])  # every result comes when training is over
-    monkeypatch.setattr(BackgroundRelaxer, "wait", wait_at_last)
-    train(tiny(*RELAX, "logger=wandb", "callbacks.relax.n_samples=3", "callbacks.relax.pictures=1"))
-    (folder,) = (tmp_path / "run/wandb").glob("offline-run-*")
-    records = [json.loads(line) for line in inspect(folder, "--json").splitlines()]
-    media = {"relax/energies", "relax/samples", "relax/structures", "relax/molecules_before", "relax/molecules_after"}
-    history = [record["history"]["item"] for record in records if "history" in record]
-    for key in media:
-        assert [item["epoch"] for item in history if {key, f"{key}._type"} & set(item)] == [1, 3], key
-    expected = {(row["epoch"], key): row[key] for row in rows(tmp_path / "run") for key in set(row) & KEYS}
-    logged = {(item["epoch"], key): item[key] for item in history for key in set(item) & KEYS}
-    assert logged == pytest.approx(expected)
-    assert {epoch for epoch, _ in logged} == {1, 3}
-    axes = [record["metric"] for record in records if "metric" in record]
-    assert any("epoch" in str(axis.get("step_metric")) and "*" in axis.values() for axis in axes), axes
-    for done, path in zip((2, 4), sorted((folder / "files/media/table/relax").glob("*.json"), key=step), strict=True):
-        table = json.loads(path.read_text())
-        with (tmp_path / f"run/relaxed/epoch_00000{done}/energies.csv").open() as file:
-            samples = list(csv.DictReader(file))
-        assert table["columns"] == [*samples[0], "picture"]
-        for row, sample in zip(table["data"], samples, strict=True):
-            assert [str(value) for value in row[:2]] == [f"{float(sample[name])}" for name in table["columns"][:2]]
-            assert row[table["columns"].index("energy")] == pytest.approx(float(sample["energy"]))
-            assert row[-1] == "Image"
-
-
-def step(path):
-    return int(path.name.split("_")[1])
-
-
-def test_samples_that_cannot_be_stored_do_not_end_training(tiny, tmp_path, capsys):
-    blocked = tmp_path / "run/relaxed/epoch_000004"
-    train(tiny(*RELAX, "callbacks.relax.mode=inline", "trainer.max_epochs=2"))
-    blocked.write_text("in the way")
-    train(tiny(*RELAX, "callbacks.relax.mode=inline"))
-    assert "epoch 4: the samples are not relaxed: " in capsys.readouterr().out
-    assert len(rows(tmp_path / "run")) == 4
-
-
 def test_a_log_that_cannot_be_written_is_told(tiny, tmp_path):
     (tmp_path / "run/relaxed/worker.log").mkdir(parents=True)
     with pytest.raises(CryinGANError, match=r"worker\.log cannot be written: Is a directory"):
         train(tiny(*RELAX, "callbacks.relax.mode=background", "resume=auto"))
-
-
-def test_every_epoch_and_every_seed_has_samples_of_its_own(tmp_path):
-    """With weights that no longer change, too."""
-    relaxed, asked, submitted = RelaxSamples({"kind": "pair"}, {}, every_n_epochs=2, n_samples=7), [], []
-    relaxed.relaxer = SimpleNamespace(submit=submitted.append, poll=list)
-    for run, seed in enumerate((1, 2, 1)):
-        relaxed.evaluations = Evaluations(tmp_path / str(run))
-        module = SimpleNamespace(
-            hparams=SimpleNamespace(seed=seed),
-            sample=lambda *arguments: (asked.append(arguments), random_crystals(1, ("Li", "O"), np.eye(3) * 9))[1],
-        )
-        for epoch in range(6):
-            trainer = SimpleNamespace(is_global_zero=True, current_epoch=epoch, max_epochs=9, should_stop=False)
-            relaxed.on_train_epoch_end(trainer, module)
-    assert [folder.name for folder in submitted] == ["epoch_000002", "epoch_000004", "epoch_000006"] * 3
-    assert {n for n, _ in asked} == {7}
-    assert len({seed for _, seed in asked[:6]}) == 6
-    assert asked[6:] == asked[:3], "an evaluation that is repeated has the same samples"
 
 
 def test_the_untrained_generator_and_random_structures_stand_beside_what_was_learnt(
@@ -448,12 +246,3 @@ def test_the_untrained_generator_and_random_structures_stand_beside_what_was_lea
     again = json.loads((run / "summary.json").read_text())
     assert "relax/failed" in again["trained"]
     assert "relax/fraction_below_7" not in again["trained"], "nothing was relaxed with that threshold"
-
-
-def test_an_interrupted_look_at_the_untrained_generator_is_taken_again(tiny, tmp_path, capsys):
-    arguments = (*RELAX, "callbacks.relax.mode=inline", "callbacks.relax.before=true")
-    train(tiny(*arguments, "trainer.max_epochs=2"))
-    (tmp_path / "run/relaxed/epoch_000000/relaxed.json").unlink()
-    capsys.readouterr()
-    train(tiny(*arguments))
-    assert capsys.readouterr().out.count("before training: 4 samples") == 1

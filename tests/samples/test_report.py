@@ -18,6 +18,40 @@ CELL = np.diag([7.0, 7.5, 8.0])
 REASONS = ("converged", "max_steps", "too_close", "time", "exploded")
 
 
+def test_values_by_hand():
+    reasons = ["converged", "converged", "converged", "max_steps", "exploded", "too_close", "time", "not_finite"]
+    converged = np.array([reason == "converged" for reason in reasons])
+    crystals = random_crystals(10, ("Li", "O"), CELL)
+    final = np.array([-3.0, -1.0, 1.0, -9.0, -9.0, np.nan, np.nan, np.nan])
+    results = RelaxationResults(
+        samples=np.array([0, 1, 2, 4, 5, 6, 7, 9]),
+        energy_initial=final + np.array([2, 4, 6, 8, 8, 8, 8, 8]),
+        energy_final=final,
+        steps=np.array([10, 20, 30, 1000, 5, 0, 0, 15]),
+        evaluations=np.array([11, 21, 31, 1001, 6, 0, 0, 16]),
+        fmax=np.zeros(8),
+        converged=converged,
+        reason=np.array(reasons),
+        crystals=crystals[:8],
+        potential=PotentialCard("pair", "0", ()),
+    )
+    repairs = RepairLog(np.arange(10), np.ones(10), ~np.isin(np.arange(10), [3, 8]))
+    energies = Energies(np.where(converged, final / 2, np.nan), "eV/atom", results.potential)
+    values = Outcome(crystals, repairs, results, energies, (0.0, -0.5, -2.0)).values()
+    assert {name: value for name, value in values.items() if not name.endswith(("low", "high"))} == {
+        "relax/fraction_below_0": 0.2,
+        "relax/fraction_below_-0.5": 0.2,
+        "relax/fraction_below_-2": 0.0,
+        "relax/failed": 0.5,  # two not repaired, three failed
+        "relax/unconverged": 0.2,
+        "relax/close_pairs": 4.5,
+        "relax/steps": (10 + 20 + 30 + 1000 + 5 + 15) / 6,
+        "relax/energy": -0.5,
+        "relax/energy_median": -0.5,
+        "relax/energy_drop": 2.0,
+    }
+
+
 @pytest.fixture
 def outcome():
     """Seven samples: five that were relaxed with every kind of end, one not repaired and one that is not finite."""

@@ -1,0 +1,41 @@
+from dataclasses import asdict
+
+import pytest
+
+from cryingan.energies.training_scale import TrainingScale
+from cryingan.potentials.potential import load_potential
+from cryingan.relaxation.settings import RelaxSettings
+from cryingan.samples.plan import plan_as_in_run
+from cryingan.structures.files import read_structures
+from data.module import StructureData
+from tests.support.relaxed_samples import QUIET
+
+
+def test_the_zero_is_that_of_all_structures_whatever_is_held_out(tmp_path, training):
+    """And `sample.py` has it with a checkpoint, whose run has a split, as with the file alone."""
+    (tmp_path / "data/set.card.yaml").write_text("kind: interface\nrule: maximum\n")
+    every = load_potential("pair").evaluate(read_structures(training["path"]).to_ase())[0] / 8
+    splits = [StructureData(training["path"], validation=0.5, split_seed=seed) for seed in range(6)]
+    highest = {int(every.argmax()) in data.split()[0] for data in splits}
+    assert highest == {True, False}, "else it would not matter"
+    for data in splits:
+        scale = TrainingScale(data.source, load_potential("pair"), str(tmp_path / "cache"), QUIET)
+        assert scale.scale.zero == pytest.approx(every.max(), rel=1e-12)
+        assert len(scale.shown) == len(every)
+    assert len(list((tmp_path / "cache").glob("*.records"))) == 1
+
+
+def test_sample_has_one_zero_by_both_routes(tmp_path, training):
+    settings = {
+        "potential": {"kind": "pair"},
+        "cache": None,
+        "pictures": 0,
+        "relax": asdict(RelaxSettings()),
+        "training": None,
+    }
+    settings |= {"thresholds": [0.0], "repair_distance": 1.5}
+    run = {"data": {"path": training["path"], "validation": 0.5, "split_seed": 3}}
+    plans = [plan_as_in_run(settings, run), plan_as_in_run(settings | {"training": training["path"]}, {})]
+    assert plans[0].training == plans[1].training
+    zeros = {TrainingScale(one.training, load_potential("pair"), settings=QUIET).scale.zero for one in plans}
+    assert len(zeros) == 1

@@ -1,0 +1,77 @@
+"""`relax=true` of sample.py, and what is wrong with relaxation keys."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from ase.io import read
+
+from cryingan.errors import CryinGANError
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import write_structures
+from cryingan.structures.lenient import salvage_structures
+from tests.conftest import random_crystals
+from tests.support.command import call
+from tests.support.relaxed_samples import CELL, SPECIES
+
+
+def test_structures_of_any_origin_from_the_command_line(tmp_path, training):
+    """One has coincident atoms, one an atom that is nowhere, one is cut short in a line."""
+    samples = random_crystals(5, SPECIES, CELL, seed=1)
+    samples.fractional[0, 1] = samples.fractional[0, 0]
+    samples.fractional[1, 3] = np.nan
+    write_structures(samples, tmp_path / "others.extxyz")
+    lines = (tmp_path / "others.extxyz").read_text().splitlines()
+    lines[3 * (len(SPECIES) + 2) + 4] = "Li 0.0 0.0"
+    (tmp_path / "others.extxyz").write_text("\n".join(lines))
+    arguments = [f"structures={tmp_path / 'others.extxyz'}", "relax=true", "potential=pair", "relax.fmax=0.1"]
+    arguments += [f"output={tmp_path / 'out'}", "relax.backend=serial", "pictures=2"]
+    result = call("sample.py", *arguments, f"training={training['path']}")
+    assert result.returncode == 0, result.stderr
+    assert "5 samples: " in result.stdout
+    assert "40.0% failed" in result.stdout
+    assert "frame 2 has positions that are not finite; it counts as failed" in result.stdout
+    assert "frame 4, atom 3 (line 35): too few columns in 'Li 0.0 0.0'; it counts as failed" in result.stdout
+    summary = json.loads((tmp_path / "out/relaxed.json").read_text())
+    assert summary["unit"] == "J/m^2"
+    assert Crystals.from_ase(read(tmp_path / "out/samples.extxyz", ":")).species == SPECIES
+    assert [atoms.info["sample"] for atoms in read(tmp_path / "out/relaxed.extxyz", ":")] == [0, 2, 4]
+    with (tmp_path / "out/energies.csv").open() as file:
+        reasons = [row["reason"] for row in csv.DictReader(file)]
+    assert reasons == ["converged", "not_finite", "converged", "not_finite", "converged"]
+
+
+def test_structures_of_two_compositions_are_refused(tmp_path, training):
+    write_structures(random_crystals(2, SPECIES, CELL, seed=1), tmp_path / "a.extxyz")
+    write_structures(random_crystals(1, ("Na", *SPECIES[1:]), CELL, seed=1), tmp_path / "b.extxyz")
+    mixed = tmp_path / "mixed.extxyz"
+    mixed.write_text((tmp_path / "a.extxyz").read_text() + (tmp_path / "b.extxyz").read_text())
+    with pytest.raises(CryinGANError, match=r"mixed.extxyz, frame 3 is Na1O3Li2Cl2, but frame 1 is Li3O3Cl2: comp"):
+        salvage_structures(mixed)
+    mixed.write_text("1\nbroken\nLi 0 0\n")
+    with pytest.raises(CryinGANError, match="holds no structure that can be read"):
+        salvage_structures(mixed)
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [
+        ("sample.py", ["structures=no/such.extxyz", "relax=false"], "add relax=true"),
+        ("sample.py", ["structures=no/such.extxyz", "relax=cg", "potential=null"], "potential=m3gnet"),
+        ("sample.py", ["relax=true", "potential=pair", "relax.fmx=1"], "Did you mean relax.fmax?"),
+        ("train.py", ["callbacks=relax", "potential=pair", "potential.depth=deep"], "potential.depth: Value 'deep'"),
+        ("train.py", ["relax.processes=many"], "'many'"),
+    ],
+)
+def test_a_mistake_ends_in_one_line(script, arguments, said):
+    result = call(script, *arguments)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert said in result.stderr
+
+
+def test_help_shows_the_keys_of_the_groups_that_are_named():
+    said = call("train.py", "callbacks=relax", "potential=m3gnet", "--help").stdout
+    assert {"n_samples:", "thresholds:", "path:", "fmax:"} <= set(said.split())
+    assert "n_samples:" not in call("train.py", "--help").stdout
