@@ -1,13 +1,11 @@
-"""The public names: imported when they are used, and each with an example that runs."""
+"""The public names: imported when they are used, and each with an example."""
 
-import doctest
 import subprocess
 import sys
 
 import pytest
 
 import cryingan
-from tests.support.paths import ROOT
 
 NAMES = [name for name in cryingan.__all__ if name != "__version__"]
 
@@ -26,15 +24,6 @@ def test_an_unknown_name_is_refused():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_public_name_has_an_example_that_runs(name, monkeypatch):
-    public = getattr(cryingan, name)
-    module = sys.modules[public.__module__]
-    tests = [test for test in doctest.DocTestFinder(recurse=False).find(public, name, module=module) if test.examples]
-    assert tests, f"cryingan.{name} has no example"
-    monkeypatch.chdir(ROOT)
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    printed = []
-    for test in tests:
-        test.globs["cryingan"] = cryingan
-        runner.run(test, out=printed.append)
-    assert not runner.failures, "".join(printed)
+def test_every_public_name_has_an_example(name):
+    """tests/test_docstrings.py runs it."""
+    assert ">>> " in getattr(cryingan, name).__doc__

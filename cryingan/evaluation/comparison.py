@@ -67,6 +67,16 @@ def compare(folders: Sequence[str]) -> Comparison:
 
     Raises:
         CryinGANError: a folder has no evaluation or is given twice, or benchmarks, references or settings differ.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> silicon = cryingan.Crystals([[[0, 0, 0], [0.25, 0.25, 0.25]]] * 3, 5.43 / 2 * (1 - np.eye(3)), ["Si", "Si"])
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("a", "b"):
+        ...         output = f"{folder}/{name}"
+        ...         _ = cryingan.evaluate(silicon, silicon, "silicon", output=output, processes=1, progress=False)
+        ...     cryingan.compare([f"{folder}/a", f"{folder}/b"]).metrics
+        ['d_motif', 'd_rdf', 'd_angle', 'd_motif_cosine', 'percent_failed']
     """
     named = [_named(folder) for folder in folders]
     paths = [path for _, path in named]

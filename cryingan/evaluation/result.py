@@ -35,6 +35,12 @@ class Evaluation:
         failures: number of failed structures by reason; numbers in reasons are replaced by #.
         relaxation: steps, energy drops and fractions below thresholds of samples that `sample.py` relaxed.
         provenance: files, their hashes, settings and versions.
+
+    Example:
+        >>> silicon = cryingan.Crystals([[[0, 0, 0], [0.25, 0.25, 0.25]]] * 3, 5.43 / 2 * (1 - np.eye(3)), ["Si", "Si"])
+        >>> evaluation = cryingan.evaluate(silicon[:2], silicon, "silicon", processes=1, progress=False)
+        >>> evaluation.counts["accepted"], evaluation.values["percent_failed"].value
+        (2, 0.0)
     """
 
     values: Mapping[str, Interval]

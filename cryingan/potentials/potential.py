@@ -49,6 +49,13 @@ class Potential:
         atoms_per_batch: the current limit; it is halved whenever the memory does not suffice.
         spec: the plain arguments of `load_potential` that load it again; None if `load_potential` did not make it, so
             that it cannot be copied to another process.
+
+    Example:
+        >>> potential = cryingan.load_potential("pair")
+        >>> crystals = cryingan.Crystals([[[0, 0, 0], [0.4, 0, 0]]], [[8, 0, 0], [0, 8, 0], [0, 0, 8]], ["Li", "Cl"])
+        >>> energies, forces = potential.evaluate(crystals.to_ase())
+        >>> energies.shape, forces[0].shape
+        ((1,), (2, 3))
     """
 
     def __init__(self, card: PotentialCard, device: str = "cpu", atoms_per_batch: int | None = None) -> None:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,12 @@ class RelaxationResults:
             `too_close` or `time`.
         crystals: the structures at the end, with the last coordinates that had finite energy and forces.
         potential: card of the potential that the energies belong to.
+
+    Example:
+        >>> crystals = cryingan.Crystals([[[0, 0, 0], [0.4, 0, 0]]], [[8, 0, 0], [0, 8, 0], [0, 0, 8]], ["Li", "Cl"])
+        >>> results = cryingan.relax(crystals, cryingan.load_potential("pair"), backend="serial", progress=False)
+        >>> len(results), results.reason, results.failed
+        (1, array(['converged'], dtype='<U...'), array([False]))
     """
 
     samples: np.ndarray
@@ -71,6 +77,7 @@ def relax(
     output: str | Path | None = None,
     numbers: Sequence[int] | None = None,
     source: str | None = None,
+    **changes: Any,
 ) -> RelaxationResults:
     """Relax all structures at fixed cell; what happens to one does not touch another.
 
@@ -87,6 +94,7 @@ def relax(
         numbers: sample number of each structure; 0, 1, 2 ... when None.
         source: what the structures are, such as the SHA-256 of the file that they come from, so that a folder of
             others is refused. When None their coordinates decide, whose last digits may depend on the processor.
+        changes: fields of `RelaxSettings` that differ from `settings`.
 
     Returns:
         One entry per structure, sorted by sample number.
@@ -95,8 +103,14 @@ def relax(
         OtherResultsError: the output folder belongs to other structures, another potential or other settings.
         CryinGANError: backend not installed or not reachable, workers that died 3 times with nothing done in between,
             or an output folder where another process works.
+
+    Example:
+        >>> crystals = cryingan.Crystals([[[0, 0, 0], [0.4, 0, 0]]], [[8, 0, 0], [0, 8, 0], [0, 0, 8]], ["Li", "Cl"])
+        >>> results = cryingan.relax(crystals, cryingan.load_potential("pair"), backend="serial", progress=False)
+        >>> results.converged, bool(results.energy_final[0] < results.energy_initial[0])
+        (array([ True]), True)
     """
-    settings = settings or RelaxSettings()
+    settings = replace(settings or RelaxSettings(), **changes)
     deadline = np.inf if settings.time_budget is None else time.time() + settings.time_budget
     samples = np.arange(len(crystals)) if numbers is None else np.asarray(numbers, dtype=int)
     if len(samples) != len(crystals) or len(np.unique(samples)) != len(samples):

@@ -54,6 +54,14 @@ def repair(
 
     Raises:
         CryinGANError: the cell is so short that an atom is too close to its own image.
+
+    Example:
+        >>> crystals = cryingan.Crystals([[[0, 0, 0], [0.1, 0, 0]]], [[8, 0, 0], [0, 8, 0], [0, 0, 8]], ["Li", "Cl"])
+        >>> repaired, log = cryingan.repair(crystals)
+        >>> log.close_pairs, log.accepted
+        (array([1]), array([ True]))
+        >>> (repaired.fractional @ repaired.cell).round(3).tolist()
+        [[[0.0, 0.0, 0.0], [1.6, 0.0, 0.0]]]
     """
     nearest = NearestImage(crystals.cell)
     if nearest.shortest <= min_distance + INCLUSIVE:
