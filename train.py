@@ -119,11 +119,13 @@ def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | Non
 
 
 def use_threads(threads: int | None) -> None:
-    """Limit the CPU threads of PyTorch; None leaves its choice."""
+    """Limit the CPU threads of PyTorch, where None leaves its choice, and let it keep the memory that it frees."""
     import torch
 
+    from cryingan.devices import keep_freed_memory
     from cryingan.errors import CryinGANError
 
+    keep_freed_memory()
     if threads is not None:
         if threads < 1:
             raise CryinGANError(f"threads={threads}: it must be at least 1")

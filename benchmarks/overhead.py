@@ -50,10 +50,10 @@ class Bare:
         model = self.model
         for number, batch in enumerate(self.loader):
             size = len(batch)
-            mixes = [model._uniform(size, f"interpolation of {name}", number) for name in model.discriminators]
-            model._train_discriminators(self.critics, batch, model._normal(size, "critic noise", number), *mixes)
+            mixes = [model.draw_uniform(size, f"interpolation of {name}", number) for name in model.discriminators]
+            model._train_discriminators(self.critics, batch, model.draw_normal(size, "critic noise", number), *mixes)
             if number % model.hparams.generator_interval == 0:
-                noise = model._normal(size, "generator noise", number)
+                noise = model.draw_normal(size, "generator noise", number)
                 model._train_generator({"generator": self.optimizers["generator"]}, noise)
 
 

@@ -39,11 +39,13 @@ KINDS = {
 class SameDraws(CryinGAN):
     """Draws in float32 whatever the precision; the numbers that torch draws in float64 are others."""
 
-    def _normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> torch.Tensor:
+    def draw_normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> torch.Tensor:
+        """As a CryinGAN in float32."""
         source = self._source(purpose, batch_idx, epoch)
         return torch.randn(size, self.hparams.latent_dim, generator=source, device=self.device).to(self.dtype)
 
-    def _uniform(self, size: int, purpose: str, batch_idx: int) -> torch.Tensor:
+    def draw_uniform(self, size: int, purpose: str, batch_idx: int) -> torch.Tensor:
+        """As a CryinGAN in float32."""
         return torch.rand(size, generator=self._source(purpose, batch_idx), device=self.device).to(self.dtype)
 
 

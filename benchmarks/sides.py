@@ -10,6 +10,7 @@ from lightning.fabric import Fabric
 
 from benchmarks.measuring import peak_since, seconds
 from benchmarks.plain_step import Draws, PlainStep
+from cryingan.devices import keep_freed_memory
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.training.cuda_graphs import WARM_UP, Replay
 
@@ -40,9 +41,10 @@ class Case(NamedTuple):
 
 
 class Sides:
-    """Both implementations of one model's step."""
+    """Both implementations of one model's step, with the C library set as in training."""
 
     def __init__(self, case: Case) -> None:
+        keep_freed_memory()
         species = [symbol for symbol, count in case.counts.items() for _ in range(count)]
         self.model = CryinGAN(case.cell, species, distance_weight=case.weight, n_neighbors=case.k).to(case.device)
         self.fabric = Fabric(accelerator="cuda" if case.device.startswith("cuda") else "cpu", devices=1)
@@ -57,8 +59,8 @@ class Sides:
     def draws(self, purpose: str, number: int) -> Draws:
         """What the model will draw by itself for this step."""
         size = len(self.batch)
-        alphas = {n: self.model._uniform(size, f"interpolation of {n}", number) for n in self.model.discriminators}
-        return {"noise": self.model._normal(size, purpose, number), **alphas}
+        alphas = {n: self.model.draw_uniform(size, f"interpolation of {n}", number) for n in self.model.discriminators}
+        return {"noise": self.model.draw_normal(size, purpose, number), **alphas}
 
     def critic_steps(self, number: int) -> dict[str, Callable]:
         """The discriminators' step of both sides."""

@@ -1,8 +1,13 @@
-"""Resolve settings such as `auto` to a torch device or an accelerator of Lightning."""
+"""Resolve settings such as `auto` to a torch device or an accelerator of Lightning; keep the CPU's memory."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
+
 from cryingan.errors import CryinGANError
+
+M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's malloc.h
 
 
 def resolve_device(device: str) -> str:
@@ -38,3 +43,17 @@ def resolve_accelerator(name: str) -> str:
     if name == "auto":
         return "gpu" if torch.cuda.is_available() else "cpu"
     return name
+
+
+def keep_freed_memory() -> None:
+    """Make the C library keep the memory of freed tensors for the next ones, before the first tensor.
+
+    By default glibc returns large blocks to the kernel and gets them again page by page, each filled with zeros. Where
+    there is no glibc, nothing is done; on accelerators PyTorch keeps memory by itself.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

@@ -97,7 +97,7 @@ def test_validation_wasserstein_is_that_of_the_held_out_structures(tiny):
     grouped = data.crystals.reordered(data.crystals.grouping)
     held_out = torch.tensor(grouped.fractional[data.split()[1]], dtype=torch.float32)
     with torch.no_grad():
-        fake = model.features(model.generator(model._normal(len(held_out), "validation noise", 0, epoch=0)))
+        fake = model.features(model.generator(model.draw_normal(len(held_out), "validation noise", 0, epoch=0)))
         real = model.features(held_out)
         gaps = [
             w * wasserstein(model.discriminators[n](real[n]), model.discriminators[n](fake[n]))

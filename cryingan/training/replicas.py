@@ -85,7 +85,8 @@ class Replicas(CryinGAN):
         for adam in self.adams:
             adam.release()
 
-    def _descend(self, values: list[Tensor], loss: Tensor, trained: dict) -> Tensor:
+    def descend(self, values: list[Tensor], loss: Tensor, trained: dict) -> Tensor:
+        """As `CryinGAN.descend`, for values of shape (models,)."""
         for optimizer in trained.values():
             optimizer.zero_grad()
         loss.sum().backward()
@@ -100,11 +101,13 @@ class Replicas(CryinGAN):
         """The epoch that all models are in."""
         return self.models[0].current_epoch
 
-    def _normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
-        return torch.stack([model._normal(size, purpose, batch_idx, epoch) for model in self.models])
+    def draw_normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
+        """Noise (models, size, latent_dim), each model's from its own seed."""
+        return torch.stack([model.draw_normal(size, purpose, batch_idx, epoch) for model in self.models])
 
-    def _uniform(self, size: int, purpose: str, batch_idx: int) -> Tensor:
-        return torch.stack([model._uniform(size, purpose, batch_idx) for model in self.models])
+    def draw_uniform(self, size: int, purpose: str, batch_idx: int) -> Tensor:
+        """Numbers between 0 and 1, shape (models, size), each model's from its own seed."""
+        return torch.stack([model.draw_uniform(size, purpose, batch_idx) for model in self.models])
 
 
 class StackedAdam(torch.optim.Adam):

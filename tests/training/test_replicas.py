@@ -26,7 +26,7 @@ def model_of(kind, number, weight, pooling="avg", dtype=torch.float64, critic_ra
     rates = {"generator_learning_rate": 1e-3}
     rates |= {f"{name}_learning_rate": critic_rate for name in ("coordinate", "distance")}
     settings = {**SIZES, **rates, "generator_interval": 2, "seed": number}
-    return kind(CELL.tolist(), list(SPECIES), weight, pooling, **settings).to(dtype)
+    return kind(CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **settings).to(dtype)
 
 
 def training(model, structures=20, epochs=1, precision="64-true"):
@@ -183,6 +183,12 @@ def test_stacked_generators_have_their_own_statistics_and_gradients():
         for stack, parameter in zip(whole.parameters(), one.parameters(), strict=True):
             torch.testing.assert_close(stack.grad[number], parameter.grad, **FLOAT64)
         torch.testing.assert_close(copies[number].state_dict(), one.state_dict(), **FLOAT64)
+
+
+def test_stacked_generators_are_not_evaluated():
+    whole = stacked([Generator(5, 4, 3, (6, 7, 8)) for _ in range(2)]).eval()
+    with pytest.raises(RuntimeError, match="evaluate each network by itself"):
+        whole(torch.randn(2, 9, 4))
 
 
 def test_a_model_among_others_sees_what_is_changed_in_the_stack():

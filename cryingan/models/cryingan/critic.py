@@ -23,7 +23,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cryingan.models.cryingan.arena import Arena
 from cryingan.models.cryingan.critic_passes import Layers, Passes
 from cryingan.models.cryingan.networks import Discriminator
 
@@ -48,12 +47,7 @@ class CriticTerms(NamedTuple):
 
 
 def critic_terms(
-    discriminator: Discriminator,
-    real: Tensor,
-    fake: Tensor,
-    alpha: Tensor,
-    weight: float = 10.0,
-    arena: Arena | None = None,
+    discriminator: Discriminator, real: Tensor, fake: Tensor, alpha: Tensor, weight: float = 10.0
 ) -> CriticTerms:
     """`gradient_penalty` minus `wasserstein` (paper, SI): the same numbers and gradients at less cost.
 
@@ -63,14 +57,11 @@ def critic_terms(
         fake: features of as many generated ones, same shape; no gradient reaches them.
         alpha: share of the real structure in each interpolated one, shape (structures,).
         weight: factor of the penalty.
-        arena: memory that is kept for the next call.
 
     Returns:
         The loss and its parts.
     """
-    given = (real, fake, alpha)
-    terms = _ClosedForm.apply(discriminator, given, weight, arena or Arena(), *discriminator.parameters())
-    return CriticTerms(*terms)
+    return CriticTerms(*_ClosedForm.apply(discriminator, (real, fake, alpha), weight, *discriminator.parameters()))
 
 
 class _ClosedForm(torch.autograd.Function):
@@ -78,12 +69,11 @@ class _ClosedForm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, discriminator: Discriminator, given: tuple[Tensor, ...], weight: float, arena: Arena, *_: Tensor
+        context: Any, discriminator: Discriminator, given: tuple[Tensor, ...], weight: float, *_: Tensor
     ) -> tuple[Tensor, ...]:
         totals: list[Tensor] = []
         for part in zip(*(_split(whole, given[0]) for whole in given), strict=True):
-            with arena.frame():
-                sums = _both_ways(discriminator, part, weight, given[0].shape[-3], arena)
+            sums = _both_ways(discriminator, part, weight, given[0].shape[-3])
             totals = [total.add_(part) for total, part in zip(totals, sums, strict=True)] if totals else sums
         scores, penalty, *gradients = totals
         real, fake = scores.unbind(-1)
@@ -95,7 +85,7 @@ class _ClosedForm(torch.autograd.Function):
     @once_differentiable
     def backward(context: Any, scale: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         scaled = (g * scale.reshape(scale.shape + (1,) * (g.dim() - scale.dim())) for g in context.saved_tensors)
-        return None, None, None, None, *scaled
+        return None, None, None, *scaled
 
 
 def _split(values: Tensor, features: Tensor) -> tuple[Tensor, ...]:
@@ -104,9 +94,7 @@ def _split(values: Tensor, features: Tensor) -> tuple[Tensor, ...]:
     return values.tensor_split(min(parts, features.shape[-3]), dim=features.dim() - 3)
 
 
-def _both_ways(
-    discriminator: Discriminator, given: tuple[Tensor, ...], weight: float, structures: int, arena: Arena
-) -> list[Tensor]:
+def _both_ways(discriminator: Discriminator, given: tuple[Tensor, ...], weight: float, structures: int) -> list[Tensor]:
     """The share of some structures in the mean outputs (real, generated), the penalty, and the parameters' gradients.
 
     Args:
@@ -114,12 +102,11 @@ def _both_ways(
         given: real features, generated ones and alpha.
         weight: factor of the penalty.
         structures: over which the means are taken.
-        arena: see `critic_terms`.
     """
     real, fake, alpha = given
     axis = real.dim() - 3  # of the kinds, before that of the structures
     share = alpha[..., None, None]
-    passes = Passes(discriminator, torch.stack([real, fake, share * real + (1 - share) * fake], dim=axis), arena)
+    passes = Passes(discriminator, torch.stack([real, fake, share * real + (1 - share) * fake], dim=axis))
     scores = passes.outputs.narrow(axis, 0, 2).to(real.dtype).mean(dim=-1).sum(dim=-1) / structures
     penalty = _there_and_back(passes, weight, structures, axis)
     return [scores, penalty, *(g for layers in (passes.atoms, passes.head) for g in _gradients(layers, axis))]
@@ -163,7 +150,7 @@ def _gradients(layers: Layers, axis: int) -> list[Tensor]:
     return found
 
 
-def mean_score(discriminator: Discriminator, features: Tensor, arena: Arena | None = None) -> Tensor:
+def mean_score(discriminator: Discriminator, features: Tensor) -> Tensor:
     """The mean of a discriminator's outputs; it has a gradient by the features, none by the parameters.
 
     Under autocast with a cache, which Lightning's has not, it sees the weights as they were when the region began.
@@ -171,31 +158,34 @@ def mean_score(discriminator: Discriminator, features: Tensor, arena: Arena | No
     Args:
         discriminator: gives outputs (structures, outputs).
         features: shape (structures, atoms, features).
-        arena: memory that is kept for the next call.
 
     Returns:
         A scalar; of stacked networks a number for each.
     """
-    return _Score.apply(discriminator, features, arena or Arena())
+    return _Score.apply(discriminator, features)
+
+
+def _score(discriminator: Discriminator, features: Tensor, gradient: Tensor) -> Tensor:
+    """The mean output for every structure; the gradient of the sum of the outputs is written."""
+    passes = Passes(discriminator, features)
+    gradient.copy_(passes.atoms.by_inputs(passes.back(torch.ones_like(passes.outputs))))
+    return passes.outputs.to(features.dtype).mean(dim=-1)
 
 
 class _Score(torch.autograd.Function):
     """Finds the gradient on the way forward, too."""
 
     @staticmethod
-    def forward(context: Any, discriminator: Discriminator, features: Tensor, arena: Arena) -> Tensor:
-        gradient, means = torch.empty_like(features), []
-        for part, found in zip(_split(features, features), _split(gradient, features), strict=True):
-            with arena.frame():
-                passes = Passes(discriminator, part, arena)
-                means.append(passes.outputs.to(features.dtype).mean(dim=-1))
-                found.copy_(passes.atoms.by_inputs(passes.back(torch.ones_like(passes.outputs))))
+    def forward(context: Any, discriminator: Discriminator, features: Tensor) -> Tensor:
+        gradient = torch.empty_like(features)
+        parts = zip(_split(features, features), _split(gradient, features), strict=True)
+        scores = torch.cat([_score(discriminator, part, found) for part, found in parts], dim=-1)
         context.save_for_backward(gradient)
-        context.outputs = features.shape[-3] * passes.outputs.shape[-1]
-        return torch.cat(means, dim=-1).mean(dim=-1)
+        context.outputs = features.shape[-3] * discriminator.per_structure[-1].out_features
+        return scores.mean(dim=-1)
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = context.saved_tensors
-        return None, gradient * (scale / context.outputs)[..., None, None, None], None
+        return None, gradient * (scale / context.outputs)[..., None, None, None]

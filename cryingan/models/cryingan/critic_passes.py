@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu_
 
-from cryingan.models.cryingan.arena import Arena
 from cryingan.models.cryingan.networks import LEAKY_SLOPE, Discriminator, affine
 from cryingan.models.cryingan.settings import Pooling
 
@@ -27,14 +26,12 @@ class Layers:
         slopes: the gradient by what every layer gives before its units.
     """
 
-    def __init__(self, modules: nn.Sequential, inputs: Tensor, arena: Arena) -> None:
+    def __init__(self, modules: nn.Sequential, inputs: Tensor) -> None:
         self.linear = [module for module in modules if isinstance(module, nn.Linear)]
         self.n_bent = len(modules) - len(self.linear)  # layers with units; the last of all has none
-        self.arena, self.passed, self.slopes = arena, [inputs], []
+        self.passed, self.slopes = [inputs], []
         for number, layer in enumerate(self.linear):
-            x = self.passed[-1]
-            room = self._room(x, layer.weight)
-            y = layer(x) if room is None else affine(x, layer.weight, layer.bias, room)
+            y = layer(self.passed[-1])
             self.passed.append(leaky_relu_(y, LEAKY_SLOPE) if number < self.n_bent else y)
 
     @property
@@ -54,8 +51,7 @@ class Layers:
 
     def by_inputs(self, slope: Tensor, number: int = 0) -> Tensor:
         """The gradient by what a layer takes in, from that by what it gives."""
-        weight = self.linear[number].weight.mT
-        return affine(slope, weight, out=self._room(slope, weight))
+        return affine(slope, self.linear[number].weight.mT)
 
     def carry(self, tangent: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """Carry a tangent of some structures forward, without biases, and keep it in place of what they passed.
@@ -70,14 +66,9 @@ class Layers:
         part(self.passed[0]).copy_(tangent)
         for number, layer in enumerate(self.linear[: self.n_bent]):
             values = part(self.passed[number + 1])
-            with self.arena.frame():
-                product = affine(tangent, layer.weight, out=self._room(tangent, layer.weight))
-                _through_leaky(product, values, into=values)
+            _through_leaky(affine(tangent, layer.weight), values, into=values)
             tangent = values
         return tangent
-
-    def _room(self, inputs: Tensor, weight: Tensor) -> Tensor | None:
-        return self.arena.take((*inputs.shape[:-1], weight.shape[-2]), inputs)
 
 
 class Passes:
@@ -86,14 +77,12 @@ class Passes:
     Args:
         discriminator: gives outputs (..., structures, outputs).
         features: (..., structures, atoms, features).
-        arena: where it all is kept; the caller's frame has to outlive this.
     """
 
-    def __init__(self, discriminator: Discriminator, features: Tensor, arena: Arena) -> None:
-        self.arena = arena
-        self.atoms = Layers(discriminator.per_atom, features, arena)
+    def __init__(self, discriminator: Discriminator, features: Tensor) -> None:
+        self.atoms = Layers(discriminator.per_atom, features)
         self.pool = HeldPooling(discriminator, self.atoms.outputs)
-        self.head = Layers(discriminator.per_structure, self.pool(self.atoms.outputs), arena)
+        self.head = Layers(discriminator.per_structure, self.pool(self.atoms.outputs))
 
     @property
     def outputs(self) -> Tensor:
@@ -102,9 +91,7 @@ class Passes:
 
     def back(self, slope: Tensor) -> Tensor:
         """Take the gradient by the outputs, which is kept, back to what the first layer of the atoms gives."""
-        pooled = self.head.by_inputs(self.head.back(slope))
-        room = self.arena.take(self.atoms.outputs.shape, slope)
-        return self.atoms.back(self.pool.transposed(pooled, room))
+        return self.atoms.back(self.pool.transposed(self.head.by_inputs(self.head.back(slope))))
 
     def carry(self, tangent: Tensor, part: Callable[[Tensor], Tensor]) -> None:
         """Carry a tangent of some structures' features forward; arguments as in `Layers.carry`."""
@@ -138,10 +125,10 @@ class HeldPooling:
                 pooled.append(species.mean(dim=-2))
         return torch.cat(pooled, dim=-1)
 
-    def transposed(self, pooled: Tensor, out: Tensor | None) -> Tensor:
+    def transposed(self, pooled: Tensor) -> Tensor:
         """The transpose of that map: (structures, species x width or 2 width) -> (structures, atoms, width)."""
         parts = pooled.unflatten(-1, (len(self.counts), 2 if self.pooling is Pooling.mix else 1, -1))
-        atoms = pooled.new_empty(*pooled.shape[:-1], sum(self.counts), parts.shape[-1]) if out is None else out
+        atoms = pooled.new_empty(*pooled.shape[:-1], sum(self.counts), parts.shape[-1])
         for number, species in enumerate(atoms.split(self.counts, dim=-2)):
             if self.pooling is Pooling.max:
                 species.zero_()

@@ -14,11 +14,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
 from cryingan.geometry.distances import neighbor_distances
-from cryingan.models.cryingan.arena import Arena
 from cryingan.models.cryingan.critic import critic_terms, mean_score
 from cryingan.models.cryingan.divergence import FiniteWatch
 from cryingan.models.cryingan.epoch_means import EpochMeans
-from cryingan.models.cryingan.generation import generate
 from cryingan.models.cryingan.losses import wasserstein
 from cryingan.models.cryingan.networks import Discriminator, Generator, initialize
 from cryingan.models.cryingan.settings import ModelSettings
@@ -70,7 +68,6 @@ class CryinGAN(lightning.LightningModule):
         self.automatic_optimization = False
         self.run_step: Callable[..., Tensor] = at_once  # or a `Replay`
         self.watch = FiniteWatch()
-        self.arena = Arena()
         self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
         template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = template.grouping
@@ -144,14 +141,14 @@ class CryinGAN(lightning.LightningModule):
 
     def _discriminator_step(self, batch: Tensor, batch_idx: int, optimizers: dict) -> None:
         size = batch.shape[-3]
-        draws = [self._normal(size, "critic noise", batch_idx)]
-        draws += [self._uniform(size, f"interpolation of {name}", batch_idx) for name in self.discriminators]
+        draws = [self.draw_normal(size, "critic noise", batch_idx)]
+        draws += [self.draw_uniform(size, f"interpolation of {name}", batch_idx) for name in self.discriminators]
         trained = {name: optimizers[name] for name in self.discriminators}
         values = self.run_step(self._train_discriminators, trained, batch, *draws)
         self._record(self.critic_means, values, size, batch_idx)
 
     def _generator_step(self, size: int, batch_idx: int, optimizer: Any) -> None:
-        noise = self._normal(size, "generator noise", batch_idx)
+        noise = self.draw_normal(size, "generator noise", batch_idx)
         values = self.run_step(self._train_generator, {"generator": optimizer}, noise)
         self._record(self.generator_means, values, size, batch_idx)
 
@@ -163,24 +160,33 @@ class CryinGAN(lightning.LightningModule):
         """What `critic_means` names, after a step of the optimisers in `trained`."""
         real = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
         with torch.no_grad():
-            fake = self.features(generate(self.generator, noise, self.arena))
+            fake = self.features(self.generator(noise))
         loss, distance, parts = 0.0, 0.0, []
         for (name, discriminator), mix in zip(self.discriminators.items(), mixes, strict=True):
-            terms = critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight, self.arena)
+            terms = critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
             loss = loss + self.weights[name] * terms.loss
             distance = distance + self.weights[name] * (terms.real - terms.fake)
             parts += [terms.real, terms.fake, terms.penalty]
-        return self._descend([distance, loss, *parts], loss, trained)
+        return self.descend([distance, loss, *parts], loss, trained)
 
     def _train_generator(self, trained: dict, noise: Tensor) -> Tensor:
         """What `generator_means` names, after a step of the optimiser in `trained`."""
         fake = self.features(self.generator(noise))
-        scores = {name: mean_score(d, fake[name], self.arena) for name, d in self.discriminators.items()}
+        scores = {name: mean_score(d, fake[name]) for name, d in self.discriminators.items()}
         loss = -sum(self.weights[name] * score for name, score in scores.items())
-        return self._descend([loss], loss, trained)
+        return self.descend([loss], loss, trained)
 
-    def _descend(self, values: list[Tensor], loss: Tensor, trained: dict) -> Tensor:
-        """Step the optimisers of the networks named in `trained`; `values` and the norms of their gradients."""
+    def descend(self, values: list[Tensor], loss: Tensor, trained: dict) -> Tensor:
+        """Step the optimisers of the networks named in `trained`; overridden by `Replicas`.
+
+        Args:
+            values: scalars to report.
+            loss: what is minimised.
+            trained: optimisers by the name of their network.
+
+        Returns:
+            `values` and the norm of every trained network's gradient, in one tensor.
+        """
         for optimizer in trained.values():
             optimizer.zero_grad()
         self.manual_backward(loss)
@@ -212,7 +218,7 @@ class CryinGAN(lightning.LightningModule):
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Wasserstein distance between held-out structures and as many generated ones (always from the same noise)."""
-        noise = self._normal(len(batch), "validation noise", batch_idx, epoch=0)
+        noise = self.draw_normal(len(batch), "validation noise", batch_idx, epoch=0)
         fake = self.features(self.generator(noise))
         real = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
         gaps = [self.weights[n] * wasserstein(d(real[n]), d(fake[n])) for n, d in self.discriminators.items()]
@@ -226,22 +232,26 @@ class CryinGAN(lightning.LightningModule):
         structures of a larger `n` are those of a smaller one. What watches a training has a purpose of its own, so that
         a model chosen by it is not judged by the same samples.
         """
-        was_training = self.generator.training
-        self.generator.eval()
         sources = [generator(seed, purpose, chunk) for chunk in range(-(-n // NOISE_CHUNK))]
         noise = torch.cat([torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=g) for g in sources])[:n]
-        batches = [self.generator(part.to(self.device, self.dtype)).cpu() for part in noise.split(batch_size)]
-        self.generator.train(was_training)
+        was_training = self.generator.training
+        self.generator.eval()
+        try:
+            batches = [self.generator(part.to(self.device, self.dtype)).cpu() for part in noise.split(batch_size)]
+        finally:
+            self.generator.train(was_training)
         fractional = torch.cat(batches).double().numpy()
         species = [self.hparams.species[i] for i in self.grouping]
         grouped = Crystals(fractional, np.array(self.hparams.cell), tuple(species))
         return grouped.reordered(np.argsort(self.grouping))
 
-    def _normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
+    def draw_normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
+        """Noise (size, latent_dim) for one purpose at one batch of an epoch; overridden by `Replicas`."""
         source = self._source(purpose, batch_idx, epoch)
         return torch.randn(size, self.hparams.latent_dim, generator=source, device=self.device, dtype=self.dtype)
 
-    def _uniform(self, size: int, purpose: str, batch_idx: int) -> Tensor:
+    def draw_uniform(self, size: int, purpose: str, batch_idx: int) -> Tensor:
+        """Numbers between 0 and 1, shape (size,), for one purpose at one batch; overridden by `Replicas`."""
         return torch.rand(size, generator=self._source(purpose, batch_idx), device=self.device, dtype=self.dtype)
 
     def _source(self, purpose: str, batch_idx: int, epoch: int | None = None) -> torch.Generator:

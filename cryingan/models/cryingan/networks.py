@@ -23,27 +23,21 @@ LEAKY_SLOPE = 0.2
 PAPER = ModelSettings()
 
 
-def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The affine map x W^T + b of one network or of stacked ones.
 
     Args:
         x: inputs, shape (..., inputs), or (networks, ..., inputs) where the weight is stacked.
         weight: shape (outputs, inputs) or (networks, outputs, inputs).
         bias: shape (outputs,) or (networks, outputs); None for none.
-        out: where to write the outputs, contiguous, and without a gradient; None for a new tensor.
 
     Returns:
         Outputs, shape as `x` but for the last axis.
     """
-    stacked = weight.dim() == 3
-    if not stacked and out is None:
+    if weight.dim() == 2:
         return nn.functional.linear(x, weight, bias)
-    rows = x.flatten(1 if stacked else 0, -2)
-    into = None if out is None else out.flatten(1 if stacked else 0, -2)
-    if bias is None:
-        product = torch.matmul(rows, weight.mT, out=into)
-    else:
-        product = (torch.baddbmm if stacked else torch.addmm)(bias.unsqueeze(-2), rows, weight.mT, out=into)
+    rows = x.flatten(1, -2)
+    product = rows @ weight.mT if bias is None else torch.baddbmm(bias.unsqueeze(-2), rows, weight.mT)
     return product.view(*x.shape[:-1], weight.shape[-2])
 
 
@@ -59,9 +53,15 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation that can be stacked: every network has statistics of its own."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(rows, width) -> the same, or (networks, rows, width) -> the same, then in training mode."""
+        """(rows, width) -> the same; stacked, (networks, rows, width) -> the same, in training mode only.
+
+        Raises:
+            RuntimeError: stacked networks are in evaluation mode, for which there is no need.
+        """
         if self.weight.dim() == 1:
             return super().forward(x)
+        if not self.training:
+            raise RuntimeError("stacked networks are for training; evaluate each network by itself")
         self.num_batches_tracked.add_(1)
         parameters = (self.running_mean, self.running_var, self.weight, self.bias)
         each = zip(x.unbind(), *(parameter.unbind() for parameter in parameters), strict=True)

@@ -45,7 +45,7 @@ def test_a_cycle_equals_the_convolutional_reference(weight, pooling):
 
     model.__dict__["_trainer"] = None
     draws = torch.float64
-    noises = [model._normal(6, "critic noise", i, epoch=0) for i in range(5)]
+    noises = [model.draw_normal(6, "critic noise", i, epoch=0) for i in range(5)]
     alphas = [
         {name: torch.rand(6, generator=model._source(f"interpolation of {name}", i, 0), dtype=draws) for name in before}
         for i in range(5)
@@ -57,7 +57,7 @@ def test_a_cycle_equals_the_convolutional_reference(weight, pooling):
         [4, 4, 2],
         [batch[..., :3] for batch in batches],
         noises,
-        model._normal(6, "generator noise", 0, epoch=0),
+        model.draw_normal(6, "generator noise", 0, epoch=0),
         alphas,
         weight,
         poolings,
@@ -119,6 +119,14 @@ def test_sampling():
     assert not np.allclose(model.sample(7, seed=4).fractional, samples.fractional, atol=1e-6)
     assert model.generator.training
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+def test_a_generator_that_fails_to_sample_is_trained_on_as_before():
+    model = CryinGAN(CELL.tolist(), list(SPECIES), **SIZES)
+    model.generator.layers = None
+    with pytest.raises(TypeError):
+        model.sample(7, seed=3)
+    assert model.generator.training
 
 
 def test_samples_have_their_species_where_the_file_has_them():
