@@ -1,7 +1,7 @@
 """Write samples of a trained generator: `python sample.py checkpoint=PATH n=1000`, with `relax=true` relaxed ones, too.
 
-`python sample.py structures=FILE relax=true` relaxes structures of any origin, `evaluate=interface` scores what comes
-out; `--help` lists every key.
+`python sample.py structures=FILE relax=true` relaxes structures of any origin. `evaluate=interface` scores the result.
+`--help` lists every key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def sample(config: DictConfig) -> Path:
     from cryingan.samples.folder import FIGURE, RELAXED, read_summary, store_samples
     from cryingan.samples.plan import plan_as_in_run
     from cryingan.samples.relaxer import SampleRelaxer
-    from cryingan.samples.report import in_words
+    from cryingan.samples.report import summary_line
     from cryingan.structures.lenient import salvage_structures
     from cryingan.training.checkpoints import best_checkpoint, run_settings
 
@@ -47,7 +47,7 @@ def sample(config: DictConfig) -> Path:
     of_run = run_settings(checkpoint) if checkpoint and (relaxing or settings["evaluate"]) else {}
     plan = plan_as_in_run(settings, of_run, keys_given()) if relaxing else None
     if plan and of_run:
-        print(f"relaxing as the run did, unless the command line says otherwise: {plan.in_words()}", flush=True)
+        print(f"relaxing as the run did, unless the command line says otherwise: {plan.summary_line()}", flush=True)
     scoring = scoring_against(settings["training"] or of_run.get("data", {}).get("path"), settings["evaluate"])
     if file:
         store_samples(salvage_structures(file), output)
@@ -55,7 +55,7 @@ def sample(config: DictConfig) -> Path:
         path = generate(settings, checkpoint)
     if plan:
         SampleRelaxer(plan)(output)
-        print(f"{in_words(read_summary(output))}: {output / RELAXED}, {output / FIGURE}")
+        print(f"{summary_line(read_summary(output))}: {output / RELAXED}, {output / FIGURE}")
     if scoring:
         score(output / RELAXED if plan else path, scoring)
     return output if file else path
@@ -114,7 +114,7 @@ def scoring_against(reference: str | None, settings: dict[str, Any] | None) -> d
 
 
 def score(structures: Path, scoring: dict[str, Any]) -> None:
-    """Score structures in a folder beside them, and say what came of it."""
+    """Score structures in a folder beside them, and print the scores."""
     from cryingan.evaluation.evaluate import evaluate
     from cryingan.evaluation.report import METRICS, summary_lines
 

@@ -1,4 +1,4 @@
-"""The checkpoint whose samples are best."""
+"""Keep the checkpoint of the best epoch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SIGNS = {"max": 1, "min": -1}
 
 
 class KeepBest(Checkpoint):
-    """Keeps `checkpoints/best.ckpt` in the run folder: of the epoch with the best value of one key of metrics.csv.
+    """Keeps `checkpoints/best.ckpt` in the run folder, of the epoch with the best value of one key of metrics.csv.
 
-    The value may become known long after the weights: until then the epoch's checkpoint waits as
-    `checkpoints/candidates/epoch_<done>.ckpt`; it is dropped when its evaluation is given up, or when a later epoch has
-    its value, since values come in order. Of equal epochs the last is kept: as long as no sample is low in energy, the
-    one that has trained longer. Logs nothing; says at the end which epoch it is.
+    The value may be known long after the epoch. Until then the epoch's checkpoint waits as
+    `checkpoints/candidates/epoch_<done>.ckpt`. It is removed when its evaluation is given up, or when a later epoch has
+    a value, since values come in order. Of equal epochs the last is kept: it has trained longest while no sample is low
+    in energy. Logs nothing; prints at the end which epoch is best.
 
     Args:
         key: what is compared; fractions of relaxed samples tell quality, the Wasserstein distance does not.
@@ -38,7 +38,7 @@ class KeepBest(Checkpoint):
         self.best: float | None = None  # times the sign: more is better
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a key that is never logged, and one that does not tell what is best."""
+        """Refuse a key that is never logged, or whose best value is ambiguous."""
         self.relax = find(trainer, RelaxSamples)
         known = self.relax.keys if self.relax else set()
         if self.key.startswith("relax/") and self.key not in known:
@@ -54,25 +54,25 @@ class KeepBest(Checkpoint):
         self._prepare(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save a candidate, and compare those whose value is known by now."""
+        """Save a candidate, and compare those whose value is known."""
         if due(trainer, self.every_n_epochs):
             trainer.save_checkpoint(_candidates(trainer) / f"{epoch_name(trainer.current_epoch)}.ckpt")
         self._compare(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compare those that training waited for."""
+        """Compare the last candidates."""
         self._compare(trainer)
         if trainer.is_global_zero:
-            self._tell(trainer)
+            self._report(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The same for a run whose training was over already."""
+        """Compare candidates of a run whose training was over already."""
         if self.best is None:
             self._prepare(trainer)
             self._compare(trainer)
 
     def _prepare(self, trainer: Trainer) -> None:
-        """How good the best is; its value is unknown when its epoch is about to be trained again."""
+        """Find the best value so far; it is unknown when its epoch is trained again."""
         self.best = -math.inf
         self.metrics = find(trainer, MetricsCSV)
         if not trainer.is_global_zero:
@@ -94,11 +94,11 @@ class KeepBest(Checkpoint):
             if value is not None and self.sign * value >= self.best:
                 self.best = self.sign * value
                 path.replace(path.parents[1] / "best.ckpt")
-            elif value is not None or self._never_comes(epoch_of(path)):
+            elif value is not None or self._has_no_value(epoch_of(path)):
                 path.unlink()
 
-    def _never_comes(self, epoch: int) -> bool:
-        """Whether the value of an epoch, which is not known, will not be."""
+    def _has_no_value(self, epoch: int) -> bool:
+        """Whether an epoch without a value will never have one."""
         of_relaxation = self.key.startswith("relax/")
         if of_relaxation and self.relax.gave_up(epoch):
             return True
@@ -107,7 +107,7 @@ class KeepBest(Checkpoint):
     def _logged(self, key: str, first: int = 0) -> bool:
         return any(epoch >= first and self.metrics.value(epoch, key) is not None for epoch in self.metrics.rows)
 
-    def _tell(self, trainer: Trainer) -> None:
+    def _report(self, trainer: Trainer) -> None:
         best = _candidates(trainer).parent / "best.ckpt"
         if best.exists() and math.isfinite(self.best):
             done = read_checkpoint(best)["epoch"] + 1

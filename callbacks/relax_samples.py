@@ -1,4 +1,4 @@
-"""Samples relaxed while training: what fraction of them reaches low energy."""
+"""Relax samples during training and log what fraction of them is low in energy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 from callbacks.epochs import UNTRAINED, due, epoch_of, epoch_title, find, log
 from callbacks.metrics_csv import MetricsCSV
-from callbacks.relaxed_epochs import SCALE, Evaluations, scale_of
+from callbacks.relaxed_epochs import SCALE, RelaxedEpochs, scale_of
 from callbacks.wandb_relaxed import upload
 from callbacks.wandb_run import wandb_runs
 from cryingan.energies.data_card import default_potential
@@ -25,7 +25,7 @@ from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from cryingan.samples.background import BackgroundRelaxer, FolderRelaxer, InlineRelaxer
 from cryingan.samples.folder import WORKER_LOG, read_summary
 from cryingan.samples.plan import Plan
-from cryingan.samples.report import FRACTION, in_words
+from cryingan.samples.report import FRACTION, summary_line
 from cryingan.storage.atomic import make_folder
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
@@ -36,7 +36,7 @@ ENDS = ("", "_low", "_high")
 
 
 class RelaxSamples(Callback):
-    """Every `every_n_epochs` epochs and after the last, `n_samples` samples are repaired, relaxed and compared.
+    """Repairs and relaxes `n_samples` samples every `every_n_epochs` epochs and after the last.
 
     Logs, in the row of the epoch that the samples are from, `relax/fraction_below_<threshold>`, `relax/failed` and
     `relax/unconverged` (fractions of the generated samples), `relax/energy`, `relax/energy_median`,
@@ -46,10 +46,10 @@ class RelaxSamples(Callback):
     `relax/samples` with a picture per sample, the first of them as `relax/structures`, the relaxed structures, and as
     `relax/molecules_before` and `relax/molecules_after` some that turn.
 
-    The samples come from a seed stream of their own, so training does not depend on any of this. Evaluations that were
-    cut off are finished when the run goes on; what was relaxed with other settings, or by an earlier training in the
-    same run folder, is set aside as `relaxed/epoch_<done>.1` or `relaxed.1`. A run goes on with the potential and the
-    energy scale that it began with, or not at all. Only the first process of several does anything.
+    The samples have a seed stream of their own, so training does not depend on any of this. Interrupted evaluations are
+    completed on resume. Results of other settings, or of an earlier training in the same run folder, are set aside as
+    `relaxed/epoch_<done>.1` or `relaxed.1`. A run resumes with the potential and the energy scale that it began with,
+    or not at all. With several processes only the first does anything.
 
     Args:
         potential: arguments of `cryingan.potentials.potential.load_potential`; None: that of the data set's card.
@@ -86,18 +86,18 @@ class RelaxSamples(Callback):
 
     @property
     def keys(self) -> set[str]:
-        """Everything that may be logged of an evaluation."""
+        """All keys that an evaluation may log."""
         with_ends = [f"{FRACTION}{threshold:g}" for threshold in self.thresholds]
         with_ends += [f"relax/{name}" for name in AVERAGES]
         return {f"{name}{end}" for name in with_ends for end in ENDS} | {f"relax/{name}" for name in SHARES}
 
     def gave_up(self, epoch: int) -> bool:
         """Whether the samples of an epoch cannot be relaxed."""
-        return self.evaluations.gave_up(epoch)
+        return self.epochs.gave_up(epoch)
 
     def summaries(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """relaxed.json of the untrained generator's samples and of the last ones; None where they were not relaxed."""
-        folders = {epoch_of(folder): folder for folder in self.evaluations.all()}
+        folders = {epoch_of(folder): folder for folder in self.epochs.all()}
         ended = {epoch: found for epoch, folder in folders.items() if (found := read_summary(folder))}
         untrained = ended.pop(UNTRAINED, None)
         return untrained, ended[max(ended)] if ended else None
@@ -115,17 +115,17 @@ class RelaxSamples(Callback):
         if not all(isinstance(threshold, int | float) for threshold in self.thresholds):
             raise CryinGANError(f"callbacks.relax.thresholds={list(self.thresholds)} must be numbers")
         RelaxSettings.from_mapping(self.relax)
-        self.evaluations = Evaluations(Path(trainer.default_root_dir))
+        self.epochs = RelaxedEpochs(Path(trainer.default_root_dir))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Load the potential, and go on with what a stopped run left unfinished."""
+        """Load the potential, and complete evaluations that a stopped run left unfinished."""
         if trainer.is_global_zero:
             self._start(trainer)
             if self.before and trainer.current_epoch == 0:
                 self._submit(UNTRAINED, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: CryinGAN) -> None:
-        """Hand samples over when they are due, and log what has come back."""
+        """Submit samples when they are due, and log evaluations that are done."""
         if not trainer.is_global_zero:
             return
         if due(trainer, self.every_n_epochs):
@@ -139,24 +139,24 @@ class RelaxSamples(Callback):
             self._finish(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The same for a run whose training was over already."""
+        """Complete the evaluations of a run whose training was over already."""
         if trainer.is_global_zero and self.relaxer is None and self._unfinished(trainer):
             self._start(trainer)
             self._finish(trainer)
         self._stop()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember what the energies are measured with."""
+        """Save the energy scale."""
         if self.scale:
             checkpoint[SCALE] = self.scale
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave no process behind."""
+        """End the background process."""
         self._stop()
 
     def _start(self, trainer: Trainer) -> None:
         if trainer.current_epoch == 0:
-            _say(self.evaluations.begin_anew())
+            _print(self.epochs.begin_anew())
         plan = Plan(
             self.potential,
             {**self.relax, "progress": self.relax.get("progress", True) and self._shows_progress()},
@@ -166,39 +166,39 @@ class RelaxSamples(Callback):
             self.cache,
             pictures=self.n_samples if wandb_runs(trainer) else self.pictures,
             molecules=self.pictures,
-            earlier=self.evaluations.scales(),
+            earlier=self.epochs.scales(),
         )
-        self.relaxer = MODES[self.mode](plan, make_folder(self.evaluations.folder), report=_say)
+        self.relaxer = MODES[self.mode](plan, make_folder(self.epochs.folder), report=_print)
         self.scale = self.relaxer.scale
         for folder in self._unfinished(trainer):
             self.relaxer.submit(folder)
 
     def _shows_progress(self) -> bool:
-        """A terminal has the bar of the training already."""
+        """Whether relaxing reports its progress: inline on a terminal it would disturb the bar of the training."""
         return self.mode == "background" or not sys.stderr.isatty()
 
     def _unfinished(self, trainer: Trainer) -> list[Path]:
         """Folders with samples of epochs before the current one whose values have not been logged."""
         metrics = find(trainer, MetricsCSV)
         metrics.begin(trainer.current_epoch)
-        epochs = {folder: epoch_of(folder) for folder in self.evaluations.all()}
+        epochs = {folder: epoch_of(folder) for folder in self.epochs.all()}
         earlier = {folder: epoch for folder, epoch in epochs.items() if epoch < trainer.current_epoch}
         logged = {epoch: metrics.value(epoch, LOGGED) for epoch in earlier.values() if epoch != UNTRAINED}
-        logged[UNTRAINED] = read_summary(self.evaluations.of(UNTRAINED))
+        logged[UNTRAINED] = read_summary(self.epochs.of(UNTRAINED))
         return [folder for folder, epoch in earlier.items() if logged[epoch] is None]
 
     def _submit(self, epoch: int, pl_module: CryinGAN) -> None:
         seed = generator(pl_module.hparams.seed, "relaxed samples", epoch).initial_seed()
         try:
-            _say(self.evaluations.store(pl_module.sample(self.n_samples, seed), epoch))
-            self.relaxer.submit(self.evaluations.of(epoch))
+            _print(self.epochs.store(pl_module.sample(self.n_samples, seed), epoch))
+            self.relaxer.submit(self.epochs.of(epoch))
         except CryinGANError as error:
-            _say(f"{epoch_title(epoch)}: the samples are not relaxed: {error}")
+            _print(f"{epoch_title(epoch)}: the samples are not relaxed: {error}")
 
     def _log(self, trainer: Trainer, folder: Path) -> None:
         summary, epoch = read_summary(folder), epoch_of(folder)
         self.scale = scale_of(summary)
-        _say(f"{epoch_title(epoch)}: {in_words(summary)}")
+        _print(f"{epoch_title(epoch)}: {summary_line(summary)}")
         if epoch == UNTRAINED:
             return
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in summary["values"].items()})
@@ -208,12 +208,12 @@ class RelaxSamples(Callback):
 
     def _finish(self, trainer: Trainer) -> None:
         if self.relaxer.waiting:
-            _say(f"waiting for the relaxation of {self._names()} (progress: {self.evaluations.folder / WORKER_LOG})")
+            _print(f"waiting for the relaxation of {self._names()} (progress: {self.epochs.folder / WORKER_LOG})")
         while folders := self.relaxer.wait(lambda: trainer.received_sigterm):
             for folder in folders:
                 self._log(trainer, folder)
         if self.relaxer.waiting:
-            _say(f"terminated before the relaxation of {self._names()} was done; the same command goes on with it")
+            _print(f"terminated before the relaxation of {self._names()} was done; the same command resumes it")
 
     def _names(self) -> str:
         return ", ".join(folder.name for folder in self.relaxer.waiting)
@@ -224,6 +224,6 @@ class RelaxSamples(Callback):
             self.relaxer = None
 
 
-def _say(line: str | None) -> None:
+def _print(line: str | None) -> None:
     if line is not None:
         print(line, flush=True)

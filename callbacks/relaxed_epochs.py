@@ -1,4 +1,4 @@
-"""The folder `relaxed` of a run, with one folder for each evaluation of its samples."""
+"""The folder `relaxed` of a run, with a folder for each epoch whose samples are relaxed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cryingan.samples.folder import SAMPLES, holds, numbered, read_error, read_s
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.structures.crystals import Crystals
 
-SCALE = "relaxed_energies"  # key of a checkpoint: what the energies of its run are measured with
+SCALE = "relaxed_energies"  # key of a checkpoint: the energy scale of its run
 
 
-class Evaluations:
-    """The folders `relaxed/epoch_<done>` of a run; they are named after finished epochs, here counted from 0.
+class RelaxedEpochs:
+    """The folders `relaxed/epoch_<done>` of a run, by epoch (counted from 0; their names count finished epochs).
 
     Args:
         run_dir: the run folder.
@@ -31,7 +31,7 @@ class Evaluations:
         return self.folder / epoch_name(epoch)
 
     def all(self) -> list[Path]:
-        """The folders that are there, by epoch, without those that were set aside."""
+        """All folders with samples, by epoch, without those that were set aside."""
         folders = (path.parent for path in self.folder.glob(f"epoch_*/{SAMPLES}"))
         return sorted((folder for folder in folders if not folder.suffix), key=epoch_of)
 
@@ -40,28 +40,28 @@ class Evaluations:
         return read_error(self.of(epoch)) is not None
 
     def begin_anew(self) -> str | None:
-        """Set aside what an earlier training has left, as `relaxed.1` or the next free number; says so in a line."""
+        """Set aside the folders of an earlier training, as `relaxed.1` or the next free number; a line that says so."""
         if not self.all():
             return None
         self.aside = numbered(self.folder)
         self.folder.rename(self.aside)
-        return f"{self.folder} is of an earlier training; it is {self.aside} now"
+        return f"{self.folder} is of an earlier training and is now {self.aside}"
 
     def store(self, samples: Crystals, epoch: int) -> str | None:
-        """Write the samples of an epoch; results of the same samples are kept, of others set aside and told of."""
+        """Write the samples of an epoch, and set aside results of other samples; a line about these."""
         folder = self.of(epoch)
         if self.aside is not None and not folder.exists() and holds(samples, self.aside / folder.name):
-            (self.aside / folder.name).rename(folder)  # the same training, which a kill has sent back to its start
+            (self.aside / folder.name).rename(folder)  # the same training, killed before its first checkpoint
         try:
             return store_samples(samples, folder)
         except OtherResultsError:
             aside = numbered(folder)
             folder.rename(aside)
             store_samples(samples, folder)
-            return f"{folder} held relaxations of other samples, which are in {aside.name} now"
+            return f"{folder} held relaxations of other samples, which are now in {aside.name}"
 
     def scales(self) -> list[dict[str, Any]]:
-        """What the run's energies so far are measured with, and `where` that is written."""
+        """The energy scales that the run has used so far, and `where` each is written."""
         paths = [self.checkpoints / name for name in ("best.ckpt", "last.ckpt")]
         found = {path: read_checkpoint(path).get(SCALE) for path in paths if path.exists()}
         found |= {folder: read_summary(folder) for folder in self.all()}
@@ -69,5 +69,5 @@ class Evaluations:
 
 
 def scale_of(content: dict[str, Any]) -> dict[str, Any]:
-    """The part of a summary that says what its energies are measured with."""
+    """The energy scale in the summary of an evaluation."""
     return {name: content[name] for name in RECORD if name in content}

@@ -1,4 +1,4 @@
-"""Samples as files and pictures while training."""
+"""Write and draw samples during training."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cryingan.structures.files import write_structures
 
 
 class SaveStructures(Callback):
-    """Every `every_n_epochs` epochs and after the last, `n` samples in `samples/epoch_<done>.extxyz` of the run folder.
+    """Writes `n` samples to `samples/epoch_<done>.extxyz` every `every_n_epochs` epochs and after the last.
 
     A picture of the first ones stands beside the file; both go to W&B, the picture as `samples/structures`.
-    The noise is the same every time, so that one can watch a structure form.
+    The noise is the same every time, so that one can watch structures form.
 
     Args:
         every_n_epochs: epochs between files.

@@ -1,4 +1,4 @@
-"""Relaxed samples in Weights & Biases."""
+"""Upload relaxed samples to Weights & Biases."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TEXT = ("unit", "converged", "reason", "potential")  # columns that hold no numb
 
 
 def upload(run: Any, folder: Path, epoch: int) -> None:
-    """Send the histogram, a table with a row and a picture per sample, structures that turn, and the relaxed file.
+    """Upload the histogram, a table with a row and a picture per sample, rotatable structures, and the relaxed file.
 
     Args:
         run: the W&B run.
-        folder: folder of an evaluation, in the folder `relaxed` of the run folder.
-        epoch: the epoch that it belongs to.
+        folder: folder of an epoch, in the folder `relaxed` of the run folder.
+        epoch: the epoch.
     """
     import wandb
 
@@ -41,7 +41,7 @@ def upload(run: Any, folder: Path, epoch: int) -> None:
 
 
 def _of_one_size(pictures: list[Path]) -> list[Path]:
-    """The largest pictures, before and after; W&B shows a list only of one size."""
+    """The largest pictures; W&B shows a list of pictures only where all have one size."""
     from PIL import Image
 
     sizes = {}

@@ -154,7 +154,7 @@ def test_what_the_command_line_does_not_say_the_run_does(monkeypatch, arguments,
     assert {name: found[name] for name in expected} == expected
     assert plan.relax["processes"] is None  # where the work is done is not the run's business
     assert plan.relax["time_budget"] is None
-    assert all(f"{name}={value}" in plan.in_words() for name, value in expected.items() if name != "fire")
+    assert all(f"{name}={value}" in plan.summary_line() for name, value in expected.items() if name != "fire")
     alone = plan_as_in_run(settings, {}, keys_given())
     assert alone.relax == settings["relax"]
     assert (alone.thresholds, alone.repair_distance) == (settings["thresholds"], settings["repair_distance"])

@@ -33,7 +33,7 @@ class FolderRelaxer(ABC):
     Args:
         plan: how to relax.
         folder: the folder above them.
-        report: called with what the user should know, in one line.
+        report: called with one line about deaths, errors and warnings.
 
     Attributes:
         waiting: folders that have not ended, with the number of processes that died there.
@@ -99,15 +99,15 @@ class InlineRelaxer(FolderRelaxer):
 class BackgroundRelaxer(FolderRelaxer):
     """Relaxes in the process `cryingan.samples.worker`, which is started again when it dies.
 
-    The process reads what to do from a file; what comes of it lies in the folders and in its log. A folder in which it
-    has died `DEATHS` times is given up. Warnings in the log are reported.
+    The process reads its plan from a file and writes results into the folders and messages into its log, whose warnings
+    are reported. A folder in which it has died `DEATHS` times is given up.
     """
 
     def __init__(self, plan: Plan, folder: Path, report: Callable[[str], None]) -> None:
         super().__init__(plan, folder, report)
         self.log = folder / WORKER_LOG
         self.reported = self.log.stat().st_size if self.log.exists() else 0  # bytes of the log
-        self.scale = SampleRelaxer(plan).scale.known()  # what is wrong with the plan is known at once
+        self.scale = SampleRelaxer(plan).scale.known()  # errors of the plan are raised now
         self._write_plan([])
         self._start()
 

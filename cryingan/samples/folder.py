@@ -20,7 +20,7 @@ from cryingan.structures.files import extxyz_frames, write_structures
 SAMPLES, REPAIRED, RELAXED = "samples.extxyz", "repaired.extxyz", "relaxed.extxyz"
 ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
 SAMPLE_MANIFEST = "manifest.json"  # where samples come from, when sample.py has written them
-RELAX_SUMMARY = "relaxed.json"  # what came of relaxing; written last
+RELAX_SUMMARY = "relaxed.json"  # the results in numbers; written last
 EARLIER_SUMMARY = "summary.json"  # the same in folders of earlier versions
 ERROR = "error.txt"  # why relaxing was given up: one line, and the traceback of an unexpected error
 WORKER_PLAN, WORKER_LOG = "plan.json", "worker.log"  # of the background process, in the folder above
@@ -61,7 +61,7 @@ def store_samples(samples: Crystals, folder: str | Path) -> None:
     """Write samples.extxyz into a folder for `SampleRelaxer`, unless they are there already.
 
     Raises:
-        OtherResultsError: the folder holds what came of other samples.
+        OtherResultsError: the folder holds results of other samples.
         CryinGANError: it cannot be written.
     """
     if holds(samples, folder):
@@ -89,7 +89,7 @@ def write_samples(
         The file, or the folder of files, with the samples.
 
     Raises:
-        OtherResultsError: they will be relaxed, and the folder holds what came of other samples.
+        OtherResultsError: they will be relaxed, and the folder holds results of other samples.
         CryinGANError: it cannot be written.
     """
     folder = make_folder(folder)
@@ -119,7 +119,7 @@ def holds(samples: Crystals, folder: str | Path) -> bool:
 
 
 def numbered(path: Path) -> Path:
-    """The first of PATH.1, PATH.2 ... that is free."""
+    """The first of PATH.1, PATH.2 ... that does not exist."""
     number = 1
     while (free := path.with_name(f"{path.name}.{number}")).exists():
         number += 1
@@ -127,9 +127,9 @@ def numbered(path: Path) -> Path:
 
 
 def set_results_aside(folder: Path) -> Path:
-    """Move everything but the samples into FOLDER.1 or the next free number, and copy them there; that folder.
+    """Move everything but the samples, which are copied, into FOLDER.1 or the next free number; that folder.
 
-    A kill in the middle leaves results that do not fit, which are set aside in their turn.
+    After a kill in between, the results left behind are set aside by the next call.
     """
     aside = make_folder(numbered(folder))
     try:

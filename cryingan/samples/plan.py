@@ -43,7 +43,7 @@ class Plan:
     molecules: int = 3
     earlier: Sequence[Mapping[str, Any]] = ()
 
-    def in_words(self) -> str:
+    def summary_line(self) -> str:
         """What decides how relaxations end and how they are judged, on one line."""
         values = {name: self.relax[name] for name in PROTOCOL if name != "fire"}
         values |= {name: getattr(self, name) for name in JUDGING}

@@ -1,4 +1,4 @@
-"""From samples in a folder to their relaxed energies: repaired, relaxed, compared with the training structures."""
+"""Repair and relax the samples of a folder, and compare their energies with those of the training structures."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class SampleRelaxer:
 
         The folder then holds repaired.extxyz (all samples), relax.csv and relaxed.extxyz (those that could be
         repaired), energies.csv (a row per sample), energies.png, and pictures and PDB files of some samples before and
-        after. Called again, it goes on where it stood, and relaxes nothing twice.
+        after. Called again, it resumes, and relaxes nothing twice.
 
         Returns:
             The values that a training logs, by name; see `cryingan.samples.report.Outcome.values`.
@@ -74,7 +74,7 @@ class SampleRelaxer:
         folder = Path(folder)
         samples = read_structures(folder / SAMPLES, closest=0, not_finite=True)
         self.scale.require_comparable(samples, folder / SAMPLES)
-        self.prepare()  # what is refused is refused before hours of relaxing
+        self.prepare()  # errors come before hours of relaxing
         start = time.monotonic()
         with lock_folder(folder, patient=True):
             outcome = self._relax(samples, folder)

@@ -1,4 +1,4 @@
-"""What came of relaxing samples: the logged values, a row per sample, figures and pictures."""
+"""Results of relaxing samples: the logged values, a row per sample, figures and pictures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Samples, and what repair and relaxation made of them.
+    """Samples, and the results of repairing and relaxing them.
 
     Attributes:
         samples: as they were generated.
@@ -177,7 +177,7 @@ def draw(
 
 
 def fractions_of(energies: np.ndarray | None, thresholds: Sequence[float]) -> dict[str, float]:
-    """Which part of some structures lies at or below each threshold, by the names that are logged; none of None.
+    """Fraction of structures at or below each threshold, by the names that are logged; empty for None.
 
     Args:
         energies: shape (structures,); NaN is not below.
@@ -188,8 +188,8 @@ def fractions_of(energies: np.ndarray | None, thresholds: Sequence[float]) -> di
     return {f"{FRACTION}{threshold:g}": float((energies <= threshold).mean()) for threshold in thresholds}
 
 
-def in_words(summary: dict[str, Any]) -> str:
-    """The fractions of a relaxed.json in one line."""
+def summary_line(summary: dict[str, Any]) -> str:
+    """The fractions in the summary of a folder, on one line."""
     values, unit = summary["values"], summary["unit"]
     below = [
         f"{values[name]:.1%} at or below {name.removeprefix(FRACTION)} {unit}"

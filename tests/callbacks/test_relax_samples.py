@@ -139,7 +139,7 @@ def test_of_several_processes_the_first_relaxes(structures_file, tmp_path):
     assert read_checkpoint(tmp_path / "run/checkpoints/best.ckpt")["epoch"] == 1
 
 
-def test_a_run_told_to_end_does_not_wait(tiny, tmp_path, monkeypatch, capfd):
+def test_a_terminated_run_does_not_wait(tiny, tmp_path, monkeypatch, capfd):
     slow = ("callbacks.relax.n_samples=400", "relax.fmax=1e-9", "trainer.max_epochs=1")
     wait = BackgroundRelaxer.wait
     monkeypatch.setattr(
@@ -172,7 +172,7 @@ def test_time_budget(tiny, tmp_path):
         (("potential=ase", "potential.calculator=no.such"), "no.such"),
     ],
 )
-def test_mistakes_are_told_before_training(tiny, tmp_path, mode, overrides, said):
+def test_mistakes_are_reported_before_training(tiny, tmp_path, mode, overrides, said):
     with pytest.raises(CryinGANError, match=said):
         train(tiny(*RELAX, f"callbacks.relax.mode={mode}", *overrides))
     assert not (tmp_path / "run/checkpoints").exists()
@@ -195,7 +195,7 @@ def test_an_evaluation_that_fails_unexpectedly_does_not_end_training(tiny, tmp_p
     assert not error.exists()
 
 
-def test_the_worker_leaves_word_and_passes_warnings_on(tiny, tmp_path, capfd):
+def test_the_worker_writes_errors_and_passes_warnings_on(tiny, tmp_path, capfd):
     (tmp_path / "file").touch()
     unwritable = f"callbacks.relax.cache={tmp_path / 'file/cache'}"
     moody = ("potential=ase", "potential.calculator=tests.support.deadly.BrokenCalculator")
@@ -208,7 +208,7 @@ def test_the_worker_leaves_word_and_passes_warnings_on(tiny, tmp_path, capfd):
     assert not list((tmp_path / "run/checkpoints").glob("candidates/*"))
 
 
-def test_a_log_that_cannot_be_written_is_told(tiny, tmp_path):
+def test_a_log_that_cannot_be_written_is_reported(tiny, tmp_path):
     (tmp_path / "run/relaxed/worker.log").mkdir(parents=True)
     with pytest.raises(CryinGANError, match=r"worker\.log cannot be written: Is a directory"):
         train(tiny(*RELAX, "callbacks.relax.mode=background", "resume=auto"))

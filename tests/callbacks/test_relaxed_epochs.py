@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from callbacks.relax_samples import RelaxSamples
-from callbacks.relaxed_epochs import Evaluations
+from callbacks.relaxed_epochs import RelaxedEpochs
 from cryingan.errors import CryinGANError
 from cryingan.samples.folder import read_summary
 from cryingan.storage.checkpoint import read_checkpoint
@@ -115,7 +115,7 @@ def test_relaxations_of_an_earlier_training_are_set_aside(tiny, tmp_path, capsys
     born = relaxed.stat().st_mtime_ns
     shutil.rmtree(run / "checkpoints")
     train(tiny(*settings, "trainer.max_epochs=1"))  # as after a kill before the first checkpoint
-    assert f"{run / 'relaxed'} is of an earlier training; it is {run / 'relaxed.1'} now" in capsys.readouterr().out
+    assert f"{run / 'relaxed'} is of an earlier training and is now {run / 'relaxed.1'}" in capsys.readouterr().out
     assert rows(run) == first
     assert relaxed.stat().st_mtime_ns > born
     assert not (run / "relaxed.1/epoch_000001").exists()
@@ -140,7 +140,7 @@ def test_every_epoch_and_every_seed_has_samples_of_its_own(tmp_path):
     relaxed, asked, submitted = RelaxSamples({"kind": "pair"}, {}, every_n_epochs=2, n_samples=7), [], []
     relaxed.relaxer = SimpleNamespace(submit=submitted.append, poll=list)
     for run, seed in enumerate((1, 2, 1)):
-        relaxed.evaluations = Evaluations(tmp_path / str(run))
+        relaxed.epochs = RelaxedEpochs(tmp_path / str(run))
         module = SimpleNamespace(
             hparams=SimpleNamespace(seed=seed),
             sample=lambda *arguments: (asked.append(arguments), random_crystals(1, ("Li", "O"), np.eye(3) * 9))[1],
@@ -164,10 +164,10 @@ def test_an_interrupted_look_at_the_untrained_generator_is_taken_again(tiny, tmp
 
 
 def test_folders_of_earlier_versions_are_read(tmp_path, whole):
-    folder = Evaluations(tmp_path).of(1)
+    folder = RelaxedEpochs(tmp_path).of(1)
     shutil.copytree(whole / "inline/relaxed" / folder.name, folder)
     summary = read_summary(folder)
     (folder / "relaxed.json").rename(folder / "summary.json")
     assert read_summary(folder) == summary
-    [scale] = Evaluations(tmp_path).scales()
+    [scale] = RelaxedEpochs(tmp_path).scales()
     assert scale["zero_ev_per_atom"] == summary["zero_ev_per_atom"]

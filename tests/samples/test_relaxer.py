@@ -10,7 +10,7 @@ from cryingan.errors import CryinGANError
 from cryingan.relaxation.relax import relax
 from cryingan.samples.folder import holds, read_summary, set_results_aside, store_samples
 from cryingan.samples.relaxer import SampleRelaxer
-from cryingan.samples.report import in_words
+from cryingan.samples.report import summary_line
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
 from tests.conftest import random_crystals
@@ -18,7 +18,7 @@ from tests.support.locks import locked_elsewhere
 from tests.support.relaxed_samples import CARD, CELL, FAST, SPECIES, plan
 
 
-def test_a_folder_holds_everything_and_is_gone_on_with(tmp_path, training, monkeypatch):
+def test_a_folder_holds_everything_and_is_resumed(tmp_path, training, monkeypatch):
     samples = random_crystals(5, SPECIES, CELL, seed=1)
     samples.fractional[1, 3] = samples.fractional[1, 0]  # coincident atoms are repaired
     store_samples(samples, tmp_path / "run")
@@ -66,7 +66,7 @@ def test_nothing_that_can_be_repaired(tmp_path, training):
     assert values["relax/failed"] == 1
     assert not {"relax/energy", "relax/steps"} & set(values)
     assert not any("fraction" in name for name in values)  # no training structures, no thresholds
-    assert "100.0% failed" in in_words(read_summary(tmp_path / "run"))
+    assert "100.0% failed" in summary_line(read_summary(tmp_path / "run"))
     assert {path.name for path in (tmp_path / "run/molecules").iterdir()} == {"000000_before.pdb"}
 
 
