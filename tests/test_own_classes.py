@@ -1,0 +1,52 @@
+"""A user's own model and data module are a `_target_`; what is wrong with them is one line."""
+
+import ase.io
+import numpy as np
+import pytest
+from omegaconf import OmegaConf, open_dict
+
+from cryingan.errors import CryinGANError
+from cryingan.storage.checkpoint import read_checkpoint
+from train import train
+
+MODEL = {"_target_": "tests.support.own_classes.MeanStructure", "noise": 0.02, "seed": "${seed}"}
+DATA = {"_target_": "tests.support.own_classes.FirstStructures", "first": 16}
+
+
+def with_own(config, model=MODEL, data=None):
+    with open_dict(config):
+        config.model = OmegaConf.create(model)
+        config.data = OmegaConf.merge(config.data, data or {})
+    return config
+
+
+def test_an_own_model_and_data_module_train_resume_and_sample(tiny, tmp_path):
+    for epochs in (1, 2):
+        train(with_own(tiny(f"trainer.max_epochs={epochs}", "callbacks.structures.every_n_epochs=1"), data=DATA))
+    run = tmp_path / "run"
+    saved = read_checkpoint(run / "checkpoints/last.ckpt")
+    assert saved["epoch"] == 1
+    assert saved["hyper_parameters"]["noise"] == 0.02
+    assert saved["global_step"] == 2 * 3  # 12 of 16 structures in batches of 4
+    mean = saved["state_dict"]["mean"]
+    assert not np.allclose(mean, 0.5)
+    assert len(ase.io.read(run / "samples/epoch_000002.extxyz", ":")) == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({**MODEL, "_target_": "tests.support.own_classes.Missing"}, "Missing"),
+        ({**MODEL, "_target_": "no_such_module.Model"}, "no_such_module"),
+        ({**MODEL, "nosie": 0.1}, "nosie"),
+    ],
+)
+def test_a_wrong_target_or_key_is_one_line(tiny, model, said):
+    with pytest.raises(CryinGANError, match=said) as caught:
+        train(with_own(tiny(), model))
+    assert "\n" not in str(caught.value)
+
+
+def test_replicas_of_an_own_model_are_refused(tiny):
+    with pytest.raises(CryinGANError, match="train CryinGAN only"):
+        train(with_own(tiny("replicas=2", "run_dir=runs/${seed}")))
