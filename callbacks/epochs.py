@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from lightning import Trainer
 
 UNTRAINED = -1
@@ -41,6 +42,8 @@ def find(trainer: Trainer, kind: type[Part]) -> Part | None:
 
 
 def log(trainer: Trainer, values: Mapping[str, float], epoch: int) -> None:
-    """Send values of an epoch to every logger."""
+    """Send values of an epoch to every logger, and all but times to the values that the training returns."""
+    lasting = {name: torch.tensor(value) for name, value in values.items() if not name.startswith("time/")}
+    trainer.callback_metrics.update(lasting)
     for logger in trainer.loggers:
         logger.log_metrics({**values, "epoch": epoch}, step=trainer.global_step)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -201,7 +200,6 @@ class RelaxSamples(Callback):
         _print(f"{epoch_title(epoch)}: {summary_line(summary)}")
         if epoch == UNTRAINED:
             return
-        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in summary["values"].items()})
         log(trainer, {**summary["values"], "time/relaxation": summary["seconds"]}, epoch)
         for run in wandb_runs(trainer):
             upload(run, folder, epoch)

@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torchmetrics import MetricCollection
 
-from callbacks.epochs import due
+from callbacks.epochs import due, log
 from cryingan.metrics.alloy.reference import AlloyReference
 from cryingan.metrics.close_pairs import ClosePairs
 from cryingan.metrics.neighbor_distances import NeighborDistanceError, mean_neighbor_distances
@@ -80,7 +80,7 @@ class SampleQuality(Callback):
         """Measure and log."""
         if due(trainer, self.every_n_epochs):
             self.after = self.measure(self._samples(trainer, pl_module), trainer)
-            pl_module.log_epoch(self.after)
+            log(trainer, self.after, trainer.current_epoch)
 
     def _samples(self, trainer: Trainer, pl_module: LightningModule) -> Crystals:
         """The samples of the first process: the statistics of BatchNorm are each process's own."""
