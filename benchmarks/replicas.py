@@ -26,7 +26,7 @@ from benchmarks import command
 from benchmarks.measuring import write_table
 from configs.entry import CONFIGS, register
 from configs.schema import train_schema
-from cryingan.training.lockstep import Lockstep, Member, Replica
+from cryingan.training.lockstep import Lockstep, Member
 from cryingan.training.together import each_run
 from train import prepare, use_threads
 
@@ -75,7 +75,7 @@ def epochs(replicas: int, arguments: argparse.Namespace) -> list[float]:
         use_threads(config["threads"])
         runs: list[Any] = []
         for one in each_run(config):
-            runs.append(prepare(one, Replica if replicas > 1 else None, beside=runs[0] if runs else None))
+            runs.append(prepare(one, beside=runs[0] if runs else None, together=replicas > 1))
         watch = Stopwatch(arguments.device)
         runs[0].trainer.callbacks.insert(0, watch)
         if replicas == 1:
