@@ -47,7 +47,7 @@ def rattled(path: Path) -> Any:
     """A replacement of `CryinGAN.sample` that rattles the structures of a file."""
     crystals = read_structures(path)
 
-    def sample(self: CryinGAN, n: int, seed: int, *args: Any, **kwargs: Any) -> Crystals:
+    def sample(_: CryinGAN, n: int, seed: int) -> Crystals:
         rng = np.random.default_rng(abs(seed))
         chosen = crystals[rng.integers(len(crystals), size=n)]
         moves = rng.normal(0, RATTLE, chosen.fractional.shape) @ np.linalg.inv(crystals.cell)

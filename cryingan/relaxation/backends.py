@@ -16,7 +16,7 @@ SECONDS_BETWEEN_LOOKS = 1.0  # at the parent
 
 
 @contextmanager
-def _loky(address: str | None) -> Iterator[dict[str, Any]]:
+def _loky(_: str | None) -> Iterator[dict[str, Any]]:
     yield {
         "backend": "loky",
         "inner_max_num_threads": 1,

@@ -92,8 +92,8 @@ def test_all_pairs_of_neighbours(cutoff):
     expected = []
     for vectors in within(atoms, cutoff):
         for i, u in enumerate(vectors):
-            for v in vectors[:i]:
-                expected.append(np.degrees(np.arccos(np.clip(u @ v / np.linalg.norm(u) / np.linalg.norm(v), -1, 1))))
+            cosines = [u @ v / np.linalg.norm(u) / np.linalg.norm(v) for v in vectors[:i]]
+            expected += [np.degrees(np.arccos(np.clip(cosine, -1, 1))) for cosine in cosines]
     values = bond_angles(within(atoms, cutoff))
     np.testing.assert_allclose(np.sort(values), np.sort(expected), rtol=0, atol=1e-5)
     np.testing.assert_allclose(angle_histogram(within(atoms, cutoff)), right_closed(np.array(expected)), atol=1e-12)

@@ -237,7 +237,7 @@ def test_what_cannot_be_drawn_or_written_leaves_what_was_there(tmp_path, monkeyp
     target.write_bytes(b"before")
     figure = energies()
     draw = figure.savefig
-    monkeypatch.setattr(figure, "savefig", lambda file, format, **rest: draw(file, format=format, **rest) or 1 / 0)
+    monkeypatch.setattr(figure, "savefig", lambda file, **rest: draw(file, **rest) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         save_figure(figure, target, vector="pdf")
     assert target.read_bytes() == b"before"

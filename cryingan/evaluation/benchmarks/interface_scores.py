@@ -72,9 +72,10 @@ class InterfaceScores:
     def _distances(self) -> tuple[dict[str, Interval], dict[str, np.ndarray]]:
         """Return d_X and d_all, Euclidean and cosine, and the distances of each structure."""
         species = self.motifs.species
-        sides = []
-        for sample in (self.generated, self.reference):
-            sides.append({s: site_means(sample[f"motifs_{s}"], self._masks(sample, s)) for s in species})
+        sides = [
+            {s: site_means(sample[f"motifs_{s}"], self._masks(sample, s)) for s in species}
+            for sample in (self.generated, self.reference)
+        ]
         # Weights are the atoms in the whole structure, also for the region, where structures differ in their number.
         sites = {s: self.reference[f"motifs_{s}"].shape[1] for s in species}
         present = {s: count for s, count in sites.items() if count}

@@ -95,9 +95,10 @@ def motif_distribution(
     mean = mean_row(reference)
     listed = [index for index in FIGURE_ORDER if mean[index].sum() >= at_least]
     rest = np.setdiff1d(np.arange(len(NAMES)), listed)
-    sides = []
-    for shares in (generated, mean[None]):
-        sides.append(np.concatenate([shares[:, listed], shares[:, rest].sum(axis=1, keepdims=True)], axis=1))
+    sides = [
+        np.concatenate([shares[:, listed], shares[:, rest].sum(axis=1, keepdims=True)], axis=1)
+        for shares in (generated, mean[None])
+    ]
     occurring = np.flatnonzero(np.nansum(np.concatenate(sides), axis=(0, 1)))
     numbers = occurring.max(initial=0) + 1
     split, mean_split = (side[..., :numbers] for side in sides)

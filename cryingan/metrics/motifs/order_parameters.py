@@ -91,7 +91,7 @@ def _best(total: np.ndarray, norm: np.ndarray) -> np.ndarray:
     return np.max(total / np.where(norm > 0, norm, 1), axis=(1, 2))
 
 
-def _single_bond(angles: PolarAngles, p: Parameters | None) -> np.ndarray:
+def _single_bond(angles: PolarAngles, _: Parameters | None) -> np.ndarray:
     """A single neighbour is a bond, whatever its distance."""
     return np.ones(len(angles.directions))
 
