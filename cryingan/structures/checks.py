@@ -13,6 +13,8 @@ from cryingan.errors import CryinGANError
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from cryingan.structures.extxyz import Frame
+
 SAME_CELL = 1e-4  # Angstrom; cells of one file that differ by more are different cells
 COMPARABLE_CELL = 1e-3  # Angstrom; cells of samples, training set and benchmark that differ by more are different
 CLOSEST = 0.1  # Angstrom; atoms closer than this are one atom written twice
@@ -27,11 +29,13 @@ class CheckedFrame(NamedTuple):
         numbers: atomic numbers, shape (atoms,).
         cell: lattice vectors in rows, Angstrom, shape (3, 3).
         fractional: fractional coordinates in [0, 1), shape (atoms, 3); NaN for atoms without a usable position.
+        where: file and frame, for messages.
     """
 
     numbers: np.ndarray
     cell: np.ndarray
     fractional: np.ndarray
+    where: str
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -41,12 +45,11 @@ class CheckedFrame(NamedTuple):
         return tuple(chemical_symbols[number] for number in self.numbers)
 
 
-def checked(atoms: Atoms, where: str, closest: float = CLOSEST, *, not_finite: bool = False) -> CheckedFrame:
+def checked(frame: Frame, closest: float, *, not_finite: bool = False) -> CheckedFrame:
     """Check species, cell, boundary conditions and positions of a frame.
 
     Args:
-        atoms: the frame as ASE read it.
-        where: file and frame, for messages.
+        frame: the frame as it was read.
         closest: Angstrom; atoms closer than this are refused.
         not_finite: accept positions that are not finite or too far away; they become NaN.
 
@@ -54,8 +57,12 @@ def checked(atoms: Atoms, where: str, closest: float = CLOSEST, *, not_finite: b
         The frame as arrays.
 
     Raises:
-        CryinGANError: names `where`, the atoms (from 1) and what is wrong.
+        CryinGANError: the frame cannot be read, or fails a check; names the place, the atoms (from 1) and what is
+            wrong.
     """
+    atoms, where = frame.outcome, frame.where
+    if isinstance(atoms, CryinGANError):
+        raise atoms
     if len(atoms) == 0:
         raise CryinGANError(f"{where} has no atoms")
     check_species(atoms, where)
@@ -75,7 +82,7 @@ def checked(atoms: Atoms, where: str, closest: float = CLOSEST, *, not_finite: b
     fractional = (np.linalg.solve(cell.T, positions.T).T % 1.0) % 1.0
     if not beyond.any():
         check_distances(fractional, cell, where, closest)
-    return CheckedFrame(atoms.numbers, cell, fractional)
+    return CheckedFrame(atoms.numbers, cell, fractional, where)
 
 
 def check_species(atoms: Atoms, where: str) -> None:
@@ -105,7 +112,7 @@ def check_cell(cell: np.ndarray, where: str) -> None:
         )
 
 
-def check_distances(fractional: np.ndarray, cell: np.ndarray, where: str, closest: float = CLOSEST) -> None:
+def check_distances(fractional: np.ndarray, cell: np.ndarray, where: str, closest: float) -> None:
     """Refuse two atoms closer than `closest` (Angstrom, at most CLOSEST), in any cell and across its faces."""
     from scipy.spatial import cKDTree
 
@@ -124,13 +131,12 @@ def check_distances(fractional: np.ndarray, cell: np.ndarray, where: str, closes
         )
 
 
-def matched(frame: CheckedFrame, first: CheckedFrame, where: str, *, sort_species: bool) -> np.ndarray:
+def matched(frame: CheckedFrame, first: CheckedFrame, *, sort_species: bool = False) -> np.ndarray:
     """Match a frame to the first frame of its file.
 
     Args:
         frame: any frame of the file.
         first: the first frame of the file.
-        where: file and frame, for messages.
         sort_species: bring atoms into the species order of the first frame; atoms of one species keep their order.
             Otherwise another order is refused.
 
@@ -140,6 +146,7 @@ def matched(frame: CheckedFrame, first: CheckedFrame, where: str, *, sort_specie
     Raises:
         CryinGANError: cell, number of atoms, composition or order differ from the first frame's.
     """
+    where = frame.where
     if len(frame.numbers) != len(first.numbers):
         raise CryinGANError(f"{where} has {len(frame.numbers)} atoms, but frame 1 has {len(first.numbers)}")
     deviation = np.abs(frame.cell - first.cell).max()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,32 +15,28 @@ from cryingan.storage.text import in_one_line, open_text, shortened
 if TYPE_CHECKING:
     from ase import Atoms
 
-log = logging.getLogger(__name__)
-
 # A larger count is a typing error, and ASE would allocate memory for all these atoms before it looks at the file.
 MAX_ATOMS = 1_000_000
 
 
-class RawFrame(NamedTuple):
-    """One frame of an extended XYZ file, cut out and not yet parsed.
+class Frame(NamedTuple):
+    """One frame of a file, unchecked, or why it cannot be read.
 
     Attributes:
-        lines: the comment and one line per atom; fewer where the file ends early.
-        atoms: the promised number of atoms.
+        outcome: the structure, or the error of reading it.
         where: file and frame, for messages.
-        line_number: number of the frame's first line in the file, from 1.
-        share: the part of the file that has been read, 0 to 1.
+        share: the part of the file that has been read, 0 to 1; None where it is unknown.
+        info: all keys that the frame gives besides the atoms.
     """
 
-    lines: list[str]
-    atoms: int
+    outcome: Atoms | CryinGANError
     where: str
-    line_number: int
-    share: float
+    share: float | None
+    info: Mapping[str, Any]
 
 
-def cut_extxyz(path: Path) -> Iterator[RawFrame]:
-    """Cut an extended XYZ file into its frames by their numbers of atoms.
+def iterate_extxyz(path: Path) -> Iterator[Frame]:
+    """Read an extended XYZ file, cut into frames by their numbers of atoms.
 
     ASE's own search for frames stops silently at a blank line, believes any atom count, and does not name the frame
     that it cannot read.
@@ -50,29 +45,27 @@ def cut_extxyz(path: Path) -> Iterator[RawFrame]:
         CryinGANError: the file cannot be read, or no number of atoms stands where a frame begins.
     """
     size = path.stat().st_size
-    line_number = 0
+    line = 1
     with open_text(path) as (file, raw):
         for number in itertools.count(1):
             while (header := file.readline()) and not header.strip():
-                line_number += 1
+                line += 1
             if not header:
                 return
             where = f"{path}, frame {number}"
-            count = atom_count(header, f"{where}, line {line_number + 1}")
+            count = atom_count(header, f"{where}, line {line}")
             lines = list(itertools.islice(file, count + 1))
-            yield RawFrame(lines, count, where, line_number + 1, raw.tell() / size)
-            line_number += count + 2
-
-
-def iterate_extxyz(path: Path) -> Iterator[tuple[Atoms, float]]:
-    """Atoms of every frame, and the part of the file read so far."""
-    noted = False
-    for raw in cut_extxyz(path):
-        atoms = parse_frame(raw)
-        if not noted and "pbc" not in raw.lines[0] and atoms.pbc.all():
-            log.info("%s has no pbc: frames with a Lattice are taken as periodic", path)
-            noted = True
-        yield atoms, raw.share
+            info: dict[str, Any] = {}
+            try:
+                info = read_comment("".join(lines[:1]), f"{where}, line {line + 1}")
+                if len(lines) <= count:
+                    found = max(len(lines) - 1, 0)
+                    raise CryinGANError(f"{where} ends early: {count} atoms promised, {found} found")
+                outcome = parse_frame(lines, info, where, line + 1)
+            except CryinGANError as error:
+                outcome = error
+            yield Frame(outcome, where, raw.tell() / size, info)
+            line += count + 2
 
 
 def atom_count(header: str, where: str) -> int:
@@ -90,15 +83,18 @@ def atom_count(header: str, where: str) -> int:
 
 
 def read_comment(line: str, where: str) -> dict[str, Any]:
-    """Lattice, Properties and pbc from the second line of a frame, as ASE reads them."""
+    """Keys and values from the second line of a frame, as ASE reads them."""
     from ase.io.extxyz import key_val_str_to_dict
 
     try:
-        comment = key_val_str_to_dict(line) if line.strip() else {}
-    except Exception as error:
+        return key_val_str_to_dict(line) if line.strip() else {}
+    except Exception as error:  # ASE raises whatever the text leads it to
         raise CryinGANError(f"{where}: {in_one_line(error)}") from error
-    comment = {key: value for key, value in comment.items() if key in ("Lattice", "Properties", "pbc")}
-    fields = str(comment.get("Properties", "species:S:1:pos:R:3")).split(":")
+
+
+def check_columns(properties: object, where: str) -> None:
+    """Refuse the key Properties without species or positions, or with more columns than a line can have."""
+    fields = str(properties).split(":")
     columns = dict(zip(fields[::3], fields[2::3], strict=False))
     if columns.get("pos") != "3" or not {"species", "Z"} & set(columns):
         raise CryinGANError(
@@ -106,28 +102,30 @@ def read_comment(line: str, where: str) -> dict[str, Any]:
         )
     if any(not text.isdecimal() or len(text) > 3 for text in columns.values()):
         raise CryinGANError(f"{where}: Properties has a number of columns that is not 1 to 999")
-    return comment
 
 
-def parse_frame(raw: RawFrame) -> Atoms:
-    """Parse a frame by ASE.
+def parse_frame(lines: list[str], info: Mapping[str, Any], where: str, line: int) -> Atoms:
+    """Parse a frame by ASE: lattice, boundary conditions, species and positions.
+
+    Args:
+        lines: the comment and one line per atom.
+        info: keys and values of the comment.
+        where: file and frame, for messages.
+        line: number of the comment in the file, from 1.
 
     Raises:
-        CryinGANError: the frame ends early, or names the first line that ASE cannot read.
+        CryinGANError: names the first line that ASE cannot read.
     """
     from ase.io.extxyz import read_xyz
 
-    lines, where, comment_number = raw.lines, raw.where, raw.line_number + 1
-    if len(lines) <= raw.atoms:
-        found = max(len(lines) - 1, 0)
-        raise CryinGANError(f"{where} ends early: {raw.atoms} atoms promised, {found} found")
-    comment = read_comment(lines[0], f"{where}, line {comment_number}")
+    comment = {key: info[key] for key in ("Lattice", "Properties", "pbc") if key in info}
+    check_columns(comment.get("Properties", "species:S:1:pos:R:3"), f"{where}, line {line}")
 
     def parse(atoms: int) -> Atoms:
         text = "".join([f"{atoms}\n", *lines[: atoms + 1]])
         return next(read_xyz(StringIO(text), 0, properties_parser=lambda _: dict(comment)))
 
-    def reason(atoms: int) -> Exception | None:
+    def fault(atoms: int) -> Exception | None:
         try:
             parse(atoms)
         except Exception as error:
@@ -138,9 +136,9 @@ def parse_frame(raw: RawFrame) -> Atoms:
         return parse(len(lines) - 1)
     except Exception:
         # ASE reads the first n atoms exactly when none of their lines is broken: bisection finds the first broken one.
-        atom = bisect_left(range(len(lines) - 1), True, key=lambda atoms: reason(atoms) is not None)
-        error = reason(atom)
-        place = f"{where}, atom {atom} (line {comment_number + atom})" if atom else f"{where}, line {comment_number}"
+        atom = bisect_left(range(len(lines) - 1), True, key=lambda atoms: fault(atoms) is not None)
+        error = fault(atom)
+        place = f"{where}, atom {atom} (line {line + atom})" if atom else f"{where}, line {line}"
         raise CryinGANError(f"{place}: {explain(error)} in {shortened(lines[atom])}") from error
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +18,8 @@ from cryingan.storage.cache import cache_folder
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CLOSEST, checked, matched
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.formats import iterate_frames
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from cryingan.structures.extxyz import Frame
+from cryingan.structures.formats import iterate_frames, require_file
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +61,7 @@ def read_structures(
         array([[0.5, 0.5, 0.5]])
     """
     path = Path(path)
-    if path.is_dir():
-        raise CryinGANError(f"{path} is a folder; give a file of structures")
-    if not path.is_file():
-        raise CryinGANError(f"{path} is not there; give a file of structures")
+    require_file(path)
     key = cache_key(path, sort_species, closest, not_finite)
     cache = cache_folder(path) / f"{path.name}.structures.npz"
     if (crystals := load_cache(cache, key)) is not None:
@@ -86,29 +79,32 @@ def cache_key(path: Path, sort_species: bool, closest: float, not_finite: bool) 
     return f"{CACHE_VERSION} {file_hash(path)} {sort_species} {closest} {not_finite}"
 
 
-def parse(path: Path, sort_species: bool, closest: float, not_finite: bool = False) -> Crystals:
+def parse(path: Path, sort_species: bool, closest: float, not_finite: bool) -> Crystals:
     """Read and check all frames of a file."""
-    first, fractional = None, []
-    for number, atoms in enumerate(reported_if_slow(iterate_frames(path), path), start=1):
-        where = f"{path}, frame {number}"
-        frame = checked(atoms, where, closest, not_finite=not_finite)
+    first, fractional, without_pbc = None, [], False
+    for raw in reported_if_slow(iterate_frames(path), path):
+        frame = checked(raw, closest, not_finite=not_finite)
         first = first or frame
-        fractional.append(matched(frame, first, where, sort_species=sort_species))
+        fractional.append(matched(frame, first, sort_species=sort_species))
+        without_pbc |= "Lattice" in raw.info and "pbc" not in raw.info
     if first is None:
         raise CryinGANError(f"{path} holds no structures")
+    if without_pbc:
+        log.info("%s has no pbc: frames with a Lattice are taken as periodic", path)
     return Crystals(np.stack(fractional), first.cell, first.symbols)
 
 
-def reported_if_slow(frames: Iterator[tuple[Atoms, float | None]], path: Path) -> Iterator[Atoms]:
+def reported_if_slow(frames: Iterator[Frame], path: Path) -> Iterator[Frame]:
     """Pass frames on, and report them after `SLOW_SECONDS`."""
     start = time.monotonic()
-    for number, (atoms, share) in enumerate(frames, start=1):
-        yield atoms
+    for number, frame in enumerate(frames, start=1):
+        yield frame
         if time.monotonic() - start > SLOW_SECONDS:
             log.info("Reading %s, which takes a while (%d structures so far)", path, number)
-            left = round(number / share) - number if share else None  # the frames of a file are about equally long
+            # The frames of a file are about equally long.
+            left = round(number / frame.share) - number if frame.share else None
             done = f"{path.name}: remaining structures read:"
-            yield from (atoms for atoms, _ in reported(frames, left, f"reading {path.name}", done))
+            yield from reported(frames, left, f"reading {path.name}", done)
             return
 
 
@@ -159,6 +155,9 @@ def write_structures(crystals: Crystals, path: str | Path, file_format: str = "e
         ...     sorted(file.name for file in Path(folder).glob("samples/*"))
         ['0001.cif', '0002.cif']
     """
+    from ase.io.cif import write_cif
+    from ase.io.vasp import write_vasp
+
     path = Path(path)
     if file_format not in ("extxyz", *SUFFIXES):
         raise CryinGANError(f"format={file_format} is not one of extxyz, cif, poscar")
@@ -171,8 +170,11 @@ def write_structures(crystals: Crystals, path: str | Path, file_format: str = "e
     with replace_folder(path, rf"\d+\{SUFFIXES[file_format]}") as folder:
         width = max(4, len(str(len(crystals))))
         for number, atoms in enumerate(crystals.to_ase(), start=1):
-            text = cif_text(atoms) if file_format == "cif" else poscar_text(atoms)
-            (folder / f"{number:0{width}d}{SUFFIXES[file_format]}").write_bytes(text)
+            file = folder / f"{number:0{width}d}{SUFFIXES[file_format]}"
+            if file_format == "cif":
+                write_cif(file, [atoms], wrap=False)
+            else:
+                write_vasp(file, atoms, direct=True, sort=False)
 
 
 def extxyz_frames(crystals: Crystals) -> Iterator[bytes]:
@@ -182,21 +184,3 @@ def extxyz_frames(crystals: Crystals) -> Iterator[bytes]:
     rows = "".join(f"{symbol:<2s} %16.8f %16.8f %16.8f\n" for symbol in crystals.species)
     for fractional in crystals.fractional:
         yield (header + rows % tuple((fractional @ crystals.cell).ravel())).encode()
-
-
-def cif_text(atoms: Atoms) -> bytes:
-    """CIF text of a structure."""
-    from ase.io.cif import write_cif
-
-    text = io.BytesIO()
-    write_cif(text, [atoms], wrap=False)
-    return text.getvalue()
-
-
-def poscar_text(atoms: Atoms) -> bytes:
-    """POSCAR text of a structure."""
-    from ase.io.vasp import write_vasp
-
-    text = io.StringIO()
-    write_vasp(text, atoms, direct=True, sort=False)
-    return text.getvalue().encode()

@@ -5,27 +5,25 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryingan.errors import CryinGANError
 from cryingan.storage.text import DECOMPRESSORS, in_one_line, open_text, shortened
-from cryingan.structures.extxyz import MAX_ATOMS, iterate_extxyz
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from cryingan.structures.extxyz import MAX_ATOMS, Frame, iterate_extxyz
 
 
-def iterate_frames(path: Path) -> Iterator[tuple[Atoms, float | None]]:
-    """Read the frames of a file in any format that ASE reads, unchecked.
+def require_file(path: Path) -> None:
+    """Refuse a path that is not a file."""
+    if path.is_dir():
+        raise CryinGANError(f"{path} is a folder; give a file of structures")
+    if not path.is_file():
+        raise CryinGANError(f"{path} is not there; give a file of structures")
 
-    Args:
-        path: an existing file.
 
-    Yields:
-        The frame, and the part of the file read so far (None where it is unknown).
+def iterate_frames(path: Path) -> Iterator[Frame]:
+    """Read the frames of an existing file in any format that ASE reads, unchecked.
 
     Raises:
-        CryinGANError: a frame cannot be parsed.
+        CryinGANError: the file cannot be read or cut into frames.
     """
     file_format = recognise(path)
     return iterate_extxyz(path) if file_format == "extxyz" else iterate_others(path, file_format)
@@ -47,7 +45,7 @@ def recognise(path: Path) -> str:
     return "extxyz" if file_format == "xyz" else file_format
 
 
-def iterate_others(path: Path, file_format: str) -> Iterator[tuple[Atoms, None]]:
+def iterate_others(path: Path, file_format: str) -> Iterator[Frame]:
     """Read the frames of a file that is not extended XYZ."""
     from ase.io import iread
 
@@ -56,12 +54,12 @@ def iterate_others(path: Path, file_format: str) -> Iterator[tuple[Atoms, None]]
     frames = iread(str(path.absolute()), index=":", format=file_format, do_not_split_by_at_sign=True)
     for number in itertools.count(1):
         try:
-            frame = next(frames)
+            atoms = next(frames)
         except StopIteration:
             return
         except Exception as error:
             raise CryinGANError(f"{path}, frame {number}: {in_one_line(error)} (read as {file_format})") from error
-        yield frame, None
+        yield Frame(atoms, f"{path}, frame {number}", None, {})
 
 
 def refuse_huge_counts(path: Path) -> None:

@@ -8,7 +8,6 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -20,9 +19,8 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CheckedFrame, checked, matched
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.extxyz import RawFrame, cut_extxyz, parse_frame
-from cryingan.structures.files import read_structures
-from cryingan.structures.formats import iterate_frames, recognise
+from cryingan.structures.extxyz import Frame
+from cryingan.structures.formats import iterate_frames, require_file
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STRUCTURE_FILE = re.compile(r"[^.].*\.(cif|vasp|poscar|(ext)?xyz)(\.(gz|bz2|xz))?|(POSCAR|CONTCAR)[^/]*", re.IGNORECASE)
-
-Read = tuple["Atoms | CryinGANError", str, Mapping[str, Any]]
-"""A frame or why it cannot be read, its place for messages, and the keys that the file gives with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,76 +114,51 @@ def read_candidates(source: str | Path | Sequence[Atoms]) -> Iterator[Candidate]
         path = Path(source)
         files = structure_files(path)
         if path.is_dir():
-            found = ((file.name, *read) for file in files for read in _read_in_folder(file))
+            found = ((file.name, frame) for file in files for frame in _frames_of_one_of_many(file))
         else:
-            found = (("", *read) for read in _read(path))
+            found = (("", frame) for frame in iterate_frames(path))
     else:
-        found = (("", atoms, "", atoms.info) for atoms in source)
-    for number, (name, outcome, where, info) in enumerate(found, 1):
-        yield _candidate(number, name, outcome, where, info)
-
-
-def _read(path: Path) -> Iterator[Read]:
-    """Read every frame of a file."""
+        found = (("", Frame(atoms, "", None, atoms.info)) for atoms in source)
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
-        if recognise(path) != "extxyz":
-            yield from ((atoms, "", {}) for atoms, _ in iterate_frames(path))
-            return
-        for raw in cut_extxyz(path):
-            try:
-                outcome = parse_frame(raw)
-            except CryinGANError as error:
-                outcome = error
-            yield outcome, raw.where, _info(raw)
+        for number, (name, frame) in enumerate(found, 1):
+            yield _candidate(number, name, frame)
 
 
-def _read_in_folder(path: Path) -> Iterator[Read]:
-    """Read every frame of one file of many: what is wrong with all of the file is one more outcome."""
+def _frames_of_one_of_many(path: Path) -> Iterator[Frame]:
+    """Read every frame of a file; what is wrong with all of the file is one more outcome."""
     empty = True
     try:
-        for read in _read(path):
+        for frame in iterate_frames(path):
             empty = False
-            yield read
+            yield frame
         if empty:
             raise CryinGANError("holds no structure")
     except CryinGANError as error:
-        yield error, str(path), {}
+        yield Frame(error, str(path), None, {})
 
 
-def _info(raw: RawFrame) -> dict[str, Any]:
-    """All keys of a frame's comment; none where ASE cannot read it."""
-    from ase.io.extxyz import key_val_str_to_dict
-
-    with suppress(Exception):  # ASE raises whatever the text leads it to
-        return key_val_str_to_dict(raw.lines[0])
-    return {}
-
-
-def _candidate(
-    number: int, name: str, outcome: Atoms | CryinGANError, where: str, info: Mapping[str, Any]
-) -> Candidate:
+def _candidate(number: int, name: str, frame: Frame) -> Candidate:
     from ase import Atoms
 
+    info = frame.info
     try:
-        if isinstance(outcome, CryinGANError):
-            raise outcome
-        frame = checked(outcome, where, closest=0)
+        sound = checked(frame, closest=0)
     except CryinGANError as error:
-        return Candidate(number, name, None, str(error).removeprefix(where).lstrip(",: "), info)
+        return Candidate(number, name, None, str(error).removeprefix(frame.where).lstrip(",: "), info)
     if info.get("converged") in (False, "False", "F"):
         return Candidate(number, name, None, f"not relaxed: {info.get('reason', 'unconverged')}", info)
-    clean = Atoms(frame.numbers, scaled_positions=frame.fractional, cell=frame.cell, pbc=True)
+    clean = Atoms(sound.numbers, scaled_positions=sound.fractional, cell=sound.cell, pbc=True)
     return Candidate(number, name, clean, info=info)
 
 
 def salvage_structures(path: str | Path) -> Crystals:
     """Read the structures of a file; a broken one keeps its place and has coordinates that are NaN.
 
-    Broken is a frame of an extended XYZ file that cannot be read or has no sound cell, and in any format one with
-    positions that are not finite. Atoms may be close. Each broken frame is named in a warning.
+    Broken is a frame that cannot be read, has no sound cell, or has positions that are not finite. Atoms may be close.
+    Each broken frame is named in a warning.
 
     Args:
-        path: the file.
+        path: the file, in any format that ASE reads.
 
     Returns:
         The structures, in the atom order of the first sound one.
@@ -196,26 +166,24 @@ def salvage_structures(path: str | Path) -> Crystals:
     Raises:
         CryinGANError: the file cannot be read at all, nothing in it is sound, or compositions or cells differ.
     """
-    path = Path(path)
-    if not path.is_file() or recognise(path) != "extxyz":
-        return read_structures(path, closest=0, not_finite=True)
+    require_file(path := Path(path))
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
-        frames = [(_sound(raw), raw.where) for raw in cut_extxyz(path)]
-    first = next((frame for frame, _ in frames if frame is not None), None)
+        frames = [_sound(frame) for frame in iterate_frames(path)]
+    first = next((frame for frame in frames if frame is not None), None)
     if first is None:
         raise CryinGANError(f"{path} holds no structure that can be read")
-    nowhere = np.full((len(first.numbers), 3), np.nan)
-    fractional = [nowhere if frame is None else matched(frame, first, at, sort_species=False) for frame, at in frames]
+    nowhere = np.full_like(first.fractional, np.nan)
+    fractional = [nowhere if frame is None else matched(frame, first) for frame in frames]
     return Crystals(np.stack(fractional), first.cell, first.symbols)
 
 
-def _sound(raw: RawFrame) -> CheckedFrame | None:
+def _sound(frame: Frame) -> CheckedFrame | None:
     """A frame, its positions finite or not; None, and a warning, where it is broken."""
     try:
-        frame = checked(parse_frame(raw), raw.where, closest=0, not_finite=True)
+        sound = checked(frame, closest=0, not_finite=True)
     except CryinGANError as error:
         log.warning("%s; it counts as failed", error)
         return None
-    if not np.isfinite(frame.fractional).all():
-        log.warning("%s has positions that are not finite; it counts as failed", raw.where)
-    return frame
+    if not np.isfinite(sound.fractional).all():
+        log.warning("%s has positions that are not finite; it counts as failed", frame.where)
+    return sound

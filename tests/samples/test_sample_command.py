@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 from ase.io import read
 
-from cryingan.errors import CryinGANError
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import write_structures
-from cryingan.structures.lenient import salvage_structures
 from tests.conftest import random_crystals
 from tests.support.command import call
 from tests.support.relaxed_samples import CELL, SPECIES
@@ -40,18 +38,6 @@ def test_structures_of_any_origin_from_the_command_line(tmp_path, training):
     with (tmp_path / "out/energies.csv").open() as file:
         reasons = [row["reason"] for row in csv.DictReader(file)]
     assert reasons == ["converged", "not_finite", "converged", "not_finite", "converged"]
-
-
-def test_structures_of_two_compositions_are_refused(tmp_path, training):
-    write_structures(random_crystals(2, SPECIES, CELL, seed=1), tmp_path / "a.extxyz")
-    write_structures(random_crystals(1, ("Na", *SPECIES[1:]), CELL, seed=1), tmp_path / "b.extxyz")
-    mixed = tmp_path / "mixed.extxyz"
-    mixed.write_text((tmp_path / "a.extxyz").read_text() + (tmp_path / "b.extxyz").read_text())
-    with pytest.raises(CryinGANError, match=r"mixed.extxyz, frame 3 is Na1O3Li2Cl2, but frame 1 is Li3O3Cl2: comp"):
-        salvage_structures(mixed)
-    mixed.write_text("1\nbroken\nLi 0 0\n")
-    with pytest.raises(CryinGANError, match="holds no structure that can be read"):
-        salvage_structures(mixed)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.io import write
 
 from cryingan.errors import CryinGANError
-from cryingan.structures.lenient import read_candidates, source_hash
+from cryingan.structures.lenient import read_candidates, salvage_structures, source_hash
 
 GOOD = """2
 Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3 pbc="T T T"{info}
@@ -111,3 +111,33 @@ def test_what_holds_no_structures_is_refused(tmp_path, content):
         path.write_text("not a number\n")
     with pytest.raises(CryinGANError, match=r"some\.extxyz"):
         list(read_candidates(path))
+
+
+def test_salvaged_structures_keep_their_places_in_any_format(tmp_path, caplog):
+    """One frame is cut short in a line, one has an atom that is nowhere, one has a flat cell."""
+    flat = good().replace("5 0 0 0 5 0 0 0 5", "5 0 0 5 0 0 0 0 5")
+    path = tmp_path / "frames.extxyz"
+    path.write_text("".join([flat, good(), good().replace("Cl 2.5", "Cl"), good().replace("Li 0.1", "Li nan")]))
+    crystals = salvage_structures(path)
+    assert crystals.species == ("Li", "Cl")
+    finite = np.isfinite(crystals.fractional).all(axis=2)
+    assert finite.tolist() == [[False] * 2, [True] * 2, [False] * 2, [False, True]]
+    for words in ("frame 1: the cell is flat", "frame 3, atom 2 (line 12): too few", "frame 4 has positions that"):
+        assert f"{path}, {words}" in caplog.text
+    caplog.clear()
+    frames = [Atoms("Li", positions=[[0, 0, 0]], cell=np.eye(3) * edge, pbc=True) for edge in (0.0, 5.0)]
+    write(tmp_path / "frames.traj", frames)
+    assert np.isfinite(salvage_structures(tmp_path / "frames.traj").fractional[:, 0, 0]).tolist() == [False, True]
+    assert "frames.traj, frame 1 has no cell" in caplog.text
+
+
+def test_structures_of_two_compositions_or_none_are_not_salvaged(tmp_path):
+    path = tmp_path / "mixed.extxyz"
+    path.write_text(good() + good().replace("Li", "Na"))
+    with pytest.raises(CryinGANError, match=r"mixed.extxyz, frame 2 is Na1Cl1, but frame 1 is Li1Cl1: compositions"):
+        salvage_structures(path)
+    path.write_text("1\nbroken\nLi 0 0\n")
+    with pytest.raises(CryinGANError, match="holds no structure that can be read"):
+        salvage_structures(path)
+    with pytest.raises(CryinGANError, match=r"is not there; give a file of structures"):
+        salvage_structures(tmp_path / "nowhere.extxyz")
