@@ -44,7 +44,7 @@ def milestones(run: Path, every: int) -> dict[int, Path]:
 
 
 def relaxed(run: Path, epoch: int, checkpoint: Path, n: int, settings: Sequence[str]) -> dict[str, Any]:
-    """Relax samples of a checkpoint, what is not done yet; the summary comes back."""
+    """Relax the samples of a checkpoint that are not relaxed yet, and return the summary."""
     folder = run / "milestones" / f"epoch_{epoch:06d}"
     print(f"{run}, epoch {epoch}", file=sys.stderr, flush=True)
     call = [sys.executable, str(ROOT / "sample.py"), f"checkpoint={checkpoint}", f"n={n}", "relax=true"]

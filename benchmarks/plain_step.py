@@ -52,7 +52,7 @@ class PlainStep:
         }
 
     def critic_step(self, batch: Tensor, draws: Draws) -> list[float]:
-        """A step of the discriminators; loss, Wasserstein distance and the mean outputs come back.
+        """Step the discriminators; return loss, Wasserstein distance and mean outputs.
 
         Args:
             batch: features of real structures, (structures, atoms, 3 + k).
@@ -71,7 +71,7 @@ class PlainStep:
         return [value.item() for value in (loss, distance, *values)]
 
     def generator_step(self, draws: Draws) -> list[float]:
-        """A step of the generator; its loss comes back."""
+        """Step the generator and return its loss."""
         for critic in self.critics.values():
             critic.requires_grad_(False)
         fake = self._seen(self.generator(draws["noise"]))

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, read without executing anything, and upstream's generators."""
+"""Checkpoints of runs: written whole or not at all, found, compared with the current settings and loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its target and renames it.
+    """Write a checkpoint beside its target and rename it.
 
     Lightning's own writer goes through the folder for temporary files; where that is another filesystem than the run
     folder, a kill during the final copy destroys the checkpoint that was there before.
@@ -42,9 +42,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def newest_checkpoint(folder: str | Path) -> Path | None:
-    """The furthest checkpoint in `folder` that can be read: last.ckpt, or else the last by name; None without any.
+    """Return the furthest readable checkpoint in `folder`: last.ckpt, else the last by name; None if there is none.
 
-    Times of files do not count: copying a folder changes them.
+    Modification times do not count, because copying a folder changes them.
     """
     candidates = sorted(Path(folder).glob("*.ckpt"), key=lambda path: (path.name == "last.ckpt", path.name))
     for path in reversed(candidates):
@@ -57,7 +57,7 @@ def newest_checkpoint(folder: str | Path) -> Path | None:
 
 
 def best_checkpoint(path: str | Path) -> Path:
-    """A checkpoint, or that of a run folder: best.ckpt where there is one, else the furthest that can be read.
+    """Return `path` if it is a file; of a run folder best.ckpt if it exists, else the furthest readable checkpoint.
 
     Raises:
         CryinGANError: the folder holds none.
@@ -73,14 +73,14 @@ def best_checkpoint(path: str | Path) -> Path:
 
 
 def starting_point(resume: str, run_dir: Path) -> Path | None:
-    """The checkpoint that a run goes on from, or None for a new run.
+    """Return the checkpoint that a run resumes from, or None for a new run.
 
     Args:
-        resume: auto (where the run folder stands), never, or the path of a checkpoint.
+        resume: auto (the newest checkpoint of the run folder), never, or the path of a checkpoint.
         run_dir: the run folder.
 
     Raises:
-        CryinGANError: the folder holds a run that must not go on, or goes further than the checkpoint.
+        CryinGANError: the folder holds a run although resume=never, or one that is ahead of the checkpoint.
     """
     found = newest_checkpoint(run_dir / "checkpoints")
     if resume == "auto" or found is None:
@@ -93,9 +93,9 @@ def starting_point(resume: str, run_dir: Path) -> Path | None:
 
 
 def run_settings(checkpoint: str | Path) -> dict[str, Any]:
-    """The config of the run whose folder a checkpoint lies in; empty where there is none.
+    """Return the config of the run that a checkpoint belongs to; empty without config.yaml.
 
-    A relative path of its structures that leads nowhere from here is one inside the repository, as in the runs that
+    A relative path of structures that does not exist here is taken relative to the repository, as in the runs that
     come with it.
     """
     import yaml
@@ -109,12 +109,12 @@ def run_settings(checkpoint: str | Path) -> dict[str, Any]:
 
 
 def require_same_settings(path: str | Path, current: dict[str, Any], precision: str) -> None:
-    """Refuse to go on from a checkpoint whose model settings or precision are not the current ones.
+    """Refuse to resume from a checkpoint whose model settings or precision differ from the current ones.
 
     Args:
         path: the checkpoint; the precision is that in the config of its run, where there is one.
-        current: settings of the model that is to go on, as `CryinGAN.hparams`.
-        precision: trainer.precision of the run that is to go on.
+        current: settings of the model that is to resume, as `CryinGAN.hparams`.
+        precision: trainer.precision of the run that is to resume.
 
     Raises:
         CryinGANError: names every setting that differs, with both values.
@@ -144,7 +144,7 @@ def _short(value: Any) -> str:
 
 
 def load_model(path: str | Path) -> CryinGAN:
-    """The model of a checkpoint, or of a run folder, on the CPU.
+    """Load the model of a checkpoint or a run folder, on the CPU.
 
     Args:
         path: a checkpoint of train.py, or the folder of a run: then as `best_checkpoint` chooses.

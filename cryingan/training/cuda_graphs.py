@@ -1,4 +1,4 @@
-"""A step recorded once and replayed: on a GPU one launch instead of hundreds, which take longer than their work."""
+"""Record a training step and replay it: one launch on a GPU instead of hundreds, which take longer than their work."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Recording(NamedTuple):
 
 
 class Replay:
-    """Runs training steps, from the fourth of its shape on from a recording; a ragged last batch has its own.
+    """Run training steps, from the fourth of each shape on from a recording; a ragged last batch has its own.
 
     A step is called as `step(optimizers, *inputs)` with a dict of optimisers, gives a tensor, and is a function of the
     inputs and of tensors that keep their place: weights, states, learning rates. So random numbers are inputs.
@@ -67,7 +67,7 @@ class Replay:
         self.recordings: dict[Any, Recording] = {}
 
     def __call__(self, step: Step, optimizers: dict[str, Any], *inputs: Tensor) -> Tensor:
-        """Run a step; its result comes back."""
+        """Run a step and return its result."""
         key = (step.__name__, *(tensor.shape for tensor in inputs))
         self.runs[key] += 1
         if self.runs[key] <= WARM_UP:
@@ -102,7 +102,7 @@ def record_steps(run: Run) -> None:
 
 
 def _keep_in_tensors(optimizer: Optimizer) -> None:
-    """Learning rates where a recording reads them; schedules then write there."""
+    """Keep learning rates in tensors, which a recording reads and schedules write to."""
     for group in optimizer.param_groups:
         if not isinstance(group["lr"], Tensor):
             device = group["params"][0].device
@@ -110,7 +110,7 @@ def _keep_in_tensors(optimizer: Optimizer) -> None:
 
 
 def _aside(run: Callable[[], Tensor], device: torch.device) -> Tensor:
-    """Run on a stream of its own, as a recording does."""
+    """Run on a side stream, as a recording does."""
     if device.type != "cuda":
         return run()
     stream, current = _side_stream(device), torch.cuda.current_stream()

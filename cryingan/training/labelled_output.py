@@ -1,4 +1,4 @@
-"""What several trainings in one process print: every line says whose it is."""
+"""Prefix the lines that several trainings in one process print with the name of their run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TextIO
 
 
 class LabelledOutput(io.TextIOBase):
-    """Passes text on and begins each line that comes from one of some threads with the thread's name.
+    """Pass text on, with the thread's name before each line that one of some threads prints.
 
     Args:
         stream: where the text goes.
@@ -22,7 +22,7 @@ class LabelledOutput(io.TextIOBase):
         self.stream, self.threads, self.at_start = stream, threads, True
 
     def write(self, text: str) -> int:
-        """Write."""
+        """Write text, labelled by line."""
         thread = threading.current_thread()
         label = f"[{thread.name}] " if thread in self.threads else ""
         for line in text.splitlines(keepends=True):
@@ -31,18 +31,18 @@ class LabelledOutput(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Flush."""
+        """Flush the stream."""
         self.stream.flush()
 
 
 def unlabelled() -> TextIO:
-    """Standard output for a line about all trainings."""
+    """Return standard output without labels, for a line about all trainings."""
     return sys.stdout.stream if isinstance(sys.stdout, LabelledOutput) else sys.stdout
 
 
 @contextmanager
 def labelled_output(threads: Collection[threading.Thread]) -> Iterator[None]:
-    """Label what some threads print, on standard output or error, for the length of a block."""
+    """Label what some threads print on standard output and error within a block."""
     with (
         redirect_stdout(LabelledOutput(sys.stdout, threads)),
         redirect_stderr(LabelledOutput(sys.stderr, threads)),

@@ -1,4 +1,4 @@
-"""Several trainings in one process that go on as if each were alone, but for their steps, which are one step."""
+"""Several trainings in one process: each runs as if alone, but their steps are taken as one step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cryingan.training.replicas import Replicas
 
 
 class Replica(CryinGAN):
-    """A CryinGAN whose training steps are taken together with those of others, in a `Lockstep`.
+    """A CryinGAN whose training steps a `Lockstep` takes together with those of others.
 
     Attributes:
         member: the thread that trains it.
@@ -37,7 +37,7 @@ class Replica(CryinGAN):
             self.watch.require_finite()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save this model alone: what it shows of stacked tensors would be written with all of them."""
+        """Save copies: views of stacked tensors would be written with the whole stack."""
         super().on_save_checkpoint(checkpoint)
         for section in ("state_dict", "optimizer_states"):
             checkpoint[section] = _copied(checkpoint[section])
@@ -55,7 +55,7 @@ def replica_of(target: str) -> str:
 
 
 class Member(threading.Thread):
-    """The training of one replica, in a thread that runs only when it has the turn.
+    """The training of one replica, in a thread that runs only in its turn.
 
     Attributes:
         waiting: (epoch, batch) of the step that it waits for; None while it does something else or has ended.
@@ -85,7 +85,7 @@ class Member(threading.Thread):
         self.back.release()
 
     def proceed(self) -> None:
-        """Let it go on until it waits for its next step or ends; called by the `Lockstep`.
+        """Run the thread until it waits for its next step or ends; called by the `Lockstep`.
 
         Lightning changes PyTorch's default type during a step in double precision; each training has its own.
         """
@@ -97,7 +97,7 @@ class Member(threading.Thread):
         torch.set_default_dtype(before)
 
     def meet(self, batch: Tensor, batch_idx: int) -> bool:
-        """Wait until the step has been taken; False: it is this replica's turn to take it by itself."""
+        """Wait until the step has been taken; return False if this replica is to take it by itself."""
         self.waiting, self.batch = (self.model.current_epoch, batch_idx), batch
         self.back.release()
         self.turn.acquire()
@@ -111,11 +111,11 @@ class Lockstep:
     """Trains replicas together: steps of the same batch of the same epoch are one step in batched matrix products.
 
     Everything else, such as callbacks and checkpoints, is done by each training in turn. Where they stand at different
-    batches, those behind catch up with the others first. One that ends, however it does, does not keep the others from
-    going on. Signals to stop end all of them after the batch that they are at.
+    batches, those behind catch up with the others first. One that ends, however it does, stops no other. A
+    signal to stop ends all of them after the current batch.
 
     Args:
-        report: told at once which training an error has ended.
+        report: called at once with a training that ended in an error.
     """
 
     def __init__(self, report: Callable[[Member], None]) -> None:
@@ -140,7 +140,7 @@ class Lockstep:
                 ready = self._step(waiting) if waiting else []
 
     def _step(self, waiting: Sequence[Member]) -> list[Member]:
-        """Take the next step of those that are least far; they come back."""
+        """Take the next step of those furthest behind, and return them."""
         position = min(member.waiting for member in waiting)
         group = [member for member in waiting if member.waiting == position]
         try:
@@ -155,7 +155,7 @@ class Lockstep:
                 self.replicas.training_step([member.batch for member in group], position[1])
             for member in group:
                 member.outcome = True
-        except (Exception, SIGTERMException) as error:  # it ends the trainings, each of which puts its things in order
+        except (Exception, SIGTERMException) as error:  # it ends the trainings, each of which cleans up
             for member in group:
                 member.outcome = error
         return group
@@ -171,7 +171,7 @@ class Lockstep:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """A first signal ends the trainings in good order, a second one the process."""
+        """End the trainings in good order at the first signal, and the process at the second."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,10 +1,10 @@
-"""The precision of a training: what numbers are kept in, and what matrix products are taken in."""
+"""Precision of a training: the type of its numbers and of its matrix products."""
 
 import torch
 
 
 def use_precision(name: str, accelerator: str) -> str:
-    """Choose how float32 matrices are multiplied; Lightning's name of the precision comes back.
+    """Set how float32 matrices are multiplied, and return Lightning's name of the precision.
 
     Args:
         name: 32-true, where a GPU multiplies in TF32, with 10 bits of mantissa instead of 23; 32-strict, where it does

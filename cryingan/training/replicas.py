@@ -1,4 +1,4 @@
-"""Models of one shape that are trained together: their networks stacked, their steps one step."""
+"""Train models of one shape together: networks are stacked, and their steps are one step."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from cryingan.training.cuda_graphs import Replay
 class Replicas(CryinGAN):
     """Several models as one: `training_step` is that of every model, in batched matrix products.
 
-    All parameters, features and losses have one more axis in front, the models. The models keep everything of their
-    own: their parameters, running statistics and Adam's moments are views of the stacked ones, their random numbers
-    come from their own seeds, and each has its means, its counters and its `watch`. So they can be sampled, saved and
-    changed in place as if they were alone.
+    All parameters, features and losses have one more axis in front, the models. Parameters, running statistics and
+    Adam's moments of each model are views of the stacked ones; random numbers come from its own seed; and it has its
+    own means, counters and `watch`. So models can be sampled, saved and changed in place as if they were alone.
     """
 
     @classmethod
     def of(cls, models: Sequence[CryinGAN]) -> Replicas:
-        """Stack models that stand at the same batch of the same epoch of their trainings."""
+        """Stack models that are at the same batch of the same epoch."""
         replicas = cls(**models[0].hparams).to(models[0].device, models[0].dtype)
         replicas._take(models)
         return replicas
@@ -41,7 +40,7 @@ class Replicas(CryinGAN):
             weights = [model.weights[name] for model in models]
             self.weights[name] = torch.tensor(weights, dtype=first.dtype, device=first.device)
         for name in ("critic_means", "generator_means"):
-            delattr(self, name)  # a module, which only another one could take the place of
+            delattr(self, name)  # a module can only be replaced by a module
             setattr(self, name, _EachMeans([getattr(model, name) for model in models]))
         self.watch = _EachWatch([model.watch for model in models])
         self.adams = [
@@ -49,7 +48,7 @@ class Replicas(CryinGAN):
             for number, network in enumerate(self.networks.values())
         ]
         for model in (self, *models):
-            if isinstance(first.run_step, Replay):  # what was recorded is of tensors that now are elsewhere
+            if isinstance(first.run_step, Replay):  # recordings refer to the tensors of before
                 model.run_step = Replay(first.run_step.record)
 
     def training_step(self, batches: Sequence[Tensor], batch_idx: int) -> None:
@@ -78,7 +77,7 @@ class Replicas(CryinGAN):
         return self.adams
 
     def release(self) -> None:
-        """Give the models tensors of their own again."""
+        """Give each model its own tensors again."""
         for model in self.models:
             for tensor in (*model.parameters(), *model.buffers(), model.watch.flag):
                 tensor.data = tensor.data.clone()
@@ -111,9 +110,10 @@ class Replicas(CryinGAN):
 
 
 class StackedAdam(torch.optim.Adam):
-    """Adam for stacked parameters, whose state the models' own optimisers see.
+    """Adam for stacked parameters, whose state the models' own optimisers share.
 
-    It looks at no model's `watch`: what is not finite stays with its model, which is then neither trained on nor saved.
+    It looks at no model's `watch`: values that are not finite stay within their model, which is neither trained further
+    nor saved.
 
     Args:
         network: the stacked network.
@@ -150,7 +150,7 @@ class StackedAdam(torch.optim.Adam):
                 group["lr"] = rate
 
     def share_state(self) -> None:
-        """Let the models' optimisers see the state, which there is from the first step on."""
+        """Share the state, which exists from the first step on, with the models' optimisers."""
         if self.shared:
             return
         self.shared = True
@@ -160,7 +160,7 @@ class StackedAdam(torch.optim.Adam):
                 one.state[parameter] = {name: value if name == "step" else value[number] for name, value in state}
 
     def release(self) -> None:
-        """Give each of them a state of its own again."""
+        """Give each optimiser its own state again."""
         for one in self.each:
             for state in one.state.values():
                 state.update({name: value.clone() for name, value in state.items()})
@@ -197,7 +197,7 @@ class _EachWatch:
             watch.note(names, own, epoch, batch)
 
     def require_finite(self) -> None:
-        """Nothing: each model's own watch is asked by its training, and stops that one alone."""
+        """Do nothing: each training asks its own model's watch, which stops that one alone."""
 
 
 def stacked(networks: Sequence[nn.Module]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Runs that are trained together in one process: replicas=R, and with other lambdas lambdas=[A,B]."""
+"""Train several runs in one process: `replicas=R` for seeds, `lambdas=[A,B]` for values of lambda."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def each_run(config: MutableMapping[str, Any]) -> list[MutableMapping[str, Any]]:
-    """The configs of all runs: what each would have if it were trained alone.
+    """Return the config of every run, as if it were trained alone.
 
     There is a run for each of `replicas` seeds, beginning with `seed`, and each of `lambdas`, where there are any.
 
@@ -32,11 +32,11 @@ def each_run(config: MutableMapping[str, Any]) -> list[MutableMapping[str, Any]]
     if len(pairs) == 1 and not config["lambdas"]:
         return [config]
     if len(set(weights)) < len(weights):
-        raise CryinGANError(f"lambdas={weights}: a value is there twice")
+        raise CryinGANError(f"lambdas={weights}: a value occurs twice")
     if 0 in weights and max(weights) > 0:
         raise CryinGANError(f"lambdas={weights}: a run with lambda 0 has no distance discriminator; train it apart")
     if len(pairs) > 1 and config["resume"] not in ("auto", "never"):
-        raise CryinGANError("resume=PATH is for one run; replicas go on in their run folders with resume=auto")
+        raise CryinGANError("resume=PATH is for one run; replicas resume in their run folders with resume=auto")
     configs = [_with(config, weight, seed) for weight, seed in pairs]
     if len({one["run_dir"] for one in configs}) < len(configs):
         keys = " and ".join(
@@ -53,16 +53,16 @@ def _with(config: MutableMapping[str, Any], weight: float, seed: int) -> Mutable
 
 
 def train_together(configs: list[MutableMapping[str, Any]], prepare: Callable[..., Any]) -> dict[str, float]:
-    """Train several models of one shape in lockstep; the last values of all come back, as `<run folder>/<metric>`.
+    """Train several models of one shape in lockstep and return their last values as `<run folder>/<metric>`.
 
-    A run that an error ends is reported at once, and the others go on.
+    A run that ends in an error is reported at once; the others continue.
 
     Args:
         configs: of every run.
         prepare: makes a run of a config, as in train.py.
 
     Raises:
-        CryinGANError: as `train`; at the end, when an error has ended some of the runs.
+        CryinGANError: as `train`; at the end, if some runs ended in an error.
     """
     from cryingan.training.labelled_output import labelled_output
     from cryingan.training.lockstep import Lockstep, Member
@@ -87,7 +87,7 @@ def train_together(configs: list[MutableMapping[str, Any]], prepare: Callable[..
 
 
 def _report(member: Member) -> None:
-    """Tell which run an error of ours has ended; any other comes with where it was raised."""
+    """Print the error that ended a run in one line; an unexpected one after its traceback."""
     if isinstance(member.error, SystemExit):
         return
     if not isinstance(member.error, CryinGANError):

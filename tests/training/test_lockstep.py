@@ -218,7 +218,7 @@ def test_samples_are_relaxed_for_every_run(tiny, tmp_path):
         (["lambdas=[0.01,0.05]", "run_dir=runs/${seed}"], r"same for several runs; put \${lambda} in it"),
         (["lambdas=[0.01,0.05]", "replicas=2", "run_dir=runs/same"], r"put \${seed} and \${lambda} in it"),
         (["lambdas=0.05"], r"it is a list, such as lambdas=\[0.01,0.05\]"),
-        (["lambdas=[0.05,0.05]"], "a value is there twice"),
+        (["lambdas=[0.05,0.05]"], "a value occurs twice"),
         (["lambdas=[0.01,-0.05]"], r"lambda=-0.05: .* 0 or more"),
         (["lambdas=[0,0.05]"], "lambda 0 has no distance discriminator"),
         (["replicas=2", "resume=some.ckpt"], "resume=PATH is for one run"),

@@ -1,4 +1,4 @@
-"""The discriminators' terms of the loss with their gradients in closed form: no graph, no second backward pass.
+"""Loss terms of a discriminator and their gradients in closed form, without a graph or a second backward pass.
 
 With the slopes of its units and the selections of its pooling held, layer i of a discriminator maps z_{i-1} to
 W_i z_{i-1} + b_i, and
@@ -10,8 +10,8 @@ W_i z_{i-1} + b_i, and
 
 Real, generated and interpolated structures go through in one batch, the three kinds side by side on an axis of their
 own, and so do the last products, which give the gradients of the weights: they take z_{i-1} of the first two and
-t_{i-1} of the third. `passes` has the passes. All results are sums over structures, so a CPU takes them in parts where
-their atoms are many, which bounds the memory.
+t_{i-1} of the third. `cryingan.models.cryingan.critic_passes` has the passes. All results are sums over structures, so
+a CPU takes them in parts if there are many atoms, which bounds the memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REAL, FAKE, BETWEEN = range(3)
 
 
 class CriticTerms(NamedTuple):
-    """Scalars of one discriminator's step; of stacked ones, a number for each.
+    """Scalars of one discriminator's step; for stacked ones, a number for each.
 
     Attributes:
         loss: penalty - (real - fake); the only one with a gradient, by the discriminator's parameters.
@@ -65,7 +65,7 @@ def critic_terms(
 
 
 class _ClosedForm(torch.autograd.Function):
-    """Finds the gradients of the parameters on the way forward; the way back only scales them."""
+    """Compute the gradients of the parameters in the forward pass; the backward pass only scales them."""
 
     @staticmethod
     def forward(
@@ -89,13 +89,13 @@ class _ClosedForm(torch.autograd.Function):
 
 
 def _split(values: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-    """Parts of what there is of every structure, with few enough atoms (structures, atoms, features) in each."""
+    """Split values along the structures into parts of at most `ATOMS_AT_ONCE` atoms, on a CPU."""
     parts = math.ceil(features.shape[:-1].numel() / ATOMS_AT_ONCE) if features.device.type == "cpu" else 1
     return values.tensor_split(min(parts, features.shape[-3]), dim=features.dim() - 3)
 
 
 def _both_ways(discriminator: Discriminator, given: tuple[Tensor, ...], weight: float, structures: int) -> list[Tensor]:
-    """The share of some structures in the mean outputs (real, generated), the penalty, and the parameters' gradients.
+    """Return what some structures add to the mean outputs (real, generated), penalty and parameter gradients.
 
     Args:
         discriminator: what is differentiated; gradients come in the order of its parameters.
@@ -113,7 +113,7 @@ def _both_ways(discriminator: Discriminator, given: tuple[Tensor, ...], weight: 
 
 
 def _there_and_back(passes: Passes, weight: float, structures: int, axis: int) -> Tensor:
-    """The gradient penalty; t then stands in place of what the interpolated structures passed.
+    """Return the gradient penalty, and leave t in place of what the interpolated structures passed.
 
     Args:
         passes: of all kinds.
@@ -151,9 +151,9 @@ def _gradients(layers: Layers, axis: int) -> list[Tensor]:
 
 
 def mean_score(discriminator: Discriminator, features: Tensor) -> Tensor:
-    """The mean of a discriminator's outputs; it has a gradient by the features, none by the parameters.
+    """Return the mean of a discriminator's outputs, with a gradient by the features and none by the parameters.
 
-    Under autocast with a cache, which Lightning's has not, it sees the weights as they were when the region began.
+    Lightning disables autocast's weight cache; with the cache on, the weights are those at the start of the region.
 
     Args:
         discriminator: gives outputs (structures, outputs).
@@ -173,7 +173,7 @@ def _score(discriminator: Discriminator, features: Tensor, gradient: Tensor) -> 
 
 
 class _Score(torch.autograd.Function):
-    """Finds the gradient on the way forward, too."""
+    """Compute the gradient in the forward pass, too."""
 
     @staticmethod
     def forward(context: Any, discriminator: Discriminator, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whether training goes well: a value that is not finite stops it, and no weight is changed by it."""
+"""Stop a training at the first value that is not finite, before it changes a weight."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cryingan.errors import TrainingDiverged
 
 
 class FiniteWatch:
-    """Watches the values of every step, on the device and without making it wait.
+    """Watch the values of every step on the device, without making it wait.
 
     Args:
         device: where the values are.
@@ -37,7 +37,7 @@ class FiniteWatch:
         self.noted.append((names, values, epoch, batch))
 
     def require_finite(self) -> None:
-        """Look at the flag.
+        """Raise an error if the flag is up.
 
         Raises:
             TrainingDiverged: it is up; names the values, epoch and batch of the first step that raised it.
@@ -45,7 +45,7 @@ class FiniteWatch:
         noted, self.noted = self.noted, []
         if not self.flag:
             return
-        advice = "begin again in another run_dir, with smaller learning rates or other data"
+        advice = "start again in another run_dir, with smaller learning rates or other data"
         for names, values, epoch, batch in noted:
             finite = values.isfinite().flatten(1).all(dim=1) if values.dim() > 1 else values.isfinite()
             bad = [name for name, good in zip(names, finite.tolist(), strict=True) if not good]

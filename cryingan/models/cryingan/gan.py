@@ -274,7 +274,7 @@ def at_once(step: Step, *inputs: Any) -> Tensor:
 
 
 def plain_rates(checkpoint: dict[str, Any]) -> None:
-    """Turn the learning rates of a checkpoint back into numbers, so that a run may go on with or without recordings."""
+    """Turn the learning rates of a checkpoint into numbers, so that a run may resume with or without recordings."""
     for state in checkpoint.get("optimizer_states", []):
         for group in state["param_groups"]:
             group.update(lr=float(group["lr"]), capturable=False)
