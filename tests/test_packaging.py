@@ -21,7 +21,6 @@ CHECKPOINT = ROOT / "pretrained/li2o_licl/checkpoints"
 PIP = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check"]
 FROM_FILES_TO_SCORES = """
 import json, sys
-from pathlib import Path
 import cryingan
 from cryingan.relaxation.settings import RelaxSettings
 
