@@ -1,0 +1,1 @@
+"""From eV/atom of one potential to the energies of one data set."""

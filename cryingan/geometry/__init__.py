@@ -1,0 +1,1 @@
+"""Periodic cells: lattices, distances, neighbours."""

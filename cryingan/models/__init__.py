@@ -1,0 +1,1 @@
+"""Generative models, a room for each."""

@@ -1,0 +1,1 @@
+"""Energies and forces of structures, from potentials that are verified before they are used."""

@@ -1,0 +1,1 @@
+"""Many structures to their minima: in processes, on clusters, across kills."""

@@ -1,0 +1,1 @@
+"""A folder of samples: repaired, relaxed, judged; also in the background."""

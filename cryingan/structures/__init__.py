@@ -1,0 +1,1 @@
+"""What a structure is, and how it gets in and out of files."""

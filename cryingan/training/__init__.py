@@ -1,0 +1,1 @@
+"""How a run stops and resumes, replicas, CUDA graphs, precision."""

@@ -1,0 +1,1 @@
+"""CryinGAN: networks, losses in closed form, the LightningModule."""

@@ -1,0 +1,1 @@
+"""M3GNet through matgl."""
