@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.entry import run
-from configs.schema import EvaluateKeys, plain
+from configs.schema import plain
 from cryingan.errors import CryinGANError
 
 if TYPE_CHECKING:
@@ -59,4 +59,4 @@ def write_table(settings: dict[str, Any]) -> Path:
 
 
 if __name__ == "__main__":
-    run("evaluate", EvaluateKeys, main)
+    run("evaluate", main)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.entry import given, run
-from configs.schema import SampleKeys, plain
+from configs.schema import plain
 from cryingan.errors import CryinGANError
 
 if TYPE_CHECKING:
@@ -125,4 +125,4 @@ def score(structures: Path, scoring: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    run("sample", SampleKeys, sample)
+    run("sample", sample)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.entry import run
-from configs.schema import plain, train_schema
+from configs.schema import plain
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -133,4 +133,4 @@ def use_threads(threads: int | None) -> None:
 
 
 if __name__ == "__main__":
-    run("train", train_schema, train)
+    run("train", train)

@@ -16,13 +16,11 @@ import tempfile
 import time
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import Callback
 
 from benchmarks import command
-from configs.entry import CONFIGS, register
-from configs.schema import train_schema
+from configs.entry import compose
 from data.loader import TensorLoader
 from train import prepare, use_threads
 
@@ -90,14 +88,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=command.positive, default=12)
     arguments = command.parse_with_overrides(parser)
     os.environ["WANDB_MODE"], os.environ["WANDB_SILENT"] = "offline", "true"
-    register("train", train_schema())
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        command.told_in_one_line(),
-        initialize_config_dir(str(CONFIGS), version_base="1.3"),
-    ):
+    with tempfile.TemporaryDirectory() as folder, command.told_in_one_line():
         ours = [f"run_dir={folder}/run", f"trainer.max_epochs={arguments.epochs}", "trainer.max_time=null"]
-        config = compose("train", ["experiment=demo", *WITHOUT, *ours, *arguments.overrides])
+        config = compose("train", "experiment=demo", *WITHOUT, *ours, *arguments.overrides)
         use_threads(config["threads"])
         run, watch = prepare(config), Stopwatch()
         run.trainer.callbacks.insert(0, watch)

@@ -14,13 +14,12 @@ import argparse
 from collections.abc import Iterator
 
 import torch
-from hydra import compose, initialize_config_dir
 from lightning.fabric import Fabric
 from omegaconf import OmegaConf
 
 from benchmarks import command
-from configs.entry import CONFIGS, register
-from configs.schema import plain, train_schema
+from configs.entry import compose
+from configs.schema import plain
 from cryingan.geometry.distances import neighbor_distances
 from cryingan.models.cryingan.gan import CryinGAN
 from data.loader import TensorLoader
@@ -106,9 +105,7 @@ def main() -> None:
     parser.add_argument("--device", type=command.device, default="cpu")
     parser.add_argument("--lambda", dest="weight", type=command.weight, default=0.05)
     arguments = parser.parse_args()
-    register("train", train_schema())
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("train", ["experiment=demo", "logger=csv"])
+    config = compose("train", "experiment=demo", "logger=csv")
     settings = plain(OmegaConf.masked_copy(config, ["data", "model"]))
     found = {}
     for kind in KINDS:

@@ -14,14 +14,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 import train
-from configs.entry import CONFIGS, register
-from configs.schema import train_schema
+from configs.entry import compose
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.samples.folder import read_summary
 from cryingan.structures.crystals import Crystals
@@ -71,9 +69,7 @@ def measure(mode: str, arguments: argparse.Namespace, folder: str) -> tuple[floa
         overrides += [f"callbacks.relax.n_samples={arguments.n}", f"callbacks.relax.cache={folder}"]
         overrides += [f"relax.max_steps={arguments.steps}", f"relax.processes={arguments.processes}"]
     clock = "+callbacks.clock={_target_: benchmarks.relax_in_training.Clock}"
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = hydra.compose("train", overrides=[*overrides, clock])
-    train.train(config)
+    train.train(compose("train", *overrides, clock))
     evaluations = [read_summary(path)["seconds"] for path in sorted(Path(folder, mode).glob("relaxed/epoch_*"))]
     from benchmarks.relax_in_training import Clock  # the one that the config made, not that of __main__
 
@@ -92,7 +88,6 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="that relax")
     parser.add_argument("overrides", nargs="*", help="KEY=VALUE of train.py")
     arguments = parser.parse_args()
-    register("train", train_schema())
     CryinGAN.sample = rattled(arguments.structures)
     with tempfile.TemporaryDirectory() as folder:
         for mode in ("off", "inline", "background"):

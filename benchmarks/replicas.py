@@ -19,13 +19,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 
 from benchmarks import command
 from benchmarks.measuring import write_table
-from configs.entry import CONFIGS, register
-from configs.schema import train_schema
+from configs.entry import compose
 from cryingan.training.lockstep import Lockstep, Member
 from cryingan.training.together import each_run
 from train import prepare, use_threads
@@ -70,7 +68,7 @@ def epochs(replicas: int, arguments: argparse.Namespace) -> list[float]:
         where = "gpu" if arguments.device == "cuda" else "cpu"
         short = [f"trainer.limit_train_batches={arguments.steps}", f"trainer.accelerator={where}", "logger=csv"]
         short += ["trainer.check_val_every_n_epoch=1000000"]
-        config = compose("train", [*short, *arguments.overrides, *place])
+        config = compose("train", *short, *arguments.overrides, *place)
         config["callbacks"] = {}
         use_threads(config["threads"])
         runs: list[Any] = []
@@ -110,11 +108,10 @@ def main() -> None:
     parser.add_argument("--output", type=command.output, help="CSV to write")
     arguments = command.parse_with_overrides(parser)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    register("train", train_schema())
     os.environ["WANDB_MODE"] = "offline"
     print(f"{'replicas':>10}{'alone, ms':>12}{'together, ms':>14}{'throughput':>12}", flush=True)
     results = []
-    with command.told_in_one_line(), initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with command.told_in_one_line():
         for replicas in arguments.replicas:
             results.append(result := measure(replicas, arguments))
             line = f"{result.replicas:>10}{result.alone:>12.2f}{result.together:>14.2f}{result.throughput:>12.2f}"

@@ -1,28 +1,32 @@
-"""From a command line to a composed config: what train.py, sample.py and evaluate.py share."""
+"""Command lines of train.py, sample.py and evaluate.py: compose the config, run the job, report errors."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from configs.help import help_text
+from configs.schema import SCHEMAS
 from cryingan.errors import CryinGANError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 CONFIGS = Path(__file__).parent
 ON = {"relax": "run"}  # what GROUP=true stands for
 
 
-def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None:
+def run(name: str, job: Callable[[Any], Any]) -> None:
     """Compose configs/NAME.yaml with the command line and call `job` with the config.
 
-    What the user got wrong ends in one line on stderr and exit code 1, Ctrl-C in one line and 130.
+    A mistake of the user ends in one line on stderr and exit code 1, Ctrl-C in one line and exit code 130.
 
     Args:
-        name: name of the config and of the script.
-        schema: gives the typed keys, stored for the config's defaults list as NAME_schema.
+        name: the config and the script.
         job: called with the config, once or, in a sweep (`-m`), once per combination.
     """
     sys.argv[1:] = [for_hydra(argument) for argument in sys.argv[1:]]
@@ -30,42 +34,59 @@ def run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None
         print(help_text(name, sys.argv[1:]))
         return
     try:
-        _run(name, schema, job)
+        _run(name, job)
     except KeyboardInterrupt:
         print(f"{name}.py: stopped", file=sys.stderr)
         sys.exit(130)
 
 
-def _run(name: str, schema: Callable[[], Any], job: Callable[[Any], Any]) -> None:
+def _run(name: str, job: Callable[[Any], Any]) -> None:
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own report
-    register(name, schema())
+    register(name)
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(name, job))()
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"{name}.py: {one_line(error)}")
 
 
+def compose(name: str, *overrides: str) -> DictConfig:
+    """The config of `python NAME.py OVERRIDES`, without a process or a command line.
+
+    Args:
+        name: train, sample or evaluate.
+        overrides: KEY=VALUE each.
+
+    Raises:
+        HydraException: an override cannot be used.
+    """
+    import hydra
+
+    register(name)
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return hydra.compose(name, [for_hydra(override) for override in overrides])
+
+
 def for_hydra(argument: str) -> str:
-    """GROUP=true, GROUP=false and GROUP=null in Hydra's words, which takes only names of files for a group."""
+    """Translate GROUP=true, GROUP=false and GROUP=null for Hydra, whose groups take names of files only."""
     group, _, value = argument.partition("=")
     if value in ("false", "null") and (CONFIGS / group).is_dir():
         return f"~{group}"
     return f"{group}={ON[group]}" if value == "true" and group in ON else argument
 
 
-def register(name: str, schema: Any) -> None:
-    """Make the schema and the resolvers known that configs/NAME.yaml uses.
+def register(name: str) -> None:
+    """Register the schema and the resolvers that configs/NAME.yaml uses.
 
     `${repository:PATH}` is a path inside the repository, `${stem:PATH}` a file's name without folder and endings.
     """
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
-    ConfigStore.instance().store(name=f"{name}_schema", node=schema)
+    ConfigStore.instance().store(name=f"{name}_schema", node=SCHEMAS[name]())
     OmegaConf.register_new_resolver("repository", lambda path: str(CONFIGS.parent / path), replace=True)
     OmegaConf.register_new_resolver("stem", stem, replace=True)
 
@@ -77,7 +98,7 @@ def stem(path: str) -> str:
 
 
 def instantiate(node: Any, **arguments: Any) -> Any:
-    """Make what the `_target_` of plain settings names, or all of a mapping of them, from plain values.
+    """Instantiate the `_target_` of plain settings, or every `_target_` in a mapping, from plain values.
 
     Raises:
         CryinGANError: the target cannot be imported, or does not take these keys.
@@ -95,7 +116,7 @@ def instantiate(node: Any, **arguments: Any) -> Any:
 
 
 def given() -> dict[str, str]:
-    """What the command line says, as text by key; empty where there is none."""
+    """The values of the command line, as text by key; empty where there is no command line."""
     from hydra.core.hydra_config import HydraConfig
 
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
@@ -104,7 +125,7 @@ def given() -> dict[str, str]:
 
 
 def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """In a single run an error of ours ends at once; in a sweep Hydra goes on with the other jobs first."""
+    """A single run ends at an error of ours; in a sweep Hydra runs the remaining jobs first."""
 
     def task(config: Any) -> Any:
         from hydra.core.hydra_config import HydraConfig
@@ -123,7 +144,7 @@ def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, on one line, with the nearest known key where a key is unknown."""
+    """An error on one line, with the nearest known key where a key is unknown."""
     if isinstance(error, CryinGANError):
         return str(error)
     messages = [str(error)] + [str(cause) for cause in _causes(error)]
@@ -148,7 +169,7 @@ def _suggestion(error: BaseException) -> str:
 
 
 def known_keys() -> dict[str, str]:
-    """Whole names of the keys of the scripts and their groups by the last part."""
+    """Full names of the keys of all scripts and groups, by their last part."""
     import yaml
 
     keys = {}
@@ -167,25 +188,3 @@ def _names(node: dict[str, Any], above: str = "") -> Iterator[str]:
             yield f"{above}{key}"
             if isinstance(value, dict):
                 yield from _names(value, f"{above}{key}.")
-
-
-def help_text(name: str, arguments: Iterable[str] = ()) -> str:
-    """Every key of a script with its meaning, from the comments in configs/; of groups, what `arguments` choose."""
-    import yaml
-
-    choices = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    top = (CONFIGS / f"{name}.yaml").read_text()
-    parts = [f"python {name}.py KEY=VALUE ...    every key, its default and its meaning", "", top.rstrip()]
-    for entry in yaml.safe_load(top).get("defaults", []):
-        if not isinstance(entry, dict) or "hydra" in entry:
-            continue
-        (group, chosen), *_ = (entry | {key: value for key, value in choices.items() if key in entry}).items()
-        options = sorted(path.stem for path in (CONFIGS / group).glob("[!_]*.yaml"))
-        parts += ["", f"{group}={'|'.join(options)}    (now {chosen}; keys are {group}.KEY)"]
-        if chosen:
-            text = (CONFIGS / group / f"{chosen}.yaml").read_text().rstrip()
-            parts += ["    " + line for line in text.splitlines()]
-        else:
-            parts += [f"    each has keys of its own: python {name}.py {group}={options[0]} --help"]
-    parts += ["", f"Several runs, one for each combination: python {name}.py -m KEY=A,B KEY=C,D"]
-    return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""The types of the keys in configs/: a misspelt key or a value of another type is refused before anything runs."""
+"""Types of the keys in configs/: misspelt keys and values of another type are refused before anything runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from data.settings import DataSettings
 
 
 class Choice(Enum):
-    """A choice reads as its name where a config puts it into a text, such as the name of a run."""
+    """Choices that format as their names, as in the name of a run."""
 
     def __str__(self) -> str:
         return self.name
@@ -55,11 +55,11 @@ class TrainerKeys:
 DATA = {"data.module.StructureData": DataSettings}
 MODELS = {"cryingan.models.cryingan.gan.CryinGAN": ModelSettings}
 CHOSEN_BY = {"data": DATA, "model": MODELS, "potential": POTENTIALS, "benchmark": BENCHMARKS, "evaluate": BENCHMARKS}
-"""The settings of the groups that hold any class with a `_target_`, or any kind; other classes check their own keys."""
+"""Settings classes of the groups whose keys depend on `_target_` or `kind`; classes of users check their own keys."""
 
 
 def train_schema() -> DictConfig:
-    """Types of configs/train.yaml; `lambda` is a Python keyword, so no dataclass can hold it."""
+    """Types of configs/train.yaml; not a dataclass, because `lambda` is a Python keyword."""
     return DictConfig(
         {
             "lambda": FloatNode(0.05, is_optional=False),
@@ -119,8 +119,12 @@ class EvaluateKeys:
     compare: list[str] = field(default_factory=list)
 
 
+SCHEMAS = {"train": train_schema, "sample": SampleKeys, "evaluate": EvaluateKeys}
+"""The types of each script's keys, in its defaults list as NAME_schema."""
+
+
 def plain(config: DictConfig) -> dict[str, Any]:
-    """A config as plain Python values, with enums as their names: what checkpoints and loggers may hold.
+    """Convert a config to plain Python values, enums to their names, as checkpoints and loggers need them.
 
     Raises:
         CryinGANError: a value of a group has the wrong type.
@@ -133,7 +137,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def _typed(group: str, node: dict[str, Any], settings: type) -> dict[str, Any]:
-    """Values of a group whose keys depend on its kind or target, so that Hydra does not know their types."""
+    """Check the types of a group whose keys depend on its kind or target, which Hydra does not know."""
     keys = {key: value for key, value in node.items() if key != "_target_"}
     try:
         typed = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(settings), keys), enum_to_str=True)

@@ -1,5 +1,6 @@
 import os
 import signal
+from functools import partial
 
 os.environ.setdefault("WANDB_MODE", "offline")
 
@@ -10,8 +11,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from configs.entry import CONFIGS, register
-from configs.schema import train_schema
+from configs import entry
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import write_structures
 
@@ -68,13 +68,8 @@ def structures_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def compose(*overrides: str) -> DictConfig:
-    """The config that `python train.py OVERRIDES` composes."""
-    import hydra
-
-    register("train", train_schema())
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return hydra.compose("train", overrides=list(overrides))
+compose = partial(entry.compose, "train")
+"""The config that `python train.py OVERRIDES` composes."""
 
 
 @pytest.fixture

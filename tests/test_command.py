@@ -7,7 +7,9 @@ import sys
 import pytest
 import yaml
 
-from configs.entry import CONFIGS, help_text
+from configs import entry
+from configs.entry import CONFIGS
+from configs.help import INTERNAL, help_text
 from tests.conftest import TINY, compose
 from tests.support.command import call, leaves
 from tests.support.paths import ROOT
@@ -42,6 +44,11 @@ def test_a_mistake_ends_in_one_line(script, argument, said):
     assert "Traceback" not in result.stdout
 
 
+def explained(node):
+    """The path of every key that users set."""
+    return [leaf for leaf in leaves(node) if leaf[-1] not in INTERNAL]
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONFIGS)))
 def test_every_key_is_explained_where_it_stands(path):
     text = path.read_text()
@@ -50,7 +57,7 @@ def test_every_key_is_explained_where_it_stands(path):
     if path.parent.name in ("hydra", "sweep"):
         return
     lines = text.splitlines()
-    for leaf in leaves(inherited):
+    for leaf in explained(inherited):
         key = re.compile(rf"\s*(# )?{re.escape(str(leaf[-1]))}:")
         (place,) = [place for place, line in enumerate(lines) if key.match(line)][:1]
         assert "#" in lines[place] or lines[place - 1].lstrip().startswith("#"), leaf
@@ -65,8 +72,28 @@ def test_help_shows_every_key_of_the_default_config(name):
     chosen = [entry for entry in top["defaults"] if isinstance(entry, dict) and "hydra" not in entry]
     files = [CONFIGS / group / f"{option}.yaml" for entry in chosen for group, option in entry.items() if option]
     for path in [CONFIGS / f"{name}.yaml", *files]:
-        for leaf in leaves(yaml.safe_load(path.read_text())):
-            assert re.search(rf"\b{leaf[-1]}:.*#", result.stdout), leaf
+        for leaf in explained(yaml.safe_load(path.read_text())):
+            assert re.search(rf"\b{leaf[-1]}=.*# \w", result.stdout), leaf
+    assert not re.search(r"\b(defaults:|_self_|_target_|kind\b|\w+_schema)", result.stdout)
+
+
+def test_help_shows_the_keys_of_extended_files_with_the_values_of_the_option():
+    lines = help_text("train", ["trainer=gpu", "callbacks=demo", "experiment=demo"]).splitlines()
+    for expected in (
+        "data=li2o_licl  # the training structures",
+        "  data.batch_size=32  # structures per batch and process",
+        "  trainer.accelerator=gpu  # auto | cpu | gpu",
+        "  callbacks.last  # the checkpoint that a run resumes from",
+        "  callbacks.quality.n=100  # number of samples",
+        "  callbacks.relax.n_samples=24  # as many as there is time for",
+        "  keys of an option: python train.py potential=ase --help",
+        "  callbacks=demo  # see above",
+        "  data.batch_size=4  # small steps, many of them",
+    ):
+        assert expected in [re.sub(r"(?<=\S) +#", "  #", line) for line in lines]
+    shown = help_text("sample", ["evaluate=interface"])
+    assert "  evaluate.species=[Li, Co, Sc]  " in shown
+    assert "relax=true" in shown
 
 
 def test_there_is_a_demo():
@@ -112,13 +139,12 @@ def test_ctrl_c_before_or_after_the_training_ends_in_one_line(tmp_path):
     code = f"""
 import sys
 from configs.entry import run
-from configs.schema import train_schema
 
 def job(config):
     raise KeyboardInterrupt
 
 sys.argv = ["train.py", "run_dir={tmp_path}"]
-run("train", train_schema, job)
+run("train", job)
 """
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (ended.returncode, ended.stderr) == (130, "train.py: stopped\n")
@@ -129,3 +155,10 @@ def test_types_of_the_command_line():
     assert isinstance(config["lambda"], float)
     assert config["seed"] == 0
     assert config["run_dir"].endswith("lambda0.0_avg_seed0")
+
+
+def test_composing_takes_true_and_null_for_a_group_as_the_command_line_does():
+    assert entry.compose("sample", "relax=true").relax.optimizer == "fire"
+    assert entry.compose("sample").relax is None
+    assert entry.compose("train", "logger=null").logger == {}
+    assert entry.compose("evaluate", "benchmark=alloy").benchmark.kind == "alloy"
