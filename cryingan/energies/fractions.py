@@ -14,7 +14,7 @@ THRESHOLDS = (0.0, -0.2)
 
 @dataclass(frozen=True)
 class Fraction:
-    """A fraction of the generated structures with the ends of its 95 % interval."""
+    """A fraction of the generated structures and its 95 % interval."""
 
     value: float
     low: float
@@ -26,18 +26,13 @@ def fractions_below(
 ) -> dict[float, Fraction]:
     """Fractions of the generated structures at or below each threshold.
 
-    Structures without a relaxed energy (NaN in `energies`, or missing from it) count as generated and never as below.
-
     Args:
-        energies: of the structures that were relaxed, shape (structures,).
-        n_generated: structures that were generated.
+        energies: of relaxed structures, shape (structures,); NaN counts as above every threshold.
+        n_generated: number of generated structures; those without an entry in `energies` count as above, too.
         thresholds: in the unit of `energies`.
 
-    Returns:
-        A fraction for each threshold.
-
     Raises:
-        CryinGANError: fewer were generated than have energies, or none.
+        CryinGANError: `n_generated` is 0 or smaller than the number of energies.
     """
     if n_generated < max(1, len(energies)):
         raise CryinGANError(f"n_generated={n_generated} must be at least 1 and at least the {len(energies)} energies")
@@ -45,9 +40,9 @@ def fractions_below(
 
 
 def wilson(count: int, total: int) -> Fraction:
-    """A fraction and its 95 % interval, Wilson's score interval (E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927)).
+    """A fraction and its 95 % Wilson score interval, which has a width even for 0 of `total`.
 
-    A bootstrap of 0 of n would end at 0, as if no further structure could count.
+    Source: E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
     """
     from scipy.stats import binomtest
 

@@ -1,4 +1,4 @@
-"""Energies on the scale of a data set, J/m^2 for interfaces and eV/atom for bulk, each tied to one potential."""
+"""The energy scale of a data set: J/m^2 for an interface, eV/atom for bulk, for one potential."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import constants
 
-from cryingan.energies.data_card import DataCard
+from cryingan.energies.data_card import ANY, DataCard
 from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
@@ -25,7 +25,7 @@ ENERGY_UNITS = {"interface": "J/m^2", "bulk": "eV/atom"}
 
 @dataclass(frozen=True, eq=False)
 class Energies:
-    """Energies of structures, on the scale of one data set and from one potential.
+    """Energies of structures on the scale of one data set, from one potential.
 
     Attributes:
         values: shape (structures,); NaN for a structure without a relaxed energy.
@@ -37,13 +37,10 @@ class Energies:
     unit: str
     potential: PotentialCard
 
-    def __len__(self) -> int:
-        return len(self.values)
-
 
 @dataclass(frozen=True)
 class EnergyScale:
-    """From eV/atom of one potential to the energies of one data set.
+    """Converts eV/atom of one potential to the energies of one data set.
 
     Attributes:
         zero: energy that counts as zero, eV/atom.
@@ -70,26 +67,11 @@ class EnergyScale:
         Raises:
             CryinGANError: they are from another potential than the scale.
         """
-        require_same_potential(self, Energies(energy_per_atom, self.unit, potential))
-        values = (np.asarray(energy_per_atom, dtype=np.float64) - self.zero) * self.factor
-        if converged is not None:
-            values = np.where(converged, values, np.nan)
-        return Energies(values, self.unit, potential)
-
-
-def require_same_potential(*energies: Energies | EnergyScale) -> None:
-    """Refuse to compare energies of different potentials or units.
-
-    Raises:
-        CryinGANError: they differ; the message names both.
-    """
-    first = energies[0]
-    for other in energies[1:]:
-        if (first.potential.name, first.potential.hash) != (other.potential.name, other.potential.hash):
-            names = [f"{item.potential.name} ({item.potential.hash[:12]})" for item in (first, other)]
+        if (self.potential.name, self.potential.hash) != (potential.name, potential.hash):
+            names = [f"{card.name} ({card.hash[:12]})" for card in (self.potential, potential)]
             raise CryinGANError(f"energies of different potentials cannot be mixed: {names[0]} and {names[1]}")
-        if first.unit != other.unit:
-            raise CryinGANError(f"energies in {first.unit} and in {other.unit} cannot be mixed")
+        values = (np.asarray(energy_per_atom, dtype=np.float64) - self.zero) * self.factor
+        return Energies(values if converged is None else np.where(converged, values, np.nan), self.unit, potential)
 
 
 def interface_area(cell: np.ndarray, area_axis: str = "c") -> float:
@@ -104,7 +86,7 @@ def interface_area(cell: np.ndarray, area_axis: str = "c") -> float:
 
 
 def interface_factor(n_atoms: int, area: float) -> float:
-    """J/m^2 per eV/atom: the energy of all atoms over one area, not over the two areas of a periodic cell.
+    """J/m^2 per eV/atom: energy of all atoms over the area of one of the two interfaces of a periodic cell.
 
     Source: docs/dismai_bench.md, "Energy scale of an interface".
 
@@ -128,31 +110,30 @@ def energy_scale(
         card: card of the data set.
         training: its training structures.
         potential: what gives the energies.
-        cache: folder that keeps training energies; only used when the card lists no cut-off for the potential.
+        cache: folder that keeps training energies, which are needed when the card has no cut-off for the potential.
         settings: where they are computed, as `training_energies` takes it.
-
-    Returns:
-        The scale: J/m^2 above the cut-off for an interface, eV/atom above it for bulk.
 
     Raises:
         CryinGANError: the potential does not know an element, an energy is not finite, or time is up.
     """
-    zero = card.cutoff(potential.card)
-    if card.only_by_name(potential.card):
-        log.warning(
-            "the data card gives the cut-off for any %s: whether it is the one with hash %s is not known",
-            potential.card.name,
-            potential.card.hash,
-        )
-    if zero is None:
-        if potential.card.name in {cutoff["potential"] for cutoff in card.cutoffs}:
+    used, cutoff = potential.card, card.cutoff(potential.card)
+    if cutoff is None:
+        if used.name in {listed.potential for listed in card.cutoffs}:
             log.warning(
-                "the data card has a cut-off for another %s, not for this one (hash %s): it is set by the card's rule",
-                potential.card.name,
-                potential.card.hash,
+                "the data card has a cut-off for another %s, not for this one (hash %s): the card's rule sets it",
+                used.name,
+                used.hash,
             )
         zero = card.cutoff_by_rule(training_energies(training, potential, cache, settings))
+    else:
+        if cutoff.hash == ANY:
+            log.warning(
+                "the data card gives the cut-off for any %s: it may not be meant for the one with hash %s",
+                used.name,
+                used.hash,
+            )
+        zero = float(cutoff.energy_per_atom)
     factor = 1.0
     if card.kind == "interface":
         factor = interface_factor(len(training.species), interface_area(training.cell, card.area_axis))
-    return EnergyScale(zero, factor, ENERGY_UNITS[card.kind], potential.card)
+    return EnergyScale(zero, factor, ENERGY_UNITS[card.kind], used)

@@ -1,4 +1,4 @@
-"""The reference of relaxed samples: structures of the data set, their energies and the energy scale."""
+"""What relaxed samples are compared with: the structures of a data set, their energies and its energy scale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.energies.data_card import card_path, random_energies, read_data_card
+from cryingan.energies.data_card import card_path, read_data_card, read_random_energies
 from cryingan.energies.scale import ENERGY_UNITS, EnergyScale, energy_scale
 from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
@@ -22,17 +22,17 @@ from cryingan.structures.files import read_structures
 
 SAME_ENERGY = 1e-4  # eV/atom; another device or batch size changes an energy by less
 RECORD = ("potential", "potential_hash", "unit", "zero_ev_per_atom", "factor")
-TRAINING_SHOWN = 200  # training structures in the figure where the data card has the cut-off
+TRAINING_SHOWN = 200  # training structures in the figure when the data card has the cut-off
 
 
 class TrainingScale:
-    """The energy scale that a data set and its card give, for one potential.
+    """The energy scale of a data set for one potential.
 
     All structures of the file count, so that the scale does not depend on which of them a run holds out.
 
     Args:
-        source: the data set as `path` and `sort_species`, and perhaps `card`; None where it is unknown: energies are
-            then eV/atom as the potential gives them.
+        source: the data set, as `data_source` gives it; None when it is unknown: energies are then eV/atom as the
+            potential gives them.
         potential: what gives the energies.
         cache: folder for the energies of the training structures; None for `.cryingan` beside them.
         settings: where these are computed, as `training_energies` takes it.
@@ -48,68 +48,73 @@ class TrainingScale:
         cache: str | None = None,
         settings: RelaxSettings | None = None,
     ) -> None:
-        self.potential, self.structures, self.settings = potential, None, settings
-        self.random_energies: np.ndarray | None = None
+        self.potential, self.settings = potential, settings
+        self.structures = self.cutoff = self.random_energies = None
         if source is not None:
-            path = Path(source["path"])
+            path, card = Path(source["path"]), source.get("card")
             self.structures = read_structures(path, sort_species=source["sort_species"])
-            self.card, self.cache = read_data_card(path, source.get("card")), Path(cache or cache_folder(path))
-            place = Path(source.get("card") or card_path(path)).parent
-            self.random_energies = random_energies(self.card, potential.card, place)
+            self.card, self.cache = read_data_card(path, card), Path(cache or cache_folder(path))
+            self.cutoff = self.card.cutoff(potential.card)
+            if self.cutoff and self.cutoff.random:
+                self.random_energies = read_random_energies(Path(card or card_path(path)).parent / self.cutoff.random)
             potential.evaluate(self.structures[:1].to_ase())  # an unknown element is refused now
 
     @cached_property
     def scale(self) -> EnergyScale:
-        """The scale. Evaluates every training structure unless the card or the cache has the energies."""
+        """The scale. Evaluates every training structure unless the card has the cut-off or the cache the energies."""
         if self.structures is None:
             return EnergyScale(0.0, 1.0, ENERGY_UNITS["bulk"], self.potential.card)
         return energy_scale(self.card, self.structures, self.potential, self.cache, self.settings)
 
     @cached_property
     def shown(self) -> np.ndarray | None:
-        """Energies of training structures on the scale, of 200 where the card has the cut-off; None without any."""
+        """Energies of training structures on the scale, 200 of them if the card has the cut-off; None without any."""
         if self.structures is None:
             return None
         chosen = self.structures
-        if self.card.cutoff(self.potential.card) is not None and len(chosen) > TRAINING_SHOWN:
+        if self.cutoff and len(chosen) > TRAINING_SHOWN:
             chosen = chosen[np.linspace(0, len(chosen) - 1, TRAINING_SHOWN).astype(int)]
         energies = training_energies(chosen, self.potential, self.cache, self.settings)
         return self.scale.normalise(energies, self.potential.card).values
 
     @cached_property
     def random(self) -> np.ndarray | None:
-        """Energies of random structures on the scale, NaN for none; None where the data card has none."""
+        """Energies of random structures on the scale, NaN for none; None if the data card has none."""
         if self.random_energies is None:
             return None
         return self.scale.normalise(self.random_energies, self.potential.card).values
 
     def known(self) -> dict[str, Any]:
-        """Potential, its hash and the unit: what is known before any energy is computed."""
+        """Potential, its hash and the unit, which are known before any energy is computed."""
         card = self.potential.card
         unit = ENERGY_UNITS["bulk" if self.structures is None else self.card.kind]
         return {"potential": card.name, "potential_hash": card.hash, "unit": unit}
 
     def record(self) -> dict[str, Any]:
         """The scale in plain values, as relaxed.json has it."""
-        return dict(zip(RECORD, (*self.known().values(), self.scale.zero, self.scale.factor), strict=True))
+        return {**self.known(), "zero_ev_per_atom": self.scale.zero, "factor": self.scale.factor}
 
     def require_same(self, earlier: Mapping[str, Any]) -> None:
         """Refuse to continue beside energies on another scale.
 
         Args:
-            earlier: a `record`, or the part of one that was known, and `where` it was found.
+            earlier: a `record` or the part of one that was known, and `where` it was found.
 
         Raises:
             CryinGANError: the scale is another one; names both, and what can be done.
         """
-        if any(earlier.get(name, value) != value for name, value in self.known().items()):
-            self._refuse(earlier, self.known())
-        if "zero_ev_per_atom" not in earlier:
-            return
-        record = self.record()
-        same_zero = abs(earlier["zero_ev_per_atom"] - record["zero_ev_per_atom"]) <= SAME_ENERGY
-        if not same_zero or not np.isclose(earlier.get("factor", record["factor"]), record["factor"]):
-            self._refuse(earlier, record)
+        now = self.known()
+        if all(earlier.get(name, value) == value for name, value in now.items()):
+            if "zero_ev_per_atom" not in earlier:
+                return
+            now = self.record()
+            same_zero = abs(earlier["zero_ev_per_atom"] - now["zero_ev_per_atom"]) <= SAME_ENERGY
+            if same_zero and np.isclose(earlier.get("factor", now["factor"]), now["factor"]):
+                return
+        raise CryinGANError(
+            f"{earlier['where']} has energies in {_described(earlier)}, now they would be in {_described(now)}: they "
+            "cannot be mixed; use the same potential and data card again, or another run_dir"
+        )
 
     def require_comparable(self, samples: Crystals, where: str | Path) -> None:
         """Refuse samples whose energies cannot be compared on this scale.
@@ -127,12 +132,6 @@ class TrainingScale:
                 f"{where} has another {what} than the training structures ({training.counts}); their energies cannot "
                 "be compared"
             )
-
-    def _refuse(self, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        raise CryinGANError(
-            f"{earlier['where']} has energies in {_described(earlier)}, now they would be in {_described(now)}: they "
-            "cannot be mixed; use the same potential and data card again, or another run_dir"
-        )
 
 
 def _described(record: Mapping[str, Any]) -> str:

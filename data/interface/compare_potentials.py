@@ -126,7 +126,8 @@ def _held_out(metrics: Mapping[str, Any] | None, settings: CompareSettings) -> s
 
 def _cutoff(settings: CompareSettings, potential: Mapping[str, str]) -> float | None:
     card = read_data_card(settings.build_folder.parent / f"{settings.stem}.extxyz.gz")
-    return card.cutoff(PotentialCard(potential["name"], potential["hash"], ()))
+    listed = card.cutoff(PotentialCard(potential["name"], potential["hash"], ()))
+    return listed and listed.energy_per_atom
 
 
 def _with_reference(

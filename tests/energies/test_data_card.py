@@ -1,11 +1,11 @@
 """Cards of data sets: found beside their file, checked key by key."""
 
+import numpy as np
 import pytest
 
-from cryingan.energies.data_card import DataCard, random_energies, read_data_card
+from cryingan.energies.data_card import DataCard, read_data_card, read_random_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
-from cryingan.potentials.potential import load_potential
 
 
 @pytest.mark.parametrize("name", ["set.extxyz", "set.extxyz.gz", "set", "set.v2.extxyz"])
@@ -24,7 +24,7 @@ def test_data_card_file(tmp_path):
     )
     card = read_data_card(data)
     assert (card.kind, card.area_axis, card.rule) == ("interface", "a", "maximum")
-    assert card.cutoff(PotentialCard("p", "a" * 64, ())) == -4.78
+    assert card.cutoff(PotentialCard("p", "a" * 64, ())).energy_per_atom == -4.78
     assert card.cutoff(PotentialCard("p", "b" * 64, ())) is None
     assert card.cutoff(PotentialCard("q", "a" * 64, ())) is None
 
@@ -62,10 +62,12 @@ def test_wrong_data_card_is_one_line_that_names_it(text, message, tmp_path):
 
 @pytest.mark.parametrize("text", ["number,energy\n0,1\n", "energy_per_atom\nlow\n", None])
 def test_energies_of_random_structures_that_cannot_be_read_are_refused(text, tmp_path):
-    potential = load_potential("pair").card
-    listed = {"potential": potential.name, "hash": potential.hash, "energy_per_atom": 0.0, "random": "random.csv"}
     if text is not None:
         (tmp_path / "random.csv").write_text(text)
     with pytest.raises(CryinGANError, match=r"random\.csv: a CSV file with a column energy_per_atom is wanted"):
-        random_energies(DataCard(cutoffs=(listed,)), potential, tmp_path)
-    assert random_energies(DataCard(), potential, tmp_path) is None
+        read_random_energies(tmp_path / "random.csv")
+
+
+def test_energies_of_random_structures_may_be_missing(tmp_path):
+    (tmp_path / "random.csv").write_text("number,energy_per_atom\n0,-1.5\n1,\n")
+    np.testing.assert_array_equal(read_random_energies(tmp_path / "random.csv"), [-1.5, np.nan])

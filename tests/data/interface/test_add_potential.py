@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from cryingan.energies.data_card import default_potential, random_energies, read_data_card
+from cryingan.energies.data_card import default_potential, read_data_card, read_random_energies
 from cryingan.energies.training_scale import TrainingScale
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
@@ -41,15 +41,15 @@ def test_cut_off_keeps_the_same_share_of_the_same_structures(again):
     starts = relaxations(again.system, again.build_folder, None, 5)
     ended = quietly(starts.starts, other, **{**starts.settings, **SERIAL, "frames": 0})
     energies = ended.energy_final / len(starts.starts.species)
-    assert added.cutoff(other.card) == pytest.approx(np.sort(energies)[round(KEPT * 5) - 1], abs=2e-8)
-    with (again.output / added.cutoffs[-1]["random"]).open() as file:
+    assert added.cutoff(other.card).energy_per_atom == pytest.approx(np.sort(energies)[round(KEPT * 5) - 1], abs=2e-8)
+    with (again.output / added.cutoffs[-1].random).open() as file:
         rows = list(csv.DictReader(file))
     np.testing.assert_allclose([float(row["energy_per_atom"]) for row in rows], energies, atol=1e-8)
     assert [int(row["number"]) for row in rows] == starts.numbers
 
     scale = TrainingScale({"path": str(again.output / "pair.extxyz.gz"), "sort_species": False}, other, settings=HERE)
     assert (scale.random <= 0).sum() == round(KEPT * 5)
-    assert scale.scale.zero == added.cutoff(other.card)
+    assert scale.scale.zero == added.cutoff(other.card).energy_per_atom
 
 
 def test_other_cut_offs_stay_when_the_set_is_written_again(again):
@@ -95,8 +95,8 @@ def test_committed_potential_is_that_of_its_own_card(folder):
     assert {metrics["hash"], comparison["potential"]["hash"]} == {potential.hash}
     assert set(map(str, comparison["numbers"])) <= set(metrics["held_out"])
     card = read_data_card(folder.parent / f"{folder.parent.name}.extxyz.gz")
-    assert comparison["reference_hash"] == metrics["labels"]["hash"] == card.cutoffs[0]["hash"]
-    assert comparison["cutoff"] == card.cutoffs[0]["energy_per_atom"]
+    assert comparison["reference_hash"] == metrics["labels"]["hash"] == card.cutoffs[0].hash
+    assert comparison["cutoff"] == card.cutoffs[0].energy_per_atom
 
 
 @pytest.mark.parametrize("data", sorted(INTERFACE_SETS.glob("*/*.extxyz.gz")), ids=lambda path: path.parent.name)
@@ -107,6 +107,7 @@ def test_default_potential_of_a_committed_set_has_a_cut_off_in_its_card(data):
         return
     assert default == {"kind": "m3gnet", "path": str(data.parent / "potential")}
     potential = load_potential(**default).card
-    random = random_energies(card, potential, data.parent)
+    cutoff = card.cutoff(potential)
+    random = read_random_energies(data.parent / cutoff.random)
     kept = round(card.made["kept_share"] * len(random))
-    assert card.cutoff(potential) == pytest.approx(np.sort(random)[kept - 1], abs=2e-8)
+    assert cutoff.energy_per_atom == pytest.approx(np.sort(random)[kept - 1], abs=2e-8)

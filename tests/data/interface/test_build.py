@@ -33,7 +33,7 @@ def test_a_set_from_two_cif_files(system):
     np.testing.assert_allclose(found, [float(row["energy_per_atom"]) for row in kept], atol=1e-4)
     card = read_data_card(stem)
     assert (card.kind, card.name) == ("interface", "my pair")
-    assert card.cutoff(potential.card) == pytest.approx(np.sort(energies)[2], abs=2e-8)
+    assert card.cutoff(potential.card).energy_per_atom == pytest.approx(np.sort(energies)[2], abs=2e-8)
     assert card.made["tried"] == 6
     scale = energy_scale(card, crystals, potential, folder / "never")
     above = scale.normalise(energies, potential.card).values

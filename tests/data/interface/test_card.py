@@ -61,9 +61,9 @@ def test_committed_set_is_what_its_card_says(path):
     assert interface_area(crystals.cell) == pytest.approx(made["area"], abs=1e-3)
     cutoff = card.cutoffs[0]
     energies = [atoms.info["energy_per_atom"] for atoms in ase.io.read(path, ":")]
-    assert max(energies) <= cutoff["energy_per_atom"] + 1e-8
+    assert max(energies) <= cutoff.energy_per_atom + 1e-8
     assert [row["kept"] == "True" for row in table] == [
-        row["reason"] == "converged" and float(row["energy_per_atom"]) <= cutoff["energy_per_atom"] for row in table
+        row["reason"] == "converged" and float(row["energy_per_atom"]) <= cutoff.energy_per_atom for row in table
     ]
     for atoms in crystals[:20].to_ase():
         distances = atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)]

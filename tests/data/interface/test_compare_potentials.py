@@ -35,7 +35,7 @@ def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch
     assert sorted(map(str, found["numbers"])) == held_out
     assert found["reference_hash"] == load_potential(**POTENTIAL).card.hash
     card = read_data_card(built.parent / "pair.extxyz.gz")
-    assert found["cutoff"] == card.cutoff(load_potential(**POTENTIAL).card)
+    assert found["cutoff"] == card.cutoff(load_potential(**POTENTIAL).card).energy_per_atom
     assert 0 <= found["agreement"] <= 1
     assert "Random structures relaxed with both" in (folder / "README.md").read_text()
     assert (folder / "comparison.png").is_file()
