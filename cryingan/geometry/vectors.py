@@ -15,15 +15,10 @@ from cryingan.geometry.lattice import Lattice
 
 def reduced_coordinates(fractional: Tensor, lattice: Lattice) -> Tensor:
     """Fractional coordinates (..., 3) in the reduced cell, not wrapped."""
-    return torch.stack(
-        [
-            sum(
-                component * row[column] for component, row in zip(fractional.unbind(-1), lattice.transform, strict=True)
-            )
-            for column in range(3)
-        ],
-        dim=-1,
-    )
+    components = fractional.unbind(-1)
+    columns = zip(*lattice.transform, strict=True)
+    reduced = [sum(x * factor for x, factor in zip(components, column, strict=True)) for column in columns]
+    return torch.stack(reduced, dim=-1)
 
 
 def wrapped(others: Tensor, centers: Tensor, lattice: Lattice) -> list[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cryingan.errors import CryinGANError
 
@@ -17,22 +17,14 @@ class ReferenceEnergy:
     """A structure and its energy, which a correctly loaded potential reproduces.
 
     Attributes:
-        structure: mapping with `symbols` (atoms,), `fractional` (atoms, 3) and `cell` (3, 3) in Angstrom.
+        atoms: the structure, periodic.
         energy: total energy, eV.
         tolerance: largest accepted deviation from `energy`, eV.
     """
 
-    structure: Mapping[str, Any]
+    atoms: Atoms
     energy: float
     tolerance: float
-
-    @property
-    def atoms(self) -> Atoms:
-        """The structure as a periodic `ase.Atoms`."""
-        from ase import Atoms
-
-        structure = self.structure
-        return Atoms(structure["symbols"], scaled_positions=structure["fractional"], cell=structure["cell"], pbc=True)
 
 
 @dataclass(frozen=True)
@@ -59,12 +51,14 @@ def parse_references(references: Sequence[Mapping]) -> tuple[ReferenceEnergy, ..
         references: mappings with `symbols`, `fractional`, `cell` (Angstrom), `energy` (eV) and `tolerance` (eV).
 
     Raises:
-        CryinGANError: a key is missing, or an energy or tolerance is not a number.
+        CryinGANError: a key is missing or has no such value.
     """
+    from ase import Atoms
+
     try:
         return tuple(
             ReferenceEnergy(
-                {key: entry[key] for key in ("symbols", "fractional", "cell")},
+                Atoms(entry["symbols"], scaled_positions=entry["fractional"], cell=entry["cell"], pbc=True),
                 float(entry["energy"]),
                 float(entry["tolerance"]),
             )

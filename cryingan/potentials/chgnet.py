@@ -10,9 +10,9 @@ import numpy as np
 
 from cryingan.devices import resolve_device
 from cryingan.errors import CryinGANError
-from cryingan.potentials.card import PotentialCard, parse_references
+from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import Potential
-from cryingan.potentials.published import published_references
+from cryingan.potentials.published import known_references
 from cryingan.potentials.settings import CHGNetSettings
 from cryingan.storage.hashes import file_hash
 
@@ -63,8 +63,8 @@ class CHGNetPotential(Potential):
         self.batch_size = 1 if biased else None
         self.model.graph_converter.set_isolated_atom_response("ignore")
         name = f"CHGNet-{version}" if packaged else file.name
-        known = parse_references([*published_references(weights), *settings.references])
-        card = PotentialCard(name, weights, tuple(chemical_symbols[1:95]), known)
+        references = known_references(weights, settings.references)
+        card = PotentialCard(name, weights, tuple(chemical_symbols[1:95]), references)
         super().__init__(card, device, settings.atoms_per_batch)
 
     def _require_one_scale(self, file: Path) -> None:

@@ -6,6 +6,7 @@ import importlib
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
-from cryingan.potentials.settings import POTENTIALS, PotentialSettings
+from cryingan.potentials.settings import M3GNET_FILES, POTENTIALS, PotentialSettings
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -26,7 +27,6 @@ CLASSES = {  # imported when asked for: matgl alone takes seconds
     "ase": ("cryingan.potentials.ase_calculator", "AsePotential"),
     "pair": ("cryingan.potentials.pair", "PairPotential"),
 }
-FILES = {"m3gnet": ("model.pt", "state.pt")}  # of the kinds that live in a folder
 MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
 ATOMS_ON_CPU = 1024  # M3GNet takes about 1 MB an atom; a full machine kills the process instead of raising
 ATOMS_ON_GPU = 32768
@@ -67,7 +67,7 @@ class Potential:
     def __reduce__(self) -> tuple:
         if self.spec is None:
             raise TypeError(f"{self.card.name} was not made by load_potential: a copy could not be loaded")
-        return _load_from_spec, (self.spec,)
+        return partial(load_potential, **self.spec), ()
 
     def evaluate(self, frames: Sequence[Atoms]) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return energies and forces of structures of any size, in batches of at most `atoms_per_batch` atoms.
@@ -90,9 +90,12 @@ class Potential:
         forces = [np.full((len(frame), 3), np.nan) for frame in frames]
         waiting = [index for index, frame in enumerate(frames) if np.isfinite(frame.positions).all()]
         while waiting:
-            batch = self._next_batch(frames, waiting)
-            results = self._evaluate_within_memory([frames[index] for index in batch])
-            if results is None:
+            totals = np.cumsum([len(frames[index]) for index in waiting])
+            batch = waiting[: max(1, int(np.searchsorted(totals, self.atoms_per_batch, side="right")))]
+            try:
+                results = self._evaluate_batch([frames[index] for index in batch])
+            except (MemoryError, RuntimeError) as error:
+                self._halve_batch(error, len(batch), int(totals[len(batch) - 1]))
                 continue
             for index, energy, force in zip(batch, *results, strict=True):
                 energies[index], forces[index] = energy, force
@@ -107,13 +110,9 @@ class Potential:
         """
         if not self.card.references:
             log.warning("%s: not verified, because it has no `references`", self.card.name)
-        energies = self.reference_energies()
+        energies, _ = self.evaluate([reference.atoms for reference in self.card.references])
         if not self.reproduces_references(energies):
             raise CryinGANError(f"{self.card.name}: {self._comparison(energies)}: wrong weights or a wrong card")
-
-    def reference_energies(self) -> np.ndarray:
-        """Return the computed energies of the references, eV, shape (references,)."""
-        return self.evaluate([reference.atoms for reference in self.card.references])[0]
 
     def reproduces_references(self, energies: np.ndarray) -> bool:
         """Return whether all `energies` (references,) in eV are within the tolerance of their reference."""
@@ -142,25 +141,17 @@ class Potential:
             if not frame.pbc.all():
                 raise CryinGANError(f"structure {number}: not periodic in all directions, as potentials need it")
 
-    def _next_batch(self, frames: Sequence[Atoms], waiting: list[int]) -> list[int]:
-        """Return the first waiting structures that fit into `atoms_per_batch`, at least one."""
-        totals = np.cumsum([len(frames[index]) for index in waiting])
-        return waiting[: max(1, int(np.searchsorted(totals, self.atoms_per_batch, side="right")))]
-
-    def _evaluate_within_memory(self, frames: list[Atoms]) -> tuple[Sequence, Sequence] | None:
-        """Return results of one batch, or None if the memory did not suffice and the limit was halved."""
-        try:
-            return self._evaluate_batch(frames)
-        except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            if len(frames) == 1:
-                raise CryinGANError(
-                    f"{self.card.name}: not enough memory on {self.device} for one structure of {len(frames[0])} atoms"
-                ) from error
-        self.atoms_per_batch = sum(len(frame) for frame in frames) // 2
+    def _halve_batch(self, error: Exception, structures: int, atoms: int) -> None:
+        """Halve `atoms_per_batch` if the memory did not suffice for a batch; raise any other error."""
+        text = str(error).lower()
+        if not isinstance(error, MemoryError) and not any(message in text for message in MEMORY_MESSAGES):
+            raise error
+        if structures == 1:
+            raise CryinGANError(
+                f"{self.card.name}: not enough memory on {self.device} for one structure of {atoms} atoms"
+            ) from error
+        self.atoms_per_batch = atoms // 2
         log.warning("%s: out of memory, continuing with %d atoms per batch", self.card.name, self.atoms_per_batch)
-        return None
 
 
 def load_potential(kind: str | Path, path: str | Path | None = None, device: str = "cpu", **options: Any) -> Potential:
@@ -194,7 +185,9 @@ def load_potential(kind: str | Path, path: str | Path | None = None, device: str
     if kind not in POTENTIALS:
         if path is not None or not Path(kind).is_dir():
             raise CryinGANError(f"unknown kind of potential {str(kind)!r}: use {', '.join(POTENTIALS)}, or a folder")
-        kind, path = _kind_of_folder(Path(kind)), kind
+        if not all((Path(kind) / name).is_file() for name in M3GNET_FILES):
+            raise CryinGANError(f"the folder {kind} holds no potential: m3gnet has {' and '.join(M3GNET_FILES)}")
+        kind, path = "m3gnet", kind
     settings = _settings(str(kind), path, device, options)
     module, name = CLASSES[settings.kind]
     try:
@@ -204,15 +197,6 @@ def load_potential(kind: str | Path, path: str | Path | None = None, device: str
     potential.spec = asdict(settings)
     potential.verify()
     return potential
-
-
-def _kind_of_folder(folder: Path) -> str:
-    """Return the kind of potential that a folder holds, by the names of its files."""
-    held = [kind for kind, names in FILES.items() if all((folder / name).is_file() for name in names)]
-    if not held:
-        wanted = "; ".join(f"{kind} has {' and '.join(names)}" for kind, names in FILES.items())
-        raise CryinGANError(f"the folder {folder} holds no potential: {wanted}")
-    return held[0]
 
 
 def _settings(kind: str, path: str | Path | None, device: str, options: dict[str, Any]) -> PotentialSettings:
@@ -226,12 +210,3 @@ def _settings(kind: str, path: str | Path | None, device: str, options: dict[str
     given = {"path": path, "device": device}
     useful = {name: value for name, value in given.items() if name in known and value is not None}
     return POTENTIALS[kind](**useful, **options)
-
-
-def _load_from_spec(spec: dict[str, Any]) -> Potential:
-    return load_potential(**spec)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(message in text for message in MEMORY_MESSAGES)

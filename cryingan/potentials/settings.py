@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+M3GNET_FILES = ("model.pt", "state.pt")
+
 
 @dataclass
 class M3GNetSettings:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from matgl.layers._graph_convolution import M3GNetGraphConv
 from matgl.utils.maths import scatter_add
@@ -47,13 +45,3 @@ class GraphConv(M3GNetGraphConv):
             inputs.append(u_per_edge)
         messages = self.node_update_func(torch.hstack(inputs)) * self.node_weight_func(rbf)
         return scatter_add(messages, edge_index[CONVENTIONS.index(self.convention)], dim_size=num_nodes, dim=0)
-
-
-def identity(weights: str, convention: str) -> str:
-    """Return the SHA-256 of weights and convention: the same weights are two potentials in the two conventions.
-
-    Args:
-        weights: SHA-256 of the weight files.
-        convention: `source` or `destination`.
-    """
-    return hashlib.sha256(f"{weights} {convention}".encode()).hexdigest()

@@ -15,8 +15,8 @@ from matgl.models import M3GNet
 from cryingan.errors import CryinGANError
 from cryingan.potentials.m3gnet.conventions import GraphConv
 from cryingan.potentials.published import PUBLISHED
+from cryingan.potentials.settings import M3GNET_FILES
 
-WEIGHTS_FILES = ("model.pt", "state.pt")
 CARD_FILE = "card.json"
 HUB_OWNER = "materialyze"  # where matgl publishes its models
 
@@ -38,7 +38,7 @@ def local_folder(path: str | None) -> Path:
 
     repository = path if "/" in path else f"{HUB_OWNER}/{path}"
     try:
-        return Path([hf_hub_download(repository, name) for name in WEIGHTS_FILES].pop()).parent
+        return Path([hf_hub_download(repository, name) for name in M3GNET_FILES].pop()).parent
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CryinGANError(
@@ -53,7 +53,7 @@ def weights_hash(folder: Path) -> str:
         CryinGANError: a file cannot be read.
     """
     digest = hashlib.sha256()
-    for name in WEIGHTS_FILES:
+    for name in M3GNET_FILES:
         try:
             digest.update((folder / name).read_bytes())
         except OSError as error:
@@ -70,7 +70,7 @@ def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
         CryinGANError: the files hold something else.
     """
     try:
-        settings, state = (torch.load(folder / name, map_location="cpu", weights_only=True) for name in WEIGHTS_FILES)
+        settings, state = (torch.load(folder / name, map_location="cpu", weights_only=True) for name in M3GNET_FILES)
         if settings["model"]["@class"] != "M3GNet" or settings.get("calc_repuls"):
             raise ValueError("it holds another model than a plain M3GNet")
         with torch.random.fork_rng(devices=[]):  # drawing initial weights must not change a training
@@ -114,9 +114,6 @@ def name_and_references(folder: Path, name: str, weights: str) -> tuple[str, Seq
                 f"{path} is the card of other weights: {owner[:12]}, these are {weights[:12]}; remove it"
             )
         return title, references
-    for model in PUBLISHED:
-        if weights == model["hash"]:
-            return model["name"], ()
-        if name == model["name"]:
-            return name, model["references"]
-    return name, ()
+    if weights in PUBLISHED:
+        return PUBLISHED[weights][0], ()
+    return name, next((references for title, references in PUBLISHED.values() if title == name), ())

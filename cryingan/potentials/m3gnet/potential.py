@@ -5,6 +5,7 @@ Only `load_potential` imports this module, and only for an M3GNet, because impor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -17,12 +18,12 @@ import torch
 
 from cryingan.devices import resolve_device
 from cryingan.errors import CryinGANError
-from cryingan.potentials.card import PotentialCard, parse_references
-from cryingan.potentials.m3gnet.conventions import CONVENTIONS, identity
+from cryingan.potentials.card import PotentialCard
+from cryingan.potentials.m3gnet.conventions import CONVENTIONS
 from cryingan.potentials.m3gnet.files import CARD_FILE, local_folder, name_and_references, read_model, weights_hash
 from cryingan.potentials.m3gnet.graph import joined, triples
 from cryingan.potentials.potential import Potential
-from cryingan.potentials.published import published_references
+from cryingan.potentials.published import known_references
 from cryingan.potentials.settings import M3GNetSettings
 from cryingan.storage.atomic import replace_file
 
@@ -53,6 +54,7 @@ class M3GNetPotential(Potential):
 
     Attributes:
         weights: SHA-256 of the weight files.
+        convention: atom of an edge at which messages are summed, `source` or `destination`.
 
     Raises:
         CryinGANError: the files are missing or hold something else, or `card.json` belongs to other weights.
@@ -64,8 +66,8 @@ class M3GNetPotential(Potential):
         with torch.inference_mode(False):
             self.model, self.scale, self.shift, self.offsets = read_model(folder)
             name, found = name_and_references(folder, Path(settings.path).name, self.weights)
-            known = parse_references([*published_references(self.weights), *(settings.references or found)])
-            card = PotentialCard(name, self.weights, tuple(self.model.element_types), known)
+            references = known_references(self.weights, settings.references or found)
+            card = PotentialCard(name, self.weights, tuple(self.model.element_types), references)
             super().__init__(card, resolve_device(settings.device), settings.atoms_per_batch)
             self.model.to(self.device)
         self.types = {symbol: index for index, symbol in enumerate(card.elements)}
@@ -98,7 +100,9 @@ class M3GNetPotential(Potential):
         """Sum messages at the `source` or the `destination` atom of an edge."""
         for layer in self.model.graph_layers:
             layer.conv.convention = convention
-        self.card = replace(self.card, hash=identity(self.weights, convention))
+        self.convention = convention
+        # The same weights are two potentials in the two conventions.
+        self.card = replace(self.card, hash=hashlib.sha256(f"{self.weights} {convention}".encode()).hexdigest())
 
     def energies_of_conventions(self, frames: Sequence[Atoms]) -> dict[str, np.ndarray]:
         """Return energies (structures,) in eV by convention; the last convention stays in use."""
@@ -158,7 +162,6 @@ def write_card(folder: str | Path, name: str, frames: Sequence[Atoms], conventio
         potential.verify()
     else:
         potential.use_convention(convention)
-    used = next(each for each in CONVENTIONS if identity(potential.weights, each) == potential.card.hash)
     references = [
         {
             "symbols": frame.get_chemical_symbols(),
@@ -167,10 +170,9 @@ def write_card(folder: str | Path, name: str, frames: Sequence[Atoms], conventio
             "energy": float(energy),
             "tolerance": tolerance,
         }
-        for frame, energy, tolerance in zip(frames, energies[used], tolerances, strict=True)
+        for frame, energy, tolerance in zip(frames, energies[potential.convention], tolerances, strict=True)
     ]
     content = {"name": name, "hash": potential.weights, "references": references}
     with replace_file(Path(folder) / CARD_FILE) as file:
         file.write(json.dumps(content, indent=1).encode())
-    known = parse_references([*published_references(potential.weights), *references])
-    return replace(potential.card, name=name, references=known)
+    return replace(potential.card, name=name, references=known_references(potential.weights, references))

@@ -12,7 +12,6 @@ from matgl.models import M3GNet
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
-from cryingan.potentials.m3gnet.conventions import CONVENTIONS, identity
 from cryingan.potentials.m3gnet.potential import M3GNetPotential
 from cryingan.potentials.potential import load_potential
 from data.interface.potential_training.frames import LabelledFrames
@@ -112,8 +111,7 @@ def started_student(path: str | Path, frames: LabelledFrames) -> Student:
     energies, _ = potential.evaluate(frames.atoms)
     elements = tuple(potential.model.element_types)
     offsets = potential.offsets + energies_of_elements(frames, frames.energies - energies, elements)
-    [convention] = [each for each in CONVENTIONS if identity(potential.weights, each) == potential.card.hash]
-    return Student(potential.model, potential.scale, potential.shift, offsets, convention, potential.card)
+    return Student(potential.model, potential.scale, potential.shift, offsets, potential.convention, potential.card)
 
 
 def energies_of_elements(frames: LabelledFrames, energies: np.ndarray, elements: tuple[str, ...]) -> np.ndarray:
