@@ -1,8 +1,6 @@
 """Distribution of bond angles (docs/dismai_bench.md, "Amorphous silicon"): neighbours by solid angles of Voronoi cells.
 
-An atom with m neighbours has m (m - 1) / 2 angles. A structure without any angle is a histogram of zeros: it counts
-among the structures, so that the mean distribution falls short of 1. Dismai-Bench's script crashes on such a structure;
-on all others the numbers are its own.
+A structure without any angle is a histogram of zeros, so that the mean distribution falls short of 1.
 """
 
 from __future__ import annotations
@@ -47,8 +45,6 @@ def bond_angle_histogram(atoms: Atoms) -> np.ndarray:
 def angle_histogram(neighbors: Iterable[np.ndarray]) -> np.ndarray:
     """Shares of the angles between all pairs of neighbours of each atom.
 
-    Bins are half a degree wide and hold their upper edge, the first one also 0.
-
     Args:
         neighbors: for each atom the vectors to its neighbours, any unit, shape (neighbours, 3).
 
@@ -73,16 +69,9 @@ def bond_angles(neighbors: Iterable[np.ndarray]) -> np.ndarray:
         >>> bond_angles([np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])]).tolist()
         [90.0]
     """
-    by_number: dict[int, list[np.ndarray]] = {}
-    for vectors in neighbors:
-        apart = vectors[vectors.any(axis=1)]
-        by_number.setdefault(len(apart), []).append(apart)
-    values = [np.empty(0)]
-    for number, atoms in by_number.items():
-        first, second = np.triu_indices(number, 1)
-        vectors = np.stack(atoms)
-        u, v = vectors[:, first], vectors[:, second]
-        # Unlike the arc cosine this is as accurate at 0 and 180 degrees as anywhere.
-        sine, cosine = np.linalg.norm(np.cross(u, v), axis=-1), (u * v).sum(axis=-1)
-        values.append(np.degrees(np.arctan2(sine, cosine)).ravel())
-    return np.concatenate(values)
+    apart = [vectors[vectors.any(axis=1)] for vectors in neighbors]
+    pairs = [vectors[np.array(np.triu_indices(len(vectors), 1))] for vectors in apart]
+    u, v = np.concatenate([np.empty((2, 0, 3)), *pairs], axis=1)
+    # Unlike the arc cosine this is as accurate at 0 and 180 degrees as anywhere.
+    sine, cosine = np.linalg.norm(np.cross(u, v), axis=1), (u * v).sum(axis=1)
+    return np.degrees(np.arctan2(sine, cosine))

@@ -1,7 +1,6 @@
 """Distances between the mean rows of two sets of structures, and pivotal bootstrap intervals over structures.
 
-A row belongs to one structure: a fingerprint averaged over its sites, a radial distribution function, a histogram. A
-structure without a row (a species is missing) is NaN and left out; where none is left, the value is NaN and the
+A structure without a row (a species is missing) is NaN and left out; where none is left, the value is NaN and the
 interval has the reason. Source: docs/dismai_bench.md, "Bootstrap intervals".
 """
 
@@ -49,61 +48,45 @@ def finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def pivotal_interval(
-    per_structure: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray],
-    repetitions: int = REPETITIONS,
-    seed: int = SEED,
-    size: int | None = None,
-) -> Interval:
+def pivotal_interval(per_structure: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
     """A statistic of the mean row and its pivotal bootstrap interval, [2 s - P97.5, 2 s - P2.5].
 
-    Structures are drawn by a new `numpy.random.default_rng(seed)` in each call, so that sets of equally many structures
-    share their draws. A draw is kept as the number of times it takes each structure: all means are one matrix product.
+    A draw is kept as the number of times it takes each structure: all means are one matrix product.
 
     Args:
-        per_structure: one row per structure, shape (structures, ...); structures with a value that is not
-            finite are left out.
+        per_structure: one row per structure, shape (structures, ...).
         statistic: maps means of rows, shape (samples, ...), to shape (samples,) or (samples, results).
-        repetitions: bootstrap samples.
-        seed: seed of the draws.
-        size: structures in each sample; as many as there are when not given.
 
     Returns:
         The interval; NaN with a reason when no structure has a row or the statistic is not finite.
     """
-    rows = np.asarray(per_structure, dtype=np.float64)
-    shape = rows.shape[1:]
-    rows = rows.reshape(len(rows), int(np.prod(shape)))
-    rows = rows[np.isfinite(rows).all(axis=1)]
+    rows = _finite(per_structure)
+    value = statistic(mean_row(rows)[None])[0]
     if len(rows) == 0:
-        nothing = statistic(np.full((1, *shape), np.nan))[0]
-        return _interval(nothing, nothing, nothing, 0, "no structure to take a mean of")
-    value = statistic(rows.mean(axis=0).reshape(1, *shape))[0]
-    counts = resampled_counts(len(rows), repetitions, seed, size)
-    means = counts @ rows / counts[0].sum()
-    low, high = np.percentile(statistic(means.reshape(repetitions, *shape)), PERCENTILES, axis=0)
+        return _interval(value, value, value, 0, "no structure to take a mean of")
+    means = resampled_counts(len(rows)) @ rows.reshape(len(rows), -1) / len(rows)
+    low, high = np.percentile(statistic(means.reshape(-1, *rows.shape[1:])), PERCENTILES, axis=0)
     reason = "" if np.isfinite(value).all() else "the statistic is not defined for the mean of these structures"
     return _interval(value, 2 * value - high, 2 * value - low, len(rows), reason)
 
 
-def resampled_counts(
-    structures: int, repetitions: int = REPETITIONS, seed: int = SEED, size: int | None = None
-) -> np.ndarray:
-    """How often each bootstrap sample takes each structure, float64, shape (repetitions, structures)."""
-    random = np.random.default_rng(seed)
-    samples = (random.choice(structures, size=size or structures) for _ in range(repetitions))
+def resampled_counts(structures: int) -> np.ndarray:
+    """How often each bootstrap sample takes each structure, float64, shape (1000, structures).
+
+    Each call starts from the same seed, so that sets of equally many structures share their draws.
+    """
+    random = np.random.default_rng(SEED)
+    samples = (random.choice(structures, size=structures) for _ in range(REPETITIONS))
     return np.stack([np.bincount(sample, minlength=structures) for sample in samples]).astype(np.float64)
 
 
 def mean_row(per_structure: np.ndarray) -> np.ndarray:
     """Mean over the structures that have a row, shape (...) from (structures, ...); NaN when none has."""
-    rows = np.asarray(per_structure, dtype=np.float64)
-    rows = rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
+    rows = _finite(per_structure)
     return rows.mean(axis=0) if len(rows) else np.full(rows.shape[1:], np.nan)
 
 
-def mean_interval(per_structure: np.ndarray, **bootstrap: int) -> Interval:
+def mean_interval(per_structure: np.ndarray) -> Interval:
     """The mean over structures of a number or a curve, (structures,) or (structures, points), with its interval.
 
     Example:
@@ -111,25 +94,22 @@ def mean_interval(per_structure: np.ndarray, **bootstrap: int) -> Interval:
         >>> interval.value, interval.structures
         (3.0, 3)
     """
-    return pivotal_interval(per_structure, lambda means: means, **bootstrap)
+    return pivotal_interval(per_structure, lambda means: means)
 
 
-def median_interval(per_structure: np.ndarray, **bootstrap: int) -> Interval:
+def median_interval(per_structure: np.ndarray) -> Interval:
     """The median over structures of a number, (structures,), with its pivotal interval as in `pivotal_interval`."""
-    values = np.asarray(per_structure, dtype=np.float64)
-    values = np.sort(values[np.isfinite(values)])
+    values = np.sort(_finite(per_structure))
     if len(values) == 0:
         return _interval(np.nan, np.nan, np.nan, 0, "no structure to take a median of")
-    value, drawn = np.median(values), resampled_counts(len(values), **bootstrap).cumsum(axis=1)
+    value, drawn = np.median(values), resampled_counts(len(values)).cumsum(axis=1)
     middle = ((drawn[:, -1:] - 1) // 2, drawn[:, -1:] // 2)  # places of the two values in the middle, or twice of one
     medians = np.mean([values[(drawn > place).argmax(axis=1)] for place in middle], axis=0)
     low, high = np.percentile(medians, PERCENTILES)
     return _interval(value, 2 * value - high, 2 * value - low, len(values), "")
 
 
-def distance_of_means(
-    generated: np.ndarray, reference: np.ndarray, distance: str = "euclidean", **bootstrap: int
-) -> Interval:
+def distance_of_means(generated: np.ndarray, reference: np.ndarray, distance: str = "euclidean") -> Interval:
     """Distance between the mean rows of two sets; only the generated side is resampled.
 
     This is the d_motif, d_rdf, d_angle and d_cluster of docs/dismai_bench.md.
@@ -138,7 +118,6 @@ def distance_of_means(
         generated: one row per structure, shape (structures, features).
         reference: likewise; a mean that is known already is a single row.
         distance: `euclidean`, or `cosine` (1 - cosine similarity; not defined if just one of the means is all zero).
-        bootstrap: as in `pivotal_interval`.
 
     Returns:
         The distance; NaN with a reason when a side has no structure.
@@ -158,7 +137,7 @@ def distance_of_means(
     generated = np.reshape(generated, (-1, len(target)))
     if not np.isfinite(target).all():
         return _interval(np.nan, np.nan, np.nan, 0, "no reference structure to take a mean of")
-    return pivotal_interval(generated, lambda means: measure(means, target), **bootstrap)
+    return pivotal_interval(generated, lambda means: measure(means, target))
 
 
 def _euclidean(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -175,6 +154,12 @@ def _cosine(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 MEASURES = {"euclidean": _euclidean, "cosine": _cosine}
 """Distances of rows, shape (samples, features), to one row, shape (features,), by name."""
+
+
+def _finite(per_structure: np.ndarray) -> np.ndarray:
+    """The structures all of whose values are finite, float64, shape (structures, ...)."""
+    rows = np.asarray(per_structure, dtype=np.float64)
+    return rows[np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))]
 
 
 def _interval(value: np.ndarray, low: np.ndarray, high: np.ndarray, structures: int, reason: str) -> Interval:

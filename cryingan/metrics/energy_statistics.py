@@ -1,10 +1,6 @@
 """Statistics of energies and of relaxations: histograms, fractions below thresholds, steps and energy drops.
 
 Sources: docs/dismai_bench.md, "Energy histograms" and "Relaxation statistics" (SI, Tables S2 and S3).
-
-Dismai-Bench normalises a histogram over the structures in its range, so that bad structures vanish from it. Here shares
-are of all structures that have an energy, and those out of range have shares of their own; `compatible=True` gives the
-numbers of Dismai-Bench.
 """
 
 from __future__ import annotations
@@ -16,8 +12,7 @@ import numpy as np
 from cryingan.metrics.bootstrap import Interval, mean_interval
 
 RANGES = {"interface": (-0.5, 0.5, 20), "silicon": (-50.0, 100.0, 30), "alloy": (-5.0, 15.0, 40)}
-"""Lowest edge, highest edge and number of bins of Dismai-Bench's histograms: J/m^2 for interfaces, otherwise meV/atom
-above the mean of the training set."""
+"""Lowest edge, highest edge and number of bins: J/m^2 for interfaces, otherwise meV/atom above the training mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +66,12 @@ def energy_histogram(energies: np.ndarray, edges: np.ndarray, compatible: bool =
     """
     energies = np.asarray(energies, dtype=np.float64)
     values = energies[~np.isnan(energies)]
-    place = np.searchsorted(edges, values, side="left")
+    place = np.searchsorted(edges, values)
     place[values == edges[0]] = 1
     counts = np.bincount(place, minlength=len(edges) + 1)
     total = counts[1:-1].sum() if compatible else len(values)
-    shares = 100 * counts / total if total else np.full(len(counts), np.nan)
-    return EnergyHistogram(
-        edges, shares[1:-1], float(shares[0]), float(shares[-1]), len(values), len(energies) - len(values)
-    )
+    below, *shares, above = (100 * counts / total if total else np.full(len(counts), np.nan)).tolist()
+    return EnergyHistogram(edges, np.array(shares), below, above, len(values), len(energies) - len(values))
 
 
 def histogram_table(histogram: EnergyHistogram, unit: str) -> dict[str, list[float]]:
@@ -106,11 +99,7 @@ class RelaxationStatistics:
 
 
 def relaxation_statistics(
-    steps: np.ndarray,
-    energy_initial: np.ndarray,
-    energy_final: np.ndarray,
-    converged: np.ndarray | None = None,
-    **bootstrap: int,
+    steps: np.ndarray, energy_initial: np.ndarray, energy_final: np.ndarray, converged: np.ndarray
 ) -> RelaxationStatistics:
     """Steps and energy drops of the relaxations that converged, with bootstrap intervals over structures.
 
@@ -118,17 +107,13 @@ def relaxation_statistics(
         steps: of the optimiser, shape (structures,).
         energy_initial: eV/atom, shape (structures,).
         energy_final: likewise.
-        converged: which of them count, bool, shape (structures,); all when not given.
-        bootstrap: as in `bootstrap.pivotal_interval`.
+        converged: bool, shape (structures,).
 
     Returns:
         The statistics; NaN, with a reason, when none converged. Standard deviations divide by the number of structures.
     """
-    chosen = np.ones(len(steps), dtype=bool) if converged is None else np.asarray(converged, dtype=bool)
-    columns = np.asarray(steps, dtype=np.float64), 1000 * (np.asarray(energy_initial) - np.asarray(energy_final))
     results = []
-    for values in columns:
-        finite = values[chosen & np.isfinite(values)]
-        deviation = float(finite.std()) if len(finite) else np.nan
-        results += [mean_interval(finite, **bootstrap), deviation]
+    for values in (steps, 1000 * (energy_initial - energy_final)):
+        finite = values[converged & np.isfinite(values)]
+        results += [mean_interval(finite), float(finite.std()) if len(finite) else np.nan]
     return RelaxationStatistics(*results)

@@ -1,7 +1,6 @@
 """Radial distribution functions of periodic structures (docs/dismai_bench.md, "Amorphous silicon"; SI, Fig. S34).
 
-Every periodic image counts, at any distance and in any cell, so that g(r) is that of the infinite crystal and does not
-depend on the choice of the cell. Beyond half the shortest width of the cell, part of g(r) is the periodicity itself.
+Every periodic image counts, so that g(r) is that of the infinite crystal and does not depend on the choice of the cell.
 
 `compatible=True` counts each pair of atoms of the 2 x 2 x 2 supercell once, at its nearest image, as Dismai-Bench
 does. The numbers are the same up to the length of the shortest lattice vector of the structure, and too small beyond.
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import pair_distances
-from cryingan.geometry.lattice import SLACK, own_images, reduced_lattice
+from cryingan.geometry.lattice import own_images, reduced_lattice
+from cryingan.geometry.neighbors import neighbors
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -60,8 +59,7 @@ def partial_rdfs(
 ) -> np.ndarray:
     """Radial distribution functions of a structure: density of neighbours over their mean density in the cell.
 
-    g_k = h_k / (N_centres rho 4 pi / 3 (r_{k+1}^3 - r_k^3)), with h_k the ordered pairs in bin k and rho = N / V of the
-    neighbours' species. Bins hold their lower edge, the last one also its upper.
+    N of docs/dismai_bench.md counts centres, rho neighbours. Bins hold their lower edge, the last one also its upper.
 
     Args:
         atoms: the structure, taken as periodic in all directions.
@@ -105,44 +103,25 @@ def _counts(
     limit = r_max + ROUNDING
     # Two images of an atom within the limit of another are a lattice vector of the supercell apart: below this length
     # there is at most one, the nearest.
-    if compatible and own_images(cell, 1) <= limit:
-        center, neighbor, distance = _nearest_images(atoms, limit, np.flatnonzero(chosen))
-    else:
-        center, neighbor, distance = _all_images(atoms, limit, np.flatnonzero(chosen))
+    search = _nearest_images if compatible and own_images(cell, 1) <= limit else _all_images
+    center, neighbor, distance = search(atoms, limit) if len(atoms) else np.empty((3, 0), dtype=int)
     place = np.minimum(((distance + ROUNDING) * (bins / r_max)).astype(np.int64), bins - 1)
     code = (kinds[center] * species + kinds[neighbor]) * bins + place
-    return np.bincount(code, minlength=species**2 * bins).reshape(species, species, bins)
+    return np.bincount(code[chosen[center]], minlength=species**2 * bins).reshape(species, species, bins)
 
 
-def _all_images(atoms: Atoms, limit: float, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _all_images(atoms: Atoms, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centre, neighbour and distance of all ordered pairs within a limit over all periodic images."""
-    lattice = reduced_lattice(tuple(map(tuple, atoms.cell.tolist())))
-    fractional = atoms.cell.scaled_positions(atoms.positions) @ np.array(lattice.transform) % 1.0 % 1.0
-    images, owner = _images(fractional, limit * (1 + SLACK) / lattice.heights)
-    tree = cKDTree(fractional[centers] @ lattice.rows)
-    found = tree.sparse_distance_matrix(cKDTree(images @ lattice.rows), limit, output_type="ndarray")
-    center, neighbor, distance = centers[found["i"]], owner[found["j"]], found["v"]
-    itself = (center == neighbor) & (distance < ROUNDING)  # no lattice vector is this short
-    return center[~itself], neighbor[~itself], distance[~itself]
+    cell = atoms.cell.array
+    positions = atoms.cell.scaled_positions(atoms.positions) % 1.0 @ cell
+    center, neighbor, image = neighbors(positions, cell, limit)
+    return center, neighbor, np.linalg.norm(positions[neighbor] + image @ cell - positions[center], axis=1)
 
 
-def _images(fractional: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Images of atoms in and around the cell, up to `reach` (3,) in fractions of it; also which atom each is of."""
-    owner = np.arange(len(fractional))
-    for axis in range(3):
-        far = int(np.ceil(reach[axis]))
-        shifted = fractional[:, axis, None] + np.arange(-far, far + 1)
-        point, shift = np.nonzero((shifted >= -reach[axis]) & (shifted <= 1 + reach[axis]))
-        fractional, owner = fractional[point], owner[point]
-        fractional[:, axis] = shifted[point, shift]
-    return fractional, owner
-
-
-def _nearest_images(atoms: Atoms, limit: float, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _nearest_images(atoms: Atoms, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As `_all_images`, but of each atom of the 2 x 2 x 2 supercell the nearest image only."""
     fractional = atoms.cell.scaled_positions(atoms.positions)
     copies = ((fractional + np.array(list(product((0, 1), repeat=3)))[:, None]) / 2).reshape(1, -1, 3)
-    supercell = torch.as_tensor(2 * atoms.cell.array)
-    distances = pair_distances(torch.as_tensor(copies), supercell, limit)[0, centers].numpy()
-    center, neighbor = np.nonzero(np.isfinite(distances))
-    return centers[center], neighbor % len(atoms), distances[center, neighbor]
+    distances = pair_distances(torch.as_tensor(copies), torch.as_tensor(2 * atoms.cell.array), limit)[0].numpy()
+    center, neighbor = np.nonzero(np.isfinite(distances[: len(atoms)]))
+    return center, neighbor % len(atoms), distances[center, neighbor]

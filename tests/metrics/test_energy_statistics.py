@@ -98,9 +98,10 @@ def test_relaxation_statistics():
     assert result.drop_deviation == pytest.approx(1000 * drop[converged].std())
     expected = mean_interval(steps[converged])
     assert (result.steps.low, result.steps.high) == (expected.low, expected.high)
-    everything = relaxation_statistics(steps, initial, initial - drop)
+    all_of_them = np.ones(20, dtype=bool)
+    everything = relaxation_statistics(steps, initial, initial - drop, all_of_them)
     assert everything.steps.structures == 20
-    lost = relaxation_statistics(steps, np.where(steps > 100, initial, np.nan), initial - drop)
+    lost = relaxation_statistics(steps, np.where(steps > 100, initial, np.nan), initial - drop, all_of_them)
     assert lost.drop.structures == (steps > 100).sum()
     nothing = relaxation_statistics(steps, initial, initial - drop, np.zeros(20, dtype=bool))
     assert np.isnan([nothing.steps.value, nothing.drop.value, nothing.drop_deviation]).all()

@@ -21,9 +21,8 @@ from cryingan.evaluation.benchmarks.motif_tables import (
 )
 from cryingan.metrics import radial
 from cryingan.metrics.bootstrap import Interval, mean_interval, mean_row
-from cryingan.metrics.motifs.bonds import bond_shares
 from cryingan.metrics.motifs.distances import ALL, motif_distances, site_means
-from cryingan.metrics.motifs.distributions import motif_distribution, motif_shares
+from cryingan.metrics.motifs.distributions import bond_shares, motif_distribution, motif_shares
 from cryingan.metrics.motifs.fingerprints import MotifSettings
 
 if TYPE_CHECKING:

@@ -1,8 +1,6 @@
 """Distances between the mean coordination-motif fingerprints of two sets of structures.
 
-Fingerprints come from `cryingan.metrics.motifs.fingerprints.fingerprints`, one array per structure: stacked, or in a
-sequence where structures differ in their number of atoms. All structures have the same weight, however many atoms of a
-species they have.
+All structures have the same weight, however many atoms of a species they have.
 """
 
 from __future__ import annotations
@@ -39,7 +37,7 @@ def site_means(fingerprints: PerStructure, masks: PerStructure | None = None) ->
 
 
 def motif_distances(
-    generated: Rows, reference: Rows, sites: Mapping[str, float], distance: str = "euclidean", **bootstrap: int
+    generated: Rows, reference: Rows, sites: Mapping[str, float], distance: str = "euclidean"
 ) -> dict[str, Interval]:
     """d_X of every species and d_all, with intervals (docs/dismai_bench.md, "Interface: motif distance d_X").
 
@@ -51,7 +49,6 @@ def motif_distances(
         reference: likewise; a mean that is known already is a single row.
         sites: atoms of each species in a structure, such as {"Li": 72, "Co": 36, "Sc": 12}.
         distance: `euclidean` or `cosine`.
-        bootstrap: as in `bootstrap.pivotal_interval`.
 
     Returns:
         `d_Li` and so on in the order of `sites`, then `d_all`; NaN with a reason where a species is missing.
@@ -69,7 +66,7 @@ def motif_distances(
     lacking = [s for s in sites for side in (generated, reference) if not np.isfinite(side[s]).all(axis=1).any()]
     distances = {}
     for name, sides in rows.items():
-        interval = distance_of_means(*sides, distance, **bootstrap)
+        interval = distance_of_means(*sides, distance)
         of = [species for species in dict.fromkeys(lacking) if name in (f"d_{species}", ALL)]
         reason = f"{interval.reason}: {', '.join(of)} is missing" if of else interval.reason
         distances[name] = replace(interval, reason=reason)

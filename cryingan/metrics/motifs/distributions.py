@@ -1,8 +1,6 @@
 """Distributions of atoms over their most likely coordination motifs (SI, Figs. S3, S18, S33).
 
-Motifs come from `cryingan.metrics.motifs.fingerprints.most_likely`, one array per structure: stacked, or in a sequence
-where structures differ in their number of atoms. Shares are of all atoms of a species. Dismai-Bench lists the motifs
-that are frequent in the reference and omits all others; here those are one more row, so that shares sum to 100.
+Definitions: docs/dismai_bench.md, "Most likely motifs".
 """
 
 from __future__ import annotations
@@ -18,7 +16,9 @@ from cryingan.metrics.motifs.fingerprints import LARGEST_NUMBER, MOTIF_NAMES
 NO_MOTIF, OTHER = "None", "other"
 NAMES = (*MOTIF_NAMES, NO_MOTIF)
 NUMBERS = LARGEST_NUMBER + 1  # an atom has 0 to 24 neighbours
-AT_LEAST = 1.0  # percent
+AT_LEAST = 1.0
+"""Share of the reference's atoms from which a motif is listed, percent."""
+PerStructure = np.ndarray | Sequence[np.ndarray]
 
 
 def _figure_order() -> list[int]:
@@ -35,9 +35,8 @@ class MotifDistribution:
     """Shares of atoms by their most likely motif, percent.
 
     Attributes:
-        motifs: names such as `octahedral CN_6` in the order of the paper's figures, from the highest coordination
-            number; `None` is an atom without neighbours, or with so many that no motif has a name; `other`, the last,
-            is everything that is not listed.
+        motifs: names such as `octahedral CN_6` in the order of the paper's figures; `None` is an atom without
+            neighbours, or with so many that no motif has a name; `other`, the last, is all that is not listed.
         reference: shape (motifs,).
         generated: arrays of that shape.
         reference_split: by how many neighbours are of the counted species, 0, 1, 2 ..., shape (motifs, numbers).
@@ -52,14 +51,12 @@ class MotifDistribution:
 
 
 def motif_shares(
-    motif: np.ndarray | Sequence[np.ndarray],
-    neighbors: np.ndarray | Sequence[np.ndarray] | None = None,
-    masks: np.ndarray | Sequence[np.ndarray] | None = None,
+    motif: PerStructure, neighbors: PerStructure | None = None, masks: PerStructure | None = None
 ) -> np.ndarray:
     """Shares of each structure's atoms by their most likely motif and their neighbours of one species.
 
     Args:
-        motif: index into `MOTIF_NAMES` or -1, int, shape (structures, sites).
+        motif: index into `MOTIF_NAMES` or -1, int, shape (structures, sites), or for each structure (sites,).
         neighbors: how many neighbours are of the counted species, such as Cl, int, likewise; 0 when not given.
         masks: which sites count, bool, likewise; all when not given.
 
@@ -78,22 +75,31 @@ def motif_shares(
     return shares
 
 
-def motif_distribution(
-    generated: np.ndarray, reference: np.ndarray, at_least: float = AT_LEAST, **bootstrap: int
-) -> MotifDistribution:
+def bond_shares(counts: PerStructure, masks: PerStructure | None = None) -> np.ndarray:
+    """Shares of each structure's atoms by their number of bonds to one species (Fig. S19).
+
+    Args:
+        counts: neighbours of that species, int, shape (structures, sites), or for each structure (sites,).
+        masks: which sites count, bool, likewise; all when not given.
+
+    Returns:
+        Percent, shape (structures, 25): 0 to 24 bonds; an isolated atom has 0. NaN for a structure without a site.
+    """
+    return motif_shares([np.zeros_like(numbers) for numbers in counts], counts, masks)[:, 0]
+
+
+def motif_distribution(generated: np.ndarray, reference: np.ndarray) -> MotifDistribution:
     """Most likely motifs of two sets of structures: those that are frequent in the reference, and the rest.
 
     Args:
         generated: from `motif_shares`, shape (structures, motifs, 25).
         reference: likewise; a mean that is known already is a single row.
-        at_least: share of the reference's atoms from which a motif is listed, percent.
-        bootstrap: as in `bootstrap.pivotal_interval`.
 
     Returns:
         The shares; the generated ones are NaN, with a reason, when no structure has the species.
     """
     mean = mean_row(reference)
-    listed = [index for index in FIGURE_ORDER if mean[index].sum() >= at_least]
+    listed = [index for index in FIGURE_ORDER if mean[index].sum() >= AT_LEAST]
     rest = np.setdiff1d(np.arange(len(NAMES)), listed)
     sides = [
         np.concatenate([shares[:, listed], shares[:, rest].sum(axis=1, keepdims=True)], axis=1)
@@ -105,7 +111,7 @@ def motif_distribution(
     return MotifDistribution(
         (*(NAMES[index] for index in listed), OTHER),
         mean_split[0].sum(axis=1),
-        mean_interval(split.sum(axis=2), **bootstrap),
+        mean_interval(split.sum(axis=2)),
         mean_split[0],
-        mean_interval(split, **bootstrap),
+        mean_interval(split),
     )

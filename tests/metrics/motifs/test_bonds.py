@@ -5,7 +5,7 @@ import pytest
 from ase.build import bulk
 
 from cryingan.metrics.bootstrap import mean_interval
-from cryingan.metrics.motifs.bonds import bond_shares
+from cryingan.metrics.motifs.distributions import bond_shares
 from cryingan.metrics.motifs.fingerprints import MotifSettings, fingerprints, most_likely
 
 
