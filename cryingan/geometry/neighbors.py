@@ -32,6 +32,8 @@ def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[n
     """
     from pymatgen.optimization.neighbors import find_points_in_spheres
 
+    if len(positions) == 0:  # the search needs an atom
+        return np.empty(0, dtype=int), np.empty(0, dtype=int), np.empty((0, 3), dtype=int)
     positions, cell = np.ascontiguousarray(positions), np.ascontiguousarray(cell)
     source, target, image, distance = find_points_in_spheres(
         positions, positions, r=cutoff, pbc=np.ones(3, dtype=np.int64), lattice=cell, tol=SAME_POINT

@@ -104,7 +104,7 @@ def _counts(
     # Two images of an atom within the limit of another are a lattice vector of the supercell apart: below this length
     # there is at most one, the nearest.
     search = _nearest_images if compatible and own_images(cell, 1) <= limit else _all_images
-    center, neighbor, distance = search(atoms, limit) if len(atoms) else np.empty((3, 0), dtype=int)
+    center, neighbor, distance = search(atoms, limit)
     place = np.minimum(((distance + ROUNDING) * (bins / r_max)).astype(np.int64), bins - 1)
     code = (kinds[center] * species + kinds[neighbor]) * bins + place
     return np.bincount(code[chosen[center]], minlength=species**2 * bins).reshape(species, species, bins)

@@ -1,7 +1,7 @@
 """Fe-Cr-Ni alloy on the fcc lattice: lattice mapping, cluster counts, formation energy and short-range order.
 
-A structure is an occupation of the sites: for every site an index into `SPECIES`, or `VACANCY`. All functions take many
-structures at once. Sources: docs/dismai_bench.md, "Alloy: lattice mapping" and what follows it there; SI, Fig. S21.
+A structure is an occupation of the sites: for every site an index into `SPECIES`, or `VACANCY`. Source:
+docs/dismai_bench.md, "Alloy: lattice mapping" and what follows it there.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ VACANCY = -1
 LATTICE_CONSTANT = 3.6
 """Edge of the conventional cell, Angstrom."""
 ORIGIN = 0.25
-"""Where the data sets put the lattice, in conventional cells along each axis: 0.9 Angstrom, so that no site lies on the
-cell's boundary, where a fractional coordinate jumps from 1 to 0."""
+"""Where the data sets put the lattice, in conventional cells: no site lies on the boundary of the cell."""
+MARGIN = 0.8
+"""Largest distance of an atom from its site, Angstrom."""
 
 # One vector of each shell in half lattice constants; the others follow by permutation and sign.
 SHELLS = ((1, 1, 0), (2, 0, 0), (2, 1, 1), (2, 2, 0), (3, 1, 0), (2, 2, 2), (3, 2, 1))
 PAIRS = tuple(combinations_with_replacement(range(len(SPECIES)), 2))
+FIRST, SECOND = np.transpose(PAIRS)
 PAIR_NAMES = tuple(f"{SPECIES[a]}-{SPECIES[b]}" for a, b in PAIRS)
 CLUSTER_NAMES = tuple(f"0NN_{s}" for s in SPECIES) + tuple(
     f"{shell}NN_{pair}" for shell in range(1, len(SHELLS) + 1) for pair in PAIR_NAMES
@@ -68,7 +70,7 @@ def _half_cells(repeats: int) -> np.ndarray:
     return grid[grid.sum(axis=1) % 2 == 0]
 
 
-def fcc_sites(repeats: int = 4, offset: float | np.ndarray = ORIGIN) -> np.ndarray:
+def fcc_sites(repeats: int = 4, offset: float | Sequence[float] = ORIGIN) -> np.ndarray:
     """Sites of an fcc lattice of repeats x repeats x repeats conventional cells, sorted by x, then y, then z.
 
     Args:
@@ -79,6 +81,16 @@ def fcc_sites(repeats: int = 4, offset: float | np.ndarray = ORIGIN) -> np.ndarr
         Fractional coordinates of the whole cell, shape (4 repeats^3, 3).
     """
     return (_half_cells(repeats) / 2 + offset) / repeats % 1.0
+
+
+@cache
+def shell_vectors() -> tuple[np.ndarray, ...]:
+    """Vectors from a site to its neighbours in each of the seven shells, half lattice constants, (neighbours, 3).
+
+    Each array is sorted so that its reverse is its negative.
+    """
+    signed = ({tuple(np.multiply(p, s)) for p in permutations(v) for s in product((1, -1), repeat=3)} for v in SHELLS)
+    return tuple(np.array(sorted(vectors)) for vectors in signed)
 
 
 @cache
@@ -93,13 +105,11 @@ def neighbor_table(repeats: int = 4) -> tuple[np.ndarray, ...]:
     coordinates = _half_cells(repeats)
     index = np.full((2 * repeats,) * 3, -1)
     index[tuple(coordinates.T)] = np.arange(len(coordinates))
-    tables = []
-    for shell in SHELLS:
-        signed = {tuple(np.multiply(p, s)) for p in permutations(shell) for s in product((1, -1), repeat=3)}
-        target = (coordinates[:, None] + np.array(sorted(signed))) % (2 * repeats)
-        tables.append(index[tuple(np.moveaxis(target, -1, 0))])
-        tables[-1].setflags(write=False)
-    return tuple(tables)
+    targets = ((coordinates[:, None] + vectors) % (2 * repeats) for vectors in shell_vectors())
+    tables = tuple(index[tuple(np.moveaxis(target, -1, 0))] for target in targets)
+    for table in tables:
+        table.setflags(write=False)
+    return tables
 
 
 @cache
@@ -110,10 +120,8 @@ def _adjacency(repeats: int) -> tuple[csr_array, ...]:
     return tuple(csr_array((np.ones(t.size, np.float32), t.ravel(), p)) for t, p in zip(tables, pointers, strict=True))
 
 
-def occupation(
-    fractional: np.ndarray, species: Sequence[str], cell: np.ndarray, sites: np.ndarray, margin: float = 0.8
-) -> np.ndarray:
-    """Map structures on lattice sites: a site holds the nearest atom within the margin, else it is vacant.
+def occupation(fractional: np.ndarray, species: Sequence[str], cell: np.ndarray, sites: np.ndarray) -> np.ndarray:
+    """Map structures on lattice sites: a site holds the nearest atom within `MARGIN`, else it is vacant.
 
     An atom that is near no site, or not the nearest to its site, is dropped.
 
@@ -122,7 +130,6 @@ def occupation(
         species: chemical symbol of every atom, length atoms.
         cell: lattice vectors in rows, Angstrom, shape (3, 3); its faces are more than the margin apart.
         sites: fractional coordinates, shape (sites, 3), more than two margins apart.
-        margin: largest distance of an atom from its site, Angstrom.
 
     Returns:
         Index into `SPECIES` or `VACANCY` for every site, int8, shape (structures, sites).
@@ -142,7 +149,7 @@ def occupation(
     tree = cKDTree(((sites % 1.0) + images[:, None]).reshape(-1, 3) @ cell)
     # float32 coordinates are widened first, so that the remainder of a tiny negative number is not exactly 1.
     points = np.asarray(fractional, dtype=np.float64).reshape(-1, 3) % 1.0 @ cell
-    distance, image = tree.query(points, distance_upper_bound=margin)
+    distance, image = tree.query(points, distance_upper_bound=MARGIN)
     near = np.flatnonzero(np.isfinite(distance))
     kinds = np.array([SPECIES.index(symbol) for symbol in species], dtype=np.int8)
     # Written from the farthest to the nearest atom: the nearest stays. Ties go by species, not by the order of atoms.
@@ -182,7 +189,7 @@ def cluster_counts(occupation: np.ndarray) -> np.ndarray:
     for adjacency in _adjacency(repeats):
         around = (present.reshape(-1, sites) @ adjacency).reshape(present.shape)
         ordered = around @ present.swapaxes(1, 2)
-        columns.append(np.stack([ordered[:, a, b] / (2 if a == b else 1) for a, b in PAIRS], axis=1))
+        columns.append(ordered[:, FIRST, SECOND] / np.where(FIRST == SECOND, 2, 1))
     atoms = columns[0].sum(axis=1, dtype=np.float64)[:, None]
     return np.concatenate(columns, axis=1) / np.where(atoms > 0, atoms, np.nan)
 
@@ -196,9 +203,7 @@ def formation_energy(counts: np.ndarray) -> np.ndarray:
 
 
 def short_range_order(counts: np.ndarray) -> np.ndarray:
-    """Warren-Cowley parameters of the first two shells: 0 when random, negative when a pair is favoured.
-
-    Source: docs/dismai_bench.md, "Alloy: short-range order".
+    """Warren-Cowley parameters of the first two shells (docs/dismai_bench.md, "Alloy: short-range order").
 
     Args:
         counts: from `cluster_counts`, shape (structures, 45).
@@ -206,15 +211,11 @@ def short_range_order(counts: np.ndarray) -> np.ndarray:
     Returns:
         Columns as `SRO_NAMES`, shape (structures, 12); NaN where an element is missing or has no neighbour.
     """
-    composition = counts[:, : len(SPECIES)]
-    shells = counts[:, len(SPECIES) :].reshape(len(counts), len(SHELLS), len(PAIRS))
-    columns = []
-    for shell in (0, 1):
-        ordered = np.zeros((len(counts), len(SPECIES), len(SPECIES)))
-        for column, (a, b) in enumerate(PAIRS):
-            ordered[:, a, b] += shells[:, shell, column]
-            ordered[:, b, a] += shells[:, shell, column]
-        expected = ordered.sum(axis=2)[:, :, None] * composition[:, None]
-        ratio = ordered / np.where(expected > 0, expected, np.nan)
-        columns += [1 - (ratio[:, a, b] + ratio[:, b, a]) / 2 for a, b in PAIRS]
-    return np.stack(columns, axis=1)
+    composition, pairs = np.split(counts, [len(SPECIES)], axis=1)
+    shells = pairs.reshape(len(counts), len(SHELLS), len(PAIRS))[:, :2]
+    ordered = np.zeros((len(counts), 2, len(SPECIES), len(SPECIES)))
+    ordered[..., FIRST, SECOND] += shells
+    ordered[..., SECOND, FIRST] += shells
+    expected = ordered.sum(axis=3)[..., None] * composition[:, None, None]
+    ratio = ordered / np.where(expected > 0, expected, np.nan)
+    return (1 - (ratio[..., FIRST, SECOND] + ratio[..., SECOND, FIRST]) / 2).reshape(len(counts), len(SRO_NAMES))

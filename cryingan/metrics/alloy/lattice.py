@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.metrics.alloy.fcc import LATTICE_CONSTANT, VACANCY, cluster_counts, fcc_sites
+from cryingan.metrics.alloy.fcc import LATTICE_CONSTANT, MARGIN, VACANCY, cluster_counts
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-MARGIN = 0.8
-"""Largest distance of an atom from its site, Angstrom (docs/dismai_bench.md, "Alloy: lattice mapping")."""
 MOST_VACANCIES = 50 / 256
-"""Largest share of vacant sites of a structure that is not rejected."""
 MOST_STRAIN = 0.1
 """Relative difference of lengths, and of angles in units of 100 degrees, up to which a cell counts as the lattice's."""
 REFINEMENTS = 5
@@ -66,12 +63,8 @@ class FccLattice:
 
     @property
     def most_vacancies(self) -> int:
-        """Vacancies beyond which a structure is rejected: 50 of 256 sites."""
+        """Vacant sites beyond which a structure is rejected: 50 of 256."""
         return int(MOST_VACANCIES * self.size)
-
-    def sites(self, origin: np.ndarray | None = None) -> np.ndarray:
-        """Fractional coordinates (size, 3), the first site at `origin` (conventional cells), or at the lattice's."""
-        return fcc_sites(self.repeats, np.array(self.origin) if origin is None else origin)
 
     def misfit(self, atoms: Atoms) -> str:
         """Why the cell of a structure is not this lattice's; empty if it is, up to a strain of 10 %."""

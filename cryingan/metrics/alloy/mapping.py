@@ -1,20 +1,13 @@
 """Structures on the alloy benchmark's lattice: as they are, translated, or rotated and translated.
 
-The names are those of the models for which Dismai-Bench has procedures (docs/dismai_bench.md, "Alloy: lattice
-mapping"):
-
-- `cryingan`, as is: the sites are those of the reference.
-- `diffcsp`, translated: the lattice may lie anywhere.
-- `cdvae`, rotated and translated: it may also have any direction. Where that lattice does not repeat with the cell,
-  clusters are counted without sites (`cryingan.metrics.alloy.rotated`).
-- `auto`: the first of these that fits, the one with fewest vacancies of the first two.
-
-A cell that differs from the lattice's is strained to it, as are its atoms: only fractional coordinates count. A
-structure with more than 50 of 256 sites vacant is rejected, whichever way it was mapped.
+Names and procedures are those of docs/dismai_bench.md, "Alloy: lattice mapping". `auto` is the first mapping that fits,
+of the first two the one with fewer vacancies. Where a rotated lattice does not repeat with the cell, clusters are
+counted without sites (`cryingan.metrics.alloy.rotated`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,8 +15,8 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.metrics.alloy import upstream as alloy_upstream
-from cryingan.metrics.alloy.fcc import SPECIES, occupation
-from cryingan.metrics.alloy.lattice import MARGIN, FccLattice, Mapping, fitted_origin
+from cryingan.metrics.alloy.fcc import MARGIN, SPECIES, fcc_sites, occupation
+from cryingan.metrics.alloy.lattice import FccLattice, Mapping, fitted_origin
 from cryingan.metrics.alloy.rotated import map_rotated
 
 if TYPE_CHECKING:
@@ -41,9 +34,7 @@ def map_to_lattice(
         atoms: a periodic structure; it may have any number of atoms.
         lattice: the reference's; by default 4 x 4 x 4 cells of 3.6 Angstrom with a site at the origin.
         mapping: one of `MAPPINGS` or `auto`.
-        compatible: use the procedures of Dismai-Bench (`cryingan.metrics.alloy.upstream`). They let one atom decide
-            place and direction of the lattice, take the cell for the lattice's, never reject after `cryingan` and
-            `diffcsp`, and round counts.
+        compatible: use the procedures of Dismai-Bench (`cryingan.metrics.alloy.upstream`).
 
     Returns:
         The mapping; a structure that cannot be mapped is rejected with the reason.
@@ -79,19 +70,19 @@ def _unusable(atoms: Atoms) -> str:
 
 
 def _as_is(atoms: Atoms, lattice: FccLattice) -> Mapping:
-    return _aligned("cryingan", atoms, lattice, np.array(lattice.origin))
+    return _aligned("cryingan", atoms, lattice, lattice.origin)
 
 
 def _translated(atoms: Atoms, lattice: FccLattice) -> Mapping:
-    return _aligned("diffcsp", atoms, lattice, fitted_origin(_fractional(atoms), lattice))
+    return _aligned("diffcsp", atoms, lattice, fitted_origin(atoms.get_scaled_positions(wrap=False), lattice))
 
 
-def _aligned(mapping: str, atoms: Atoms, lattice: FccLattice, origin: np.ndarray) -> Mapping:
+def _aligned(mapping: str, atoms: Atoms, lattice: FccLattice, origin: Sequence[float]) -> Mapping:
     reason = lattice.misfit(atoms)
     if reason:
         return Mapping.rejected(mapping, lattice, len(atoms), reason)
-    symbols = atoms.get_chemical_symbols()
-    occupied = occupation(_fractional(atoms)[None], symbols, lattice.cell, lattice.sites(origin), MARGIN)[0]
+    fractional, symbols = atoms.get_scaled_positions(wrap=False), atoms.get_chemical_symbols()
+    occupied = occupation(fractional[None], symbols, lattice.cell, fcc_sites(lattice.repeats, origin))[0]
     return Mapping.of(mapping, occupied, len(atoms), lattice.most_vacancies)
 
 
@@ -109,10 +100,6 @@ def _best(atoms: Atoms, lattice: FccLattice) -> Mapping:
         rotated = map_rotated(atoms, lattice)
         return replace(best, reason=f"{best.reason}; rotated: {rotated.reason}") if rotated.reason else rotated
     return best
-
-
-def _fractional(atoms: Atoms) -> np.ndarray:
-    return atoms.cell.scaled_positions(atoms.positions)
 
 
 PROCEDURES = {"cryingan": _as_is, "diffcsp": _translated, "cdvae": _turned}

@@ -6,7 +6,7 @@ neighbour. Only differences of positions enter, so that neither origin nor choic
 
 from __future__ import annotations
 
-from itertools import permutations, product
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +14,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from cryingan.metrics.alloy.fcc import CLUSTER_NAMES, PAIRS, SHELLS, SPECIES
-from cryingan.metrics.alloy.lattice import MARGIN
+from cryingan.geometry.neighbors import neighbors
+from cryingan.metrics.alloy.fcc import CLUSTER_NAMES, FIRST, MARGIN, SECOND, SPECIES, shell_vectors
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -26,15 +26,8 @@ EDGE_RANGE = (3.2 / 3.6, 4.0 / 3.6)
 
 
 def ideal_vectors(axes: np.ndarray) -> list[np.ndarray]:
-    """Vectors from an atom to its neighbours in each of the seven shells, Angstrom, shapes (neighbours, 3).
-
-    Each list is sorted so that its reverse is its negative.
-
-    Args:
-        axes: edges of the conventional cell in rows, Angstrom, shape (3, 3).
-    """
-    signed = [{tuple(np.multiply(p, s)) for p in permutations(v) for s in product((1, -1), repeat=3)} for v in SHELLS]
-    return [np.array(sorted(vectors)) / 2 @ axes for vectors in signed]
+    """`shell_vectors` in Angstrom for a conventional cell with edges `axes` in rows, Angstrom, shape (3, 3)."""
+    return [vectors / 2 @ axes for vectors in shell_vectors()]
 
 
 def partners(positions: np.ndarray, cell: np.ndarray, vectors: np.ndarray, decimals: int | None = None) -> np.ndarray:
@@ -66,8 +59,6 @@ def nearest_atoms(points: np.ndarray, positions: np.ndarray, cell: np.ndarray, c
 def surroundings(atoms: Atoms, shells: list[np.ndarray], decimals: int | None = None) -> tuple[np.ndarray, int]:
     """Clusters per atom and vacancies of a structure all of whose atoms lie on one lattice.
 
-    A neighbour is the atom nearest to the ideal point, within the margin; a pair without one is not counted.
-
     Args:
         atoms: the structure.
         shells: `ideal_vectors`.
@@ -88,33 +79,26 @@ def surroundings(atoms: Atoms, shells: list[np.ndarray], decimals: int | None = 
         atom, which = np.nonzero(around >= 0)
         ordered = np.zeros((len(SPECIES),) * 2)
         np.add.at(ordered, (kinds[atom], kinds[around[atom, which]]), 1)
-        columns.append([(ordered[a, b] + ordered[b, a]) / (4 if a == b else 2) for a, b in PAIRS])
+        columns.append((ordered + ordered.T)[FIRST, SECOND] / np.where(FIRST == SECOND, 4, 2))
     atom, which = np.nonzero(held[0] < 0)
     empty = positions[atom] + shells[0][which]
-    labels = pieces(len(empty), *pairs_within(empty, cell, MARGIN)[:2]) if len(empty) else empty
-    return np.concatenate(columns) / len(atoms), len(np.unique(labels))
+    vacancies = len(np.unique(pieces(len(empty), *pairs_within(empty, cell, MARGIN)[:2])))
+    return np.concatenate(columns) / len(atoms), vacancies
 
 
 def pairs_within(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All pairs within a cutoff, an atom with its own images included, both orders, sorted by the first atom.
+    """All pairs of `cryingan.geometry.neighbors.neighbors`, for positions that need not be in the cell.
 
     Returns:
         First and second atom, shape (pairs,), and the vectors from one to the other, Angstrom, shape (pairs, 3).
     """
-    around, owner = _with_images(positions, cell, cutoff)
-    start = _wrapped(positions, cell) @ cell
-    found = cKDTree(start).query_ball_tree(cKDTree(around), cutoff)
-    first = np.repeat(np.arange(len(start)), [len(row) for row in found])
-    point = np.concatenate([*found, []]).astype(int)
-    return first, owner[point], around[point] - start[first]
+    inside = _wrapped(positions, cell) @ cell
+    first, second, image = neighbors(inside, cell, cutoff)
+    return first, second, inside[second] + image @ cell - inside[first]
 
 
 def second_shell(positions: np.ndarray, cell: np.ndarray, constant: float) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors between atoms about a lattice constant apart.
-
-    Returns:
-        The atom that each starts at, in order, shape (vectors,), and the vectors, Angstrom, shape (vectors, 3).
-    """
+    """Vectors between atoms about a lattice constant apart: first atoms, in order, and vectors of `pairs_within`."""
     shortest, longest = (limit * constant for limit in EDGE_RANGE)
     first, _, vectors = pairs_within(positions, cell, longest)
     far = np.linalg.norm(vectors, axis=1) >= shortest

@@ -2,9 +2,6 @@
 
 A lattice repeats with the cell in some directions only. In all others it meets its own image at a boundary, and there
 is no set of sites to map on. The surroundings of each atom remain defined: `cryingan.metrics.alloy.neighbors`.
-
-Atoms belong to the lattice if, of their twelve nearest-neighbour points, at least four hold others that belong to it,
-in one connected piece (random coordinates have no such piece). The rest are dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cryingan.metrics.alloy.lattice import MARGIN, MOST_STRAIN, FccLattice, Mapping
+from cryingan.metrics.alloy.fcc import MARGIN
+from cryingan.metrics.alloy.lattice import MOST_STRAIN, FccLattice, Mapping
 from cryingan.metrics.alloy.neighbors import ideal_vectors, pairs_within, partners, pieces, second_shell, surroundings
 
 if TYPE_CHECKING:
@@ -87,15 +85,9 @@ def fitted_axes(vectors: np.ndarray, constant: float) -> np.ndarray | None:
 
 
 def grain(positions: np.ndarray, cell: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-    """Atoms that belong to the lattice: the largest piece in which each has at least four partners.
+    """Atoms that belong to the lattice, indices in order: the largest piece in which each has at least four partners.
 
-    Args:
-        positions: of the atoms, Angstrom, shape (atoms, 3).
-        cell: lattice vectors in rows, Angstrom, shape (3, 3).
-        nearest: `ideal_vectors` of the first shell.
-
-    Returns:
-        Their indices, sorted.
+    Random coordinates have no such piece. A partner is a member at a point of `nearest`, the first of `ideal_vectors`.
     """
     atoms = np.arange(len(positions))
     held = partners(positions, cell, nearest)

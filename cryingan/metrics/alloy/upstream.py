@@ -1,17 +1,9 @@
-"""The mapping procedures of Dismai-Bench's programs, for comparison with published numbers.
+"""The mapping procedures of Dismai-Bench's programs (docs/dismai_bench.md, "What `compatible=true` changes").
 
-They differ from `cryingan.metrics.alloy.mapping`:
-
-- `diffcsp` and `cdvae` place the lattice by one atom, the one nearest to the cell's origin or the first with six
-  suitable neighbours, and `cdvae` also directs it by that one atom's neighbours;
-- a cell that differs from the lattice's is not strained to it: atoms are compared by Cartesian coordinates;
-- `cdvae` accepts atoms in the order of the file, and after it pairs are counted between atoms where they are, by axes
-  found anew, with ideal points rounded to three decimals;
-- nothing is rejected after `cryingan` and `diffcsp`;
-- counts are rounded to five decimals.
-
-Where those programs end with an exception, the structure is rejected with a reason. In a cell other than the lattice's,
-the order in which `cdvae` converts fractional and Cartesian coordinates is our reading.
+Atoms are compared by Cartesian coordinates. `cdvae` accepts them in the order of the file, then counts pairs by axes
+found anew, with ideal points rounded to three decimals. Where those programs end with an exception, the structure is
+rejected with a reason. In a cell other than the lattice's, the order in which `cdvae` converts coordinates is our
+reading.
 """
 
 from __future__ import annotations
@@ -21,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.metrics.alloy.fcc import SPECIES, VACANCY, fcc_sites
-from cryingan.metrics.alloy.lattice import MARGIN, FccLattice, Mapping
+from cryingan.metrics.alloy.fcc import MARGIN, SHELLS, SPECIES, VACANCY, fcc_sites
+from cryingan.metrics.alloy.lattice import FccLattice, Mapping
 from cryingan.metrics.alloy.neighbors import ideal_vectors, nearest_atoms, pairs_within, second_shell, surroundings
 
 if TYPE_CHECKING:
@@ -38,7 +30,7 @@ NO_AXES = "no atom has six neighbours a lattice constant away, two of them at a 
 
 
 def _as_is(atoms: Atoms, lattice: FccLattice) -> Mapping:
-    return _on_sites("cryingan", atoms, lattice, lattice.sites())
+    return _on_sites("cryingan", atoms, lattice, fcc_sites(lattice.repeats, lattice.origin))
 
 
 def _translated(atoms: Atoms, lattice: FccLattice) -> Mapping:
@@ -134,12 +126,9 @@ def _accepted(positions: np.ndarray, on_site: np.ndarray, lattice: FccLattice, a
 
 def _shells(axes: np.ndarray, constant: float) -> list[np.ndarray]:
     """Ideal vectors along axes that need not be at right angles, with the lengths of the lattice."""
-    ideal = [np.linalg.norm(vectors[0]) for vectors in ideal_vectors(constant * np.eye(3))]
-    shells = ideal_vectors(axes)
-    return [
-        vectors / np.linalg.norm(vectors, axis=1, keepdims=True) * length
-        for vectors, length in zip(shells, ideal, strict=True)
-    ]
+    lengths = [constant / 2 * np.linalg.norm(vector) for vector in SHELLS]
+    shells = zip(ideal_vectors(axes), lengths, strict=True)
+    return [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) * length for vectors, length in shells]
 
 
 PROCEDURES = {"cryingan": _as_is, "diffcsp": _translated, "cdvae": _turned}

@@ -154,7 +154,7 @@ def test_mapping_agrees_with_all_minimum_image_distances_of_ase():
     cell = CELL + rng.normal(0, 2.0, (3, 3))
     fractional, sites = rng.random((2, 300, 3)), alloy.fcc_sites(offset=0.0)
     species = [SPECIES[i] for i in rng.integers(0, 3, 300)]
-    found = alloy.occupation(fractional, species, cell, sites, margin=0.8)
+    found = alloy.occupation(fractional, species, cell, sites)
     for structure, row in zip(fractional, found, strict=True):
         both = ase.Atoms(species + ["X"] * 256, scaled_positions=[*structure, *sites], cell=cell, pbc=True)
         for site in range(0, 256, 5):
