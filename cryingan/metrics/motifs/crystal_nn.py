@@ -1,7 +1,7 @@
 """Coordination numbers and neighbours of pymatgen's CrystalNN, for many atoms of a structure at once.
 
-CrystalNN weighs the faces of an atom's Voronoi cell and gives every coordination number a probability (Pan et al.,
-Inorg. Chem. 60, 1590 (2021)). The numbers are pymatgen's, with its default settings or with solid angles alone.
+The weights of the faces of an atom's Voronoi cell give every coordination number a probability (Pan et al., Inorg.
+Chem. 60, 1590 (2021)). The numbers are pymatgen's.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def coordination(
     pair = pair[0][allowed], pair[1][allowed]
     # The second factor corrects for pores: it is large for near faces.
     weight = faces.solid_angle**2 / faces.area * electronegativity_factors(species)[pair]
-    weight = weight / _largest(faces.centre, weight, len(centres))
+    weight = _relative(faces.centre, weight, len(centres))
     bonded = weight * _distance_factor(faces.vector, bond_lengths(species)[pair])
     return _coordination(faces, weight, bonded, len(centres))
 
@@ -80,7 +80,7 @@ def coordination(
 def solid_angle_neighbors(atoms: Atoms) -> list[tuple[np.ndarray, np.ndarray]]:
     """Neighbours of every atom at its most probable CN by solid angles alone, for bond angles.
 
-    The same as CrystalNN(distance_cutoffs=None, x_diff_weight=0, porous_adjustment=False).get_nn_info.
+    Those of pymatgen's CrystalNN(distance_cutoffs=None, x_diff_weight=0, porous_adjustment=False).
 
     Args:
         atoms: structure, periodic along all axes; positions need not be wrapped.
@@ -90,16 +90,16 @@ def solid_angle_neighbors(atoms: Atoms) -> list[tuple[np.ndarray, np.ndarray]]:
         (neighbours, 3), those of the largest solid angles first.
 
     Raises:
-        CryinGANError: the structure is not periodic or flat, a position is not finite, two atoms coincide.
+        CryinGANError: as `voronoi_faces`.
     """
     faces = voronoi_faces(atoms, np.arange(len(atoms)), SEARCH_CUTOFF)
-    weight = faces.solid_angle / _largest(faces.centre, faces.solid_angle, len(atoms))
+    weight = _relative(faces.centre, faces.solid_angle, len(atoms))
     found = _coordination(faces, weight, weight, len(atoms))
     # The last of ascending probabilities is the largest; of equal ones that of the smallest CN.
     order = np.lexsort((-found.number, found.probability, found.centre))
     most = np.zeros(len(atoms), dtype=int)
     most[found.centre[order]] = found.number[order]
-    rows = [slice(first, first + count) for first, count in zip(found.start[:-1], most, strict=True)]
+    rows = map(slice, found.start[:-1], found.start[:-1] + most)
     return [(found.neighbor[row], found.vector[row]) for row in rows]
 
 
@@ -110,11 +110,11 @@ def _distance_factor(vector: np.ndarray, bond_length: np.ndarray) -> np.ndarray:
     return (np.cos(np.clip(beyond, 0, 1) * math.pi) + 1) / 2
 
 
-def _largest(centre: np.ndarray, weight: np.ndarray, centres: int) -> np.ndarray:
-    """Largest weight of the row's centre, shape (rows,)."""
+def _relative(centre: np.ndarray, weight: np.ndarray, centres: int) -> np.ndarray:
+    """Weights divided by the largest of their centre, shape (rows,)."""
     largest = np.zeros(centres)
     np.maximum.at(largest, centre, weight)
-    return largest[centre]
+    return weight / largest[centre]
 
 
 def _coordination(faces: Faces, before: np.ndarray, weight: np.ndarray, centres: int) -> Coordination:

@@ -46,7 +46,7 @@ def motif_distances(
 
     Args:
         generated: for each species the mean fingerprints of structures, shape (structures, features).
-        reference: likewise; a mean that is known already is a single row.
+        reference: likewise; a known mean is a single row.
         sites: atoms of each species in a structure, such as {"Li": 72, "Co": 36, "Sc": 12}.
         distance: `euclidean` or `cosine`.
 

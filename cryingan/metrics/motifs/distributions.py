@@ -21,13 +21,9 @@ AT_LEAST = 1.0
 PerStructure = np.ndarray | Sequence[np.ndarray]
 
 
-def _figure_order() -> list[int]:
-    """Indices into `NAMES` from the highest coordination number to the lowest; those without a shape come last."""
-    shapes = [index for index, name in enumerate(MOTIF_NAMES) if not name.startswith("q")]
-    return [*reversed(shapes), *(index for index in range(len(NAMES)) if index not in shapes)]
-
-
-FIGURE_ORDER = _figure_order()
+SHAPES = [index for index, name in enumerate(MOTIF_NAMES) if not name.startswith("q")]
+FIGURE_ORDER = [*reversed(SHAPES), *sorted(set(range(len(NAMES))) - set(SHAPES))]
+"""Indices into `NAMES` from the highest coordination number to the lowest; those without a shape come last."""
 
 
 @dataclass(frozen=True, eq=False)

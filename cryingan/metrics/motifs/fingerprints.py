@@ -1,7 +1,6 @@
 """Coordination-motif fingerprints of atoms: probabilities of coordination numbers and likeness to ideal motifs.
 
-The 61 numbers of matminer's CrystalNNFingerprint("ops") and, for each coordination number (CN), the fractions of the
-anions among the neighbours, as Dismai-Bench uses them (docs/dismai_bench.md, "Motif fingerprint").
+Definitions: docs/dismai_bench.md, "Motif fingerprint".
 """
 
 from __future__ import annotations
@@ -21,9 +20,8 @@ LARGEST_NUMBER = 24
 """Largest coordination number that has features; the probability of a larger one is lost."""
 NUMBERS = range(1, LARGEST_NUMBER + 1)
 MOTIF_NAMES = tuple(f"{motif} CN_{number}" for number in NUMBERS for motif in MOTIFS.get(number, ()))
-WEIGHT_NAMES = tuple(f"wt CN_{number}" for number in NUMBERS)
 OPS_NAMES = tuple(f"{name} CN_{number}" for number in NUMBERS for name in ("wt", *MOTIFS.get(number, ())))
-WEIGHT_COLUMNS = np.array([OPS_NAMES.index(name) for name in WEIGHT_NAMES])
+WEIGHT_COLUMNS = np.array([OPS_NAMES.index(f"wt CN_{number}") for number in NUMBERS])
 MOTIF_COLUMNS = np.array([OPS_NAMES.index(name) for name in MOTIF_NAMES])
 
 
@@ -94,11 +92,14 @@ def fingerprints(atoms: Atoms, settings: MotifSettings) -> dict[str, np.ndarray]
     centres = np.flatnonzero(np.isin(symbols, settings.species))
     found = coordination(atoms, centres, settings.oxidation_states)
     features = np.zeros((len(centres), len(feature_names(settings))))
-    _fill_motifs(features[:, : len(OPS_NAMES)], found)
-    if settings.anions:
-        fractions = features[:, len(OPS_NAMES) :].reshape(len(centres), LARGEST_NUMBER, len(settings.anions))
-        _fill_fractions(fractions, found, symbols[found.neighbor][:, None] == np.array(settings.anions, dtype=object))
+    _fill_motifs(features, found)
+    _fill_fractions(_fractions(features, settings), found, symbols[found.neighbor][:, None] == list(settings.anions))
     return {species: features[symbols[centres] == species] for species in settings.species}
+
+
+def _fractions(features: np.ndarray, settings: MotifSettings) -> np.ndarray:
+    """View of the fractions of anions among the neighbours, shape (atoms, CN, anions)."""
+    return features[:, len(OPS_NAMES) :].reshape(len(features), LARGEST_NUMBER, len(settings.anions))
 
 
 def _fill_motifs(features: np.ndarray, found: Coordination) -> None:
@@ -115,10 +116,10 @@ def _fill_motifs(features: np.ndarray, found: Coordination) -> None:
 
 
 def _fill_fractions(fractions: np.ndarray, found: Coordination, is_anion: np.ndarray) -> None:
-    """Write the shares of anions among the neighbours of each CN, not weighted, shape (centres, CN, anions)."""
+    """Write what `_fractions` reads, by whether each neighbour is each anion, shape (rows, anions)."""
     chosen = found.number <= LARGEST_NUMBER
     centre, number = found.centre[chosen], found.number[chosen]
-    before = np.concatenate([np.zeros((1, is_anion.shape[1])), np.cumsum(is_anion, axis=0)])
+    before = np.insert(np.cumsum(is_anion, axis=0), 0, 0, axis=0)
     first = found.start[centre]
     fractions[centre, number - 1] = (before[first + number] - before[first]) / number[:, None]
 
@@ -134,8 +135,8 @@ def most_likely(features: np.ndarray, settings: MotifSettings, compatible: bool 
     Raises:
         CryinGANError: the number of features is not that of the settings.
     """
-    if features.ndim != 2 or features.shape[1] != len(feature_names(settings)):
-        expected = len(feature_names(settings))
+    expected = len(feature_names(settings))
+    if features.ndim != 2 or features.shape[1] != expected:
         raise CryinGANError(f"fingerprints of shape {features.shape}; their settings make (atoms, {expected})")
     weights = features[:, WEIGHT_COLUMNS]
     cn = weights.argmax(axis=1) + 1
@@ -143,8 +144,7 @@ def most_likely(features: np.ndarray, settings: MotifSettings, compatible: bool 
     if not compatible:
         cn[likelihood == 0] = 0
     atom = np.arange(len(features))
-    fractions = features[:, len(OPS_NAMES) :].reshape(len(features), LARGEST_NUMBER, len(settings.anions))
-    counts = np.round(fractions[atom, cn - 1] * cn[:, None]).astype(int)
+    counts = np.round(_fractions(features, settings)[atom, cn - 1] * cn[:, None]).astype(int)
     # Features of other coordination numbers must not win.
     own = np.array([int(name.rsplit("_", 1)[1]) for name in MOTIF_NAMES]) == cn[:, None]
     values = np.where(own, features[:, MOTIF_COLUMNS], -np.inf)

@@ -50,26 +50,18 @@ def order_parameters(vectors: np.ndarray) -> np.ndarray:
     Raises:
         CryinGANError: a neighbour lies on its centre.
     """
-    motifs = MOTIFS[vectors.shape[1]]
+    number = vectors.shape[1]
     lengths = np.linalg.norm(vectors, axis=2, keepdims=True)
     if not (lengths > 0).all():
         raise CryinGANError("a neighbour lies on its centre")
     angles = PolarAngles(vectors / lengths)
-    columns = []
-    for motif in motifs:
-        kind, parameters = definition(vectors.shape[1], motif)
-        columns.append(FUNCTIONS[kind](angles, parameters))
-    return np.stack(columns, axis=1)
+    definitions = [_definition(number, motif) for motif in MOTIFS[number]]
+    return np.stack([FUNCTIONS[kind](angles, parameters) for kind, parameters in definitions], axis=1)
 
 
 @cache
-def definition(number: int, motif: str) -> tuple[str, Parameters]:
-    """Kind of an order parameter in pymatgen's terms and its parameters there.
-
-    Args:
-        number: coordination number.
-        motif: one of `MOTIFS[number]`.
-    """
+def _definition(number: int, motif: str) -> tuple[str, Parameters]:
+    """Kind of an order parameter in pymatgen's terms and its parameters there."""
     from pymatgen.analysis.local_env import CN_OPT_PARAMS, LocalStructOrderParams
 
     kind, *parameters = CN_OPT_PARAMS.get(number, {}).get(motif, [motif])
@@ -89,11 +81,6 @@ def _wave(angles: PolarAngles, p: Parameters) -> np.ndarray:
 def _best(total: np.ndarray, norm: np.ndarray) -> np.ndarray:
     """Largest mean over all j and k, of sums and numbers of shape (sites, j, k)."""
     return np.max(total / np.where(norm > 0, norm, 1), axis=(1, 2))
-
-
-def _single_bond(angles: PolarAngles, _: Parameters | None) -> np.ndarray:
-    """A single neighbour is a bond, whatever its distance."""
-    return np.ones(len(angles.directions))
 
 
 def _bent(angles: PolarAngles, p: Parameters) -> np.ndarray:
@@ -126,13 +113,9 @@ def _pentagon(angles: PolarAngles, p: Parameters) -> np.ndarray:
 def _two_poles(
     angles: PolarAngles, p: Parameters, agreement: np.ndarray | None = None, widest: float = np.inf
 ) -> np.ndarray:
-    """Motifs with neighbours at both poles and, unless an agreement says otherwise, in the equatorial plane.
+    """Motifs with neighbours at both poles and, unless there is another `agreement`, in the equatorial plane.
 
-    Args:
-        angles: the neighbours.
-        p: parameters.
-        agreement: of polar angles, shape (sites, j, other).
-        widest: azimuth from which neighbours do not count.
+    Neighbours with an azimuth from `widest` on do not count.
     """
     agreement = _bell(angles.polar, 0.5, p["IGW_EP"]) if agreement is None else agreement
     south = angles.polar >= p["min_SPP"]
@@ -196,7 +179,7 @@ def _bond_orientation(angles: PolarAngles, degree: int) -> np.ndarray:
 
 
 FUNCTIONS: dict[str, Callable[[PolarAngles, Parameters], np.ndarray]] = {
-    "sgl_bd": _single_bond,
+    "sgl_bd": lambda angles, _: np.ones(len(angles.polar)),  # a single neighbour is a bond, whatever its distance
     "bent": _bent,
     **dict.fromkeys(("T", "tri_pyr", "sq_pyr", "pent_pyr", "hex_pyr"), _pyramid),
     **dict.fromkeys(("tri_plan_max", "tet_max"), _target_angle),

@@ -82,11 +82,9 @@ def _ionic_radius(species: Element | Species) -> float:
         return 0.0
     if state == 0:
         return _atomic_radius(species)
-    element = species.element
-    radii = element.ionic_radii
+    radii, low, high = species.element.ionic_radii, math.floor(state), math.ceil(state)
     if state in radii:
         return radii[state]
-    low, high = math.floor(state), math.ceil(state)
     if low in radii and high in radii:
         return (high - state) * radii[low] + (state - low) * radii[high]
-    return float(element.average_cationic_radius if state > 0 else element.average_anionic_radius)
+    return float(species.average_cationic_radius if state > 0 else species.average_anionic_radius)

@@ -7,16 +7,13 @@ hull of the inverted atoms: one small hull for each centre, and no tessellation 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
 from scipy.spatial import ConvexHull, QhullError
 
 from cryingan.errors import CryinGANError
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
 
 COINCIDENT = 1e-3
 """Atoms nearer than this are at one place, Angstrom: no plane can be told to lie between them."""
@@ -55,12 +52,12 @@ def voronoi_faces(atoms: Atoms, centres: np.ndarray, cutoff: float = 7.0) -> Fac
     """
     if not len(centres):
         return Faces(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
-    structure = pymatgen_structure(atoms)
+    _validate(atoms)
     diagonals = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]]) @ atoms.cell.array
     longest = np.linalg.norm(diagonals, axis=1).max() + 0.01
     waiting, parts = np.arange(len(centres)), []
     while True:
-        place, neighbor, vector = _surroundings(structure, centres[waiting], cutoff)
+        place, neighbor, vector, _ = _surroundings(atoms, centres[waiting], cutoff)
         closed, corners = _closed_cells(np.searchsorted(place, np.arange(len(waiting) + 1)), vector)
         face, solid_angle, area = _measure(*corners, vector)
         parts.append((waiting[place[face]], neighbor[face], vector[face], solid_angle, area))
@@ -74,50 +71,43 @@ def voronoi_faces(atoms: Atoms, centres: np.ndarray, cutoff: float = 7.0) -> Fac
     return Faces(*(column[order] for column in columns))
 
 
-def pymatgen_structure(atoms: Atoms) -> Structure:
-    """The same structure in pymatgen, atoms wrapped into the cell; `voronoi_faces` lists the errors."""
-    from pymatgen.core import Lattice, Structure
-
+def _validate(atoms: Atoms) -> None:
     if not atoms.pbc.all():
         raise CryinGANError(f"the structure must be periodic along all axes; its pbc is {atoms.pbc.tolist()}")
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise CryinGANError("a position or a lattice vector is not finite")
     if abs(atoms.cell.volume) < COINCIDENT:
         raise CryinGANError(f"the cell is flat; its volume is {atoms.cell.volume:g} Angstrom^3")
-    # Searching for neighbours takes memory by the volume that the atoms span, so they must not be far outside.
-    fractional = atoms.get_scaled_positions(wrap=True)
-    structure = Structure(Lattice(atoms.cell.array), atoms.get_chemical_symbols(), fractional)
-    first, second, _, distance = structure.get_neighbor_list(1.0)  # a radius that is quick to search
-    for pair in np.flatnonzero(distance < COINCIDENT)[:1]:
-        raise CryinGANError(
-            f"atoms {first[pair] + 1} and {second[pair] + 1} coincide ({distance[pair]:.2g} Angstrom); move them apart"
-        )
-    return structure
+    near = _surroundings(atoms, np.arange(len(atoms)), 1.0)  # a radius that is quick to search
+    for first, second, _, distance in zip(*near, strict=True):
+        if distance < COINCIDENT:
+            raise CryinGANError(
+                f"atoms {first + 1} and {second + 1} coincide ({distance:.2g} Angstrom); move them apart"
+            )
 
 
-def _surroundings(
-    structure: Structure, centres: np.ndarray, cutoff: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Place in the list of centres, atom and vector of all atoms within the cutoff, sorted by centre and distance."""
-    sites = [structure[int(centre)] for centre in centres]
-    place, neighbor, image, distance = structure.get_neighbor_list(cutoff, sites, exclude_self=False)
-    others = distance >= COINCIDENT
-    place, neighbor, image, distance = (column[others] for column in (place, neighbor, image, distance))
+def _surroundings(atoms: Atoms, centres: np.ndarray, cutoff: float) -> tuple[np.ndarray, ...]:
+    """Place in the list of centres, atom, vector and distance of all others within the cutoff, in order of distance."""
+    from pymatgen.optimization.neighbors import find_points_in_spheres
+
+    # The search takes memory by the volume that the atoms span, so they must not be far outside.
+    cell = np.ascontiguousarray(atoms.cell.array)
+    positions = atoms.get_scaled_positions(wrap=True) @ cell
+    place, neighbor, image, distance = find_points_in_spheres(
+        positions, positions[centres], r=cutoff, pbc=np.ones(3, dtype=np.int64), lattice=cell
+    )
+    others = (neighbor != centres[place]) | image.any(axis=1)
     order = np.lexsort((distance, place))
+    order = order[others[order]]
     place, neighbor, image = place[order], neighbor[order], image[order]
-    positions = structure.cart_coords
-    return place, neighbor, positions[neighbor] + image @ structure.lattice.matrix - positions[centres[place]]
+    vector = positions[neighbor] + image @ cell - positions[centres[place]]
+    return place, neighbor, vector, distance[order]
 
 
 def _closed_cells(bounds: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Corners of the cells that close.
+    """Which cells close, and all corners of every face: row of the face, shape (corners,), and point, (corners, 3).
 
-    Args:
-        bounds: the vectors of cell i are rows bounds[i] to bounds[i + 1].
-        vector: from centres to atoms around, shape (rows, 3).
-
-    Returns:
-        Which cells close, and all corners of every face: row of the face, shape (corners,), and point, (corners, 3).
+    The vectors from the centre of cell i to the atoms around it are rows bounds[i] to bounds[i + 1].
     """
     inverted = 2 * vector / np.einsum("ij,ij->i", vector, vector)[:, None]
     closed = np.zeros(len(bounds) - 1, dtype=bool)
@@ -136,13 +126,7 @@ def _closed_cells(bounds: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, t
 
 
 def _measure(row: np.ndarray, point: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Faces from their corners in any order, some repeated: rows with a face, solid angles, areas.
-
-    Args:
-        row: of the vector that the face halves, shape (corners,).
-        point: corners relative to the centre, shape (corners, 3).
-        vector: from centres to neighbours, shape (rows, 3).
-    """
+    """Rows with a face, solid angles and areas, from corners as of `_closed_cells` in any order, some repeated."""
     face, owner, corners = np.unique(row, return_inverse=True, return_counts=True)
     middle = np.stack([np.bincount(owner, point[:, axis], len(face)) for axis in range(3)], axis=1) / corners[:, None]
     normal = vector[face] / np.linalg.norm(vector[face], axis=1, keepdims=True)
