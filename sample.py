@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def sample(config: DictConfig) -> Path:
-    """Write samples, or take structures from a file; relax and score them where that is asked for.
+    """Write samples, or take structures from a file; relax and score them on request.
 
     Returns:
         The samples, exactly `n`, beside a manifest that says where they come from; with `structures` the output folder.
@@ -68,7 +68,7 @@ def keys_given() -> set[str]:
 
 
 def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
-    """Write samples of the model and a manifest that says where they come from; the path of the structures."""
+    """Write samples of the model and a manifest of their origin; return the path of the structures."""
     from cryingan.devices import resolve_device
     from cryingan.samples.folder import write_samples
 

@@ -11,14 +11,13 @@ from configs.entry import run
 from configs.schema import plain
 
 if TYPE_CHECKING:
-    from lightning import Trainer
     from omegaconf import DictConfig
 
     from cryingan.training.run import Run
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """Train one model, or several together, as the config says.
+    """Train one model, or several together.
 
     Returns:
         The last value of every metric.
@@ -38,13 +37,14 @@ def train(config: DictConfig) -> dict[str, float]:
 
 
 def prepare(config: DictConfig, beside: Run | None = None, together: bool = False) -> Run:
-    """Make everything of a run as its config says, and check it against the checkpoint that it resumes from.
+    """Build a run from its config, and check it against the checkpoint that it resumes from.
 
     Args:
         config: the whole config.
-        beside: a run of the same structures, which are then shared.
-        together: make a model whose steps are taken together with those of others.
+        beside: a run of the same structures, to share them with.
+        together: build a model that takes its steps together with those of other runs.
     """
+    from configs.trainer import build_trainer
     from cryingan.training.checkpoints import require_same_settings, starting_point
     from cryingan.training.run import Run, lightning_errors
 
@@ -56,7 +56,7 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
         require_same_settings(checkpoint, dict(model.hparams), settings["trainer"]["precision"])
     with lightning_errors():
         trainer = build_trainer(settings, folder, checkpoint)
-    # Lightning would convert the model after loading the checkpoint, whose last digits would be lost.
+    # Converted here: Lightning would do it after loading the checkpoint, which would lose the last digits.
     run = Run(folder, trainer, trainer.precision_plugin.convert_module(model), data, checkpoint)
     if settings["trainer"]["capture"]:
         from cryingan.training.cuda_graphs import record_steps
@@ -77,45 +77,6 @@ def build(settings: dict[str, Any], beside: Run | None = None, together: bool = 
 
         node = node | {"_target_": replica_of(node["_target_"])}
     return data, instantiate(node, cell=cell, species=species)
-
-
-def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | None) -> Trainer:
-    """Lightning's trainer with the callbacks and loggers of the config, and those that every run has."""
-    from lightning import Trainer
-    from lightning.fabric.plugins.environments import SLURMEnvironment
-
-    from callbacks.metrics_csv import MetricsCSV
-    from callbacks.settings_file import SettingsFile
-    from callbacks.time_limit import TimeLimit
-    from callbacks.wandb_run import WandbRun
-    from configs.entry import instantiate
-    from cryingan.devices import resolve_accelerator
-    from cryingan.training.checkpoints import AtomicCheckpointIO
-    from cryingan.training.precision import use_precision
-
-    keys = dict(settings["trainer"])
-    max_time, _ = keys.pop("max_time"), keys.pop("capture")
-    keys["accelerator"] = resolve_accelerator(keys["accelerator"])
-    keys["precision"] = use_precision(keys["precision"], keys["accelerator"])
-    loggers = list(instantiate(settings["logger"]).values())
-    WandbRun.resume(loggers, checkpoint, folder)
-    return Trainer(
-        **keys,
-        default_root_dir=folder,
-        logger=[MetricsCSV(folder), *loggers],
-        callbacks=[
-            *([TimeLimit(max_time)] if max_time else []),  # first: the others ask whether this epoch is the last
-            WandbRun(),
-            *instantiate(settings["callbacks"]).values(),
-            SettingsFile(settings),  # last: what is refused leaves the config.yaml that was there
-        ],
-        plugins=[AtomicCheckpointIO(), *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else [])],
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-    )
 
 
 def use_threads(threads: int | None) -> None:

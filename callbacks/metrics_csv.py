@@ -15,11 +15,11 @@ from cryingan.storage.atomic import make_folder, replace_file
 
 
 class MetricsCSV(Logger):
-    """A Lightning logger that gathers the values of an epoch in one row of metrics.csv.
+    """A Lightning logger that collects the values of an epoch in one row of metrics.csv.
 
-    A row is on the disk as soon as its values are logged, so a checkpoint is never ahead of it; when a run goes on from
-    a checkpoint, the rows of the epochs that it repeats are dropped first. Keys under `time/` differ between two runs
-    of the same seed and are left to the other loggers.
+    Values are on the disk as soon as they are logged, so a checkpoint is never ahead of the file. When a run resumes,
+    the rows of the epochs that it repeats are dropped. Keys under `time/`, which differ between two runs of the same
+    seed, go to the other loggers only.
 
     Args:
         folder: the run folder.
@@ -47,16 +47,16 @@ class MetricsCSV(Logger):
         """The settings are in config.yaml."""
 
     def begin(self, epoch: int) -> None:
-        """Go on with the rows before `epoch`, the first that this run trains; later calls do nothing.
+        """Keep the rows before `epoch`, the first that this run trains; later calls do nothing.
 
-        A callback that may log a late value of an earlier epoch first calls this when training starts.
+        Callbacks that may log late values of earlier epochs call this when training starts.
         """
         if self.rows is None:
             self.rows = {number: row for number, row in self._read().items() if number < epoch}
             self._rewrite()
 
     def value(self, epoch: int, name: str) -> float | None:
-        """What was logged in an epoch, in this run or before it was resumed; None when nothing was."""
+        """The value logged in an epoch, in this run or before it resumed; None where there is none."""
         text = (self.rows or {}).get(epoch, {}).get(name)
         return None if text is None else float(text)
 
@@ -75,7 +75,7 @@ class MetricsCSV(Logger):
             self._write_last(epoch, appended=epoch > newest)
 
     def _read(self) -> dict[int, dict[str, str]]:
-        """The rows on the disk; a row cut short by a kill is not one."""
+        """The rows on the disk, without one that a kill cut short."""
         if not self.path.exists():
             return {}
         text = self.path.read_text()
@@ -108,4 +108,4 @@ class MetricsCSV(Logger):
         return ",".join(row.get(name, "") for name in self.columns) + "\n"
 
     def close(self) -> None:
-        """Nothing is open between two rows."""
+        """Do nothing: the file is open only while a row is written."""

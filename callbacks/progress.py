@@ -1,4 +1,4 @@
-"""How far the training is, and when it will be done."""
+"""Progress of the training, with the time left."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from cryingan.training.labelled_output import unlabelled
 
 
 class Progress(Callback):
-    """A bar over the epochs in a terminal; elsewhere one plain line per `every_n_epochs` epochs.
+    """Shows a bar over the epochs in a terminal, and elsewhere a line every `every_n_epochs` epochs.
 
-    Both show the epoch, the Wasserstein distance, steps per second and the time left. Logs `time/steps_per_second`,
-    discriminator steps per second of the epoch without validation. Runs that are trained together have one line, when
-    the last of them has finished the epoch; steps are then counted per run.
+    Both show the epoch, the Wasserstein distance, steps per second and the time left. Runs that are trained together
+    share one line, printed when the last of them has finished the epoch; steps are counted per run.
+
+    Logs `time/steps_per_second`, discriminator steps per second in the epoch, without validation.
 
     Args:
         every_n_epochs: epochs per plain line.
@@ -30,28 +31,28 @@ class Progress(Callback):
     def __init__(self, every_n_epochs: int = 1) -> None:
         self.every_n_epochs = every_n_epochs
         self.bar: Bar | None = None
-        self.finished: int | None = None  # the epoch that waits to be reported
+        self.finished: int | None = None  # the epoch to report next
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say where the run starts."""
+        """Print where the run resumes, and start the bar."""
         self.first_epoch, self.started = trainer.current_epoch, time.monotonic()
         if not trainer.is_global_zero:
             return
         if trainer.global_step:
-            print(f"going on after epoch {self.first_epoch}", flush=True)
+            print(f"resuming after epoch {self.first_epoch}", flush=True)
         if sys.stdout.isatty():
             self.bar = Bar(TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[state]}"))
             self.task = self.bar.add_task("", total=trainer.max_epochs, completed=self.first_epoch, state="")
             self.bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report the epoch before, whose values are all logged by now, and start the clock."""
+        """Report the previous epoch, whose values are all logged now, and start the clock."""
         self._report(trainer)
         self.epoch_started, self.steps, self.elapsed = time.monotonic(), 0, 0.0
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Count the step."""
-        if not hasattr(self, "epoch_started"):  # a run that goes on inside an epoch
+        if not hasattr(self, "epoch_started"):  # a run that resumed within an epoch
             self.epoch_started, self.steps = time.monotonic(), 0
         self.steps += 1
         self.elapsed = time.monotonic() - self.epoch_started
@@ -68,13 +69,13 @@ class Progress(Callback):
         self._stop()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say why nothing happened."""
+        """Explain why nothing was trained."""
         if trainer.is_global_zero and not hasattr(self, "started"):
             done = f"{trainer.default_root_dir} has all its {trainer.current_epoch} epochs"
             print(f"{done}; raise trainer.max_epochs or choose another run_dir", flush=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the terminal back."""
+        """Remove the bar."""
         self._stop()
 
     def _stop(self) -> None:
@@ -91,7 +92,7 @@ class Progress(Callback):
         if any(run.state.status == "running" for run in runs[runs.index(trainer) + 1 :]):
             return
         logged = [run.callback_metrics.get("train/wasserstein") for run in runs]
-        distances = [float(value) for value in logged if value is not None]  # without runs that catch up
+        distances = [float(value) for value in logged if value is not None]  # runs that catch up have none
         per_epoch = (time.monotonic() - self.started) / max(done - self.first_epoch, 1)
         left = timedelta(seconds=round(per_epoch * max(trainer.max_epochs - done, 0)))
         span = f"{min(distances):.4g}" if distances else "unknown"

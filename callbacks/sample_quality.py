@@ -1,4 +1,4 @@
-"""How good the samples are, measured while training."""
+"""Quality of the samples during training."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from cryingan.metrics.spread import Spread
 from cryingan.structures.crystals import Crystals
 
 NEIGHBORS = 6
-REFERENCE_STRUCTURES = 256  # enough for a mean to 1 mA, and quick
+REFERENCE_STRUCTURES = 256  # enough for a mean within 0.001 Angstrom
 
 
 class SampleQuality(Callback):
     """Measures `n` samples before training, every `every_n_epochs` epochs and after the last.
 
-    Several processes share the samples, which the first one generates from a seed stream of their own.
+    The samples come from a seed stream of their own. Several processes share the work; the first one generates.
 
     Logs
 
@@ -55,7 +55,7 @@ class SampleQuality(Callback):
         self.after: dict[str, float] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Describe the training structures; the alloy's on their lattice."""
+        """Compute the reference values of the training structures."""
         training = trainer.datamodule.training
         some = training[evenly(len(training), REFERENCE_STRUCTURES)]
         cell = torch.from_numpy(training.cell)
@@ -69,7 +69,7 @@ class SampleQuality(Callback):
         self.alloy = AlloyReference.of(training)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the untrained generator, and atoms at random for comparison, once per run."""
+        """Measure the untrained generator and, for comparison, random atoms, once per run."""
         if not self.before:
             samples = self._samples(trainer, pl_module)
             anywhere = np.random.default_rng(pl_module.hparams.seed).uniform(size=samples.fractional.shape)
@@ -90,7 +90,7 @@ class SampleQuality(Callback):
         return trainer.strategy.broadcast(samples)
 
     def measure(self, samples: Crystals, trainer: Trainer) -> dict[str, float]:
-        """The logged values of any structures of this data set, each process taking a part of them."""
+        """Compute the logged values of structures of this data set, in parts over the processes."""
         if trainer.world_size > 1:
             self.metrics.to(trainer.strategy.root_device)  # where processes can gather what they have
         share = np.array_split(np.arange(len(samples)), trainer.world_size)[trainer.global_rank]
@@ -102,11 +102,11 @@ class SampleQuality(Callback):
         return values
 
     def state_dict(self) -> dict[str, Any]:
-        """What was measured first and last, so that a resumed run can still tell what was learnt."""
+        """The first and the last measurements, for the summary of a resumed run."""
         return {"random": self.random, "before": self.before, "after": self.after}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The measurements of the run so far."""
+        """Restore the measurements."""
         self.random, self.before, self.after = (state_dict[name] for name in ("random", "before", "after"))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints at the ends of epochs."""
+"""Checkpoints at the end of epochs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class SaveCheckpoint(Checkpoint):
     Logs nothing. `cryingan.training.checkpoints.AtomicCheckpointIO` writes the file, whole or not at all.
 
     Args:
-        name: name of the file; `{epoch}` in it is the number of finished epochs. Without, one file is replaced.
-        every_n_epochs: epochs between checkpoints; the last epoch always gives one.
+        name: name of the file; `{epoch}` is the number of finished epochs. Without it one file is replaced.
+        every_n_epochs: epochs between checkpoints; the last epoch always writes one.
     """
 
     def __init__(self, name: str, every_n_epochs: int) -> None:

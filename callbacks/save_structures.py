@@ -26,7 +26,7 @@ class SaveStructures(Callback):
     Args:
         every_n_epochs: epochs between files.
         n: structures in a file.
-        pictures: how many of them are drawn; 0 for none.
+        pictures: structures drawn; 0 for no picture.
     """
 
     def __init__(self, every_n_epochs: int = 100, n: int = 16, pictures: int = 3) -> None:
@@ -35,7 +35,7 @@ class SaveStructures(Callback):
         self.pictures = pictures
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write and draw."""
+        """Write the file and the picture."""
         if not trainer.is_global_zero or not due(trainer, self.every_n_epochs):
             return
         samples = pl_module.sample(self.n, pl_module.hparams.seed, purpose="structures")

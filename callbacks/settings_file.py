@@ -1,4 +1,4 @@
-"""The settings of a run, kept with it."""
+"""config.yaml: the settings of a run, in its folder."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from cryingan.storage.atomic import replace_file
 class SettingsFile(Callback):
     """Writes config.yaml when training starts, and gives the settings to every logger.
 
-    A start that is refused leaves the config.yaml that was there.
-
-    Place it behind the callbacks that may refuse.
+    Placed last, it keeps the old config.yaml where another callback refuses the start.
 
     Args:
         settings: all settings, plain values.

@@ -1,4 +1,4 @@
-"""What a run has learnt, in a table, a file and a figure."""
+"""Summary of a run: a table, a file and a figure."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ ROWS = {
 
 
 class Summary(Callback):
-    """At the end of training prints the sample quality before and after it, with that of atoms at random beside
-    it, and where everything lies.
+    """Prints, at the end, the sample quality before and after training and of random atoms, and where files are.
 
     Writes summary.json (the numbers) and training.png (curves) into the run folder. Logs nothing.
 
@@ -45,7 +44,7 @@ class Summary(Callback):
         self.run_dir = Path(run_dir)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print and write, also for a run that was over already."""
+        """Print and write, also for a run that had ended before."""
         quality = find(trainer, SampleQuality)
         if not trainer.is_global_zero or quality is None or not quality.after:
             return
@@ -83,7 +82,7 @@ class Summary(Callback):
 
 
 def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict[str, str]:
-    """Add to the columns which part of the relaxed samples is low in energy; the names of these rows."""
+    """Add the fractions of low-energy samples to the columns; return the names of the rows."""
     relax = find(trainer, RelaxSamples)
     untrained, trained = relax.summaries() if relax else (None, None)
     if trained is None:
@@ -94,13 +93,13 @@ def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict
         if key in trained.get("random", {}):
             rows[key] += f" (random structures: {trained['random'][key]:.2g})"
     for heading, summary in (("untrained", untrained), ("trained", trained)):
-        values = summary["values"] if summary else {}  # of other thresholds, where they were changed on the way
+        values = summary["values"] if summary else {}  # of other thresholds where they were changed during the run
         columns[heading] |= {key: values[key] for key in rows if key in values}
     return rows
 
 
 def _defined(value: Any) -> Any:
-    """The same with None for what is not a number, which JSON does not know."""
+    """Replace NaN, which JSON lacks, by None."""
     if isinstance(value, dict):
         return {name: _defined(part) for name, part in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -6,9 +6,9 @@ from lightning.pytorch.callbacks import Timer
 
 
 class TimeLimit(Timer):
-    """Ends training at the end of the epoch in which the time runs out; a run that goes on has the whole time again.
+    """Stops training after the epoch in which the time runs out; a resumed run has the whole time again.
 
-    Lightning's `max_time` stops inside an epoch, and counts the time of earlier jobs.
+    Lightning's `max_time` stops within an epoch and counts the time of earlier jobs.
 
     Args:
         duration: DD:HH:MM:SS.
@@ -18,4 +18,4 @@ class TimeLimit(Timer):
         super().__init__(duration, interval="epoch", verbose=False)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Forget the time of earlier jobs."""
+        """Ignore the time of earlier jobs."""

@@ -11,9 +11,9 @@ from cryingan.evaluation.report import METRICS, STRUCTURES
 
 
 def upload_evaluation(run: Any, folder: str | Path) -> None:
-    """Log the values, the figures and a table with a row per structure to a run.
+    """Log the values, the figures and a table with one row per structure to a run.
 
-    The keys are `evaluation/<metric>`, with `_low` and `_high` for the ends of its interval, `evaluation/<count>` such
+    The keys are `evaluation/<metric>`, with `_low` and `_high` for the ends of the interval, `evaluation/<count>` such
     as `evaluation/accepted`, `evaluation/<figure>` and `evaluation/structures`. Undefined metrics are left out.
 
     Args:

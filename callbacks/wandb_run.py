@@ -1,4 +1,4 @@
-"""Weights & Biases: one run per run folder, online or offline, continued when the training is."""
+"""Weights & Biases: one run per run folder, online or offline, continued when training resumes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LONGEST_TAG = 64  # W&B refuses longer ones
 
 
 class WandbRun(Callback):
-    """Keeps the id of the W&B run in the checkpoint, and plots everything against the epoch.
+    """Stores the id of the W&B run in checkpoints, and makes the epoch the axis of all plots.
 
-    Logs nothing itself. Does nothing where no W&B logger is used.
+    Logs nothing itself, and does nothing without a W&B logger.
     """
 
     @staticmethod
     def resume(loggers: list[Logger], checkpoint: Path | None, run_dir: Path) -> None:
-        """Continue the W&B run of a checkpoint that lies in this run folder; another folder is another run."""
+        """Continue the W&B run of a checkpoint in this run folder; one of another folder starts a new run."""
         ours = [logger for logger in loggers if isinstance(logger, ClosingWandbLogger)]
         if ours and checkpoint is not None and checkpoint.resolve().is_relative_to(run_dir.resolve()):
             run_id = read_checkpoint(checkpoint).get(RUN_ID)
@@ -42,13 +42,13 @@ class WandbRun(Callback):
             run.define_metric("*", step_metric="epoch")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember the run."""
+        """Store the id."""
         for run in wandb_runs(trainer):
             checkpoint[RUN_ID] = run.id
 
 
 class ClosingWandbLogger(WandbLogger):
-    """Lightning's logger, which leaves its run open, with an end: the next run of a sweep is one of its own."""
+    """Lightning's logger, closing its W&B run at the end, so that the next job of a sweep gets a run of its own."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -56,7 +56,7 @@ class ClosingWandbLogger(WandbLogger):
         self.failed = False
 
     def continue_run(self, run_id: str | None) -> None:
-        """Continue the run of this id, before its first use; None begins a new one."""
+        """Continue the run of this id, before its first use; None starts a new one."""
         self._id = self._wandb_init["id"] = run_id
 
     @property
@@ -76,32 +76,32 @@ class ClosingWandbLogger(WandbLogger):
             raise CryinGANError(f"W&B: {reason}; logger.wandb.mode=offline works without a network") from error
 
     def finalize(self, status: str) -> None:
-        """Remember how the training ended."""
+        """Record how training ended."""
         self.failed = status != "success"
         super().finalize(status)
 
     def close(self) -> None:
-        """Write out and end the run, as failed where the training has failed."""
+        """Finish the run, as failed where training failed."""
         if self._experiment is not None:
             self._experiment.finish(exit_code=int(self.failed))
 
 
 def wandb_logger(save_dir: str, mode: str | None = None, **settings: Any) -> ClosingWandbLogger:
-    """A logger for one run.
+    """Build the logger of one run.
 
     Args:
         save_dir: the run folder; W&B keeps its files in `wandb/` there.
-        mode: online or offline; None: what WANDB_MODE says, otherwise online when the user is logged in.
+        mode: online or offline; None: as WANDB_MODE says, or else online when the user is logged in.
         settings: project, name, group and tags of the run.
     """
     make_folder(save_dir)
     mode = mode or os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
     import wandb
 
-    # Online, W&B says where to look; offline it has nothing to say.
+    # Online, W&B prints the address of the run; offline its messages are noise.
     behaviour = wandb.Settings(silent=mode == "offline", init_timeout=SECONDS_TO_CONNECT)
     settings["tags"] = [tag[:LONGEST_TAG] for tag in settings.get("tags", [])]
-    # create_new: replicas have their runs open side by side.
+    # create_new: replicas keep several runs open.
     return ClosingWandbLogger(save_dir=save_dir, mode=mode, settings=behaviour, reinit="create_new", **settings)
 
 
@@ -112,7 +112,7 @@ def _logged_in() -> bool:
 
 
 def wandb_runs(trainer: Trainer) -> list[Any]:
-    """The W&B runs of a trainer; none where other loggers are used, and in all processes but the first."""
+    """The W&B runs of a trainer, in the first process; none with other loggers or in other processes."""
     if not trainer.is_global_zero:
         return []
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, WandbLogger)]

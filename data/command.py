@@ -1,4 +1,4 @@
-"""Command lines of the builders of data sets and potentials: KEY=VALUE arguments, read into a dataclass."""
+"""Command lines of the builders of data sets and potentials: KEY=VALUE arguments for a dataclass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WIDTH = 100
 
 
 def run_command(job: Callable[[Any], Any], schema: type) -> None:
-    """Read the command line, do the job and print its result; with --help, explain the keys.
+    """Read the command line, run the job and print its result; with --help, explain the keys.
 
     A mistake of the user ends in one line on stderr and exit code 1, Ctrl-C in one line and 130.
 
@@ -61,7 +61,7 @@ def read_settings(arguments: Sequence[str], schema: type) -> Any:
 
 
 def _reason(error: Exception, keys: Sequence[str]) -> str:
-    """What is wrong with which key; for an unknown one, the nearest that is known."""
+    """The key and what is wrong with it; for an unknown key, the nearest known one."""
     key = getattr(error, "full_key", None)
     if isinstance(error, MissingMandatoryValue):
         return f"{key}=... is missing"
@@ -73,10 +73,10 @@ def _reason(error: Exception, keys: Sequence[str]) -> str:
 
 
 def help_text(name: str, description: str, schema: type) -> str:
-    """What a command does, and its keys with type, default and meaning.
+    """Describe a command and its keys, with type, default and meaning.
 
     Args:
-        name: of the module that `python -m` runs.
+        name: the module that `python -m` runs.
         description: its docstring.
         schema: the dataclass of its settings.
     """
@@ -89,7 +89,7 @@ def help_text(name: str, description: str, schema: type) -> str:
 
 
 def attributes(schema: type) -> Iterator[tuple[str, str]]:
-    """Names and meanings of what the `Attributes:` of a class's docstring explain."""
+    """Names and meanings under `Attributes:` in the docstring of a class."""
     _, _, section = (inspect.getdoc(schema) or "").partition("Attributes:\n")
     for name, meaning in re.findall(r"^    (\w+): (.+(?:\n {8}.*)*)", section, re.MULTILINE):
         yield name, " ".join(meaning.split())

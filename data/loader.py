@@ -1,4 +1,4 @@
-"""Batches of a set that sits in memory as one tensor: no workers, no copies, and a position that can be saved."""
+"""Batches of a data set held in memory as one tensor, with a position that checkpoints save."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from cryingan.randomness import generator
 
 
 class TensorLoader:
-    """Slices a tensor into batches; when shuffled, the order is a function of (seed, epoch).
+    """Slices a tensor into batches; the shuffled order is a function of (seed, epoch).
 
-    Lightning calls `set_epoch` and saves the position with `state_dict`, so a run goes
-    on in the middle of an epoch with the batches that were still to come.
+    Lightning calls `set_epoch` and saves the position with `state_dict`, so a run that stopped within an epoch resumes
+    with the next batch.
 
     Args:
-        tensor: the whole set, shape (structures, ...), on the device where the batches are wanted.
+        tensor: the whole set, shape (structures, ...), on the device of the batches.
         batch_size: structures per batch; the last batch of an epoch may be smaller.
         seed: seed of the order.
         shuffle: a new permutation every epoch; otherwise the order of the tensor.
-        rank: this process among `world_size`; every process gets the same number of structures, and the first ones of
-            the permutation come twice where the division leaves a rest.
+        rank: this process among `world_size`. All processes get the same number of structures; where division leaves
+            a remainder, the first structures of the permutation occur twice.
         world_size: number of processes that train together.
     """
 
@@ -65,15 +65,15 @@ class TensorLoader:
             yield self.tensor[order[start : start + self.batch_size]]
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the permutation of the next pass; a pass that was interrupted goes on only in its own epoch."""
+        """Choose the permutation of the next pass; an interrupted pass resumes in its own epoch only."""
         if epoch != self.epoch:
             self.epoch, self.resume_at = epoch, 0
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch and number of batches already handed out in it."""
+        """The epoch and the number of its batches that were yielded."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on after the last batch that was handed out."""
+        """Resume after the last batch that was yielded."""
         self.epoch = state["epoch"]
         self.resume_at = self.position = state["position"] % len(self)

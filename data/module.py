@@ -1,4 +1,4 @@
-"""The training and validation structures of a file, in memory on the training device."""
+"""Lightning data module: training and validation structures of one file, in memory on the training device."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 
 def axes_cut(fractional: np.ndarray, near: float = 0.01, share: float = 0.005) -> str:
-    """Names of the axes along which more than a share of all atoms lies near the face at 0, and as many near that at 1.
+    """Name the axes along which more than a share of all atoms lies near the face at 0, and as many near that at 1.
 
     Args:
         fractional: coordinates in [0, 1), shape (structures, atoms, 3).
-        near: what near is, in fractions of the cell.
-        share: of the atoms.
+        near: largest distance from a face, in fractions of the cell.
+        share: smallest share of all atoms.
     """
     low, high = ((where.mean(axis=(0, 1)) > share) for where in (fractional < near, fractional > 1 - near))
     return ", ".join(name for name, cut in zip("abc", low & high, strict=True) if cut)
@@ -48,7 +48,7 @@ class StructureData(LightningDataModule):
     The first three columns are fractional coordinates, the others the distances to the k nearest neighbours in
     Angstrom. Atoms are grouped by species (`Crystals.grouping`), whatever their order in the file.
 
-    Distances are there for a model whose attribute `n_neighbors` is not 0.
+    Distances are computed for models whose attribute `n_neighbors` is not 0.
 
     Args:
         path: structures of one cell and one composition, in any format that ASE reads.
@@ -72,12 +72,12 @@ class StructureData(LightningDataModule):
         return read_structures(self.path, sort_species=self.settings.sort_species)
 
     @cached_property
-    def hash(self) -> str:
+    def sha256(self) -> str:
         """SHA-256 of the file."""
         return file_hash(self.path)
 
     def with_seed(self, seed: int) -> StructureData:
-        """The same structures, in memory once, in the order of another seed."""
+        """Return a module that shares these structures and shuffles them with another seed."""
         other = copy.copy(self)
         other.seed = seed
         return other
@@ -86,7 +86,7 @@ class StructureData(LightningDataModule):
         """Indices of the training and of the validation structures, each ascending."""
         n = len(self.crystals)
         if n < 2:
-            raise CryinGANError(f"{self.path} holds a single structure; there is nothing to learn from fewer than two")
+            raise CryinGANError(f"{self.path} holds a single structure; training needs at least two")
         held_out = round(n * self.settings.validation)
         if held_out == n:
             raise CryinGANError(f"data.validation={self.settings.validation} of {n} structures leaves none to train on")
@@ -95,12 +95,12 @@ class StructureData(LightningDataModule):
 
     @property
     def training(self) -> Crystals:
-        """The structures that are trained on, in the file's atom order."""
+        """The training structures, in the file's atom order."""
         return self.crystals[self.split()[0]]
 
     @property
     def source(self) -> dict[str, Any]:
-        """Plain values that lead another process to all structures of the file, those held out included."""
+        """Plain values from which another process reads all structures of the file, the held-out ones included."""
         return data_source(self.path, self.settings.card, self.settings.sort_species)
 
     def setup(self, stage: str) -> None:
@@ -121,7 +121,7 @@ class StructureData(LightningDataModule):
         return self._loader("training", shuffle=True)
 
     def val_dataloader(self) -> TensorLoader | list:
-        """Batches of the held-out structures, always in the same order; none when nothing is held out."""
+        """Batches of the held-out structures, in the order of the file; none when nothing is held out."""
         return self._loader("validation", shuffle=False) if len(self.tensors["validation"]) else []
 
     def _loader(self, name: str, shuffle: bool) -> TensorLoader:
@@ -135,12 +135,16 @@ class StructureData(LightningDataModule):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What decides which structures come when, so that a run does not go on with others unnoticed."""
-        return {"hash": self.hash, **{name: getattr(self.settings, name) for name in SAME_IN_A_RUN}}
+        """The settings that determine the batches, so that a run cannot resume with other batches unnoticed."""
+        return {"hash": self.sha256, **{name: getattr(self.settings, name) for name in SAME_IN_A_RUN}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Refuse to go on with other structures, another split or other batches."""
-        if state["hash"] != self.hash:
+        """Refuse to resume with other structures, another split or other batches.
+
+        Raises:
+            CryinGANError: names what differs from the checkpoint.
+        """
+        if state["hash"] != self.sha256:
             raise CryinGANError(f"{self.path} is not the file that this run was trained on; start it in a new run_dir")
         differing = [
             f"data.{name} is {getattr(self.settings, name)} here and {state[name]} in the checkpoint"

@@ -1,4 +1,4 @@
-"""The settings of a data set: their defaults and their ranges."""
+"""Settings of a data set, with their defaults and ranges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryingan.errors import CryinGANError
 
 @dataclass
 class DataSettings:
-    """Which structures are trained on, and in which batches.
+    """The training structures, their split and their batches.
 
     Plain values, importable without torch: the schema of the configuration group `data` and the argument of
     `data.module.StructureData`.
@@ -19,10 +19,10 @@ class DataSettings:
     Attributes:
         path: structures of one cell and one composition, in any format that ASE reads.
         card: the data set's card, see `cryingan.energies.data_card`; without it the one beside the file, if any.
-        width: which of several files of a set `path` names, for the configurations of such sets; nothing else reads it.
-        sort_species: match frames whose atoms come in another order by species, instead of refusing them.
+        width: which of several files of a set `path` names; only configurations of such sets use it.
+        sort_species: reorder frames whose species come in another order, instead of refusing them.
         validation: fraction of the structures that is held out, in [0, 1).
-        split_seed: seed of the split; it is not the seed of the run, so that all seeds train on the same structures.
+        split_seed: seed of the split, separate from that of the run: all seeds train on the same structures.
         batch_size: structures per batch and process.
 
     Raises:

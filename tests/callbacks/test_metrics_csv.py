@@ -35,7 +35,7 @@ def test_a_late_value_finds_its_row(tmp_path):
 
 
 @pytest.mark.parametrize("torn", ["", "3,", "3,1."])
-def test_a_run_that_goes_on_drops_what_it_repeats(tmp_path, torn):
+def test_a_resumed_run_drops_the_rows_that_it_repeats(tmp_path, torn):
     log = MetricsCSV(tmp_path)
     for epoch in range(3):
         log.log_metrics({"a": epoch, "epoch": epoch})

@@ -26,7 +26,7 @@ def test_a_bar_in_a_terminal(tiny, capsys, monkeypatch):
     assert "steps/s" in out
 
 
-def test_a_resumed_run_says_where_it_goes_on(tiny, capsys):
+def test_a_resumed_run_says_where_it_resumes(tiny, capsys):
     train(tiny("trainer.max_epochs=1"))
     train(tiny("trainer.max_epochs=2"))
-    assert "going on after epoch 1\n" in capsys.readouterr().out
+    assert "resuming after epoch 1\n" in capsys.readouterr().out

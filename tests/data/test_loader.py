@@ -36,7 +36,7 @@ def test_the_order_follows_from_seed_and_epoch_alone():
 
 
 @pytest.mark.parametrize("done", [0, 1, 3, 6])
-def test_a_saved_position_goes_on_with_what_was_to_come(done):
+def test_a_saved_position_resumes_with_the_next_batch(done):
     loader = TensorLoader(SET, 4, seed=0)
     loader.set_epoch(2)
     batches = iter(loader)

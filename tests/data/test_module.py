@@ -9,7 +9,7 @@ from data.module import StructureData, axes_cut
 from train import train
 
 
-def test_atoms_on_both_faces_are_told(tiny, caplog, tmp_path):
+def test_atoms_on_both_faces_are_found(tiny, caplog, tmp_path):
     fractional = np.random.default_rng(0).uniform(0.05, 0.95, (50, 20, 3))
     assert axes_cut(fractional) == ""
     fractional[:, 0, 1] = 0.001

@@ -117,7 +117,7 @@ def test_runs_go_on_together_alone_and_from_different_epochs(tiny, tmp_path, alo
     capsys.readouterr()
     train(tiny(DOUBLE, together, "replicas=3", "trainer.max_epochs=3"))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"[{tmp_path}/all/0.05_2] going on after epoch 1"
+    assert lines[0] == f"[{tmp_path}/all/0.05_2] resuming after epoch 1"
     counts = [(line.split(":")[0], re.search(r"in (\d) runs", line).group(1)) for line in lines[1:]]
     assert counts == [("epoch 1/3", "2"), ("epoch 2/3", "3"), ("epoch 3/3", "3")]
     for seed in (1, 3):
