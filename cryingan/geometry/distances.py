@@ -1,10 +1,9 @@
 """Distances between the atoms of a periodic structure over all images: exact in any cell, batched, differentiable.
 
-The k nearest images are images of the atom itself and of the k atoms whose nearest images are nearest: any other atom
-is farther away than k images already. So the search has two steps: the nearest image of every pair, then more images of
-few atoms. On a CPU the distances found decide how many images are tried, mostly the wrapped one alone. On an
-accelerator reading them would make the host wait, so the cell alone decides, and a CUDA graph can record the search.
-`cryingan.geometry.lattice` proves which images suffice.
+The k nearest images belong to the atom itself and to the k atoms whose nearest images are nearest, so the search has
+two steps: the nearest image of every pair, then more images of few atoms. On a CPU the distances found decide how many
+images are tried, mostly the wrapped one alone. On an accelerator reading them would make the host wait, so the cell
+alone decides, and a CUDA graph can record the search. `cryingan.geometry.lattice` proves which images suffice.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Periodic neighbours within a cut-off, and nearest periodic images.
 
-The search sorts atoms into boxes as wide as the cut-off, so it suits cells of up to some hundred cut-offs; what users
-give is checked by trees, which no size of a cell can exhaust (`cryingan.structures.checks`).
+The search sorts atoms into boxes as wide as the cut-off, so it suits cells of up to some hundred cut-offs. Larger ones
+need trees, as in `cryingan.structures.checks`.
 """
 
 from __future__ import annotations

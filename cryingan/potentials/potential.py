@@ -39,14 +39,12 @@ class Potential:
     `load_potential(**potential.spec)`.
 
     Args:
-        card: identity of the potential.
-        device: torch device.
-        atoms_per_batch: largest number of atoms evaluated at once; by default 1024 on a CPU and 32768 on a GPU.
+        card: name, hash, elements and reference energies.
+        device: torch device where it computes.
+        atoms_per_batch: largest number of atoms evaluated at once, halved whenever the memory does not suffice; by
+            default 1024 on a CPU and 32768 on a GPU.
 
     Attributes:
-        card: name, hash, elements and reference energies.
-        device: where it computes.
-        atoms_per_batch: the current limit; it is halved whenever the memory does not suffice.
         spec: the plain arguments of `load_potential` that load it again; None if `load_potential` did not make it, so
             that it cannot be copied to another process.
 

@@ -57,7 +57,7 @@ def iterate_extxyz(path: Path) -> Iterator[Frame]:
             lines = list(itertools.islice(file, count + 1))
             info: dict[str, Any] = {}
             try:
-                info = read_comment("".join(lines[:1]), f"{where}, line {line + 1}")
+                info = read_comment(lines[0] if lines else "", f"{where}, line {line + 1}")
                 if len(lines) <= count:
                     found = max(len(lines) - 1, 0)
                     raise CryinGANError(f"{where} ends early: {count} atoms promised, {found} found")
