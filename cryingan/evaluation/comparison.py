@@ -10,18 +10,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.report import METRICS
+from cryingan.plots import style
+from cryingan.plots.comparison import comparison_figure
 from cryingan.storage.atomic import make_folder, replace_file
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 TABLE, ROWS, FIGURE = "comparison.md", "comparison.csv", "comparison.png"
+NAMED = re.compile(r"(?:([^:]*):)?(.*)", re.DOTALL)  # NAME:DIR
 SEED = re.compile(r"[_\-.]?seed[_\-=]?\d+", re.IGNORECASE)
 ROW_COLUMNS = ("model", "metric", "mean", "min", "max", "runs", "defined", "low", "high", "folders")
 
@@ -78,21 +78,21 @@ def compare(folders: Sequence[str]) -> Comparison:
         ...     cryingan.compare([f"{folder}/a", f"{folder}/b"]).metrics
         ['d_motif', 'd_rdf', 'd_angle', 'd_motif_cosine', 'percent_failed']
     """
-    named = [_named(folder) for folder in folders]
-    paths = [path for _, path in named]
+    named = [NAMED.fullmatch(folder).groups() for folder in folders]
+    paths = [Path(path) for _, path in named]
     real = [path.resolve() for path in paths]
     twice = [path for path, folder in zip(paths, real, strict=True) if real.count(folder) > 1]
     if twice:
         raise CryinGANError(f"compare: {twice[0]} is given twice")
-    names = [name or default for (name, _), default in zip(named, model_names(paths), strict=True)]
     runs: dict[str, dict[str, Any]] = {}
-    for name, path in zip(names, paths, strict=True):
-        runs.setdefault(name, {})[str(path)] = _read(path)
+    for (name, _), default, path in zip(named, model_names(paths), paths, strict=True):
+        runs.setdefault(name or default, {})[str(path)] = _read(path)
     every = [(folder, run) for model in runs.values() for folder, run in model.items()]
     for folder, run in every[1:]:
         _require_same(*every[0], folder, run)
     _warn_of_versions(every)
-    metrics = dict.fromkeys(name for _, run in every for name, entry in run.items() if _is_metric(entry))
+    entries = ((name, entry) for _, run in every for name, entry in run.items())
+    metrics = dict.fromkeys(name for name, entry in entries if isinstance(entry, dict) and "value" in entry)
     return Comparison(runs, list(metrics))
 
 
@@ -114,13 +114,16 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
     Raises:
         CryinGANError: the folder cannot be written.
     """
-    from cryingan.plots.style import save_figure
-
     folder = make_folder(folder)
     for name, text in ((TABLE, markdown(comparison)), (ROWS, rows(comparison))):
         with replace_file(folder / name) as file:
             file.write(text.encode())
-    save_figure(figure(comparison), folder / FIGURE, vector="pdf")
+    models = list(comparison.runs)
+    shown = {
+        metric: np.transpose([comparison.summary(model, metric) for model in models])
+        for metric in comparison.main_metrics
+    }
+    style.save_figure(comparison_figure(models, shown), folder / FIGURE, vector="pdf")
     return folder
 
 
@@ -157,22 +160,6 @@ def rows(comparison: Comparison) -> str:
     return text.getvalue()
 
 
-def figure(comparison: Comparison) -> Figure:
-    """Draw the main metrics of all models."""
-    from cryingan.plots.comparison import comparison_figure
-
-    shown = {
-        metric: np.array([comparison.summary(model, metric) for model in comparison.runs]).T
-        for metric in comparison.main_metrics
-    }
-    return comparison_figure(list(comparison.runs), shown)
-
-
-def _named(folder: str) -> tuple[str, Path]:
-    name, colon, path = folder.partition(":")
-    return (name, Path(path)) if colon else ("", Path(folder))
-
-
 def _read(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads((folder / METRICS).read_bytes())
@@ -194,10 +181,6 @@ def _warn_of_versions(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
             if one != other:
                 log.warning("%s was scored with %s %s, %s with %s: numbers may differ", first, name, one, folder, other)
                 return
-
-
-def _is_metric(entry: Any) -> bool:
-    return isinstance(entry, dict) and "value" in entry
 
 
 def _require_same(first: str, one: Mapping[str, Any], second: str, other: Mapping[str, Any]) -> None:

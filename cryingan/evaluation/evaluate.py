@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,7 @@ def evaluate(
         overwrite: replace another evaluation in `output` instead of refusing it.
         processes: number of processes that describe structures; by default one per processor.
         progress: report progress on stderr.
-        settings: fields of the benchmark's settings, where it is given by name.
+        settings: fields of the benchmark's settings, where it is given by name; others are refused.
 
     Raises:
         CryinGANError: a file or setting cannot be used, no structure has the composition of the reference, or `output`
@@ -82,6 +82,9 @@ def evaluate(
     """
     if isinstance(benchmark, str):
         benchmark = load_benchmark(benchmark, **settings)
+    elif settings:
+        made = f"{type(benchmark).__name__}({', '.join(f'{name}=...' for name in settings)})"
+        raise CryinGANError(f"a benchmark object has its own settings: give evaluate {made} or the name of a benchmark")
     structures, reference = _as_read(structures), _as_read(reference)
     structures_hash = source_hash(structures)
     against = load_reference(reference, benchmark, processes, progress)
@@ -96,20 +99,18 @@ def evaluate(
         "settings": against.benchmark.settings(),
         "versions": versions(),
     }
-    with ExitStack() as stack:
-        kept = None
-        if output is not None:
-            output = make_folder(output)
-            stack.enter_context(lock_folder(output))
+    folder = None if output is None else make_folder(output)
+    with nullcontext() if folder is None else lock_folder(folder):
         frames = _comparable(list(read_candidates(structures)), against, _name(structures))
         origin = _origin(structures, frames, original)
-        if output is not None:  # not before: refused input must not claim the folder
+        kept = None
+        if folder is not None:  # not before: refused input must not claim the folder
             key = descriptor_key(against.benchmark, structures_hash) | {"reference": against.hash}
-            kept = DescriptorFile(output / DESCRIPTORS, key, replace=overwrite)
+            kept = DescriptorFile(folder / DESCRIPTORS, key, replace=overwrite)
         described = describe_all(frames, against.benchmark.describe, kept, processes, progress)
         evaluation = scored(frames, described, against, origin, provenance)
-        if output is not None:
-            write_evaluation(evaluation, output)
+        if folder is not None:
+            write_evaluation(evaluation, folder)
     return evaluation
 
 
@@ -127,24 +128,16 @@ def _comparable(frames: list[Candidate], reference: ReferenceSet, name: str) -> 
     Raises:
         CryinGANError: no structure can be compared with the reference; gives the commonest reason.
     """
-    wrong = {frame.number: _mismatch(frame, reference, name) for frame in frames if frame.atoms is not None}
-    if wrong and all(wrong.values()):
-        commonest = Counter(map(str, wrong.values())).most_common(1)[0][0]
-        raise next(error for error in wrong.values() if str(error) == commonest)
-    return [replace(frame, reason=OTHER_COMPOSITION) if wrong.get(frame.number) else frame for frame in frames]
-
-
-def _mismatch(frame: Candidate, reference: ReferenceSet, name: str) -> CryinGANError | None:
-    """Return why a structure cannot be compared with the reference, or None."""
-    composition = frame.composition
-    try:
-        reference.benchmark.require_species(composition, name)
-    except CryinGANError as error:
-        return error
-    if reference.same_composition(composition):
-        return None
-    ours, theirs = formula(composition), formula(reference.composition)
-    return CryinGANError(f"{name} holds {ours}, but the reference {theirs}: they cannot be compared")
+    wrong = {}
+    for frame in frames:
+        if frame.atoms is not None:
+            try:
+                reference.require_comparable(frame.composition, name)
+            except CryinGANError as error:
+                wrong[frame.number] = str(error)
+    if wrong and len(wrong) == sum(frame.atoms is not None for frame in frames):
+        raise CryinGANError(Counter(wrong.values()).most_common(1)[0][0])
+    return [replace(frame, reason=OTHER_COMPOSITION) if frame.number in wrong else frame for frame in frames]
 
 
 def _origin(structures: Source, frames: Sequence[Candidate], original: int | None) -> Origin:

@@ -7,7 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -51,12 +51,17 @@ class ReferenceSet:
     published: bool
     hash: str
 
-    def same_composition(self, composition: Mapping[str, int]) -> bool:
-        """Return whether structures of this composition can be compared with the reference."""
-        if not self.benchmark.composition_matters:
-            return True
-        known = composition.items() if not self.published else {s: composition.get(s) for s in self.composition}.items()
-        return dict(known) == dict(self.composition)
+    def require_comparable(self, composition: Mapping[str, int], name: str) -> None:
+        """Refuse structures that cannot be compared with the reference.
+
+        Raises:
+            CryinGANError: their species do not fit the benchmark, or their composition differs from the reference's.
+        """
+        self.benchmark.require_species(composition, name)
+        known = {s: composition.get(s) for s in self.composition} if self.published else composition
+        if self.benchmark.composition_matters and dict(known) != dict(self.composition):
+            ours, theirs = formula(composition), formula(self.composition)
+            raise CryinGANError(f"{name} holds {ours}, but the reference {theirs}: they cannot be compared")
 
 
 def versions() -> dict[str, str]:
@@ -98,19 +103,14 @@ def load_reference(
     benchmark.require_species(first.composition, name)
     benchmark = benchmark.for_reference(first.atoms)
     structures_hash = source_hash(source)
-    with ExitStack() as stack:
-        kept = None
-        if path is not None:
-            kept = stack.enter_context(_kept(path, descriptor_key(benchmark, structures_hash)))
+    with nullcontext() if path is None else _kept(path, descriptor_key(benchmark, structures_hash)) as kept:
         described = describe_all(frames, benchmark.describe, kept, processes, progress)
     sample, composition = _of_one_composition(described, benchmark, name)
     return ReferenceSet(benchmark, sample, composition, False, structures_hash)
 
 
-def stacked(described: Sequence[Described], nothing: Mapping[str, np.ndarray]) -> Sample:
-    """Stack descriptors along a first axis of structures; `nothing` has the arrays of no structures."""
-    if not described:
-        return Sample(nothing, np.empty(0, dtype=int))
+def stacked(described: Sequence[Described]) -> Sample:
+    """Stack descriptors of at least one structure along a first axis of structures."""
     arrays = {name: np.stack([one.arrays[name] for one in described]) for name in described[0].arrays}
     return Sample(arrays, np.array([one.number for one in described]))
 
@@ -138,7 +138,7 @@ def _of_one_composition(
             *(name, len(described) - len(taken), len(described), lost.number, reason),
         )
     composition = next(one.composition for one in usable if formula(one.composition) == common)
-    return stacked(taken, {}), composition
+    return stacked(taken), composition
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Table
+from cryingan.plots import style
 from cryingan.storage.atomic import sync_folder
 
 if TYPE_CHECKING:
@@ -32,28 +32,24 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     Raises:
         CryinGANError: the folder cannot be written or the disk is full; existing files are unchanged.
     """
-    files: dict[str, Callable[[Path], None]] = {
-        STRUCTURES: lambda path: path.write_text(rows_text(evaluation.rows)),
-        **{
-            name: lambda path, table=table: write_table(table, path) for name, table in evaluation.scores.tables.items()
-        },
-        **{
-            f"{name}.png": lambda path, draw=draw: _draw(draw, path) for name, draw in evaluation.scores.figures.items()
-        },
-        METRICS: lambda path: path.write_text(json.dumps(as_json(evaluation), indent=1, allow_nan=False) + "\n"),
-    }
     parts = folder / PARTS
     try:
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir()
-        for name, write in files.items():
-            write(parts / name)
-        made = [path.name for path in parts.iterdir()]
-        for name in made:
-            _sync(parts / name)
+        columns = dict.fromkeys(name for row in evaluation.rows for name in row)
+        structures = {name: [row.get(name, "") for row in evaluation.rows] for name in columns}
+        for name, table in {STRUCTURES: structures, **evaluation.scores.tables}.items():
+            write_table(table, parts / name)
+        for name, draw in evaluation.scores.figures.items():
+            style.save_figure(draw(), parts / f"{name}.png", vector="pdf")
+        (parts / METRICS).write_text(json.dumps(as_json(evaluation), indent=1, allow_nan=False) + "\n")
+        made = sorted(parts.iterdir(), key=lambda path: path.name == METRICS)
+        for path in made:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
         (folder / METRICS).unlink(missing_ok=True)
-        for name in sorted(made, key=lambda name: name == METRICS):
-            (parts / name).replace(folder / name)
+        for path in made:
+            path.replace(folder / path.name)
         sync_folder(folder)
     except OSError as error:
         raise CryinGANError(f"{folder} cannot be written: {error.strerror or error}") from error
@@ -73,16 +69,6 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as CSV, with all their columns in order of appearance."""
-    text = io.StringIO()
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, list(columns), lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def write_table(table: Table, path: Path) -> None:
     """Write columns as CSV, numbers with all digits."""
     columns = [column.tolist() if isinstance(column, np.ndarray) else column for column in table.values()]
@@ -90,17 +76,6 @@ def write_table(table: Table, path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(table)
         writer.writerows(zip(*columns, strict=True))
-
-
-def _draw(draw: Callable[[], Any], path: Path) -> None:
-    from cryingan.plots.style import save_figure
-
-    save_figure(draw(), path, vector="pdf")
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def summary_lines(evaluation: Evaluation) -> Iterable[str]:

@@ -20,6 +20,7 @@ from cryingan.structures.checks import formula
 from cryingan.structures.lenient import Candidate
 
 NOT_THERE = "not in the file"
+NUMBER = re.compile(r"(?<![\w.])(-?\d+(\.\d+)?(e[-+]?\d+)?|-?inf|nan)(?![\w])")  # reasons are counted without theirs
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +70,15 @@ def scored(
         provenance: files, their hashes, settings and versions.
     """
     accepted = [one for one in described if not one.reason]
-    generated = stacked(accepted, reference.benchmark.nothing(reference.composition))
-    scores = reference.benchmark.score(generated, reference.sample)
-    relaxed = relaxed_energies(origin, reference.benchmark.kind, reference.benchmark.compatible)
-    if relaxed is not None:
-        tables, figures = {**scores.tables, **relaxed.tables}, {**scores.figures, **relaxed.figures}
-        scores = replace(scores, tables=tables, figures=figures)
+    generated = stacked(accepted) if accepted else reference.sample.nothing()
+    relaxation, histogram = relaxed_energies(origin, reference.benchmark.kind, reference.benchmark.compatible)
+    scores = reference.benchmark.score(generated, reference.sample) | histogram
     failed = 100.0 * (np.arange(origin.generated) >= len(accepted))
     values = dict(scores.values)
     if not accepted:
         values = {name: replace(value, reason="no structure was accepted") for name, value in values.items()}
     rows = _rows(frames, described, scores, origin)
-    reasons = Counter(_general(row["reason"]) for row in rows if row["reason"])
+    reasons = Counter(NUMBER.sub("#", row["reason"]) for row in rows if row["reason"])
     missing = origin.generated - len(rows)
     return Evaluation(
         values={**values, "percent_failed": percentage(mean_interval(failed))},
@@ -93,7 +91,7 @@ def scored(
             "failed": origin.generated - len(accepted),
         },
         failures=dict((reasons + Counter({NOT_THERE: missing})).most_common()),
-        relaxation=relaxed.summary if relaxed else {},
+        relaxation=relaxation,
         provenance=provenance,
     )
 
@@ -116,8 +114,3 @@ def _rows(
         rows.append(row)
     lost = [{"sample": sample, "accepted": False, "reason": reason} for sample, reason in origin.lost.items()]
     return rows + lost
-
-
-def _general(reason: str) -> str:
-    """Replace numbers in a reason by #, so that failures of one kind are counted together."""
-    return re.sub(r"(?<![\w.])(-?\d+(\.\d+)?(e[-+]?\d+)?|-?inf|nan)(?![\w])", "#", reason)

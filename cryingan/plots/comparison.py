@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.plots.style import (
-    BLUE,
-    COLUMN_WIDTH,
-    GREY,
-    PAGE_WIDTH,
-    broken,
-    error_lines,
-    finite,
-    new_figure,
-    padded,
-    readable,
-    styled,
-)
+from cryingan.plots.limits import finite, padded
+from cryingan.plots.style import BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, broken, error_lines, new_figure, readable, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

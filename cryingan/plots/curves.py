@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryingan.plots.limits import finite
 from cryingan.plots.series import Series, draw_band, draw_points, handle, looks_of, plain_numbers, set_limits
-from cryingan.plots.style import COLUMN_WIDTH, FONT_SIZE, broken, finite, legend_above, new_figure, readable, styled
+from cryingan.plots.style import COLUMN_WIDTH, FONT_SIZE, broken, legend_above, new_figure, readable, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,13 +96,12 @@ def _positive(series: Series) -> Series:
 
 
 def _limit_curves(figure: Figure, panels: Panels, share_y: bool) -> None:
-    groups = [[curve for curves in panels.values() for curve in curves.values()]] * len(panels)
-    if not share_y:
-        groups = [list(curves.values()) for curves in panels.values()]
-    for axis, curves in zip(figure.axes, groups, strict=False):
-        x = np.concatenate([finite(curve.x) for curve in curves])
-        values = np.concatenate([finite(curve.value) for curve in curves])
-        top = np.concatenate([curve.extent() for curve in curves]).max(initial=0) or 1.0
+    everything = [curve for curves in panels.values() for curve in curves.values()]
+    for axis, curves in zip(figure.axes, panels.values(), strict=False):
+        limiting = everything if share_y else curves.values()
+        x = np.concatenate([finite(curve.x) for curve in limiting])
+        values = np.concatenate([finite(curve.value) for curve in limiting])
+        top = np.concatenate([curve.extent() for curve in limiting]).max(initial=0) or 1.0
         axis.set(xlim=(x.min(), x.max()), ylim=(1.05 * values.min(initial=0), 1.05 * top))
 
 

@@ -8,20 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.plots.style import (
-    BLACK,
-    BLUE,
-    FONT_SIZE,
-    GREY,
-    ORANGE,
-    finite,
-    legend_above,
-    limits_without_outliers,
-    new_figure,
-    padded,
-    readable,
-    styled,
-)
+from cryingan.plots.limits import finite, limits_without_outliers, padded
+from cryingan.plots.style import BLACK, BLUE, FONT_SIZE, GREY, ORANGE, legend_above, new_figure, readable, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,11 +24,7 @@ class _Distribution:
     color: str
     style: str
     energies: np.ndarray
-    total: int
-
-    def beyond(self, low: float, high: float) -> tuple[float, float]:
-        """Share of all its structures below and above a range."""
-        return (self.energies < low).sum() / self.total, (self.energies > high).sum() / self.total
+    total: int  # structures, those without an energy included
 
 
 @styled
@@ -82,10 +66,11 @@ def energy_figure(
         _Distribution("unrelaxed", ORANGE, "--", finite(unrelaxed), len(finite(unrelaxed))),
         _Distribution("random", GREY, ":", finite(random), len(finite(random))),
     ]
+    sets = [one for one in sets if one.total]
     figure = new_figure(1, 1, height=2.5)
     [axis] = figure.axes
     edges = np.linspace(low, high, number_of_bins(len(generated)) + 1)
-    lines = [_draw(axis, one, edges) for one in sets if one.total]
+    lines = [_draw(axis, one, edges) for one in sets]
     _write_beyond(axis, sets, low, high)
     for threshold in thresholds:
         if low <= threshold <= high:
@@ -130,16 +115,16 @@ def _draw(axis: Axes, one: _Distribution, edges: np.ndarray) -> object:
 
 def _write_beyond(axis: Axes, sets: Sequence[_Distribution], low: float, high: float) -> None:
     """Write shares beyond the axis above the curves, at its ends."""
-    most = 0
-    for end, (side, form) in enumerate((("left", "← {}"), ("right", "{} →"))):
-        shares = [(one.beyond(low, high)[end], one.color) for one in sets if one.total]
-        shares = [(share, color) for share, color in shares if share > 0]
-        for line, (share, color) in enumerate(shares):
-            text = form.format("<0.1%" if share < 0.0005 else f"{share:.1%}")
-            offset = (2 - 4 * end, -LINE_HEIGHT * line)
-            place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": side, "va": "top"}
-            axis.annotate(text, (end, 1), offset, color=color, **place)
-        most = max(most, len(shares))
+    lines = [0, 0]
+    for one in sets:
+        for end, count in enumerate(((one.energies < low).sum(), (one.energies > high).sum())):
+            if count:
+                text = "<0.1%" if count / one.total < 0.0005 else f"{count / one.total:.1%}"
+                look = {"color": one.color, "ha": "right" if end else "left", "va": "top"}
+                offset = (2 - 4 * end, -LINE_HEIGHT * lines[end])
+                place = {"xytext": offset, "xycoords": "axes fraction", "textcoords": "offset points"}
+                axis.annotate(f"{text} →" if end else f"← {text}", (end, 1), **place, **look)
+                lines[end] += 1
     peak = max((patch.get_data().values.max() for patch in axis.patches), default=0.0) or 1.0
     room = 72 * axis.figure.get_figheight() * 0.75  # points that the panel is about high
-    axis.set_ylim(0, peak / (0.95 - LINE_HEIGHT * most / room))
+    axis.set_ylim(0, peak / (0.95 - LINE_HEIGHT * max(lines) / room))

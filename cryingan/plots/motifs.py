@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.plots.style import (
-    BLACK,
-    BLUE,
-    COLUMN_WIDTH,
-    broken,
-    error_lines,
-    finite,
-    legend_above,
-    new_figure,
-    styled,
-)
+from cryingan.plots.limits import finite
+from cryingan.plots.style import BLACK, BLUE, COLUMN_WIDTH, broken, error_lines, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +40,7 @@ def motif_figure(
         high: upper ends.
         species: of the atoms, named at the axis.
     """
-    figure = new_figure(1, 1, height=AROUND + _line(motifs) * len(motifs))
+    figure = new_figure(1, 1, height=_height(motifs))
     [axis] = figure.axes
     places = np.arange(len(motifs))
     bars = [
@@ -67,12 +58,7 @@ def motif_figure(
 
 @styled
 def motif_neighbor_figure(
-    motifs: Sequence[str],
-    training: np.ndarray,
-    generated: np.ndarray,
-    *,
-    neighbor: str = "Cl",
-    species: str = "",
+    motifs: Sequence[str], training: np.ndarray, generated: np.ndarray, *, neighbor: str = "Cl", species: str = ""
 ) -> Figure:
     """Draw bars of the most likely motifs, stacked by how many neighbours are of one species (SI Figs. S18, S33).
 
@@ -88,9 +74,7 @@ def motif_neighbor_figure(
 
     numbers = training.shape[1]
     colors = colormaps["viridis"](np.linspace(0, 1, numbers))
-    figure = new_figure(
-        2, 1, height=AROUND + 0.2 + _line(motifs) * len(motifs), width=COLUMN_WIDTH, sharex=True, sharey=True
-    )
+    figure = new_figure(2, 1, height=_height(motifs) + 0.2, width=COLUMN_WIDTH, sharex=True, sharey=True)
     for axis, shares, title in zip(figure.axes, (training, generated), ("training set", "generated"), strict=True):
         shares = np.nan_to_num(shares)
         starts = np.cumsum(shares, axis=1) - shares
@@ -112,8 +96,8 @@ def motif_name(name: str) -> str:
     return f"{name}, CN\N{NO-BREAK SPACE}{number}" if number else name
 
 
-def _line(motifs: Sequence[str]) -> float:
-    return 0.3 if len(motifs) <= DENSE else 0.21
+def _height(motifs: Sequence[str]) -> float:
+    return AROUND + len(motifs) * (0.3 if len(motifs) <= DENSE else 0.21)
 
 
 def _finish(figure: Figure, names: Sequence[str], ends: Sequence[np.ndarray], species: str) -> None:

@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.plots.style import (
-    BLUE,
-    FONT_SIZE,
-    GREY,
-    broken,
-    limits_without_outliers,
-    new_figure,
-    padded,
-    readable,
-    styled,
-)
+from cryingan.plots.limits import limits_without_outliers, padded
+from cryingan.plots.style import BLUE, FONT_SIZE, GREY, broken, new_figure, readable, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

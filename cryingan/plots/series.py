@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cryingan.plots.style import BLACK, COLORS, LINES, MARKERS, error_lines, finite, padded
+from cryingan.plots.limits import finite, padded
+from cryingan.plots.style import BLACK, COLORS, LINES, MARKERS, error_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

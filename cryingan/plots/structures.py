@@ -20,6 +20,8 @@ WIDTH, HEIGHT, NARROWEST = 2.9, 3.2, 0.8  # inch, of one structure
 @styled
 def structure_figure(crystals: Crystals, titles: Sequence[str] = ()) -> Figure:
     """Draw structures side by side, seen along the second lattice vector, in Jmol colours."""
+    from ase.data import atomic_numbers
+    from ase.data.colors import jmol_colors
     from ase.visualize.plot import plot_atoms
     from matplotlib.patches import Patch
 
@@ -31,14 +33,7 @@ def structure_figure(crystals: Crystals, titles: Sequence[str] = ()) -> Figure:
         axis.set_axis_off()
     for axis, title in zip(figure.axes, titles, strict=False):
         axis.set_title(title)
-    handles = [Patch(color=color, label=symbol) for symbol, color in species_colors(crystals.species).items()]
+    species = dict.fromkeys(crystals.species)
+    handles = [Patch(color=jmol_colors[atomic_numbers[symbol]], label=symbol) for symbol in species]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5 * len(crystals)))
     return figure
-
-
-def species_colors(species: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Return the Jmol colour of every species, RGB."""
-    from ase.data import atomic_numbers
-    from ase.data.colors import jmol_colors
-
-    return {symbol: jmol_colors[atomic_numbers[symbol]] for symbol in dict.fromkeys(species)}

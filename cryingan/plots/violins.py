@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.plots.style import (
-    BLACK,
-    BLUE,
-    COLUMN_WIDTH,
-    GREY,
-    PAGE_WIDTH,
-    finite,
-    legend_above,
-    limits_without_outliers,
-    new_figure,
-    padded,
-    styled,
-)
+from cryingan.plots.limits import finite, limits_without_outliers, padded
+from cryingan.plots.style import BLACK, BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, legend_above, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,14 +83,7 @@ def _draw_half(axis: Axes, place: int, values: np.ndarray, side: int, edge: str,
         seen = quartiles[2] - quartiles[0] > VISIBLE * (ends[1] - ends[0])
         for value, style in zip(quartiles, (":", "-", ":") if seen else ("", "-", ""), strict=True):
             axis.hlines(value, *sorted((start, np.interp(value, grid, reach))), linestyle=style, **line)
-    for at, vertical, beyond in ((0, "bottom", (values < ends[0]).sum()), (1, "top", (values > ends[1]).sum())):
-        if beyond:
-            arrow = "↑" if at else "↓"
-            axis.annotate(
-                f"{beyond}{arrow}",
-                (place + side * HALF / 2, at),
-                xycoords=("data", "axes fraction"),
-                color=edge,
-                ha="center",
-                va=vertical,
-            )
+    look = {"transform": axis.get_xaxis_transform(), "color": edge, "ha": "center"}
+    for at, arrow, vertical, beyond in ((0, "↓", "bottom", values < ends[0]), (1, "↑", "top", values > ends[1])):
+        if beyond.any():
+            axis.text(place + side * HALF / 2, at, f"{beyond.sum()}{arrow}", va=vertical, **look)

@@ -10,6 +10,7 @@ from ase.build import bulk
 from ase.io import write
 
 from cryingan.errors import CryinGANError, OtherResultsError
+from cryingan.evaluation.benchmarks.alloy import AlloyBenchmark
 from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.evaluation.evaluate import evaluate
 from cryingan.structures.crystals import Crystals
@@ -159,6 +160,7 @@ def test_bad_input_is_refused_in_one_line(tmp_path):
         ((alloy(2), reference, "alloy"), {"mapping": "best"}, "mapping=best"),
         ((alloy(2), reference, "steel"), {}, "interface, silicon, alloy"),
         ((alloy(2), reference, "alloy"), {"maping": "auto"}, "maping"),
+        ((alloy(2), reference, AlloyBenchmark()), {"mapping": "auto"}, r"AlloyBenchmark\(mapping=\.\.\.\)"),
         ((alloy(2), alloy(2, vacancies=3), "alloy"), {}, "does not fill"),
         ((silicon(1, 0), silicon(1, 0), "interface"), {}, "none of benchmark.species"),
         ((interface(1), interface(1), "interface"), {"region": [0.5]}, "region"),

@@ -12,10 +12,11 @@ from cryingan.errors import CryinGANError
 from cryingan.plots.comparison import comparison_figure
 from cryingan.plots.curves import curve_figure, parameter_figure
 from cryingan.plots.energies import energy_figure
+from cryingan.plots.limits import limits_without_outliers, padded
 from cryingan.plots.motifs import motif_figure, motif_neighbor_figure
 from cryingan.plots.parity import Parity, parity_figure
 from cryingan.plots.series import Series, looks_of
-from cryingan.plots.style import PAGE_WIDTH, limits_without_outliers, padded, readable, save_figure
+from cryingan.plots.style import PAGE_WIDTH, readable, save_figure
 from cryingan.plots.training import training_figure
 from cryingan.plots.violins import sro_figure
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -11,30 +12,24 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores, percentage
-from cryingan.evaluation.benchmarks.published_csv import find_table, header_of, read_columns
+from cryingan.evaluation.benchmarks.published_csv import find_table, read_columns, read_table
 from cryingan.evaluation.settings import AlloySettings
+from cryingan.metrics.alloy import fcc
 from cryingan.metrics.alloy.cluster_probabilities import cluster_probabilities, undefined_order
-from cryingan.metrics.alloy.fcc import (
-    CLUSTER_NAMES,
-    PAIR_NAMES,
-    SPECIES,
-    SRO_NAMES,
-    formation_energy,
-    short_range_order,
-)
 from cryingan.metrics.alloy.lattice import FccLattice
 from cryingan.metrics.alloy.mapping import MAPPINGS, map_to_lattice
 from cryingan.metrics.bootstrap import distance_of_means, mean_interval
 from cryingan.metrics.energy_statistics import energy_histogram, histogram_edges, histogram_table
+from cryingan.plots.energies import energy_figure
+from cryingan.plots.violins import sro_figure
 
 if TYPE_CHECKING:
     from ase import Atoms
-    from matplotlib.figure import Figure
 
 ENERGY_COLUMNS = ("formation_energy_per_atom", "formation energy (eV/atom)")
 PUBLISHED_PAIRS = ("Fe-Ni", "Cr-Fe", "Cr-Ni", "Fe-Fe", "Cr-Cr", "Ni-Ni")
 PUBLISHED_SRO = tuple(f"{shell}NN_{pair}" for shell in (1, 2) for pair in PUBLISHED_PAIRS)
-SRO_COLUMNS = tuple(f"sro_{shell}_{pair}" for shell in (1, 2) for pair in PAIR_NAMES)
+SRO_COLUMNS = tuple(f"sro_{shell}_{pair}" for shell in (1, 2) for pair in fcc.PAIR_NAMES)
 
 
 @dataclass(frozen=True)
@@ -55,8 +50,9 @@ class AlloyBenchmark(AlloySettings, Benchmark):
 
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
         """Refuse structures of other elements."""
-        if not set(composition) <= set(SPECIES):
-            raise CryinGANError(f"{name} holds {', '.join(composition)}; benchmark=alloy is of {', '.join(SPECIES)}")
+        if not set(composition) <= set(fcc.SPECIES):
+            elements = ", ".join(fcc.SPECIES)
+            raise CryinGANError(f"{name} holds {', '.join(composition)}; benchmark=alloy is of {elements}")
 
     def for_reference(self, atoms: Atoms) -> Self:
         """Return this benchmark on the lattice that a reference structure fills."""
@@ -81,20 +77,17 @@ class AlloyBenchmark(AlloySettings, Benchmark):
             "mapping": np.array(mapped.mapping),
         }
 
-    def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
-        """Return the descriptors of no structures."""
-        numbers = {name: np.empty(0, dtype=int) for name in ("vacancies", "dropped")}
-        return {"counts": np.empty((0, len(CLUSTER_NAMES))), **numbers, "mapping": np.empty(0, dtype=str)}
-
     def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
         """Read train_cluster_prob.csv, train_formation_energy.csv and train_cluster_sro.csv."""
-        probabilities = read_columns(find_table(folder, "*cluster_prob*.csv"), CLUSTER_NAMES)
+        probabilities = read_columns(find_table(folder, "*cluster_prob*.csv"), fcc.CLUSTER_NAMES)
         energy = find_table(folder, "*formation_energy*.csv")
-        name = next((name for name in ENERGY_COLUMNS if name in header_of(energy)), ENERGY_COLUMNS[0])
+        name = next((name for name in ENERGY_COLUMNS if name in read_table(energy)), ENERGY_COLUMNS[0])
         arrays = {
             "probabilities": probabilities,
             "formation_energy": read_columns(energy, [name])[:, 0],
-            "sro": read_columns(find_table(folder, "*cluster_sro*.csv"), SRO_NAMES),
+            "sro": read_columns(find_table(folder, "*cluster_sro*.csv"), fcc.SRO_NAMES),
+            "counts": np.empty((0, len(fcc.CLUSTER_NAMES))),
+            **{name: np.empty(0, dtype=int) for name in ("vacancies", "dropped", "mapping")},
         }
         return Sample(arrays, np.arange(1, len(probabilities) + 1)), {}
 
@@ -103,18 +96,11 @@ class AlloyBenchmark(AlloySettings, Benchmark):
         ours, theirs = _derived(generated), _derived(reference)
         vacancies, order = generated["vacancies"], ours["sro"]
         quantities = {"formation_energy": ours["formation_energy"], **dict(zip(SRO_COLUMNS, order.T, strict=True))}
-        edges = histogram_edges(self.kind, self.compatible)
-        histogram = energy_histogram(above_mean(ours, theirs), edges, self.compatible)
-        tables = {
-            "cluster_prob.csv": dict(zip(CLUSTER_NAMES, ours["probabilities"].T, strict=True)),
-            "cluster_sro.csv": {name: order[:, SRO_NAMES.index(name)] for name in PUBLISHED_SRO},
-            "formation_energy.csv": {
-                "structure index": generated.numbers,
-                "formation energy (eV/atom)": ours["formation_energy"],
-            },
-            "energy_histogram.csv": histogram_table(histogram, "meV/atom"),
-            "vac_count.csv": {"structure_index": generated.numbers, "vac_count": vacancies},
-        }
+        mean = theirs["formation_energy"].mean()
+        above, theirs_above = (1000 * (side["formation_energy"] - mean) for side in (ours, theirs))  # meV/atom
+        histogram = energy_histogram(above, histogram_edges(self.kind, self.compatible), self.compatible)
+        shells = (side["sro"].reshape(-1, 2, len(fcc.PAIR_NAMES)) for side in (theirs, ours))
+        energy_axis = {"unit": "meV/atom", "thresholds": (), "quantity": "formation energy above training mean"}
         return Scores(
             values={
                 "d_cluster": distance_of_means(ours["probabilities"], theirs["probabilities"]),
@@ -128,38 +114,30 @@ class AlloyBenchmark(AlloySettings, Benchmark):
                 **quantities,
                 "undefined_sro": undefined_order(generated["counts"]),
             },
-            tables=tables,
-            figures={"sro": lambda: _order_figure(ours, theirs), "energies": lambda: _energy_figure(ours, theirs)},
+            tables={
+                "cluster_prob.csv": dict(zip(fcc.CLUSTER_NAMES, ours["probabilities"].T, strict=True)),
+                "cluster_sro.csv": {name: order[:, fcc.SRO_NAMES.index(name)] for name in PUBLISHED_SRO},
+                "formation_energy.csv": {
+                    "structure index": generated.numbers,
+                    "formation energy (eV/atom)": ours["formation_energy"],
+                },
+                "energy_histogram.csv": histogram_table(histogram, "meV/atom"),
+                "vac_count.csv": {"structure_index": generated.numbers, "vac_count": vacancies},
+            },
+            figures={
+                "sro": partial(sro_figure, *shells, fcc.PAIR_NAMES),
+                "energies": partial(energy_figure, above, theirs_above, max(1, len(above)), **energy_axis),
+            },
         )
 
 
 def _derived(sample: Sample) -> Mapping[str, np.ndarray]:
     """Return probabilities, energies and order of structures, which a published reference holds already."""
-    if "counts" not in sample:
+    if "probabilities" in sample.arrays:
         return sample.arrays
     counts = sample["counts"]
     return {
         "probabilities": cluster_probabilities(counts),
-        "formation_energy": formation_energy(counts),
-        "sro": short_range_order(counts),
+        "formation_energy": fcc.formation_energy(counts),
+        "sro": fcc.short_range_order(counts),
     }
-
-
-def above_mean(sample: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Formation energies above the mean of the reference, meV/atom, shape (structures,)."""
-    return 1000 * (sample["formation_energy"] - reference["formation_energy"].mean())
-
-
-def _order_figure(generated: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Figure:
-    from cryingan.plots.violins import sro_figure
-
-    sides = (side["sro"].reshape(-1, 2, len(PAIR_NAMES)) for side in (reference, generated))
-    return sro_figure(*sides, PAIR_NAMES)
-
-
-def _energy_figure(generated: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]) -> Figure:
-    from cryingan.plots.energies import energy_figure
-
-    ours, theirs = (above_mean(side, reference) for side in (generated, reference))
-    quantity = "formation energy above training mean"
-    return energy_figure(ours, theirs, max(1, len(ours)), "meV/atom", (), quantity=quantity)

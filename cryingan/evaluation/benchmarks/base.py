@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -24,7 +24,8 @@ class Sample:
     """Descriptors of a set of structures.
 
     Attributes:
-        arrays: descriptors by name, with the structures along the first axis.
+        arrays: descriptors by name, with the structures along the first axis, which is empty for those that published
+            statistics lack.
         numbers: places of the structures in their file, from 1, shape (structures,).
     """
 
@@ -34,16 +35,17 @@ class Sample:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.arrays
-
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
+
+    def nothing(self) -> Sample:
+        """Return the descriptors of no structures, with the shapes of these."""
+        return Sample({name: array[:0] for name, array in self.arrays.items()}, self.numbers[:0])
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Scores of generated structures.
+    """Scores of generated structures; `|` joins those of two parts.
 
     Attributes:
         values: metrics by the paper's names.
@@ -52,10 +54,13 @@ class Scores:
         figures: functions that draw figures, by file name without suffix.
     """
 
-    values: Mapping[str, Interval]
+    values: Mapping[str, Interval] = field(default_factory=dict)
     columns: Table = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     figures: Mapping[str, Callable[[], Figure]] = field(default_factory=dict)
+
+    def __or__(self, other: Scores) -> Scores:
+        return Scores(*({**getattr(self, part.name), **getattr(other, part.name)} for part in fields(self)))
 
 
 class Benchmark(BenchmarkSettings):
@@ -70,10 +75,6 @@ class Benchmark(BenchmarkSettings):
         Raises:
             CryinGANError: names the file, its species and the species that are needed.
         """
-        raise NotImplementedError
-
-    def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
-        """Return the stacked descriptors of no structures: arrays as of `describe` with a first axis of length 0."""
         raise NotImplementedError
 
     def for_reference(self, atoms: Atoms) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -74,37 +74,19 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
             described["rdf_region"] = radial.partial_rdfs(atoms, self.pairs, centers=inside, compatible=self.compatible)
         return described
 
-    def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
-        """Return the descriptors of no structures."""
-        sites = {species: composition.get(species, 0) for species in self.species}
-        features = len(feature_names(self.motifs))
-        described = {f"motifs_{species}": np.empty((0, count, features)) for species, count in sites.items()}
-        described["rdf"] = np.empty((0, len(self.pairs), radial.BINS))
-        if self.region is not None:
-            described |= {f"inside_{species}": np.empty((0, count), dtype=bool) for species, count in sites.items()}
-            described["rdf_region"] = described["rdf"]
-        return described
-
     def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
-        """Read cnn_stats_Li.csv and so on, which hold neither radial distributions nor positions of atoms."""
+        """Read cnn_stats_Li.csv and so on, without radial distributions and positions: no atom lies in the region."""
         arrays = {}
         for species in self.species:
             table = find_table(folder, f"cnn_stats_{species}*.csv")
             arrays[f"motifs_{species}"] = read_sites(table, feature_names(self.motifs))
-        numbers = np.arange(1, max(map(len, arrays.values())) + 1)
-        sites = {species: arrays[f"motifs_{species}"].shape[1] for species in self.species}
-        return Sample(arrays, numbers), sites
+        shapes = {species: arrays[f"motifs_{species}"].shape[:2] for species in self.species}
+        arrays["rdf"] = arrays["rdf_region"] = np.empty((0, len(self.pairs), radial.BINS))
+        arrays |= {f"inside_{species}": np.zeros(shape, dtype=bool) for species, shape in shapes.items()}
+        numbers = np.arange(1, max(structures for structures, _ in shapes.values()) + 1)
+        return Sample(arrays, numbers), {species: sites for species, (_, sites) in shapes.items()}
 
     def score(self, generated: Sample, reference: Sample) -> Scores:
         """Return d_Li and so on, d_all and the distributions behind them, likewise of the region if there is one."""
-        settings = (self.motifs, self.pairs, self.compatible)
-        whole = InterfaceScores(*settings, generated, reference).scores()
-        if self.region is None:
-            return whole
-        region = InterfaceScores(*settings, generated, reference, "_region").scores()
-        return Scores(
-            values={**whole.values, **region.values},
-            columns={**whole.columns, **region.columns},
-            tables={**whole.tables, **region.tables},
-            figures={**whole.figures, **region.figures},
-        )
+        whole = InterfaceScores(self.motifs, self.pairs, self.compatible, generated, reference)
+        return whole.scores() if self.region is None else whole.scores() | replace(whole, part="_region").scores()

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
 
 import numpy as np
 
-from cryingan.evaluation.benchmarks.base import Sample, Scores, Table
-from cryingan.evaluation.benchmarks.motif_tables import (
-    bars,
-    curve_table,
-    curves,
-    distribution_table,
-    likely,
-    motif_figures,
-    site_table,
-)
+from cryingan.evaluation.benchmarks.base import Sample, Scores
+from cryingan.evaluation.benchmarks.motif_tables import curve_table, curves, likely, motif_scores, site_table
 from cryingan.metrics import radial
-from cryingan.metrics.bootstrap import Interval, mean_interval, mean_row
+from cryingan.metrics.bootstrap import mean_row
 from cryingan.metrics.motifs.distances import ALL, motif_distances, site_means
-from cryingan.metrics.motifs.distributions import bond_shares, motif_distribution, motif_shares
-from cryingan.metrics.motifs.fingerprints import MotifSettings
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from cryingan.metrics.motifs.distributions import bond_shares, motif_shares
+from cryingan.metrics.motifs.fingerprints import MostLikely, MotifSettings
+from cryingan.plots.motifs import motif_figure
 
 
 @dataclass(frozen=True)
@@ -51,98 +40,80 @@ class InterfaceScores:
 
     def scores(self) -> Scores:
         """Return all values, columns, tables and figures."""
-        values, columns = self._distances()
-        tables, figures = self._motifs()
-        bonds = self._bonds()
-        shapes = self._radial()
-        tables |= {f"bonds_{name}{self.part}.csv": table for name, table in bonds.items()}
-        tables |= {f"avg_rdf_{name.replace('-', '_')}{self.part}.csv": table for name, table in shapes.items()}
-        figures |= {f"bonds_{name}{self.part}": bars(name, table) for name, table in bonds.items()}
-        figures[f"rdf{self.part}"] = curves(shapes, "r (Å)", "g(r)")
-        return Scores(values, columns, tables, figures)
+        return self._distances() | self._motifs() | self._bonds() | self._radial()
 
     def _masks(self, sample: Sample, species: str) -> np.ndarray | None:
-        """Return which atoms count; of published statistics, which have no positions, none lies in the region."""
-        if not self.part:
-            return None
-        name = f"inside_{species}"
-        return sample[name] if name in sample else np.zeros(sample[f"motifs_{species}"].shape[:2], dtype=bool)
+        """Return which atoms count."""
+        return sample[f"inside_{species}"] if self.part else None
 
-    def _distances(self) -> tuple[dict[str, Interval], dict[str, np.ndarray]]:
+    def _distances(self) -> Scores:
         """Return d_X and d_all, Euclidean and cosine, and the distances of each structure."""
         species = self.motifs.species
-        sides = [
+        ours, theirs = (
             {s: site_means(sample[f"motifs_{s}"], self._masks(sample, s)) for s in species}
             for sample in (self.generated, self.reference)
-        ]
+        )
         # Weights are the atoms in the whole structure, also for the region, where structures differ in their number.
         sites = {s: self.reference[f"motifs_{s}"].shape[1] for s in species}
         present = {s: count for s, count in sites.items() if count}
-        absent = [s for s in species if s not in present]
         values = {}
         for distance, ending in (("euclidean", ""), ("cosine", "_cosine")):
-            found = motif_distances(*sides, present, distance)
-            found |= {f"d_{s}": motif_distances(*sides, {s: 1}, distance)[f"d_{s}"] for s in absent}
-            ordered = [f"d_{s}" for s in species] + [ALL]
-            values |= {f"{name}{self.part}{ending}": found[name] for name in ordered}
-        columns = {}
-        for s in species:
-            columns[f"d_{s}{self.part}"] = np.linalg.norm(sides[0][s] - mean_row(sides[1][s]), axis=1)
-        return values, columns
+            found = motif_distances(ours, theirs, present, distance)
+            for s in sites.keys() - present.keys():
+                found |= {f"d_{s}": motif_distances(ours, theirs, {s: 1}, distance)[f"d_{s}"]}
+            values |= {f"{name}{self.part}{ending}": found[name] for name in (*(f"d_{s}" for s in species), ALL)}
+        norms = {s: np.linalg.norm(ours[s] - mean_row(theirs[s]), axis=1) for s in species}
+        return Scores(values, {f"d_{s}{self.part}": norm for s, norm in norms.items()})
 
-    def _motifs(self) -> tuple[dict[str, Table], dict[str, Callable[[], Figure]]]:
+    @cached_property
+    def _likely(self) -> dict[str, tuple[MostLikely, MostLikely]]:
+        """Most likely coordination of both sets, by species that occur in the reference."""
+        found = {}
+        for species in self.motifs.species:
+            generated, reference = (side[f"motifs_{species}"] for side in (self.generated, self.reference))
+            if reference.shape[1]:
+                found[species] = tuple(likely(side, self.motifs, self.compatible) for side in (generated, reference))
+        return found
+
+    def _motifs(self) -> Scores:
         """Return a table of atoms, and shares of the most likely motifs."""
-        neighbor = self.motifs.anions[0]
-        tables, figures = {}, {}
+        scores = Scores()
         for species, sides in self._likely.items():
-            shares = [
-                motif_shares(found.motif, found.anion_counts[..., 0], self._masks(sample, species))
-                for found, sample in zip(sides, (self.generated, self.reference), strict=True)
-            ]
             if not self.part:
                 features = self.generated[f"motifs_{species}"]
                 sites = site_table(features, sides[0], self.generated.numbers, self.motifs, species)
-                tables[f"cnn_stats_{species}.csv"] = sites
-            if np.isfinite(shares[1]).any():
-                distribution = motif_distribution(*shares)
-                tables[f"most_likely_{species}_OP{self.part}.csv"] = distribution_table(distribution, neighbor)
-                figures |= dict(motif_figures(f"{species}{self.part}", distribution, species, neighbor))
-        return tables, figures
+                scores |= Scores(tables={f"cnn_stats_{species}.csv": sites})
+            shares = (
+                motif_shares(found.motif, found.anion_counts[..., 0], self._masks(sample, species))
+                for found, sample in zip(sides, (self.generated, self.reference), strict=True)
+            )
+            scores |= motif_scores(*shares, species, self.motifs.anions[0], self.part)
+        return scores
 
-    @cached_property
-    def _likely(self) -> dict:
-        """Most likely coordination of both sets, by species that occur in the reference."""
-        settings, compatible = self.motifs, self.compatible
-        return {
-            species: tuple(likely(side[f"motifs_{species}"], settings, compatible) for side in sides)
-            for species in self.motifs.species
-            for sides in [(self.generated, self.reference)]
-            if self.reference[f"motifs_{species}"].shape[1]
-        }
-
-    def _bonds(self) -> dict[str, Table]:
+    def _bonds(self) -> Scores:
         """Return shares of atoms by number of bonds, for each species and anion."""
-        tables = {}
+        tables, figures = {}, {}
         for species, sides in self._likely.items():
             for place, anion in enumerate(self.motifs.anions):
-                shares = [
+                ours, theirs = (
                     bond_shares(found.anion_counts[..., place], self._masks(sample, species))
                     for found, sample in zip(sides, (self.generated, self.reference), strict=True)
-                ]
-                largest = max((np.flatnonzero(np.nansum(side, axis=0)).max(initial=0) for side in shares), default=0)
-                ours, theirs = (side[:, : largest + 1] for side in shares)
-                table = curve_table("bonds", np.arange(largest + 1), "share (%)", mean_row(theirs), mean_interval(ours))
-                tables[f"{species}-{anion}"] = table
-        return tables
+                )
+                most = max(np.flatnonzero(np.nansum(side, axis=0)).max(initial=0) for side in (ours, theirs))
+                numbers, name = np.arange(most + 1), f"bonds_{species}-{anion}{self.part}"
+                table = curve_table("bonds", numbers, "share (%)", theirs[:, : most + 1], ours[:, : most + 1])
+                bars = ([f"{number} {anion}" for number in numbers], *list(table.values())[1:])
+                tables[f"{name}.csv"], figures[name] = table, partial(motif_figure, *bars, species=species)
+        return Scores(tables=tables, figures=figures)
 
-    def _radial(self) -> dict[str, Table]:
+    def _radial(self) -> Scores:
         """Return mean radial distribution functions by pair."""
         name = f"rdf{self.part}"
-        rows = self.generated[name]
-        target = self.reference.arrays.get(name, np.full((1, *rows.shape[1:]), np.nan))
+        rows, target = self.generated[name], self.reference[name]
         tables = {}
         for place, pair in enumerate(self.pairs):
-            theirs, found = mean_row(target[:, place]), mean_interval(rows[:, place])
-            if np.isfinite(theirs).any() or np.isfinite(found.value).any():
-                tables["-".join(pair)] = curve_table("r", radial.bin_centers(), "rdf", theirs, found)
-        return tables
+            table = curve_table("r", radial.bin_centers(), "rdf", target[:, place], rows[:, place])
+            if np.isfinite([table["Train set avg rdf"], table["Gen set avg rdf"]]).any():
+                tables["-".join(pair)] = table
+        files = {f"avg_rdf_{pair.replace('-', '_')}{self.part}.csv": table for pair, table in tables.items()}
+        return Scores(tables=files, figures={name: curves(tables, "r (Å)", "g(r)")} if tables else {})

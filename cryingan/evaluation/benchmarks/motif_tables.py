@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
-from cryingan.evaluation.benchmarks.base import Table
-from cryingan.metrics.bootstrap import Interval
-from cryingan.metrics.motifs.distributions import MotifDistribution
+from cryingan.evaluation.benchmarks.base import Scores, Table
+from cryingan.metrics.bootstrap import Interval, mean_interval, mean_row
+from cryingan.metrics.motifs.distributions import MotifDistribution, motif_distribution
 from cryingan.metrics.motifs.fingerprints import MOTIF_NAMES, MostLikely, MotifSettings, feature_names, most_likely
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from cryingan.plots.curves import curve_figure
+from cryingan.plots.motifs import motif_figure, motif_neighbor_figure
+from cryingan.plots.series import Series
 
 
 def likely(fingerprints: np.ndarray, settings: MotifSettings, compatible: bool = False) -> MostLikely:
@@ -39,7 +39,6 @@ def site_table(
     counts = found.anion_counts.reshape(structures * sites, len(settings.anions))
     pairs = zip(found.motif.ravel().tolist(), found.cn.ravel().tolist(), strict=True)
     motifs = [MOTIF_NAMES[motif] if motif >= 0 else f"None CN_{cn}" for motif, cn in pairs]
-    flat = fingerprints.reshape(-1, features)
     return {
         "structure_number": np.repeat(numbers, sites),
         "atom_number" if settings.anions else f"{species}_number": np.tile(np.arange(1, sites + 1), structures),
@@ -48,91 +47,82 @@ def site_table(
         **{f"{anion} count (most likely CN)": counts[:, place] for place, anion in enumerate(settings.anions)},
         "most likely OP": motifs,
         "OP value": ["" if np.isnan(value) else value for value in found.value.ravel().tolist()],
-        **dict(zip(feature_names(settings), flat.T, strict=True)),
+        **dict(zip(feature_names(settings), fingerprints.reshape(-1, features).T, strict=True)),
     }
 
 
-def distribution_table(distribution: MotifDistribution, neighbor: str | None) -> Table:
-    """Return shares of the most likely motifs in percent, with the columns of Dismai-Bench's most_likely files.
+def motif_scores(
+    generated: np.ndarray, reference: np.ndarray, species: str, neighbor: str | None = None, part: str = ""
+) -> Scores:
+    """Return table and figures of the shares of the most likely motifs; none where the reference has no atoms.
 
     Args:
-        distribution: the shares.
+        generated: shares of each structure, from `cryingan.metrics.motifs.distributions.motif_shares`.
+        reference: likewise.
+        species: of the atoms.
         neighbor: species of the neighbours by whose number the shares are split; None where they are not.
+        part: suffix of the names: empty for all atoms, `_region` for those in the interface region.
     """
-    generated, split = distribution.generated, distribution.generated_split
+    if not np.isfinite(reference).any():
+        return Scores()
+    distribution = motif_distribution(generated, reference)
+    motifs, shares, split = distribution.motifs, distribution.generated, distribution.generated_split
+    bars = (motifs, distribution.reference, shares.value, shares.low, shares.high)
+    figures = {f"{species}{part}_coord_env": partial(motif_figure, *bars, species=species)}
+    if neighbor is not None:
+        stacked = (motifs, distribution.reference_split, split.value)
+        draw = partial(motif_neighbor_figure, *stacked, neighbor=neighbor, species=species)
+        figures[f"{species}{part}_coord_env_with_n_{neighbor}"] = draw
+    tables = {f"most_likely_{species}_OP{part}.csv": _distribution_table(distribution, neighbor)}
+    return Scores(tables=tables, figures=figures)
+
+
+def _distribution_table(distribution: MotifDistribution, neighbor: str | None) -> Table:
+    """Return shares in percent with the columns of Dismai-Bench's most_likely files."""
     columns = {"motif": distribution.motifs, "Train set (%)": distribution.reference}
-    columns |= _with_errors("Gen set", generated.value, generated.low, generated.high)
+    columns |= _with_errors("Gen set", distribution.generated)
     if neighbor is None:
         return columns
     for number, shares in enumerate(distribution.reference_split.T):
         columns[f"Train set {number} {neighbor} (%)"] = shares
+    split = distribution.generated_split
     for number, ends in enumerate(zip(split.value.T, split.low.T, split.high.T, strict=True)):
-        columns |= _with_errors(f"Gen set {number} {neighbor}", *ends)
+        columns |= _with_errors(f"Gen set {number} {neighbor}", Interval(*ends, split.structures))
     return columns
 
 
-def _with_errors(name: str, value: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
-    return {f"{name} (%)": value, f"{name} lower error (%)": value - low, f"{name} upper error (%)": high - value}
+def _with_errors(name: str, shares: Interval) -> Table:
+    errors = {"lower": shares.value - shares.low, "upper": shares.high - shares.value}
+    return {f"{name} (%)": shares.value, **{f"{name} {end} error (%)": error for end, error in errors.items()}}
 
 
 def curve_table(
-    x: str, places: np.ndarray, name: str, training: np.ndarray, generated: Interval, factor: float = 1.0
+    x: str, places: np.ndarray, name: str, training: np.ndarray, generated: np.ndarray, factor: float = 1.0
 ) -> Table:
-    """Return mean curves of both sets and the interval of the generated one, as Dismai-Bench's avg files (C)."""
+    """Return mean curves of both sets and the interval of the generated one, as Dismai-Bench's avg files.
+
+    Args:
+        x: name of the column of `places`, shape (points,).
+        places: where the curves are given.
+        name: quantity, for the names of its columns.
+        training: a curve for each structure, shape (structures, points).
+        generated: likewise.
+        factor: of all values, such as 100 for percent.
+    """
+    curve = mean_interval(generated)
     return {
         x: places,
-        f"Train set avg {name}": factor * training,
-        f"Gen set avg {name}": factor * generated.value,
-        "Gen set lower bound": factor * generated.low,
-        "Gen set upper bound": factor * generated.high,
+        f"Train set avg {name}": factor * mean_row(training),
+        f"Gen set avg {name}": factor * curve.value,
+        "Gen set lower bound": factor * curve.low,
+        "Gen set upper bound": factor * curve.high,
     }
 
 
-def motif_figures(name: str, distribution: MotifDistribution, species: str, neighbor: str | None) -> Iterator[tuple]:
-    """Yield file names and functions that draw the shares of motifs."""
-
-    def bars() -> Figure:
-        from cryingan.plots.motifs import motif_figure
-
-        generated = distribution.generated
-        ends = (generated.value, generated.low, generated.high)
-        return motif_figure(distribution.motifs, distribution.reference, *ends, species=species)
-
-    def stacked() -> Figure:
-        from cryingan.plots.motifs import motif_neighbor_figure
-
-        split = (distribution.reference_split, distribution.generated_split.value)
-        return motif_neighbor_figure(distribution.motifs, *split, neighbor=neighbor, species=species)
-
-    yield f"{name}_coord_env", bars
-    if neighbor is not None:
-        yield f"{name}_coord_env_with_n_{neighbor}", stacked
-
-
-def bars(pair: str, table: Table) -> Callable[[], Figure]:
-    """Return a function that draws the shares of atoms with 0, 1, 2 ... bonds, from a table of `curve_table`."""
-
-    def draw() -> Figure:
-        from cryingan.plots.motifs import motif_figure
-
-        species, anion = pair.split("-")
-        numbers, *shares = table.values()
-        return motif_figure([f"{number} {anion}" for number in numbers], *shares, species=species)
-
-    return draw
-
-
-def curves(panels: Mapping[str, Table], xlabel: str, ylabel: str) -> Callable[[], Figure]:
+def curves(tables: Mapping[str, Table], xlabel: str, ylabel: str) -> partial:
     """Return a function that draws tables of `curve_table`, a panel with its own scale for each title."""
-
-    def draw() -> Figure:
-        from cryingan.plots.curves import curve_figure
-        from cryingan.plots.series import Series
-
-        shown = {}
-        for title, table in panels.items():
-            x, training, generated, low, high = table.values()
-            shown[title] = {"training set": Series(x, training), "generated": Series(x, generated, low, high)}
-        return curve_figure(shown, xlabel, ylabel, share_y=False)
-
-    return draw
+    panels = {}
+    for title, table in tables.items():
+        x, training, *generated = table.values()
+        panels[title] = {"training set": Series(x, training), "generated": Series(x, *generated)}
+    return partial(curve_figure, panels, xlabel, ylabel, share_y=False)

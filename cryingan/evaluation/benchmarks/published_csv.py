@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryingan.errors import CryinGANError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def find_table(folder: Path, pattern: str) -> Path:
@@ -25,33 +28,34 @@ def find_table(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def header_of(path: Path) -> list[str]:
-    """Return the names of the columns.
+def read_table(path: Path) -> DataFrame:
+    """Return the table in a file.
 
     Raises:
         CryinGANError: the file cannot be read or is empty.
     """
+    import pandas
+
     try:
-        with path.open(newline="") as file:
-            header = next(csv.reader(file), None)
-    except (OSError, UnicodeDecodeError) as error:
-        raise CryinGANError(f"{path} cannot be read: {error}") from error
-    if not header:
-        raise CryinGANError(f"{path} is empty")
-    return [name.strip() for name in header]
+        table = pandas.read_csv(path, index_col=False, float_precision="round_trip")
+    except pandas.errors.EmptyDataError as error:
+        raise CryinGANError(f"{path} is empty") from error
+    except (OSError, ValueError) as error:
+        raise CryinGANError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    return table.rename(columns=str.strip)
 
 
 def read_columns(path: Path, names: Sequence[str]) -> np.ndarray:
     """Return columns by name, float64, shape (rows, names).
 
     Raises:
-        CryinGANError: a column is missing, a value is no number, or there are no rows.
+        CryinGANError: a column is missing, a value is no finite number, or there are no rows.
     """
-    header = header_of(path)
-    missing = [name for name in names if name not in header]
+    table = read_table(path)
+    missing = [name for name in names if name not in table]
     if missing:
         raise CryinGANError(f"{path} has no column {missing[0]!r}")
-    return _numbers(path, [header.index(name) for name in names])
+    return _numbers(path, table[list(names)])
 
 
 def read_sites(path: Path, features: Sequence[str]) -> np.ndarray:
@@ -78,32 +82,28 @@ def read_grid(path: Path, grid: np.ndarray) -> np.ndarray:
         grid: the expected mid-points, shape (bins,); columns whose names are no numbers are ignored.
 
     Raises:
-        CryinGANError: the bins differ, a value is no number, or there are no rows.
+        CryinGANError: the bins differ, a value is no finite number, or there are no rows.
     """
-    places, points = [], []
-    for place, name in enumerate(header_of(path)):
-        try:
-            points.append(float(name))
-        except ValueError:
-            continue
-        places.append(place)
-    if len(points) != len(grid) or not np.allclose(points, grid, rtol=0, atol=1e-6):
+    table, points = read_table(path), {}
+    for name in table:
+        with suppress(ValueError):
+            points[name] = float(name)
+    if len(points) != len(grid) or not np.allclose([*points.values()], grid, rtol=0, atol=1e-6):
         raise CryinGANError(
             f"{path} should have a row per structure and a column for each of the {len(grid)} mid-points {grid[0]:g}, "
             f"{grid[1]:g} ... {grid[-1]:g}, named by it"
         )
-    return _numbers(path, places)
+    return _numbers(path, table[list(points)])
 
 
-def _numbers(path: Path, places: Sequence[int]) -> np.ndarray:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a file without rows
-            rows = np.loadtxt(path, delimiter=",", skiprows=1, usecols=places, ndmin=2, quotechar='"', comments=None)
-    except ValueError as error:
-        raise CryinGANError(f"{path}: {' '.join(str(error).split())}") from error
-    if len(rows) == 0:
+def _numbers(path: Path, table: DataFrame) -> np.ndarray:
+    import pandas
+
+    if table.empty:
         raise CryinGANError(f"{path} has no rows")
+    rows = table.apply(pandas.to_numeric, errors="coerce").to_numpy(np.float64)
     if not np.isfinite(rows).all():
-        raise CryinGANError(f"{path}, row {int((~np.isfinite(rows)).any(axis=1).argmax()) + 1}: a value is not finite")
+        row, column = np.argwhere(~np.isfinite(rows))[0]
+        place = f"{path}, row {row + 1}, column {table.columns[column]!r}"
+        raise CryinGANError(f"{place}: {table.iat[row, column]} is not a finite number")
     return rows

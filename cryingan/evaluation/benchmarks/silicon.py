@@ -11,20 +11,13 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores
-from cryingan.evaluation.benchmarks.motif_tables import (
-    curve_table,
-    curves,
-    distribution_table,
-    likely,
-    motif_figures,
-    site_table,
-)
+from cryingan.evaluation.benchmarks.motif_tables import curve_table, curves, likely, motif_scores, site_table
 from cryingan.evaluation.benchmarks.published_csv import find_table, read_grid, read_sites
 from cryingan.evaluation.settings import SiliconSettings
 from cryingan.metrics import angles, radial
-from cryingan.metrics.bootstrap import distance_of_means, mean_interval, mean_row
+from cryingan.metrics.bootstrap import distance_of_means, mean_row
 from cryingan.metrics.motifs.distances import site_means
-from cryingan.metrics.motifs.distributions import motif_distribution, motif_shares
+from cryingan.metrics.motifs.distributions import motif_shares
 from cryingan.metrics.motifs.fingerprints import MotifSettings, feature_names, fingerprints
 
 if TYPE_CHECKING:
@@ -51,14 +44,6 @@ class SiliconBenchmark(SiliconSettings, Benchmark):
             "angles": angles.bond_angle_histogram(atoms),
         }
 
-    def nothing(self, composition: Mapping[str, int]) -> dict[str, np.ndarray]:
-        """Return the descriptors of no structures."""
-        return {
-            "motifs": np.empty((0, composition[SPECIES], len(feature_names(SETTINGS)))),
-            "rdf": np.empty((0, radial.BINS)),
-            "angles": np.empty((0, angles.BINS)),
-        }
-
     def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
         """Read cnn_stats_Si_train.csv, rdf_Si-Si_train.csv and bond_angle_distribution_train.csv."""
         motifs = read_sites(find_table(folder, "cnn_stats_Si*.csv"), feature_names(SETTINGS))
@@ -71,40 +56,36 @@ class SiliconBenchmark(SiliconSettings, Benchmark):
 
     def score(self, generated: Sample, reference: Sample) -> Scores:
         """Return d_motif, d_rdf and d_angle, the distributions behind them, and distances of each structure."""
-        rows = {name: generated[name] for name in ("rdf", "angles")} | {"motif": site_means(generated["motifs"])}
-        target = {name: reference[name] for name in ("rdf", "angles")} | {"motif": site_means(reference["motifs"])}
+        rows, target = (
+            {"d_motif": site_means(side["motifs"]), "d_rdf": side["rdf"], "d_angle": side["angles"]}
+            for side in (generated, reference)
+        )
         found, expected = (likely(side["motifs"], SETTINGS, self.compatible) for side in (generated, reference))
-        distribution = motif_distribution(motif_shares(found.motif), motif_shares(expected.motif))
-        radial_table = _curve("r", radial.bin_centers(), "rdf", rows["rdf"], target["rdf"])
-        angle_table = _curve("angle", angles.bin_centers(), "bond angle (%)", rows["angles"], target["angles"], 100)
-        named = {"d_motif": "motif", "d_rdf": "rdf", "d_angle": "angles"}
-        return Scores(
+        motifs = motif_scores(motif_shares(found.motif), motif_shares(expected.motif), SPECIES)
+        radial_table = curve_table("r", radial.bin_centers(), "rdf", reference["rdf"], generated["rdf"])
+        angle_sides = (reference["angles"], generated["angles"])
+        angle_table = curve_table("angle", angles.bin_centers(), "bond angle (%)", *angle_sides, factor=100)
+        return motifs | Scores(
             values={
-                **{key: distance_of_means(rows[name], target[name]) for key, name in named.items()},
-                "d_motif_cosine": distance_of_means(rows["motif"], target["motif"], "cosine"),
+                **{name: distance_of_means(rows[name], target[name]) for name in rows},
+                "d_motif_cosine": distance_of_means(rows["d_motif"], target["d_motif"], "cosine"),
             },
             columns={
-                **{k: np.linalg.norm(rows[n] - mean_row(target[n]), axis=1) for k, n in named.items()},
+                **{name: np.linalg.norm(rows[name] - mean_row(target[name]), axis=1) for name in rows},
                 "mean_coordination": found.cn.mean(axis=1),
             },
             tables={
                 "cnn_stats_Si.csv": site_table(generated["motifs"], found, generated.numbers, SETTINGS, SPECIES),
-                "most_likely_Si_OP.csv": distribution_table(distribution, None),
-                "rdf_Si-Si.csv": _grid(radial.bin_centers(), rows["rdf"]),
+                "rdf_Si-Si.csv": _grid(radial.bin_centers(), generated["rdf"]),
                 "avg_rdf_Si_Si.csv": radial_table,
-                "bond_angle_distribution.csv": _grid(angles.bin_centers(), rows["angles"]),
+                "bond_angle_distribution.csv": _grid(angles.bin_centers(), generated["angles"]),
                 "avg_bond_angle_distribution.csv": angle_table,
             },
             figures={
-                **dict(motif_figures(SPECIES, distribution, SPECIES, None)),
                 "rdf": curves({"Si-Si": radial_table}, "r (Å)", "g(r)"),
                 "bond_angles": curves({"Si-Si-Si": angle_table}, "bond angle (°)", "share of angles (%)"),
             },
         )
-
-
-def _curve(x: str, places: np.ndarray, name: str, rows: np.ndarray, target: np.ndarray, factor: float = 1.0) -> dict:
-    return curve_table(x, places, name, mean_row(target), mean_interval(rows), factor)
 
 
 def _grid(places: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,8 +1,7 @@
 """References in the form in which Dismai-Bench publishes them."""
 
-import csv
-
 import numpy as np
+import pandas
 import pytest
 
 from cryingan.errors import CryinGANError
@@ -17,13 +16,9 @@ IONS = feature_names(MotifSettings(("Li",), None, ("Cl", "O")))
 
 def rewritten(source, target, rename=None, index=False):
     """A table of ours as another program writes it, with an index and other names of columns."""
-    with source.open(newline="") as file:
-        header, *rows = list(csv.reader(file))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*([""] if index else []), *((rename or {}).get(name, name) for name in header)])
-        writer.writerows([[*([number] if index else []), *row] for number, row in enumerate(rows)])
+    table = pandas.read_csv(source, dtype=str, keep_default_na=False)
+    table.rename(columns=rename or {}).to_csv(target, index=index)
 
 
 @pytest.fixture
@@ -71,6 +66,18 @@ def test_published_statistics_give_the_values_of_the_structures_behind_them(publ
         assert found.values[name].low == pytest.approx(value.low, rel=1e-9, abs=1e-12), name
 
 
+@pytest.mark.parametrize("kind", ["silicon", "alloy", "interface"])
+def test_nothing_accepted_beside_published_statistics_is_no_crash(published, kind, tmp_path):
+    folder, generated, _ = published(kind)
+    for atoms in generated:
+        atoms.info.update(converged=False, reason="max_steps")
+    path = saved(generated, tmp_path / "broken.extxyz")
+    settings = {"region": [0.2, 0.7]} if kind == "interface" else {}
+    values = evaluate(path, folder, kind, output=tmp_path / "out", **QUIET, **settings).values
+    assert values["percent_failed"].value == 100
+    assert {value.reason for name, value in values.items() if name.startswith("d_")} == {"no structure was accepted"}
+
+
 def test_layouts_are_those_of_the_published_files(published):
     folder, _, _ = published("interface")
     header = (folder / "train_motif/cnn_stats_Li.csv").read_text().splitlines()[0].split(",")
@@ -103,9 +110,9 @@ def test_what_is_wrong_with_a_published_table_is_said(published):
     motifs.write_text(rows[0] + "\n")
     refused("no rows")
     motifs.write_text("\n".join([rows[0], rows[1].rpartition(",")[0] + ",abc"]) + "\n")
-    refused("abc")
+    refused("row 1, column .*: abc is not a finite number")
     motifs.write_text("\n".join([rows[0], rows[1].rpartition(",")[0] + ",nan"]) + "\n")
-    refused("not finite")
+    refused("nan is not a finite number")
     motifs.write_text("")
     refused("is empty")
     motifs.write_text(whole)
