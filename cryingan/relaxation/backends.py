@@ -1,4 +1,4 @@
-"""Joblib backends: processes of this machine that end with their parent, or a Dask or Ray cluster."""
+"""Joblib backends: processes that end with their parent, or a Dask or Ray cluster."""
 
 from __future__ import annotations
 
@@ -17,19 +17,15 @@ SECONDS_BETWEEN_LOOKS = 1.0  # at the parent
 
 @contextmanager
 def _loky(_: str | None) -> Iterator[dict[str, Any]]:
-    yield {
-        "backend": "loky",
-        "inner_max_num_threads": 1,
-        "initializer": end_with_parent,
-        "initargs": (os.getpid(),),
-    }
+    begin = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
+    yield {"backend": "loky", "inner_max_num_threads": 1, **begin}
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process within a second or two of its parent, even when the parent is killed.
+    """End this process within two seconds of its parent, even when the parent is killed.
 
     Args:
-        parent: its process number.
+        parent: process number.
     """
 
     def watch() -> None:
@@ -55,7 +51,7 @@ def _dask(address: str | None) -> Iterator[dict[str, Any]]:
 
 
 def _dask_backend(client: Any) -> Any:
-    """Joblib's Dask backend, made to report a task that Dask gave up: joblib 1.6 itself waits for it forever."""
+    """Joblib's Dask backend, which reports a task that Dask gives up; joblib 1.6 waits for it forever."""
     from joblib._dask import DaskDistributedBackend
 
     class ReportingBackend(DaskDistributedBackend):
@@ -86,7 +82,7 @@ def _ray(address: str | None) -> Iterator[dict[str, Any]]:
         raise CryinGANError(f"no Ray cluster at address={address}: {error}") from error
 
     class StreamingBackend(RayBackend):
-        supports_return_generator = True  # it can, but inherits from a backend of joblib that must not
+        supports_return_generator = True  # Ray's backend inherits False from joblib's multiprocessing
 
     yield {"backend": StreamingBackend()}
 

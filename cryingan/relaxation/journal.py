@@ -1,4 +1,4 @@
-"""The files of a folder of relaxations, written as structures end, so that a killed run loses none of them."""
+"""The files of a folder of relaxations, written as structures end, so that a killed run loses no result."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.potentials.card import PotentialCard
-from cryingan.relaxation.one_structure import REASONS, Relaxed
+from cryingan.relaxation.one_structure import COLUMNS, REASONS, Relaxed
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.trajectory import write_frames
 from cryingan.storage.atomic import make_folder, replace_file
@@ -22,89 +22,43 @@ from cryingan.storage.hashes import arrays_hash
 from cryingan.structures.crystals import Crystals
 
 RELAX_MANIFEST, ROWS, RELAXED = "relax.json", "relax.csv", "relaxed.extxyz"
-COLUMNS = {
-    "sample": int,
-    "energy_initial": float,
-    "energy_final": float,
-    "steps": int,
-    "evaluations": int,
-    "fmax": float,
-    "converged": bool,
-    "reason": str,
-}
 HEADER = ",".join((*COLUMNS, "potential")).encode() + b"\n"
 SAMPLE = re.compile(rb"\bsample=(\d+)\b")
 
 
-class Entry(NamedTuple):
-    """A relaxation as the files have it: a row of relax.csv and a frame of relaxed.extxyz."""
-
-    row: bytes
-    frame: bytes
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether time was up before the relaxation ended."""
-        return _fields(self.row)["reason"] == "time"
-
-    def relaxed(self) -> Relaxed:
-        """The result that was written."""
-        from ase.io.extxyz import read_xyz
-
-        atoms = next(read_xyz(io.StringIO(self.frame.decode()), 0))
-        fields = _fields(self.row)
-        values = {name: kind(fields[name]) for name, kind in COLUMNS.items() if name != "converged"}
-        return Relaxed(positions=atoms.positions, **values)
-
-
 class Journal:
-    """The folder of a set of relaxations: `relax.json` (of what), `relax.csv` (rows), `relaxed.extxyz` (frames).
+    """A folder of relaxations: `relax.json` (of what), `relax.csv` (rows) and `relaxed.extxyz` (frames).
 
     A sample is finished when both its row and its frame are whole. They are appended, so that a kill at any moment
-    leaves at most a torn end, which `open` removes.
+    leaves at most a torn end, which is removed here, as are samples that ran out of time.
 
     Args:
-        folder: where.
+        folder: where the files are; it is made when missing.
         crystals: the structures before relaxation.
-        card: the potential.
+        numbers: their sample numbers, shape (structures,).
+        card: card of the potential.
+        settings: how they are relaxed.
+        source: what the structures are; the SHA-256 of their coordinates when None.
 
     Attributes:
         finished: sample numbers that need no more work.
+
+    Raises:
+        OtherResultsError: the folder holds relaxations of other structures, potential or settings.
+        CryinGANError: the folder cannot be written.
     """
 
-    def __init__(self, folder: str | Path, crystals: Crystals, card: PotentialCard) -> None:
-        self.folder = Path(folder)
-        self.cell, self.species = crystals.cell, crystals.species
-        self.potential = f"{card.name}:{card.hash[:12]}".replace(",", ";")
-        self.finished: set[int] = set()
-
-    @classmethod
-    def open(
-        cls,
+    def __init__(
+        self,
         folder: str | Path,
         crystals: Crystals,
         numbers: Sequence[int],
         card: PotentialCard,
         settings: RelaxSettings,
         source: str | None = None,
-    ) -> Journal:
-        """The journal of a folder, which is made when missing, ready for the samples that are not finished.
-
-        Torn ends are removed, and samples that ended for lack of time, which are unfinished.
-
-        Args:
-            folder: where.
-            crystals: the structures before relaxation.
-            numbers: their sample numbers, shape (structures,).
-            card: the potential.
-            settings: how they are relaxed.
-            source: what the structures are; the SHA-256 of their coordinates when None.
-
-        Raises:
-            OtherResultsError: the folder holds relaxations of other structures, potential or settings.
-            CryinGANError: the folder cannot be written.
-        """
-        journal = cls(make_folder(folder), crystals, card)
+    ) -> None:
+        self.folder, self.cell, self.species = make_folder(folder), crystals.cell, crystals.species
+        self.potential = f"{card.name}:{card.hash[:12]}".replace(",", ";")
         source = source or arrays_hash(crystals.cell, crystals.fractional)
         manifest = {
             "structures": structures_identity(crystals.species, numbers, source),
@@ -112,13 +66,13 @@ class Journal:
             "settings": settings.protocol,
         }
         try:
-            _claim(journal.folder, manifest)
-            ended = {sample: entry for sample, entry in journal._entries().items() if not entry.unfinished}
-            journal._write(ended)
+            _claim(self.folder, manifest)
+            entries = _whole_entries(self.folder, len(self.species))
+            ended = {sample: entry for sample, entry in entries.items() if _fields(entry[0])["reason"] != "time"}
+            self._write(ended)
         except OSError as error:
             raise CryinGANError(f"{folder} cannot hold results: {error.strerror or error}") from error
-        journal.finished = set(ended)
-        return journal
+        self.finished = set(ended)
 
     def append(self, relaxed: Relaxed) -> None:
         """Add one result."""
@@ -133,18 +87,15 @@ class Journal:
 
     def finish(self) -> list[Relaxed]:
         """Sort the files by sample number and read them back."""
-        entries = self._entries()
+        entries = _whole_entries(self.folder, len(self.species))
         self._write(entries)
-        return [entry.relaxed() for entry in entries.values()]
+        return [_relaxed(*entry) for entry in entries.values()]
 
-    def _entries(self) -> dict[int, Entry]:
-        return _whole_entries(self.folder, len(self.species))
-
-    def _write(self, entries: Mapping[int, Entry]) -> None:
+    def _write(self, entries: Mapping[int, tuple[bytes, bytes]]) -> None:
         with replace_file(self.folder / RELAXED) as file:
-            file.writelines(entry.frame for entry in entries.values())
+            file.writelines(frame for _, frame in entries.values())
         with replace_file(self.folder / ROWS) as file:
-            file.writelines([HEADER, *(entry.row for entry in entries.values())])
+            file.writelines([HEADER, *(row for row, _ in entries.values())])
 
     def _row(self, relaxed: Relaxed) -> bytes:
         values = [getattr(relaxed, name) for name in COLUMNS]
@@ -167,13 +118,13 @@ class Journal:
 
 
 def read_journal(folder: str | Path, atoms: int) -> list[Relaxed]:
-    """What has ended in a folder so far, sorted by sample number; another process may be adding to it.
+    """Read the results in a folder, sorted by sample number; another process may be adding to it.
 
     Args:
         folder: of a `Journal`.
-        atoms: how many a structure has.
+        atoms: number of atoms of a structure.
     """
-    return [entry.relaxed() for entry in _whole_entries(Path(folder), atoms).values()]
+    return [_relaxed(*entry) for entry in _whole_entries(Path(folder), atoms).values()]
 
 
 def structures_identity(species: Sequence[str], numbers: Sequence[int], source: str) -> dict[str, str]:
@@ -182,47 +133,41 @@ def structures_identity(species: Sequence[str], numbers: Sequence[int], source: 
     Args:
         species: chemical symbols of each structure.
         numbers: sample number of each structure.
-        source: what they are, such as the SHA-256 of the file that they come from.
+        source: what they are, such as the SHA-256 of their file.
     """
     return {"kind": kind_hash(species, numbers), "source": source}
 
 
 def kind_hash(species: Sequence[str], numbers: Sequence[int]) -> str:
-    """SHA-256 of the species in their order, how many structures there are, and their numbers."""
+    """SHA-256 of the species in their order, the number of structures and their sample numbers."""
     numbers = np.asarray(numbers, dtype=int).tolist()
     return hashlib.sha256(json.dumps([list(species), len(numbers), numbers]).encode()).hexdigest()
 
 
 def same_identity(folder: Path, wanted: Mapping[str, str]) -> bool:
-    """Whether the relaxations in a folder are of certain structures.
-
-    Args:
-        folder: of a `Journal`.
-        wanted: their `structures_identity`.
-    """
+    """Whether the relaxations in the folder of a `Journal` are of the structures with this `structures_identity`."""
     return _same_structures(json.loads((folder / RELAX_MANIFEST).read_bytes()).get("structures"), wanted)
 
 
 def _claim(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest, or refuse a folder that has another one."""
     path = folder / RELAX_MANIFEST
-    if not path.exists() and (folder / ROWS).exists():
+    if path.exists():
+        if difference := _first_difference(json.loads(path.read_bytes()), manifest):
+            raise OtherResultsError(f"{folder} holds relaxations with other {difference}: give an empty folder")
+        return
+    if (folder / ROWS).exists():
         raise OtherResultsError(f"{folder} holds {ROWS} but no {RELAX_MANIFEST}: give an empty folder")
-    if not path.exists():
-        with replace_file(path) as file:
-            file.write(json.dumps(manifest, indent=1).encode() + b"\n")
-    elif difference := _first_difference(json.loads(path.read_bytes()), manifest):
-        raise OtherResultsError(f"{folder} holds relaxations with other {difference}: give an empty folder")
+    with replace_file(path) as file:
+        file.write(json.dumps(manifest, indent=1).encode() + b"\n")
 
 
 def _first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
-    """What a manifest has other than it should; None where nothing differs."""
+    """The first thing in which a manifest differs from the wanted one; None if they agree."""
     if not _same_structures(found.get("structures"), wanted["structures"]):
         return "structures"
-    for part in ("potential", "settings"):
-        values = found.get(part, {})
-        if part == "settings":  # earlier versions left out the defaults of FIRE
-            values = RelaxSettings.from_mapping(values).protocol
+    settings = RelaxSettings.from_mapping(found.get("settings", {})).protocol  # earlier versions left out defaults
+    for part, values in (("potential", found.get("potential", {})), ("settings", settings)):
         for key in [*wanted[part], *values]:
             if values.get(key) != wanted[part].get(key):
                 return f"{part} ({key} is {values.get(key)}, here {wanted[part].get(key)})"
@@ -236,26 +181,36 @@ def _same_structures(found: Any, wanted: Mapping[str, str]) -> bool:
     return found.get("kind") == wanted["kind"] and found.get("source", wanted["source"]) == wanted["source"]
 
 
-def _whole_entries(folder: Path, atoms: int) -> dict[int, Entry]:
-    """What is whole in both files, by sample number and sorted by it."""
-    rows, frames = (
+def _whole_entries(folder: Path, atoms: int) -> dict[int, tuple[bytes, bytes]]:
+    """Row and frame of the samples that are whole in both files, by sample number and sorted by it."""
+    rows, lines = (
         path.read_bytes().splitlines(keepends=True) if path.exists() else []
         for path in (folder / ROWS, folder / RELAXED)
     )
-    whole_rows = {int(fields["sample"]): row for row in rows if (fields := _fields(row)) is not None}
-    whole_frames = {}
-    for first in range(0, len(frames), atoms + 2):
-        frame = frames[first : first + atoms + 2]
-        if len(frame) == atoms + 2 and frame[-1].endswith(b"\n"):
-            whole_frames[int(SAMPLE.search(frame[1])[1])] = b"".join(frame)
-    samples = sorted(whole_rows.keys() & whole_frames.keys())
-    return {sample: Entry(whole_rows[sample], whole_frames[sample]) for sample in samples}
+    whole = {int(fields["sample"]): row for row in rows if (fields := _fields(row))}
+    entries = {}
+    for first in range(0, len(lines), atoms + 2):
+        frame = b"".join(lines[first : first + atoms + 2])
+        if frame.count(b"\n") == atoms + 2 and (sample := int(SAMPLE.search(frame)[1])) in whole:
+            entries[sample] = (whole[sample], frame)
+    return dict(sorted(entries.items()))
 
 
 def _fields(row: bytes) -> dict[str, str] | None:
-    """The fields of a row by name; None of the header and of a row that is torn."""
+    """The fields of a row by name; None for the header and a torn row."""
     values = row.decode(errors="replace").split(",")
     if not row.endswith(b"\n") or len(values) != len(COLUMNS) + 1:
         return None
     fields = dict(zip(COLUMNS, values, strict=False))
     return fields if fields["reason"] in REASONS else None
+
+
+def _relaxed(row: bytes, frame: bytes) -> Relaxed:
+    """The result that a row and a frame were written from."""
+    from ase.io.extxyz import read_xyz
+
+    fields = _fields(row)
+    values = {
+        name: value == "True" if COLUMNS[name] is bool else COLUMNS[name](value) for name, value in fields.items()
+    }
+    return Relaxed(positions=next(read_xyz(io.StringIO(frame.decode()), 0)).positions, **values)

@@ -1,8 +1,8 @@
-"""The state of the relaxation of one structure, when it ends, and its result."""
+"""The relaxation of one structure: its state, its end and its result."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_type_hints
 
 import numpy as np
 
@@ -18,34 +18,35 @@ REASONS = ("converged", "max_steps", "stalled", "exploded", "not_finite", "too_c
 
 
 class Relaxed(NamedTuple):
-    """How the relaxation of one structure ended.
+    """Result of the relaxation of one structure.
 
     Attributes:
         sample: sample number.
-        positions: Cartesian, not wrapped, Angstrom, shape (atoms, 3); the last ones with finite energy and forces.
         energy_initial: total energy at the start, eV; NaN when it was never computed.
         energy_final: total energy at `positions`, eV.
         steps: steps of the optimizer.
         evaluations: structures evaluated by the potential; conjugate gradients needs several a step.
         fmax: largest force on an atom at `positions`, eV/Angstrom.
+        converged: whether the forces fell below the target.
         reason: why it ended, one of `REASONS`.
-        frames: some of its frames, where the settings ask for them.
+        positions: Cartesian, not wrapped, Angstrom, shape (atoms, 3), at the last finite energy and forces.
+        frames: some of its frames, if the settings ask for them.
     """
 
     sample: int
-    positions: np.ndarray
     energy_initial: float
     energy_final: float
     steps: int
     evaluations: int
     fmax: float
+    converged: bool
     reason: str
+    positions: np.ndarray
     frames: TrajectoryFrames | None = None
 
-    @property
-    def converged(self) -> bool:
-        """Whether the forces fell below the target."""
-        return self.reason == "converged"
+
+# What a table of results holds.
+COLUMNS = {name: kind for name, kind in get_type_hints(Relaxed).items() if kind in (int, float, bool, str)}
 
 
 class Relaxation:
@@ -80,20 +81,16 @@ class Relaxation:
         if self.steps == 0:
             self.energy_initial = self.energy
         self.trajectory.record(self.steps, self.energy, self.positions, forces)
-        if self._exploded():
+        bounds, moved = self.settings, np.linalg.norm(self.positions - self.start, axis=1).max()
+        far = moved > bounds.max_displacement or self.fmax > bounds.max_force
+        if far or abs(self.energy) > bounds.max_energy * len(self.atoms):
             return "exploded"
-        if self.fmax < self.settings.fmax:
+        if self.fmax < bounds.fmax:
             return "converged"
-        return "max_steps" if self.steps >= self.settings.max_steps else None
+        return "max_steps" if self.steps >= bounds.max_steps else None
 
     def end(self, reason: str) -> Relaxed:
         """The result, ended for `reason`."""
-        energies = (self.energy_initial, self.energy)
-        counts = (self.steps, self.evaluations)
-        return Relaxed(self.sample, self.positions, *energies, *counts, self.fmax, reason, self.trajectory.thinned())
-
-    def _exploded(self) -> bool:
-        bounds = self.settings
-        moved = np.linalg.norm(self.positions - self.start, axis=1).max()
-        far = moved > bounds.max_displacement or self.fmax > bounds.max_force
-        return bool(far or abs(self.energy) > bounds.max_energy * len(self.atoms))
+        values = (self.energy_initial, self.energy, self.steps, self.evaluations, self.fmax)
+        ended = (reason == "converged", reason, self.positions, self.trajectory.thinned())
+        return Relaxed(self.sample, *values, *ended)

@@ -1,4 +1,4 @@
-"""Relax many structures in one process at fixed cell: FIRE in batches, or the paper's conjugate gradients."""
+"""Optimizers at fixed cell: FIRE for batches of structures, and the conjugate gradients of the paper."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PAPER_ALPHA = 70.0  # eV/Angstrom^2, the curvature by which the paper's protocol
 
 
 class Fire:
-    """FIRE's state for one structure, by the rule of ASE's `FIRE` without its downhill check.
+    """FIRE for one structure, by the rule of ASE's `FIRE` without its downhill check.
 
     Source: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006).
 
     Args:
-        parameters: they do not change.
+        parameters: of FIRE.
 
     Attributes:
         dt: time step.
@@ -44,37 +44,34 @@ class Fire:
 
     def displacement(self, forces: np.ndarray) -> np.ndarray:
         """The next step, Angstrom, from the forces in eV/Angstrom, both of shape (atoms, 3)."""
+        fixed = self.parameters
         if self.velocity is None:
             self.velocity = np.zeros_like(forces)
         elif np.vdot(forces, self.velocity) > 0:
-            self._accelerate(forces)
+            speed = np.sqrt(np.vdot(self.velocity, self.velocity))
+            along_force = self.a * forces / np.sqrt(np.vdot(forces, forces)) * speed
+            self.velocity = (1.0 - self.a) * self.velocity + along_force
+            if self.downhill > fixed.nmin:
+                self.dt = min(self.dt * fixed.finc, fixed.dtmax)
+                self.a *= fixed.fa
+            self.downhill += 1
         else:
             self.velocity = np.zeros_like(forces)
-            self.a, self.dt, self.downhill = self.parameters.astart, self.dt * self.parameters.fdec, 0
+            self.a, self.dt, self.downhill = fixed.astart, self.dt * fixed.fdec, 0
         self.velocity = self.velocity + self.dt * forces
         step = self.dt * self.velocity
         length = np.sqrt(np.vdot(step, step))
-        maxstep = self.parameters.maxstep
-        return maxstep * step / length if length > maxstep else step
-
-    def _accelerate(self, forces: np.ndarray) -> None:
-        speed = np.sqrt(np.vdot(self.velocity, self.velocity))
-        along_force = self.a * forces / np.sqrt(np.vdot(forces, forces)) * speed
-        self.velocity = (1.0 - self.a) * self.velocity + along_force
-        if self.downhill > self.parameters.nmin:
-            self.dt = min(self.dt * self.parameters.finc, self.parameters.dtmax)
-            self.a *= self.parameters.fa
-        self.downhill += 1
+        return fixed.maxstep * step / length if length > fixed.maxstep else step
 
 
 def fire(
     structures: Iterable[tuple[int, Atoms]], potential: Potential, settings: RelaxSettings, deadline: float
 ) -> Iterator[Relaxed]:
-    """Relax with FIRE in batches; structures that end make room for those that wait.
+    """Relax with FIRE in batches; a waiting structure takes the place of one that ends.
 
     Args:
-        structures: sample number and structure of each.
-        potential: it sets how many atoms are in the batch (`atoms_per_batch`).
+        structures: pairs of sample number and structure.
+        potential: its `atoms_per_batch` bounds the atoms in a batch.
         settings: how to relax.
         deadline: when to stop, seconds since the epoch.
 
@@ -84,39 +81,33 @@ def fire(
     waiting, running = deque(structures), []
     while waiting or running:
         if time.time() >= deadline:
-            late = [Relaxation(*structure, settings) for structure in waiting]
-            yield from (structure.end("time") for structure, _ in running)
+            late = [structure for structure, _ in running] + [Relaxation(*each, settings) for each in waiting]
             yield from (structure.end("time") for structure in late)
             return
-        while waiting and _fits(waiting[0][1], running, potential):
+        atoms = sum(len(structure.atoms) for structure, _ in running)
+        while waiting and (not running or atoms + len(waiting[0][1]) <= potential.atoms_per_batch):
             newcomer = Relaxation(*waiting.popleft(), settings)
-            fault = newcomer.initial_fault()
-            if fault:
+            if fault := newcomer.initial_fault():
                 yield newcomer.end(fault)
             else:
                 running.append((newcomer, Fire(settings.fire)))
+                atoms += len(newcomer.atoms)
         yield from _advance(running, potential)
 
 
-def _fits(atoms: Atoms, running: list[tuple[Relaxation, Fire]], potential: Potential) -> bool:
-    total = sum(len(structure.atoms) for structure, _ in running) + len(atoms)
-    return not running or total <= potential.atoms_per_batch
-
-
 def _advance(running: list[tuple[Relaxation, Fire]], potential: Potential) -> Iterator[Relaxed]:
-    """Evaluate all running structures, yield and remove those that end, and move the others by one step."""
+    """Move the running structures by one step; yield and remove those that end."""
     energies, forces = potential.evaluate([structure.atoms for structure, _ in running])
     results = list(zip(running, energies, forces, strict=True))
     running.clear()
     for (structure, state), energy, force in results:
         structure.evaluations += 1
-        reason = structure.update(energy, force)
-        if reason:
+        if reason := structure.update(energy, force):
             yield structure.end(reason)
-            continue
-        structure.atoms.positions += state.displacement(force)
-        structure.steps += 1
-        running.append((structure, state))
+        else:
+            structure.atoms.positions += state.displacement(force)
+            structure.steps += 1
+            running.append((structure, state))
 
 
 class _Ended(Exception):  # noqa: N818, it is no error
@@ -126,11 +117,13 @@ class _Ended(Exception):  # noqa: N818, it is no error
 def conjugate_gradients(
     structures: Iterable[tuple[int, Atoms]], potential: Potential, settings: RelaxSettings, deadline: float
 ) -> Iterator[Relaxed]:
-    """Relax one after the other with ASE's `SciPyFminCG`, as the paper does (docs/dismai_bench.md, "Relaxation").
+    """Relax one structure after the other with ASE's `SciPyFminCG`, as the paper does.
 
-    A structure that is below fmax at the start takes no step, as in ASE before 3.23. The optimizer aims at fmax; where
-    it ends without reaching it, at its last step or because it finds nothing lower, the verdict of the paper tolerates
-    0.001 eV/Angstrom more. Arguments and yield as in `fire`.
+    A structure whose forces are below fmax at the start takes no step, as in ASE before 3.23. One that ends above
+    fmax, at the last step or because the line search finds nothing lower, counts as converged up to 0.001 eV/Angstrom
+    more, by the verdict of the paper. Arguments and yields are those of `fire`.
+
+    Source: docs/dismai_bench.md, "Relaxation".
     """
     for sample, atoms in structures:
         structure = Relaxation(sample, atoms, settings)
@@ -144,18 +137,15 @@ def _minimise(structure: Relaxation, potential: Potential, deadline: float) -> s
     from ase.optimize.sciopt import OptimizerConvergenceError, SciPyFminCG
 
     atoms, settings = structure.atoms, structure.settings
-    atoms.calc = _calculator(structure, potential, deadline)
+    atoms.calc = _calculator(structure, potential, deadline)  # of the trial points of the line search, too
     optimizer = SciPyFminCG(atoms, logfile=None, alpha=PAPER_ALPHA)
 
     def update() -> None:
         structure.steps = optimizer.nsteps
-        reason = structure.update(atoms.get_potential_energy(), atoms.get_forces())
-        if reason:
+        if reason := structure.update(atoms.get_potential_energy(), atoms.get_forces()):
             raise _Ended(reason)
 
-    # Observers are called at the start and after each iteration, not inside the line search, whose trial points may
-    # be wild without harm.
-    optimizer.attach(update)
+    optimizer.attach(update)  # called at the start and after each iteration, not within the line search
     try:
         optimizer.run(settings.fmax, settings.max_steps)
     except _Ended as ended:

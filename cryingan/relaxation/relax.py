@@ -1,4 +1,4 @@
-"""Relax many structures at fixed cell: in batches, by processes or on a cluster, with results that survive a kill."""
+"""Relax many structures at fixed cell: in batches, in processes or on a cluster, with results that survive a kill."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import Potential
 from cryingan.progress import reported
-from cryingan.relaxation.journal import COLUMNS, Journal
-from cryingan.relaxation.one_structure import FAILED, Relaxed
+from cryingan.relaxation.journal import Journal
+from cryingan.relaxation.one_structure import COLUMNS, FAILED
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.workers import Task, in_processes, relax_here, relax_in_workers
 from cryingan.storage.atomic import make_folder
@@ -27,12 +27,12 @@ from cryingan.structures.crystals import Crystals
 
 @dataclass(frozen=True, eq=False)
 class RelaxationResults:
-    """How the relaxations ended, sorted by sample number; all arrays have shape (structures,).
+    """Results of `relax`, sorted by sample number; all arrays have shape (structures,).
 
     Attributes:
         samples: sample numbers.
-        energy_initial: total energy before, eV; NaN where it was never computed.
-        energy_final: total energy after, eV; NaN where it was never finite.
+        energy_initial: total energy before, eV; NaN if it was never computed.
+        energy_final: total energy after, eV; NaN if it was never finite.
         steps: steps of the optimizer.
         evaluations: evaluations of energy and forces.
         fmax: largest force on an atom at the end, eV/Angstrom.
@@ -79,7 +79,7 @@ def relax(
     source: str | None = None,
     **changes: Any,
 ) -> RelaxationResults:
-    """Relax all structures at fixed cell; what happens to one does not touch another.
+    """Relax structures at fixed cell, independently of one another.
 
     In one process structures advance in batches of `potential.atoms_per_batch` atoms, which is what a GPU needs.
     Several processes take one structure at a time, each with one thread and its own copy of the potential.
@@ -88,12 +88,12 @@ def relax(
         crystals: the structures.
         potential: from `load_potential`.
         settings: how to relax, and where; the defaults of `RelaxSettings` when None.
-        output: folder for relax.csv (a row per structure), relaxed.extxyz (a frame per structure) and, where the
+        output: folder for relax.csv (a row per structure), relaxed.extxyz (a frame per structure) and, if the
             settings ask for frames, what `cryingan.relaxation.trajectory.read_trajectories` reads; written as
             structures end. The same call on the same folder resumes with the unfinished structures.
         numbers: sample number of each structure; 0, 1, 2 ... when None.
-        source: what the structures are, such as the SHA-256 of the file that they come from, so that a folder of
-            others is refused. When None their coordinates decide, whose last digits may depend on the processor.
+        source: what the structures are, such as the SHA-256 of their file; a folder of others is refused. When None
+            their coordinates decide, whose last digits may depend on the processor.
         changes: fields of `RelaxSettings` that differ from `settings`.
 
     Returns:
@@ -101,8 +101,8 @@ def relax(
 
     Raises:
         OtherResultsError: the output folder belongs to other structures, another potential or other settings.
-        CryinGANError: backend not installed or not reachable, workers that died 3 times with nothing done in between,
-            or an output folder where another process works.
+        CryinGANError: the backend is not installed or not reachable, workers died 3 times with nothing done in between,
+            or another process works in the output folder.
 
     Example:
         >>> crystals = cryingan.Crystals([[[0, 0, 0], [0.4, 0, 0]]], [[8, 0, 0], [0, 8, 0], [0, 0, 8]], ["Li", "Cl"])
@@ -123,30 +123,25 @@ def relax(
         task = Task(json.dumps(potential.spec), crystals.cell, crystals.species, settings, deadline)
         ending = relax_in_workers(task, waiting) if elsewhere else relax_here(task, waiting, potential)
 
-        ended = []
         with closing(ending):
-            for relaxed in reported(ending, len(waiting), "relaxing", "relaxed") if settings.progress else ending:
-                if journal:
+            shown = reported(ending, len(waiting), "relaxing", "relaxed") if settings.progress else ending
+            if journal is None:
+                ended = sorted(shown)
+            else:
+                for relaxed in shown:
                     journal.append(relaxed)
-                else:
-                    ended.append(relaxed)
-        return _results(journal.finish() if journal else sorted(ended), crystals, potential.card)
+                ended = journal.finish()
+    columns = {name: np.array([getattr(one, name) for one in ended], dtype=kind) for name, kind in COLUMNS.items()}
+    positions = np.array([one.positions for one in ended]).reshape(-1, len(crystals.species), 3)
+    final = Crystals(positions @ np.linalg.inv(crystals.cell), crystals.cell, crystals.species)
+    return RelaxationResults(samples=columns.pop("sample"), **columns, crystals=final, potential=potential.card)
 
 
 @contextmanager
 def _journal(output: str | Path | None, *contents: Any) -> Iterator[Journal | None]:
-    """The journal of a folder, where no other process works meanwhile; a caller may have locked it already."""
+    """The journal of a folder that is locked meanwhile; a caller may have locked it already."""
     if output is None:
         yield None
         return
     with lock_folder(make_folder(output), patient=True):
-        yield Journal.open(output, *contents)
-
-
-def _results(ended: list[Relaxed], crystals: Crystals, card: PotentialCard) -> RelaxationResults:
-    columns = {
-        name: np.array([getattr(relaxed, name) for relaxed in ended], dtype=kind) for name, kind in COLUMNS.items()
-    }
-    positions = np.array([relaxed.positions for relaxed in ended]).reshape(-1, len(crystals.species), 3)
-    final = Crystals(positions @ np.linalg.inv(crystals.cell), crystals.cell, crystals.species)
-    return RelaxationResults(samples=columns.pop("sample"), **columns, crystals=final, potential=card)
+        yield Journal(output, *contents)

@@ -1,4 +1,4 @@
-"""Moves atoms apart that are too close, before relaxation."""
+"""Move atoms apart that are too close, before relaxation."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class RepairLog:
     """What `repair` did, one entry per structure.
 
     Attributes:
-        close_pairs: unique pairs within the minimum distance before any move, shape (structures,).
-        iterations: passes, of which a clean structure has one; 0 where coordinates are not finite.
-        accepted: whether a pass found no close pair.
+        close_pairs: pairs within the minimum distance before any move, shape (structures,).
+        iterations: passes, 1 for a clean structure; 0 if a coordinate is not finite.
+        accepted: whether the last pass found no close pair.
     """
 
     close_pairs: np.ndarray
@@ -38,15 +38,15 @@ def repair(
     """Move apart the atoms that are too close.
 
     The rule of Dismai-Bench (docs/dismai_bench.md, "Repair"): a pass lists the pairs (i, j), i < j, within the minimum
-    distance in lexicographic order; then each j is moved along the line from i to j until it is 0.1 Angstrom more
-    than the minimum distance from i, where earlier moves of the pass count. Passes repeat until one finds no pair, or
-    `max_iterations` are done. Here the line is that to the nearest periodic image, and atoms at one point part in a
-    direction drawn from the seed. Structures do not influence one another.
+    distance in lexicographic order and moves each j in turn along the line from i to j, until its distance to i is the
+    minimum distance and 0.1 Angstrom. Passes repeat until one finds no pair, at most `max_iterations` times. Here the
+    line ends at the nearest periodic image, and atoms at one point are separated in a direction drawn from the seed.
+    Structures do not influence one another.
 
     Args:
-        crystals: structures; those that are not finite are left as they are and not accepted.
+        crystals: structures; one with a coordinate that is not finite is left as it is and not accepted.
         min_distance: Angstrom.
-        max_iterations: passes after which a structure is given up.
+        max_iterations: largest number of passes.
         seed: seed of the directions.
 
     Returns:
@@ -80,13 +80,12 @@ def repair(
             found = np.array([len(close) for close in pairs], dtype=int)
             if iteration == 1:
                 log.close_pairs[active] = found
-            log.iterations[active] = iteration
-            log.accepted[active] = found == 0
-            pairs = [close for close in pairs if len(close)]
-            active = active[found > 0]
-            if not len(active):
+            log.iterations[active], log.accepted[active] = iteration, found == 0
+            if not found.any():
                 break
-            _move_apart(positions, active, pairs, min_distance + MARGIN, nearest, seed)
+            owners, pairs = np.repeat(active, found), np.concatenate(pairs)
+            active = active[found > 0]
+            _move_apart(positions, owners, *pairs.T, min_distance + MARGIN, nearest, seed)
     moved = crystals.fractional.copy()
     changed = (log.iterations > 1) | (~log.accepted & (log.iterations > 0))
     moved[changed] = positions[changed] @ np.linalg.inv(crystals.cell)
@@ -103,25 +102,20 @@ def _close_pairs(positions: np.ndarray, cell: np.ndarray, min_distance: float) -
 
 def _move_apart(
     positions: np.ndarray,
-    active: np.ndarray,
-    pairs: list[np.ndarray],
+    owners: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
     distance: float,
     nearest: NearestImage,
     seed: int,
 ) -> None:
-    """One pass of moves, in place, for the structures `active` of `positions` (structures, atoms, 3).
+    """One pass of moves, in place: `second` of each pair away from `first`, in the structure `owners` of `positions`.
 
     In lexicographic order an atom i moves only before its own pairs (i, j) come, and these move different atoms j. So
     the pairs of one i are moved at once, in all structures, with the outcome of the sequential rule.
     """
-    owner = np.repeat(active, [len(close) for close in pairs])
-    first, second = np.concatenate(pairs).T
-    order = np.argsort(first, kind="stable")
-    owner, first, second = owner[order], first[order], second[order]
-    bounds = np.searchsorted(first, np.arange(positions.shape[1] + 1))
     for atom in np.unique(first):
-        block = slice(bounds[atom], bounds[atom + 1])
-        which, others = owner[block], second[block]
+        which, others = owners[first == atom], second[first == atom]
         fixed = positions[which, atom]
         vectors = nearest(positions[which, others] - fixed)
         lengths = np.linalg.norm(vectors, axis=1)

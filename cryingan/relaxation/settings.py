@@ -46,20 +46,20 @@ class RelaxSettings:
 
     Attributes:
         optimizer: `fire`, or `cg` for the protocol of the Dismai-Bench paper.
-        fmax: converged when the largest force on an atom is below it, eV/Angstrom. Where `cg` ends above it, the
-            verdict of the paper tolerates 0.001 more.
-        max_steps: most steps of the optimizer.
+        fmax: a structure has converged when the largest force on an atom is below this, eV/Angstrom. With `cg`, one
+            that ends otherwise may exceed it by 0.001, as in the paper.
+        max_steps: largest number of steps of the optimizer.
         min_distance: structures that start with atoms closer than this, Angstrom, are not relaxed (`too_close`).
         max_force: largest force on an atom, eV/Angstrom; above it the structure counts as exploded.
         max_energy: largest magnitude of the energy, eV/atom; above it the structure counts as exploded.
-        max_displacement: farthest from its start that an atom may get, Angstrom; beyond, the structure counts as
+        max_displacement: largest distance of an atom from its start, Angstrom; above it the structure counts as
             exploded.
         fire: parameters of FIRE; a mapping holds those that differ from the defaults.
-        frames: frames of each relaxation that are kept with their forces.
+        frames: how many frames of each relaxation are kept with their forces.
         backend: `loky` for the processors of this machine, `dask` or `ray` for a cluster, `serial` for this process.
             A potential on a GPU always works in this process.
-        processes: how many for `loky`; None for one per processor. Clusters use what they have.
-        address: of the Dask scheduler or Ray cluster; None where this process is connected to it already.
+        processes: number of processes for `loky`; None for one per processor. Clusters use what they have.
+        address: of the Dask scheduler or Ray cluster; None if this process is connected to it already.
         time_budget: seconds for a call; structures unfinished by then end with reason `time`. None for no limit.
         progress: report on stderr how many have ended and how long the rest will take.
 
@@ -84,7 +84,7 @@ class RelaxSettings:
 
     def __post_init__(self) -> None:
         if isinstance(self.fire, Mapping):
-            self.fire = _from_mapping(FireSettings, self.fire)
+            self.fire = _made(FireSettings, self.fire)
         if self.optimizer not in OPTIMIZERS:
             raise CryinGANError(f"unknown optimizer {self.optimizer!r}: use {' or '.join(OPTIMIZERS)}")
         numbers = {int: (int, "whole number"), float: (int | float, "number")}
@@ -104,15 +104,15 @@ class RelaxSettings:
         Raises:
             CryinGANError: a key is unknown, or a value is wrong.
         """
-        return _from_mapping(cls, values)
+        return _made(cls, values)
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """What decides how relaxations end, in plain values; all but where they run."""
+        """The settings that decide how relaxations end, in plain values."""
         return {name: value for name, value in asdict(self).items() if name not in WHERE}
 
 
-def _from_mapping(cls: type, values: Mapping[str, Any]) -> Any:
+def _made(cls: type, values: Mapping[str, Any]) -> Any:
     try:
         return cls(**values)
     except TypeError as error:

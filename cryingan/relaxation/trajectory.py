@@ -13,14 +13,14 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import replace_file
 
 TRAJECTORIES = "frames"  # folder inside that of the relaxations
-LEAST = 1e-3  # eV/atom; the part at the end in which the energy changes by less counts as one frame
+LEAST = 1e-3  # eV/atom above the last frame, where the spacing in energy ends
 
 
 class TrajectoryFrames(NamedTuple):
-    """Frames of one relaxation in their order, among them the first and the last; arrays are float32 unless stated.
+    """Frames of one relaxation in their order, with the first and the last; arrays are float32 unless stated.
 
     Attributes:
-        steps: steps of the optimizer before each, int, shape (frames,).
+        steps: steps of the optimizer before each frame, int, shape (frames,).
         energies: total, eV, float64, shape (frames,).
         positions: Cartesian, not wrapped, Angstrom, shape (frames, atoms, 3).
         forces: eV/Angstrom, shape (frames, atoms, 3).
@@ -49,10 +49,10 @@ class Trajectory:
             self.frames.append((step, energy, positions.astype(np.float32), forces.astype(np.float32)))
 
     def thinned(self) -> TrajectoryFrames | None:
-        """`count` frames, or all where there are fewer; None where none are kept.
+        """At most `count` frames; None if none are kept.
 
-        Their energies above the last one are spaced by a constant factor, so that the steep beginning and the flat end
-        are both covered.
+        Their energies above the lowest one are spaced by a constant factor, so that both the steep beginning and the
+        flat end are covered.
         """
         if not self.frames:
             return None
@@ -73,7 +73,7 @@ def write_frames(folder: Path, sample: int, frames: TrajectoryFrames) -> None:
 
 
 def read_trajectories(folder: str | Path) -> Iterator[tuple[int, TrajectoryFrames]]:
-    """Sample number and frames of every sample of a folder, in the order of their numbers.
+    """Read sample number and frames of every sample of a folder, in the order of the numbers.
 
     Raises:
         CryinGANError: a file cannot be read.

@@ -26,12 +26,12 @@ from cryingan.structures.crystals import Crystals
 log = logging.getLogger(__name__)
 
 BACKENDS = ("serial", *CONNECT)
-DEATHS = 3  # of workers without a result in between, after which their work is given up
+DEATHS = 3  # workers that may die without a result in between
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the relaxations of one call share; small, because it is sent to a worker with each structure.
+    """What the relaxations of one call share; it is sent to a worker with each structure.
 
     Attributes:
         spec: arguments of `load_potential`, as JSON.
@@ -49,7 +49,7 @@ class Task:
 
 
 def in_processes(potential: Potential, settings: RelaxSettings) -> bool:
-    """Whether other processes relax; a potential on a GPU, and one process alone, relax here.
+    """Whether other processes relax; a single process and a potential on a GPU work here.
 
     Raises:
         CryinGANError: unknown backend.
@@ -62,12 +62,12 @@ def in_processes(potential: Potential, settings: RelaxSettings) -> bool:
 
 
 def relax_here(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential) -> Iterator[Relaxed]:
-    """Relax in this process, in batches as large as the potential takes.
+    """Relax in this process.
 
     Args:
-        task: what all structures share.
+        task: what all structures share, but for its `spec`.
         waiting: sample number and fractional coordinates (atoms, 3) of each structure.
-        potential: evaluates them; `task.spec` is not used.
+        potential: evaluates them, in batches as large as it takes.
 
     Yields:
         Results in the order in which they end.
@@ -81,7 +81,7 @@ def relax_here(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Pot
 
 
 def relax_in_workers(task: Task, waiting: list[tuple[int, np.ndarray]]) -> Iterator[Relaxed]:
-    """Relax one structure at a time in each of many processes, with one thread and one copy of the potential each.
+    """Relax in many processes, each with one structure at a time, one thread and its own copy of the potential.
 
     Args:
         task: what all structures share.
@@ -115,8 +115,7 @@ def relax_in_workers(task: Task, waiting: list[tuple[int, np.ndarray]]) -> Itera
                 ) from error
             log.warning("a worker process died, perhaps for lack of memory; continuing with %d structures", len(left))
             # Structures that may have killed it come last, the earliest begun at the very end: they stop few others.
-            suspects = {sample: left.pop(sample) for sample in reversed(begun) if sample in left}
-            left.update(suspects)
+            left.update({sample: left.pop(sample) for sample in reversed(begun) if sample in left})
 
 
 def _relax_until_death(task: Task, left: dict[int, np.ndarray], begun: list[int]) -> Iterator[Relaxed]:
@@ -129,22 +128,24 @@ def _relax_until_death(task: Task, left: dict[int, np.ndarray], begun: list[int]
             # Coordinates travel inside a tuple: Dask would scatter bare arrays and lose them with their worker.
             yield delayed(relax_in_worker)((task, sample, fractional))
 
-    # A cluster may grow, so it gets all structures; workers of this machine have one in hand and one queued.
     where = task.settings
-    ahead = "2*n_jobs" if where.backend == "loky" else "all"
+    # A cluster may grow, so it gets all structures; workers of this machine have one in hand and one queued.
+    how = {"batch_size": 1, "pre_dispatch": "2*n_jobs" if where.backend == "loky" else "all"}
     with CONNECT[where.backend](where.address) as options:
         with parallel_config(**options):
-            parallel = Parallel(
-                where.processes or -1, return_as="generator_unordered", batch_size=1, pre_dispatch=ahead
-            )
+            parallel = Parallel(where.processes or -1, return_as="generator_unordered", **how)
         yield from parallel(works())
 
 
-_ONE_AT_A_TIME = threading.Lock()  # a worker may have several threads, which calculators and models do not support
+_ONE_AT_A_TIME = threading.Lock()  # Dask's workers have several threads; calculators and models allow one
 
 
 def relax_in_worker(work: tuple[Task, int, np.ndarray]) -> Relaxed:
-    """Relax one structure in a worker process: a task, the sample number and fractional coordinates (atoms, 3)."""
+    """Relax one structure in a worker.
+
+    Args:
+        work: a task, the sample number and fractional coordinates (atoms, 3).
+    """
     task, *structure = work
     with _ONE_AT_A_TIME:
         [relaxed] = relax_here(task, [structure], _potential_of_this_worker(task.spec))

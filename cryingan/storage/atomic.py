@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever happens while they are written."""
+"""Write files and folders so that they appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import BinaryIO
 from cryingan.errors import CryinGANError
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The folder that `cryingan` lies in: of a clone, the repository."""
+"""The folder that holds `cryingan`; in a clone, the repository."""
 
 
 @contextmanager
 def replace_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open `PATH.part` for writing and move it to `path` when the block ends, so that `path` is never half written.
+    """Open `PATH.part` for writing and rename it to `path` when the block ends, so that `path` is never half written.
 
-    The bytes are on the disk (fsync) before the move. When the block raises, `PATH.part` is removed and an existing
+    The bytes are on the disk (fsync) before the rename. When the block raises, `PATH.part` is removed and an existing
     `path` stays as it was.
 
     Args:
@@ -52,13 +52,13 @@ def replace_file(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def replace_folder(path: Path, replaceable: str) -> Iterator[Path]:
-    """Open the folder `PATH.part` for writing and move it to `path` when the block ends.
+    """Make the folder `PATH.part` and rename it to `path` when the block ends.
 
-    An existing folder is moved aside before and removed after; a kill between the two moves leaves it as `PATH.old`.
+    An existing folder is renamed to `PATH.old` first and removed last; a kill between the renames leaves it there.
 
     Args:
-        path: the folder to write; the one above it must exist.
-        replaceable: regular expression; an existing folder with a file whose name does not match is not replaced.
+        path: the folder to write; its parent must exist.
+        replaceable: regular expression that all names in an existing folder match; another folder is not replaced.
 
     Raises:
         CryinGANError: `path` holds other files, or cannot be written.
@@ -88,7 +88,7 @@ def replace_folder(path: Path, replaceable: str) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder survive a power cut, where the filesystem can."""
+    """Make renames inside a folder survive a power cut, if the filesystem can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -98,7 +98,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(path: str | Path) -> Path:
-    """Make a folder and those above it, where they are missing.
+    """Make a folder and its parents, unless they exist.
 
     Raises:
         CryinGANError: it cannot be made; names `path` and the reason.

@@ -16,7 +16,7 @@ CORRUPT = (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, 
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU; only tensors and plain Python values are accepted, nothing is executed.
+    """Load a checkpoint of tensors and plain Python values to the CPU.
 
     Raises:
         CryinGANError: there is no such file, it is cut short, or it holds anything but plain data.

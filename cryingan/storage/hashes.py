@@ -1,4 +1,4 @@
-"""SHA-256 of files, of arrays, and of settings with the content of the files that they name."""
+"""SHA-256 of files, arrays and settings."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ OUTPUT = "directory"  # argument of ASE's calculators: a folder that changes whi
 
 
 def content(value: Any) -> Any:
-    """Settings with the hashes of files and folders in place of their paths, in lists and mappings, too.
+    """Replace paths of files by their SHA-256, and paths of folders by the SHA-256 of their files by relative path.
 
     Args:
-        value: a setting. What is named `directory` in a mapping is left alone.
-
-    Returns:
-        The same; a file as its SHA-256, a folder as those of its files by relative path.
+        value: a setting, or lists and mappings of settings; the value of a key `directory` is left alone.
 
     Raises:
         CryinGANError: a file cannot be read.

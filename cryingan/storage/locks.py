@@ -1,4 +1,4 @@
-"""Keep other processes out of a folder, or have them wait for what one of them computes."""
+"""Locks between the processes of a machine: on a folder, and on a cache while one process fills it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def lock_folder(folder: str | Path, patient: bool = False) -> Iterator[None]:
-    """Keep other processes of this machine out of a folder for the length of a block; a killed process keeps nothing.
+    """Keep other processes of this machine out of a folder during a block. A killed process loses its lock.
 
     The thread that has locked a folder may lock it again.
 
     Args:
-        folder: the folder; a file `.lock` is made there.
+        folder: the folder to lock, by its file `.lock`.
         patient: wait up to 10 s for another process to leave.
 
     Raises:
@@ -48,17 +48,17 @@ def lock_folder(folder: str | Path, patient: bool = False) -> Iterator[None]:
 
 @contextmanager
 def lock_cache(path: Path, task: str, deadline: float = math.inf) -> Iterator[None]:
-    """Have other processes wait while one fills a cache; without a lock where the filesystem gives none.
+    """Have other processes wait while this one fills a cache; no lock is taken if the filesystem refuses it.
 
     Args:
-        path: the file that keeps the results; its folder is made when missing.
+        path: the cache file; its folder is made when missing.
         task: what the other process does, such as `describes set.extxyz`.
         deadline: until when to wait, seconds since the epoch.
 
     Raises:
         CryinGANError: another process was still at work at the deadline.
     """
-    lock, held = _lock(path.resolve().with_name(path.name + ".lock")), False
+    lock = _lock(path.resolve().with_name(path.name + ".lock"))
     try:
         make_folder(path.parent)
         try:
@@ -66,7 +66,6 @@ def lock_cache(path: Path, task: str, deadline: float = math.inf) -> Iterator[No
         except Timeout:
             print(f"waiting for another process that {task}", file=sys.stderr, flush=True)
             lock.acquire(timeout=max(deadline - time.time(), 0) if math.isfinite(deadline) else -1)
-        held = True
     except Timeout as error:
         raise CryinGANError(f"time is up while another process {task}") from error
     except (OSError, CryinGANError) as error:
@@ -74,10 +73,9 @@ def lock_cache(path: Path, task: str, deadline: float = math.inf) -> Iterator[No
     try:
         yield
     finally:
-        if held:
-            lock.release()
+        lock.release()  # nothing happens if it is not held
 
 
 def _lock(path: Path) -> FileLock:
-    """One object a path, which counts how often each thread holds it."""
+    """One object for each path, which counts how often each thread holds it."""
     return FileLock(path, is_singleton=True, fallback_to_soft=False)

@@ -1,4 +1,4 @@
-"""Append-only files of records: what a kill tears off the end is dropped, nothing else."""
+"""Append-only files of records, of which a kill loses at most the last one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ log = logging.getLogger(__name__)
 
 
 class RecordFile:
-    """A file of records, each written as its length, its CRC32 and its bytes; the first is a key in JSON.
+    """A file of records, each with its length and CRC32 before it; the first is a key in JSON.
 
-    Iterating gives the records after the key.
+    Iterating yields the records after the key. Torn or damaged records at the end are removed on opening.
 
     Args:
-        path: made when missing.
+        path: the file, which is made when missing.
         key: what the records are of and how they are made, as JSON values.
-        cache: start anew where the file has another key, and do without the file where it cannot be written.
-        replace: only start anew.
+        cache: replace a file with another key, and do without a file that cannot be written.
+        replace: replace a file with another key.
 
     Attributes:
         writable: whether records are kept.
@@ -55,11 +55,10 @@ class RecordFile:
             return
         with self.path.open("rb") as file:
             _next(file)
-            while (record := _next(file)) is not None:
-                yield record
+            yield from iter(lambda: _next(file), None)
 
     def append(self, record: bytes) -> None:
-        """Add one record, unless the file is a cache that cannot be written."""
+        """Append one record, unless the file is a cache that cannot be written."""
         if self.writable:
             with self._writing(), self.path.open("ab") as file:
                 write_record(file, record)
@@ -79,7 +78,7 @@ class RecordFile:
             self.writable = False
 
     def _whole_bytes(self, key: dict[str, Any]) -> int:
-        """How many bytes of the file are whole; 0 to start anew."""
+        """Number of whole bytes in the file; 0 if it is to be replaced."""
         with self.path.open("rb") as file:
             found = _header(file)
             if found != key:
@@ -94,7 +93,7 @@ class RecordFile:
 
 
 def write_record(file: BinaryIO, record: bytes) -> None:
-    """Write a record at the place where a file stands."""
+    """Write a record at the current position of a file."""
     file.write(len(record).to_bytes(LENGTH, "little") + zlib.crc32(record).to_bytes(CHECKSUM, "little") + record)
 
 
@@ -107,9 +106,9 @@ def _next(file: BinaryIO) -> bytes | None:
 
 
 def _header(file: BinaryIO) -> dict[str, Any]:
-    """The first record; empty where the file is none of ours."""
+    """The key of a file; empty if it has none."""
     try:
-        header = json.loads(_next(file) or b"{}")
+        key = json.loads(_next(file) or b"{}")
     except ValueError:
         return {}
-    return header if isinstance(header, dict) else {}
+    return key if isinstance(key, dict) else {}

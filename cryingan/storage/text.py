@@ -19,7 +19,7 @@ DECOMPRESSORS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 @contextmanager
 def open_text(path: Path) -> Iterator[tuple[TextIOWrapper, BinaryIO]]:
-    """The text of a file, decompressed where its name says so, and the file below it, whose position shows progress."""
+    """Open a text file, decompressed by its suffix; also yields the raw file, whose position shows progress."""
     try:
         with path.open("rb") as raw:
             binary = DECOMPRESSORS[path.suffix](raw) if path.suffix in DECOMPRESSORS else raw
@@ -29,11 +29,11 @@ def open_text(path: Path) -> Iterator[tuple[TextIOWrapper, BinaryIO]]:
 
 
 def in_one_line(error: Exception) -> str:
-    """An error of a library as part of a one-line message."""
+    """The message of a library's error on one line of at most 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def shortened(text: str) -> str:
-    """A quotation of what a file says, printable and of bounded length."""
+    """Printable quotation of a text, at most 60 characters of it."""
     text = text.strip()
     return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -116,7 +116,7 @@ def test_a_file_torn_at_any_byte_loses_its_last_sample_alone(pair, tmp_path, nam
         for path, content in files.items():
             path.write_bytes(content)
         (tmp_path / name).write_bytes(files[tmp_path / name][:-cut])
-        assert Journal.open(tmp_path, rattled(4), range(4), pair.card, settings).finished == {0, 1, 2}, cut
+        assert Journal(tmp_path, rattled(4), range(4), pair.card, settings).finished == {0, 1, 2}, cut
     assert_same(expected, here(rattled(4), pair, output=tmp_path))
     assert (tmp_path / name).read_bytes() == files[tmp_path / name]
 
