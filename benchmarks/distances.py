@@ -28,7 +28,7 @@ from benchmarks import command
 from benchmarks.measuring import SYSTEMS, peak_since, take_turns, write_table
 from benchmarks.plain_distances import NEIGHBORING, images_that_matter, plain_distances
 from cryingan.geometry.distances import neighbor_distances
-from cryingan.plots.style import BLUE, VERMILION, legend_above, new_figure, save_figure, styled
+from cryingan.plots.style import BLUE, VERMILION, legend_above, new_figure, save_figure, style
 
 SIDES = ("plain", "ours")
 VOLUME = 20.0  # Angstrom^3 per atom of the cubic cells that grow
@@ -153,7 +153,7 @@ def peak(case: Case, side: str, images: tuple, device: str) -> float:
     return peak_since(device, before)
 
 
-@styled
+@style()
 def draw(rows: list[dict], path: Path) -> None:
     """Seconds and memory of both sides against everything that grows."""
     figure = new_figure(len(GROWTH), 2, height=1.8, sharex="col", sharey="row")

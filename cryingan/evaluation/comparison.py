@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import re
@@ -148,16 +146,16 @@ def _cell(comparison: Comparison, model: str, metric: str) -> str:
 
 def rows(comparison: Comparison) -> str:
     """Return a CSV row for each model and metric; `low` and `high` are the bootstrap interval of a single run."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(ROW_COLUMNS)
+    from pandas import DataFrame
+
+    lines = []
     for model, runs in comparison.runs.items():
         for metric in comparison.metrics:
             values = comparison.values(model, metric)
             ends = [comparison.values(model, metric, end)[0] if len(runs) == 1 else "" for end in ("low", "high")]
             counts = [len(runs), int(np.isfinite(values).sum())]
-            writer.writerow([model, metric, *comparison.summary(model, metric), *counts, *ends, " ".join(runs)])
-    return text.getvalue()
+            lines.append([model, metric, *comparison.summary(model, metric), *counts, *ends, " ".join(runs)])
+    return DataFrame(lines, columns=ROW_COLUMNS).to_csv(index=False, na_rep="nan", lineterminator="\n")
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -184,7 +182,6 @@ def _warn_of_versions(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
 
 
 def _require_same(first: str, one: Mapping[str, Any], second: str, other: Mapping[str, Any]) -> None:
-    """Refuse evaluations whose numbers cannot be compared."""
     ours, theirs = one["provenance"], other["provenance"]
     if one["benchmark"] != other["benchmark"]:
         raise CryinGANError(f"{first} is of benchmark {one['benchmark']}, {second} of {other['benchmark']}")

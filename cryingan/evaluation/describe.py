@@ -58,7 +58,6 @@ def describe_all(
 
 
 def _ending(frames: list[Candidate], describe: Callable[[Atoms], Arrays], processes: int | None) -> Iterator[Described]:
-    """Yield results as they are computed."""
     start, here = time.monotonic(), 0
     while here < len(frames) and (processes == 1 or time.monotonic() - start < SECONDS_ALONE):
         yield _describe(describe, frames[here])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -10,8 +9,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Table
@@ -71,11 +68,9 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def write_table(table: Table, path: Path) -> None:
     """Write columns as CSV, numbers with all digits."""
-    columns = [column.tolist() if isinstance(column, np.ndarray) else column for column in table.values()]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table)
-        writer.writerows(zip(*columns, strict=True))
+    from pandas import DataFrame
+
+    DataFrame(table).to_csv(path, index=False, na_rep="nan", lineterminator="\n")
 
 
 def summary_lines(evaluation: Evaluation) -> Iterable[str]:

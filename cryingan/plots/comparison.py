@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.plots.limits import finite, padded
-from cryingan.plots.style import BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, broken, error_lines, new_figure, readable, styled
+from cryingan.plots.style import BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, broken, error_lines, new_figure, readable, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ LINE, BETWEEN = 0.14, 0.08  # inch, height of a line of a model's name and of th
 COLUMNS = 5
 
 
-@styled
+@style()
 def comparison_figure(models: Sequence[str], metrics: Mapping[str, np.ndarray]) -> Figure:
     """Draw mean and range of metrics, as the paper reports them: a panel for each metric, a row for each model.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cryingan.plots.limits import finite
 from cryingan.plots.series import Series, draw_band, draw_points, handle, looks_of, plain_numbers, set_limits
-from cryingan.plots.style import COLUMN_WIDTH, FONT_SIZE, broken, legend_above, new_figure, readable, styled
+from cryingan.plots.style import COLUMN_WIDTH, FONT_SIZE, broken, legend_above, new_figure, readable, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ MANY = 30  # points, above which a series has a band instead of markers and erro
 APART, WIDEST = 2.5, 8  # points, between the error bars of two series at one place, and of all of them
 
 
-@styled
+@style()
 def curve_figure(panels: Panels, xlabel: str, ylabel: str, *, share_y: bool = True) -> Figure:
     """Draw curves with confidence bands, a panel for each pair or species: RDFs and bond angles (SI Figs. S7, S34).
 
@@ -50,7 +50,7 @@ def curve_figure(panels: Panels, xlabel: str, ylabel: str, *, share_y: bool = Tr
     return figure
 
 
-@styled
+@style()
 def parameter_figure(panels: Panels, xlabel: str, *, log_x: bool = False, log_y: bool = False) -> Figure:
     """Draw values against a parameter, an epoch or a number of structures (SI Figs. S12, S15, S25-S27).
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.plots.limits import finite, limits_without_outliers, padded
-from cryingan.plots.style import BLACK, BLUE, FONT_SIZE, GREY, ORANGE, legend_above, new_figure, readable, styled
+from cryingan.plots.style import BLACK, BLUE, FONT_SIZE, GREY, ORANGE, legend_above, new_figure, readable, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ class _Distribution:
     total: int  # structures, those without an energy included
 
 
-@styled
+@style()
 def energy_figure(
     generated: np.ndarray,
     training: np.ndarray | None,
@@ -114,7 +114,6 @@ def _draw(axis: Axes, one: _Distribution, edges: np.ndarray) -> object:
 
 
 def _write_beyond(axis: Axes, sets: Sequence[_Distribution], low: float, high: float) -> None:
-    """Write shares beyond the axis above the curves, at its ends."""
     lines = [0, 0]
     for one in sets:
         for end, count in enumerate(((one.energies < low).sum(), (one.energies > high).sum())):

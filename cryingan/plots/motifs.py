@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.plots.limits import finite
-from cryingan.plots.style import BLACK, BLUE, COLUMN_WIDTH, broken, error_lines, legend_above, new_figure, styled
+from cryingan.plots.style import BLACK, BLUE, COLUMN_WIDTH, broken, error_lines, legend_above, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ OUTLINE = {"edgecolor": BLACK, "linewidth": 0.3}
 AROUND = 0.5  # inch, of what is below and above the bars
 
 
-@styled
+@style()
 def motif_figure(
     motifs: Sequence[str],
     training: np.ndarray,
@@ -56,7 +56,7 @@ def motif_figure(
     return figure
 
 
-@styled
+@style()
 def motif_neighbor_figure(
     motifs: Sequence[str], training: np.ndarray, generated: np.ndarray, *, neighbor: str = "Cl", species: str = ""
 ) -> Figure:

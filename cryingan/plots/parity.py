@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.plots.limits import limits_without_outliers, padded
-from cryingan.plots.style import BLUE, FONT_SIZE, GREY, broken, new_figure, readable, styled
+from cryingan.plots.style import BLUE, FONT_SIZE, GREY, broken, new_figure, readable, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ class Parity:
     spearman: float
 
 
-@styled
+@style()
 def parity_figure(quantities: Mapping[str, Parity], methods: tuple[str, str] = ("reference", "predicted")) -> Figure:
     """Draw predicted against reference values, a panel for each quantity with its errors above.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.plots.style import new_figure, styled
+from cryingan.plots.style import new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT, NARROWEST = 2.9, 3.2, 0.8  # inch, of one structure
 
 
-@styled
+@style()
 def structure_figure(crystals: Crystals, titles: Sequence[str] = ()) -> Figure:
     """Draw structures side by side, seen along the second lattice vector, in Jmol colours."""
     from ase.data import atomic_numbers

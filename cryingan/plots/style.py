@@ -6,11 +6,10 @@ import io
 import logging
 import re
 import textwrap
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from functools import wraps
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Transform
-
-P, R = ParamSpec("P"), TypeVar("R")
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 7.0  # inch, of a journal
 FONT_SIZE = 8  # points
@@ -52,25 +49,16 @@ STYLE = {
 DATELESS = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
-def style() -> AbstractContextManager[None]:
-    """Return a context with the project's style, whatever the user's own settings are."""
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in the project's style, whatever the user's own settings are: a context, and a decorator of functions."""
     from matplotlib.style import context
 
-    return context(["default", STYLE])
+    with context(["default", STYLE]):
+        yield
 
 
-def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function draw in the project's style."""
-
-    @wraps(function)
-    def draw(*args: P.args, **kwargs: P.kwargs) -> R:
-        with style():
-            return function(*args, **kwargs)
-
-    return draw
-
-
-@styled
+@style()
 def new_figure(columns: int, rows: int, height: float = 2.2, width: float | None = None, **shared: bool) -> Figure:
     """Return a figure of columns x rows panels in the project's style, without the global state of pyplot.
 
@@ -93,7 +81,7 @@ def new_figure(columns: int, rows: int, height: float = 2.2, width: float | None
     return figure
 
 
-@styled
+@style()
 def save_figure(figure: Figure, path: str | Path, vector: str = "") -> None:
     """Write a figure as PNG, and as vector graphics beside it where asked for; whole or not at all.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.plots.style import BLUE, GREY, new_figure, styled
+from cryingan.plots.style import BLUE, GREY, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return curves
 
 
-@styled
+@style()
 def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
     """Draw Wasserstein distance, sample quality and low energies against epochs; dashed lines are atoms at random."""
     titles = {

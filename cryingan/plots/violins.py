@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.plots.limits import finite, limits_without_outliers, padded
-from cryingan.plots.style import BLACK, BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, legend_above, new_figure, styled
+from cryingan.plots.style import BLACK, BLUE, COLUMN_WIDTH, GREY, PAGE_WIDTH, legend_above, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ POINTS = 200
 VISIBLE = 0.02  # of the axis: smallest distance of quartiles that are drawn
 
 
-@styled
+@style()
 def sro_figure(training: np.ndarray, generated: np.ndarray, pairs: Sequence[str]) -> Figure:
     """Draw violins of Warren-Cowley parameters, the training set's half on the left (SI Fig. S1).
 
@@ -81,8 +81,8 @@ def _draw_half(axis: Axes, place: int, values: np.ndarray, side: int, edge: str,
         axis.fill_betweenx(grid, start, reach, facecolor=(face, 0.35), edgecolor=edge, linewidth=0.8)
         quartiles = np.percentile(inside, (25, 50, 75))
         seen = quartiles[2] - quartiles[0] > VISIBLE * (ends[1] - ends[0])
-        for value, style in zip(quartiles, (":", "-", ":") if seen else ("", "-", ""), strict=True):
-            axis.hlines(value, *sorted((start, np.interp(value, grid, reach))), linestyle=style, **line)
+        for value, dashes in zip(quartiles, (":", "-", ":") if seen else ("", "-", ""), strict=True):
+            axis.hlines(value, *sorted((start, np.interp(value, grid, reach))), linestyle=dashes, **line)
     look = {"transform": axis.get_xaxis_transform(), "color": edge, "ha": "center"}
     for at, arrow, vertical, beyond in ((0, "↓", "bottom", values < ends[0]), (1, "↑", "top", values > ends[1])):
         if beyond.any():

@@ -8,7 +8,7 @@ import numpy as np
 
 from cryingan.plots.energies import number_of_bins
 from cryingan.plots.structures import structure_figure
-from cryingan.plots.style import BLUE, GREY, legend_above, new_figure, save_figure, styled
+from cryingan.plots.style import BLUE, GREY, legend_above, new_figure, save_figure, style
 from data.interface.dataset import RelaxedSet
 
 SHOWN = 4
@@ -24,7 +24,7 @@ def draw(relaxed: RelaxedSet, folder: Path) -> None:
     save_figure(structure_figure(relaxed.crystals[chosen], titles), folder / "structures.png")
 
 
-@styled
+@style()
 def save_distribution(relaxed: RelaxedSet, path: Path) -> None:
     """Draw the energies of all structures after relaxation (supplementary figure S4 of the paper), and before.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from cryingan.metrics import radial
 from cryingan.metrics.bootstrap import mean_row
 from cryingan.metrics.motifs.distances import ALL, motif_distances, site_means
 from cryingan.metrics.motifs.distributions import bond_shares, motif_shares
-from cryingan.metrics.motifs.fingerprints import MostLikely, MotifSettings
+from cryingan.metrics.motifs.fingerprints import MotifSettings
 from cryingan.plots.motifs import motif_figure
 
 
@@ -40,17 +40,16 @@ class InterfaceScores:
 
     def scores(self) -> Scores:
         """Return all values, columns, tables and figures."""
-        return self._distances() | self._motifs() | self._bonds() | self._radial()
+        return self._distances() | self._coordination() | self._radial()
 
-    def _masks(self, sample: Sample, species: str) -> np.ndarray | None:
-        """Return which atoms count."""
+    def _mask(self, sample: Sample, species: str) -> np.ndarray | None:
         return sample[f"inside_{species}"] if self.part else None
 
     def _distances(self) -> Scores:
         """Return d_X and d_all, Euclidean and cosine, and the distances of each structure."""
         species = self.motifs.species
         ours, theirs = (
-            {s: site_means(sample[f"motifs_{s}"], self._masks(sample, s)) for s in species}
+            {s: site_means(sample[f"motifs_{s}"], self._mask(sample, s)) for s in species}
             for sample in (self.generated, self.reference)
         )
         # Weights are the atoms in the whole structure, also for the region, where structures differ in their number.
@@ -65,49 +64,33 @@ class InterfaceScores:
         norms = {s: np.linalg.norm(ours[s] - mean_row(theirs[s]), axis=1) for s in species}
         return Scores(values, {f"d_{s}{self.part}": norm for s, norm in norms.items()})
 
-    @cached_property
-    def _likely(self) -> dict[str, tuple[MostLikely, MostLikely]]:
-        """Most likely coordination of both sets, by species that occur in the reference."""
-        found = {}
+    def _coordination(self) -> Scores:
+        """Return a table of atoms, and shares of atoms by most likely motif and by number of bonds to each anion."""
+        scores, sets = Scores(), (self.generated, self.reference)
         for species in self.motifs.species:
-            generated, reference = (side[f"motifs_{species}"] for side in (self.generated, self.reference))
-            if reference.shape[1]:
-                found[species] = tuple(likely(side, self.motifs, self.compatible) for side in (generated, reference))
-        return found
-
-    def _motifs(self) -> Scores:
-        """Return a table of atoms, and shares of the most likely motifs."""
-        scores = Scores()
-        for species, sides in self._likely.items():
+            sites = [sample[f"motifs_{species}"] for sample in sets]
+            if not sites[1].shape[1]:
+                continue  # the reference has no such atoms
+            found = [likely(fingerprints, self.motifs, self.compatible) for fingerprints in sites]
+            both = [(one, self._mask(sample, species)) for one, sample in zip(found, sets, strict=True)]
             if not self.part:
-                features = self.generated[f"motifs_{species}"]
-                sites = site_table(features, sides[0], self.generated.numbers, self.motifs, species)
-                scores |= Scores(tables={f"cnn_stats_{species}.csv": sites})
-            shares = (
-                motif_shares(found.motif, found.anion_counts[..., 0], self._masks(sample, species))
-                for found, sample in zip(sides, (self.generated, self.reference), strict=True)
-            )
+                table = site_table(sites[0], found[0], self.generated.numbers, self.motifs, species)
+                scores |= Scores(tables={f"cnn_stats_{species}.csv": table})
+            shares = [motif_shares(one.motif, one.anion_counts[..., 0], mask) for one, mask in both]
             scores |= motif_scores(*shares, species, self.motifs.anions[0], self.part)
+            for place, anion in enumerate(self.motifs.anions):
+                bonds = (bond_shares(one.anion_counts[..., place], mask) for one, mask in both)
+                scores |= self._bonds(species, anion, *bonds)
         return scores
 
-    def _bonds(self) -> Scores:
-        """Return shares of atoms by number of bonds, for each species and anion."""
-        tables, figures = {}, {}
-        for species, sides in self._likely.items():
-            for place, anion in enumerate(self.motifs.anions):
-                ours, theirs = (
-                    bond_shares(found.anion_counts[..., place], self._masks(sample, species))
-                    for found, sample in zip(sides, (self.generated, self.reference), strict=True)
-                )
-                most = max(np.flatnonzero(np.nansum(side, axis=0)).max(initial=0) for side in (ours, theirs))
-                numbers, name = np.arange(most + 1), f"bonds_{species}-{anion}{self.part}"
-                table = curve_table("bonds", numbers, "share (%)", theirs[:, : most + 1], ours[:, : most + 1])
-                bars = ([f"{number} {anion}" for number in numbers], *list(table.values())[1:])
-                tables[f"{name}.csv"], figures[name] = table, partial(motif_figure, *bars, species=species)
-        return Scores(tables=tables, figures=figures)
+    def _bonds(self, species: str, anion: str, generated: np.ndarray, reference: np.ndarray) -> Scores:
+        most = max(np.flatnonzero(np.nansum(side, axis=0)).max(initial=0) for side in (generated, reference))
+        numbers, name = np.arange(most + 1), f"bonds_{species}-{anion}{self.part}"
+        table = curve_table("bonds", numbers, "share (%)", reference[:, : most + 1], generated[:, : most + 1])
+        bars = ([f"{number} {anion}" for number in numbers], *list(table.values())[1:])
+        return Scores(tables={f"{name}.csv": table}, figures={name: partial(motif_figure, *bars, species=species)})
 
     def _radial(self) -> Scores:
-        """Return mean radial distribution functions by pair."""
         name = f"rdf{self.part}"
         rows, target = self.generated[name], self.reference[name]
         tables = {}
