@@ -13,6 +13,29 @@ import numpy as np
 SAME_POINT = 1e-8  # Angstrom; an atom is no neighbour of itself
 
 
+def images_within(
+    points: np.ndarray, positions: np.ndarray, cell: np.ndarray, cutoff: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """All periodic images of atoms within a cut-off of points, sorted by point.
+
+    Args:
+        points: Cartesian, Angstrom, shape (points, 3).
+        positions: of the atoms, likewise, shape (atoms, 3). Far outside of the cell they make the search slow.
+        cell: lattice vectors in rows, Angstrom, shape (3, 3); may be thin, skewed or left-handed.
+        cutoff: Angstrom.
+
+    Returns:
+        Point (pairs,), atom (pairs,), integer image of the atom (pairs, 3) and distance, Angstrom (pairs,).
+    """
+    from pymatgen.optimization.neighbors import find_points_in_spheres
+
+    if len(points) == 0 or len(positions) == 0:  # the search needs some
+        return np.empty(0, dtype=int), np.empty(0, dtype=int), np.empty((0, 3), dtype=int), np.empty(0)
+    positions, points, cell = (np.ascontiguousarray(array) for array in (positions, points, cell))
+    periodic = np.ones(3, dtype=np.int64)
+    return find_points_in_spheres(positions, points, r=cutoff, pbc=periodic, lattice=cell, tol=SAME_POINT)
+
+
 def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All periodic neighbours within a cut-off, images of an atom itself included, sorted by source atom.
 
@@ -30,14 +53,7 @@ def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[n
         >>> len(source)
         6
     """
-    from pymatgen.optimization.neighbors import find_points_in_spheres
-
-    if len(positions) == 0:  # the search needs an atom
-        return np.empty(0, dtype=int), np.empty(0, dtype=int), np.empty((0, 3), dtype=int)
-    positions, cell = np.ascontiguousarray(positions), np.ascontiguousarray(cell)
-    source, target, image, distance = find_points_in_spheres(
-        positions, positions, r=cutoff, pbc=np.ones(3, dtype=np.int64), lattice=cell, tol=SAME_POINT
-    )
+    source, target, image, distance = images_within(positions, positions, cell, cutoff)
     other = (source != target) | (distance > SAME_POINT)
     return source[other], target[other], image[other]
 

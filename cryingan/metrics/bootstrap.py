@@ -38,9 +38,8 @@ class Interval:
 
     def as_json(self) -> dict[str, Any]:
         """The interval of one number as JSON; null where it is not finite, `reason` only where there is one."""
-        entry: dict[str, Any] = {name: finite_or_none(getattr(self, name)) for name in ("value", "low", "high")}
-        entry["structures"] = self.structures
-        return entry | ({"reason": self.reason} if self.reason else {})
+        ends = {name: finite_or_none(getattr(self, name)) for name in ("value", "low", "high")}
+        return {**ends, "structures": self.structures, **({"reason": self.reason} if self.reason else {})}
 
 
 def finite_or_none(value: float) -> float | None:
@@ -50,8 +49,6 @@ def finite_or_none(value: float) -> float | None:
 
 def pivotal_interval(per_structure: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Interval:
     """A statistic of the mean row and its pivotal bootstrap interval, [2 s - P97.5, 2 s - P2.5].
-
-    A draw is kept as the number of times it takes each structure: all means are one matrix product.
 
     Args:
         per_structure: one row per structure, shape (structures, ...).
@@ -71,10 +68,7 @@ def pivotal_interval(per_structure: np.ndarray, statistic: Callable[[np.ndarray]
 
 
 def resampled_counts(structures: int) -> np.ndarray:
-    """How often each bootstrap sample takes each structure, float64, shape (1000, structures).
-
-    Each call starts from the same seed, so that sets of equally many structures share their draws.
-    """
+    """How often each bootstrap sample takes each structure, float64, shape (1000, structures)."""
     random = np.random.default_rng(SEED)
     samples = (random.choice(structures, size=structures) for _ in range(REPETITIONS))
     return np.stack([np.bincount(sample, minlength=structures) for sample in samples]).astype(np.float64)

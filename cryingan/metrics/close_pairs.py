@@ -37,11 +37,9 @@ def close_pairs(fractional: Tensor, cell: Tensor, cutoff: float = CUTOFF) -> Ten
     """
     if not fractional.isfinite().all():
         raise CryinGANError("close pairs cannot be counted: a coordinate is not finite")
-    counts = [
-        pair_distances(part.double(), cell, cutoff + MARGIN).isfinite().triu(1).sum(dim=(1, 2))
-        for part in fractional.detach().split(STRUCTURES_AT_ONCE)
-    ]
-    return torch.cat(counts)
+    parts = fractional.detach().split(STRUCTURES_AT_ONCE)
+    close = (pair_distances(part.double(), cell, cutoff + MARGIN).isfinite() for part in parts)
+    return torch.cat([pairs.triu(1).sum(dim=(1, 2)) for pairs in close])
 
 
 class ClosePairs(Metric):

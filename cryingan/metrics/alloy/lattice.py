@@ -99,7 +99,7 @@ class Mapping:
 
     @classmethod
     def of(cls, mapping: str, occupation: np.ndarray, atoms: int, most_vacancies: int) -> Mapping:
-        """From the occupation of all sites, shape (sites,), by a structure of so many atoms."""
+        """Of a structure of so many atoms, by the occupation of all sites, shape (sites,)."""
         vacancies = int((occupation == VACANCY).sum())
         filled = len(occupation) - vacancies
         reason = ""
@@ -122,12 +122,8 @@ def fitted_origin(fractional: np.ndarray, lattice: FccLattice) -> np.ndarray:
     Every axis gives the circular mean of the atoms' places between planes half a lattice constant apart, the majority
     decides which half of those points are sites, and means over the atoms within the margin of a site refine it.
 
-    Args:
-        fractional: coordinates of the atoms, shape (atoms, 3).
-        lattice: the lattice; of all equivalent translations the nearest to its origin is taken.
-
     Returns:
-        A site, in conventional cells, shape (3,).
+        From fractional coordinates (atoms, 3) the site nearest to the lattice's origin, in conventional cells, (3,).
     """
     points = 2 * (fractional * lattice.repeats - lattice.origin)
     shift = np.angle(np.exp(2j * np.pi * points).mean(axis=0)) / (2 * np.pi)

@@ -6,21 +6,18 @@ neighbour. Only differences of positions enter, so that neither origin nor choic
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
-from cryingan.geometry.neighbors import neighbors
+from cryingan.geometry.neighbors import images_within, neighbors
 from cryingan.metrics.alloy.fcc import CLUSTER_NAMES, FIRST, MARGIN, SECOND, SPECIES, shell_vectors
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-ROUNDING = 1e-9
 EDGE_RANGE = (3.2 / 3.6, 4.0 / 3.6)
 """Distances that count as the second shell, between the first and the third, in lattice constants."""
 
@@ -31,16 +28,13 @@ def ideal_vectors(axes: np.ndarray) -> list[np.ndarray]:
 
 
 def partners(positions: np.ndarray, cell: np.ndarray, vectors: np.ndarray, decimals: int | None = None) -> np.ndarray:
-    """Which atom is nearest to each ideal point, within the margin.
+    """Index of the atom nearest to each ideal point, or -1 if none is within the margin, shape (atoms, vectors).
 
     Args:
         positions: of the atoms, Angstrom, shape (atoms, 3).
         cell: lattice vectors in rows, Angstrom, shape (3, 3).
         vectors: from an atom to its ideal points, Angstrom, shape (vectors, 3).
         decimals: to which fractional coordinates of ideal points are rounded; upstream takes 3.
-
-    Returns:
-        Index of the atom, or -1, shape (atoms, vectors).
     """
     points = (positions[:, None] + vectors).reshape(-1, 3)
     if decimals is not None:
@@ -50,10 +44,11 @@ def partners(positions: np.ndarray, cell: np.ndarray, vectors: np.ndarray, decim
 
 def nearest_atoms(points: np.ndarray, positions: np.ndarray, cell: np.ndarray, cutoff: float = MARGIN) -> np.ndarray:
     """Index of the atom nearest to each point (points, 3), over all images, or -1 if none is within the cutoff."""
-    around, owner = _with_images(positions, cell, cutoff)
-    inside = _wrapped(points, cell) @ cell
-    _, index = cKDTree(around).query(inside, distance_upper_bound=np.nextafter(cutoff, np.inf))
-    return np.append(owner, -1)[index]  # what was not found has the index after the last
+    point, atom, _, distance = images_within(_wrapped(points, cell), _wrapped(positions, cell), cell, cutoff)
+    nearest = np.full(len(points), -1)
+    order = np.argsort(-distance, kind="stable")
+    nearest[point[order]] = atom[order]  # the nearest is written last
+    return nearest
 
 
 def surroundings(atoms: Atoms, shells: list[np.ndarray], decimals: int | None = None) -> tuple[np.ndarray, int]:
@@ -92,7 +87,7 @@ def pairs_within(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tupl
     Returns:
         First and second atom, shape (pairs,), and the vectors from one to the other, Angstrom, shape (pairs, 3).
     """
-    inside = _wrapped(positions, cell) @ cell
+    inside = _wrapped(positions, cell)
     first, second, image = neighbors(inside, cell, cutoff)
     return first, second, inside[second] + image @ cell - inside[first]
 
@@ -110,17 +105,6 @@ def pieces(points: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return connected_components(csr_array((np.ones(len(first)), (first, second)), shape=(points, points)))[1]
 
 
-def _with_images(positions: np.ndarray, cell: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Atoms in the cell and their images within a margin of it: positions (points, 3) and whose they are (points,)."""
-    fractional = _wrapped(positions, cell)
-    widths = margin * np.linalg.norm(np.linalg.inv(cell), axis=0) + ROUNDING
-    count = np.ceil(widths).astype(int)
-    images = np.array(list(product(*(range(-n, n + 1) for n in count))))
-    every = fractional + images[:, None]
-    image, owner = np.nonzero(((every >= -widths) & (every <= 1 + widths)).all(axis=2))
-    return every[image, owner] @ cell, owner
-
-
 def _wrapped(positions: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Fractional coordinates in [0, 1)."""
-    return positions @ np.linalg.inv(cell) % 1.0 % 1.0
+    """The images inside the cell, where a search for neighbours is quick."""
+    return positions @ np.linalg.inv(cell) % 1.0 @ cell

@@ -14,6 +14,7 @@ from ase import Atoms
 from scipy.spatial import ConvexHull, QhullError
 
 from cryingan.errors import CryinGANError
+from cryingan.geometry.neighbors import images_within
 
 COINCIDENT = 1e-3
 """Atoms nearer than this are at one place, Angstrom: no plane can be told to lie between them."""
@@ -88,14 +89,10 @@ def _validate(atoms: Atoms) -> None:
 
 def _surroundings(atoms: Atoms, centres: np.ndarray, cutoff: float) -> tuple[np.ndarray, ...]:
     """Place in the list of centres, atom, vector and distance of all others within the cutoff, in order of distance."""
-    from pymatgen.optimization.neighbors import find_points_in_spheres
-
     # The search takes memory by the volume that the atoms span, so they must not be far outside.
-    cell = np.ascontiguousarray(atoms.cell.array)
+    cell = atoms.cell.array
     positions = atoms.get_scaled_positions(wrap=True) @ cell
-    place, neighbor, image, distance = find_points_in_spheres(
-        positions, positions[centres], r=cutoff, pbc=np.ones(3, dtype=np.int64), lattice=cell
-    )
+    place, neighbor, image, distance = images_within(positions[centres], positions, cell, cutoff)
     others = (neighbor != centres[place]) | image.any(axis=1)
     order = np.lexsort((distance, place))
     order = order[others[order]]
