@@ -36,10 +36,10 @@ def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> tup
         return {}, Scores()
     rows = origin.energies.values()
     initial, final, energies, steps = (np.array([row[name] for row in rows]) for name in NUMBERS)
-    statistics = energy_statistics.relaxation_statistics(steps, initial, final, converged=np.isfinite(energies))
+    converged = np.isfinite(energies)
     summary = {
-        "steps": _entry(statistics.steps, statistics.steps_deviation),
-        "energy_drop_meV_per_atom": _entry(statistics.drop, statistics.drop_deviation),
+        "steps": _entry(*energy_statistics.mean_and_deviation(steps[converged])),
+        "energy_drop_meV_per_atom": _entry(*energy_statistics.mean_and_deviation(1000 * (initial - final)[converged])),
         **{name.removeprefix("relax/"): value for name, value in origin.fractions.items()},
         "unit": origin.unit,
     }

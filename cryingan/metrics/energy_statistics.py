@@ -1,7 +1,4 @@
-"""Statistics of energies and of relaxations: histograms, fractions below thresholds, steps and energy drops.
-
-Sources: docs/dismai_bench.md, "Energy histograms" and "Relaxation statistics" (SI, Tables S2 and S3).
-"""
+"""Statistics of energies and of relaxations (docs/dismai_bench.md, "Energy histograms" and "Relaxation statistics")."""
 
 from __future__ import annotations
 
@@ -81,39 +78,14 @@ def histogram_table(histogram: EnergyHistogram, unit: str) -> dict[str, list[flo
     return {f"from ({unit})": edges[:-1], f"to ({unit})": edges[1:], "structures with an energy (%)": shares}
 
 
-@dataclass(frozen=True)
-class RelaxationStatistics:
-    """Steps and energy drops of the relaxations of one set of structures (SI, Tables S2 and S3).
-
-    Attributes:
-        steps: mean number of steps.
-        steps_deviation: its standard deviation over structures.
-        drop: mean of the initial minus the final energy, meV/atom.
-        drop_deviation: its standard deviation over structures, meV/atom.
-    """
-
-    steps: Interval
-    steps_deviation: float
-    drop: Interval
-    drop_deviation: float
-
-
-def relaxation_statistics(
-    steps: np.ndarray, energy_initial: np.ndarray, energy_final: np.ndarray, converged: np.ndarray
-) -> RelaxationStatistics:
-    """Steps and energy drops of the relaxations that converged, with bootstrap intervals over structures.
+def mean_and_deviation(values: np.ndarray) -> tuple[Interval, float]:
+    """Mean over structures with its bootstrap interval, and their standard deviation (SI, Tables S2 and S3).
 
     Args:
-        steps: of the optimiser, shape (structures,).
-        energy_initial: eV/atom, shape (structures,).
-        energy_final: likewise.
-        converged: bool, shape (structures,).
+        values: shape (structures,); what is not finite is left out.
 
     Returns:
-        The statistics; NaN, with a reason, when none converged. Standard deviations divide by the number of structures.
+        In the unit of the values; NaN when there is none. The deviation divides by the number of structures.
     """
-    results = []
-    for values in (steps, 1000 * (energy_initial - energy_final)):
-        finite = values[converged & np.isfinite(values)]
-        results += [mean_interval(finite), float(finite.std()) if len(finite) else np.nan]
-    return RelaxationStatistics(*results)
+    finite = values[np.isfinite(values)]
+    return mean_interval(finite), float(finite.std()) if len(finite) else np.nan

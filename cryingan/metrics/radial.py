@@ -59,7 +59,8 @@ def partial_rdfs(
 ) -> np.ndarray:
     """Radial distribution functions of a structure: density of neighbours over their mean density in the cell.
 
-    N of docs/dismai_bench.md counts centres, rho neighbours. Bins hold their lower edge, the last one also its upper.
+    g_k = h_k / (N_centres rho 4 pi / 3 (r_{k+1}^3 - r_k^3)), with h_k the ordered pairs in bin k and rho = N / V of the
+    neighbours' species. Bins hold their lower edge, the last one also its upper.
 
     Args:
         atoms: the structure, taken as periodic in all directions.
@@ -76,42 +77,33 @@ def partial_rdfs(
     Raises:
         CryinGANError: a coordinate is not finite, or the cell is flat.
     """
-    species = sorted(set(atoms.get_chemical_symbols()))
-    kinds = np.array([species.index(symbol) for symbol in atoms.get_chemical_symbols()], dtype=np.int64)
+    symbols = np.array(atoms.get_chemical_symbols())
     chosen = np.ones(len(atoms), dtype=bool) if centers is None else np.asarray(centers, dtype=bool)
-    counts = _counts(atoms, kinds, chosen, len(species), r_max, bins, compatible)
-    central, present = (np.bincount(kind, minlength=len(species)) for kind in (kinds[chosen], kinds))
+    center, neighbor, distance = _neighbors(atoms, r_max + ROUNDING, compatible)
+    place = np.minimum(((distance + ROUNDING) * (bins / r_max)).astype(np.int64), bins - 1)
     shells = np.diff(np.linspace(0, r_max, bins + 1) ** 3) * 4 * np.pi / 3 / atoms.cell.volume
     result = np.full((len(pairs), bins), np.nan)
     for row, pair in enumerate(pairs):
-        names = pair or (None, None)
-        inner, outer = ([rank for rank, symbol in enumerate(species) if name in (None, symbol)] for name in names)
-        expected = central[inner].sum() * present[outer].sum() if inner and outer else 0
-        if expected:
-            result[row] = counts[np.ix_(inner, outer)].sum(axis=(0, 1)) / (expected * shells)
+        inner, outer = (np.isin(symbols, name or symbols) for name in pair or (None, None))
+        inner &= chosen
+        if inner.any() and outer.any():
+            counts = np.bincount(place[inner[center] & outer[neighbor]], minlength=bins)
+            result[row] = counts / (inner.sum() * outer.sum() * shells)
     return result
 
 
-def _counts(
-    atoms: Atoms, kinds: np.ndarray, chosen: np.ndarray, species: int, r_max: float, bins: int, compatible: bool
-) -> np.ndarray:
-    """Ordered pairs by kind of centre, kind of neighbour and bin, shape (species, species, bins)."""
+def _neighbors(atoms: Atoms, limit: float, compatible: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centre, neighbour and distance of all ordered pairs within a limit."""
     cell = tuple(map(tuple, atoms.cell.tolist()))
-    reduced_lattice(cell)
+    reduced_lattice(cell)  # no flat cell
     if not np.isfinite(atoms.positions).all():
         raise CryinGANError("a radial distribution function cannot be computed: a coordinate is not finite")
-    limit = r_max + ROUNDING
     # Two images of an atom within the limit of another are a lattice vector of the supercell apart: below this length
     # there is at most one, the nearest.
-    search = _nearest_images if compatible and own_images(cell, 1) <= limit else _all_images
-    center, neighbor, distance = search(atoms, limit)
-    place = np.minimum(((distance + ROUNDING) * (bins / r_max)).astype(np.int64), bins - 1)
-    code = (kinds[center] * species + kinds[neighbor]) * bins + place
-    return np.bincount(code[chosen[center]], minlength=species**2 * bins).reshape(species, species, bins)
+    return _nearest_images(atoms, limit) if compatible and own_images(cell, 1) <= limit else _all_images(atoms, limit)
 
 
 def _all_images(atoms: Atoms, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centre, neighbour and distance of all ordered pairs within a limit over all periodic images."""
     cell = atoms.cell.array
     positions = atoms.cell.scaled_positions(atoms.positions) % 1.0 @ cell
     center, neighbor, image = neighbors(positions, cell, limit)
@@ -119,7 +111,7 @@ def _all_images(atoms: Atoms, limit: float) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _nearest_images(atoms: Atoms, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As `_all_images`, but of each atom of the 2 x 2 x 2 supercell the nearest image only."""
+    """Of each atom of the 2 x 2 x 2 supercell the nearest image only."""
     fractional = atoms.cell.scaled_positions(atoms.positions)
     copies = ((fractional + np.array(list(product((0, 1), repeat=3)))[:, None]) / 2).reshape(1, -1, 3)
     distances = pair_distances(torch.as_tensor(copies), torch.as_tensor(2 * atoms.cell.array), limit)[0].numpy()

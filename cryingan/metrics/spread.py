@@ -12,9 +12,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 def spread(fractional: np.ndarray, cell: np.ndarray) -> float:
-    """Mean distance between the places of an atom in one structure and in the next, at the nearest image.
-
-    Near zero, all structures are alike.
+    """Mean distance between the places of an atom in one structure and in the next; near zero, all are alike.
 
     Args:
         fractional: fractional coordinates of structures with the same atoms, shape (structures, atoms, 3).

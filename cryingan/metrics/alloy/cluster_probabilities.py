@@ -28,14 +28,14 @@ def cluster_probabilities(counts: np.ndarray) -> np.ndarray:
 
 def undefined_order(counts: np.ndarray) -> list[str]:
     """The reason for a NaN in `short_range_order` of each structure; empty where there is none."""
-    return [_undefined(row, order) for row, order in zip(counts, short_range_order(counts), strict=True)]
-
-
-def _undefined(counts: np.ndarray, order: np.ndarray) -> str:
-    if np.isnan(counts).any():
-        return "no atom on the lattice"
-    missing = [symbol for symbol, count in zip(SPECIES, counts, strict=False) if count == 0]
-    if missing:
-        return f"no {' and no '.join(missing)}"
-    lonely = [name for name, value in zip(SRO_NAMES, order, strict=True) if np.isnan(value)]
-    return f"an element of {', '.join(lonely)} has no neighbour in that shell" if lonely else ""
+    reasons = []
+    for row, order in zip(counts, short_range_order(counts), strict=True):
+        missing = [symbol for symbol, count in zip(SPECIES, row, strict=False) if count == 0]
+        lonely = [name for name, value in zip(SRO_NAMES, order, strict=True) if np.isnan(value)]
+        if np.isnan(row).any():
+            reasons.append("no atom on the lattice")
+        elif missing:
+            reasons.append(f"no {' and no '.join(missing)}")
+        else:
+            reasons.append(f"an element of {', '.join(lonely)} has no neighbour in that shell" if lonely else "")
+    return reasons

@@ -12,9 +12,9 @@ from itertools import combinations_with_replacement, permutations, product
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.spatial import cKDTree
 
 from cryingan.errors import CryinGANError
+from cryingan.geometry.neighbors import images_within
 
 SPECIES = ("Cr", "Fe", "Ni")
 VACANCY = -1
@@ -128,7 +128,7 @@ def occupation(fractional: np.ndarray, species: Sequence[str], cell: np.ndarray,
     Args:
         fractional: coordinates of the atoms, shape (structures, atoms, 3); any periodic image.
         species: chemical symbol of every atom, length atoms.
-        cell: lattice vectors in rows, Angstrom, shape (3, 3); its faces are more than the margin apart.
+        cell: lattice vectors in rows, Angstrom, shape (3, 3).
         sites: fractional coordinates, shape (sites, 3), more than two margins apart.
 
     Returns:
@@ -141,20 +141,17 @@ def occupation(fractional: np.ndarray, species: Sequence[str], cell: np.ndarray,
     unknown = sorted(set(species) - set(SPECIES))
     if unknown:
         raise CryinGANError(f"species {', '.join(unknown)} in an alloy of {', '.join(SPECIES)}")
-    structures, atoms = fractional.shape[:2]
+    if not np.isfinite(fractional).all():
+        raise ValueError("a coordinate is not finite")
+    structures, atoms, _ = fractional.shape
     result = np.full((structures, len(sites)), VACANCY, dtype=np.int8)
-    if result.size == 0 or atoms == 0:
-        return result
-    images = np.array(list(product((0, 1, -1), repeat=3)))
-    tree = cKDTree(((sites % 1.0) + images[:, None]).reshape(-1, 3) @ cell)
     # float32 coordinates are widened first, so that the remainder of a tiny negative number is not exactly 1.
     points = np.asarray(fractional, dtype=np.float64).reshape(-1, 3) % 1.0 @ cell
-    distance, image = tree.query(points, distance_upper_bound=MARGIN)
-    near = np.flatnonzero(np.isfinite(distance))
-    kinds = np.array([SPECIES.index(symbol) for symbol in species], dtype=np.int8)
+    point, site, _, distance = images_within(points, sites % 1.0 @ cell, cell, MARGIN)
+    kinds = np.array([SPECIES.index(symbol) for symbol in species], dtype=np.int8)[point % atoms]
     # Written from the farthest to the nearest atom: the nearest stays. Ties go by species, not by the order of atoms.
-    near = near[np.lexsort((kinds[near % atoms], -distance[near]))]
-    result[near // atoms, image[near] % len(sites)] = kinds[near % atoms]
+    order = np.lexsort((kinds, -distance))
+    result[point[order] // atoms, site[order]] = kinds[order]
     return result
 
 

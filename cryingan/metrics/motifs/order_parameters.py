@@ -9,7 +9,7 @@ of each further neighbour m, count by how well they agree with the motif.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from scipy.special import eval_legendre
@@ -26,9 +26,7 @@ MOTIFS = {
     6: ("hexagonal planar", "octahedral", "pentagonal pyramidal"),
     7: ("hexagonal pyramidal", "pentagonal bipyramidal"),
     8: ("body-centered cubic", "hexagonal bipyramidal"),
-    9: ("q2", "q4", "q6"),
-    10: ("q2", "q4", "q6"),
-    11: ("q2", "q4", "q6"),
+    **dict.fromkeys((9, 10, 11), ("q2", "q4", "q6")),
     12: ("cuboctahedral", "q2", "q4", "q6"),
 }
 """Motifs by CN; higher coordination numbers have none."""
@@ -127,11 +125,6 @@ def _two_poles(
     return _best(total, north + at_south.sum(axis=3) + around.sum(axis=3))
 
 
-def _see_saw(angles: PolarAngles, p: Parameters) -> np.ndarray:
-    """Two neighbours at the poles and two at a right angle in the equatorial plane."""
-    return _two_poles(angles, p, widest=0.75 * np.pi)
-
-
 def _hexagon(angles: PolarAngles, p: Parameters) -> np.ndarray:
     """Neighbours at multiples of 60 degrees in one plane."""
     from_plane = np.abs(angles.polar / np.pi - 0.5)
@@ -173,7 +166,7 @@ def _cuboctahedron(angles: PolarAngles, p: Parameters) -> np.ndarray:
     return _best(total, norm)
 
 
-def _bond_orientation(angles: PolarAngles, degree: int) -> np.ndarray:
+def _bond_orientation(angles: PolarAngles, p: Parameters, degree: int) -> np.ndarray:
     """Steinhardt's q of a degree, by the addition theorem of spherical harmonics."""
     return np.sqrt(np.maximum(eval_legendre(degree, angles.cosines).mean(axis=(1, 2)), 0))
 
@@ -185,10 +178,10 @@ FUNCTIONS: dict[str, Callable[[PolarAngles, Parameters], np.ndarray]] = {
     **dict.fromkeys(("tri_plan_max", "tet_max"), _target_angle),
     "pent_plan_max": _pentagon,
     **dict.fromkeys(("sq_plan_max", "oct_max", "tri_bipyr", "pent_bipyr", "hex_bipyr"), _two_poles),
-    "see_saw_rect": _see_saw,
+    "see_saw_rect": partial(_two_poles, widest=0.75 * np.pi),
     "hex_plan_max": _hexagon,
     "bcc": _body_centred_cubic,
     "cuboct_max": _cuboctahedron,
-    **{f"q{degree}": lambda angles, _, degree=degree: _bond_orientation(angles, degree) for degree in (2, 4, 6)},
+    **{f"q{degree}": partial(_bond_orientation, degree=degree) for degree in (2, 4, 6)},
 }
 """Order parameters by their kind in pymatgen."""

@@ -51,8 +51,6 @@ def voronoi_faces(atoms: Atoms, centres: np.ndarray, cutoff: float = 7.0) -> Fac
     Raises:
         CryinGANError: the structure is not periodic or flat, a position is not finite, two atoms coincide.
     """
-    if not len(centres):
-        return Faces(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
     _validate(atoms)
     diagonals = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]]) @ atoms.cell.array
     longest = np.linalg.norm(diagonals, axis=1).max() + 0.01
