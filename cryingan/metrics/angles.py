@@ -43,7 +43,7 @@ def bond_angle_histogram(atoms: Atoms) -> np.ndarray:
 
 
 def angle_histogram(neighbors: Iterable[np.ndarray]) -> np.ndarray:
-    """Shares of the angles between all pairs of neighbours of each atom.
+    """Shares of the angles between all pairs of neighbours of each atom, in bins that hold their upper edge.
 
     Args:
         neighbors: for each atom the vectors to its neighbours, any unit, shape (neighbours, 3).

@@ -68,7 +68,7 @@ def pivotal_interval(per_structure: np.ndarray, statistic: Callable[[np.ndarray]
 
 
 def resampled_counts(structures: int) -> np.ndarray:
-    """How often each bootstrap sample takes each structure, float64, shape (1000, structures)."""
+    """How often each bootstrap sample takes each structure, float64, shape (1000, structures), equal in each call."""
     random = np.random.default_rng(SEED)
     samples = (random.choice(structures, size=structures) for _ in range(REPETITIONS))
     return np.stack([np.bincount(sample, minlength=structures) for sample in samples]).astype(np.float64)

@@ -100,18 +100,16 @@ def _neighbors(atoms: Atoms, limit: float, compatible: bool) -> tuple[np.ndarray
         raise CryinGANError("a radial distribution function cannot be computed: a coordinate is not finite")
     # Two images of an atom within the limit of another are a lattice vector of the supercell apart: below this length
     # there is at most one, the nearest.
-    return _nearest_images(atoms, limit) if compatible and own_images(cell, 1) <= limit else _all_images(atoms, limit)
-
-
-def _all_images(atoms: Atoms, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    cell = atoms.cell.array
-    positions = atoms.cell.scaled_positions(atoms.positions) % 1.0 @ cell
-    center, neighbor, image = neighbors(positions, cell, limit)
-    return center, neighbor, np.linalg.norm(positions[neighbor] + image @ cell - positions[center], axis=1)
+    if compatible and own_images(cell, 1) <= limit:
+        return _nearest_images(atoms, limit)
+    positions = atoms.cell.scaled_positions(atoms.positions) % 1.0 @ atoms.cell.array
+    center, neighbor, image = neighbors(positions, atoms.cell.array, limit)
+    vectors = positions[neighbor] + image @ atoms.cell.array - positions[center]
+    return center, neighbor, np.linalg.norm(vectors, axis=1)
 
 
 def _nearest_images(atoms: Atoms, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each atom of the 2 x 2 x 2 supercell the nearest image only."""
+    """As `_neighbors`, but of each atom of the 2 x 2 x 2 supercell the nearest image only."""
     fractional = atoms.cell.scaled_positions(atoms.positions)
     copies = ((fractional + np.array(list(product((0, 1), repeat=3)))[:, None]) / 2).reshape(1, -1, 3)
     distances = pair_distances(torch.as_tensor(copies), torch.as_tensor(2 * atoms.cell.array), limit)[0].numpy()

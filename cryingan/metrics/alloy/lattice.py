@@ -13,7 +13,6 @@ from cryingan.metrics.alloy.fcc import LATTICE_CONSTANT, MARGIN, VACANCY, cluste
 if TYPE_CHECKING:
     from ase import Atoms
 
-MOST_VACANCIES = 50 / 256
 MOST_STRAIN = 0.1
 """Relative difference of lengths, and of angles in units of 100 degrees, up to which a cell counts as the lattice's."""
 REFINEMENTS = 5
@@ -64,7 +63,7 @@ class FccLattice:
     @property
     def most_vacancies(self) -> int:
         """Vacant sites beyond which a structure is rejected: 50 of 256."""
-        return int(MOST_VACANCIES * self.size)
+        return 50 * self.size // 256
 
     def misfit(self, atoms: Atoms) -> str:
         """Why the cell of a structure is not this lattice's; empty if it is, up to a strain of 10 %."""

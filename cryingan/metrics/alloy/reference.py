@@ -7,16 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryingan.metrics.alloy.fcc import (
-    LATTICE_CONSTANT,
-    PAIR_NAMES,
-    SPECIES,
-    cluster_counts,
-    fcc_sites,
-    formation_energy,
-    occupation,
-    short_range_order,
-)
+from cryingan.metrics.alloy import fcc
 from cryingan.structures.checks import COMPARABLE_CELL
 from cryingan.structures.crystals import Crystals
 
@@ -38,12 +29,12 @@ class AlloyReference:
     @classmethod
     def of(cls, crystals: Crystals) -> AlloyReference | None:
         """The reference that a training set gives; None where it is not Cr-Fe-Ni filling the benchmark's lattice."""
-        repeats = round(crystals.cell[0, 0] / LATTICE_CONSTANT)
-        cubic = np.allclose(crystals.cell, np.eye(3) * repeats * LATTICE_CONSTANT, atol=COMPARABLE_CELL)
-        if set(crystals.species) != set(SPECIES) or repeats < 1 or not cubic or len(crystals) == 0:
+        repeats = round(crystals.cell[0, 0] / fcc.LATTICE_CONSTANT)
+        cubic = np.allclose(crystals.cell, np.eye(3) * repeats * fcc.LATTICE_CONSTANT, atol=COMPARABLE_CELL)
+        if set(crystals.species) != set(fcc.SPECIES) or repeats < 1 or not cubic or len(crystals) == 0:
             return None
         # Any atom is an origin of the fcc lattice.
-        ideal = fcc_sites(repeats)
+        ideal = fcc.fcc_sites(repeats)
         sites = (ideal - ideal[0] + crystals.fractional[0, 0]) % 1.0
         energy, order, vacancies = _describe(crystals, sites)
         return None if vacancies else cls(sites, energy, order)
@@ -61,16 +52,16 @@ class AlloyReference:
             "formation_energy": energy,
             "formation_energy_error": abs(energy - self.energy),
             "sro_error": float(np.abs(order - self.order).mean()),
-            **{f"sro_1_{pair}": float(value) for pair, value in zip(PAIR_NAMES, order, strict=True)},
+            **{f"sro_1_{pair}": float(value) for pair, value in zip(fcc.PAIR_NAMES, order, strict=True)},
         }
 
 
 def _describe(crystals: Crystals, sites: np.ndarray) -> tuple[float, np.ndarray, float]:
     """Mean formation energy, mean first-shell order and share of vacancies."""
-    mapped = occupation(crystals.fractional, crystals.species, crystals.cell, sites)
-    counts = cluster_counts(mapped)
+    mapped = fcc.occupation(crystals.fractional, crystals.species, crystals.cell, sites)
+    counts = fcc.cluster_counts(mapped)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a mean over no defined value is NaN
-        order = np.nanmean(short_range_order(counts)[:, : len(PAIR_NAMES)], axis=0)
-        energy = float(np.nanmean(formation_energy(counts)))
+        order = np.nanmean(fcc.short_range_order(counts)[:, : len(fcc.PAIR_NAMES)], axis=0)
+        energy = float(np.nanmean(fcc.formation_energy(counts)))
     return energy, order, float((mapped < 0).mean())

@@ -28,9 +28,7 @@ SPREAD = 0.2
 def map_rotated(atoms: Atoms, lattice: FccLattice) -> Mapping:
     """Clusters of a structure on a lattice of any direction and position.
 
-    Args:
-        atoms: a periodic structure.
-        lattice: the reference's; its constant is scaled to the volume of the cell.
+    The lattice's constant is scaled to the volume of the cell.
 
     Returns:
         The mapping, without an occupation; rejected if the cell has another volume or too many atoms do not belong.

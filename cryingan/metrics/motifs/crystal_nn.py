@@ -16,7 +16,6 @@ from ase import Atoms
 from cryingan.metrics.motifs.species_pairs import allowed_pairs, as_species, bond_lengths, electronegativity_factors
 from cryingan.metrics.motifs.voronoi import Faces, voronoi_faces
 
-SEARCH_CUTOFF = 7.0  # Angstrom
 DISTANCE_CUTOFFS = (0.5, 1.0)
 """Beyond the sum of radii, Angstrom: between them a weight falls from its full value to nothing."""
 DECIMALS = 3
@@ -65,7 +64,7 @@ def coordination(
     centres = np.asarray(centres, dtype=int)
     elements, element = np.unique(atoms.get_chemical_symbols(), return_inverse=True)
     species = as_species(elements, oxidation_states)
-    faces = voronoi_faces(atoms, centres, SEARCH_CUTOFF)
+    faces = voronoi_faces(atoms, centres)
     pair = element[centres][faces.centre], element[faces.neighbor]
     allowed = allowed_pairs(species)[pair] & (faces.area > NO_FACE)
     faces = Faces(*(column[allowed] for column in faces))
@@ -92,7 +91,7 @@ def solid_angle_neighbors(atoms: Atoms) -> list[tuple[np.ndarray, np.ndarray]]:
     Raises:
         CryinGANError: as `voronoi_faces`.
     """
-    faces = voronoi_faces(atoms, np.arange(len(atoms)), SEARCH_CUTOFF)
+    faces = voronoi_faces(atoms, np.arange(len(atoms)))
     weight = _relative(faces.centre, faces.solid_angle, len(atoms))
     found = _coordination(faces, weight, weight, len(atoms))
     # The last of ascending probabilities is the largest; of equal ones that of the smallest CN.

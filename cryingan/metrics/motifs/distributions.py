@@ -5,12 +5,12 @@ Definitions: docs/dismai_bench.md, "Most likely motifs".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cryingan.metrics.bootstrap import Interval, mean_interval, mean_row
+from cryingan.metrics.motifs.distances import PerStructure
 from cryingan.metrics.motifs.fingerprints import LARGEST_NUMBER, MOTIF_NAMES
 
 NO_MOTIF, OTHER = "None", "other"
@@ -18,7 +18,6 @@ NAMES = (*MOTIF_NAMES, NO_MOTIF)
 NUMBERS = LARGEST_NUMBER + 1  # an atom has 0 to 24 neighbours
 AT_LEAST = 1.0
 """Share of the reference's atoms from which a motif is listed, percent."""
-PerStructure = np.ndarray | Sequence[np.ndarray]
 
 
 SHAPES = [index for index, name in enumerate(MOTIF_NAMES) if not name.startswith("q")]

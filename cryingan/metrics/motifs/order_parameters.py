@@ -166,7 +166,7 @@ def _cuboctahedron(angles: PolarAngles, p: Parameters) -> np.ndarray:
     return _best(total, norm)
 
 
-def _bond_orientation(angles: PolarAngles, p: Parameters, degree: int) -> np.ndarray:
+def _bond_orientation(angles: PolarAngles, _: Parameters, degree: int) -> np.ndarray:
     """Steinhardt's q of a degree, by the addition theorem of spherical harmonics."""
     return np.sqrt(np.maximum(eval_legendre(degree, angles.cosines).mean(axis=(1, 2)), 0))
 

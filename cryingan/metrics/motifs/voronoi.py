@@ -80,9 +80,8 @@ def _validate(atoms: Atoms) -> None:
     near = _surroundings(atoms, np.arange(len(atoms)), 1.0)  # a radius that is quick to search
     for first, second, _, distance in zip(*near, strict=True):
         if distance < COINCIDENT:
-            raise CryinGANError(
-                f"atoms {first + 1} and {second + 1} coincide ({distance:.2g} Angstrom); move them apart"
-            )
+            pair = f"atoms {first + 1} and {second + 1}"
+            raise CryinGANError(f"{pair} coincide ({distance:.2g} Angstrom); move them apart")
 
 
 def _surroundings(atoms: Atoms, centres: np.ndarray, cutoff: float) -> tuple[np.ndarray, ...]:
@@ -135,12 +134,9 @@ def _measure(row: np.ndarray, point: np.ndarray, vector: np.ndarray) -> tuple[np
     following[ends - 1] = ends - corners
     # Triangles between the middle of a face and its edges; none is turned over, since faces are convex.
     a, b, c = middle[owner[order]], point[order], point[order[following]]
-    twice_area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    return (
-        face,
-        np.bincount(owner[order], _solid_angle(a, b, c), len(face)),
-        np.bincount(owner[order], twice_area, len(face)) / 2,
-    )
+    triangles = _solid_angle(a, b, c), np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    solid_angle, twice_area = (np.bincount(owner[order], sizes, len(face)) for sizes in triangles)
+    return face, solid_angle, twice_area / 2
 
 
 def _solid_angle(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
