@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,19 +19,6 @@ from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.structures.crystals import Crystals
 
 FRACTION = "relax/fraction_below_"
-COLUMNS = (
-    "sample",
-    "close_pairs",
-    "energy_per_atom_initial",
-    "energy_per_atom",
-    "energy",
-    "unit",
-    "steps",
-    "fmax",
-    "converged",
-    "reason",
-    "potential",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,24 +99,27 @@ def write_rows(outcome: Outcome, folder: Path) -> None:
     Where there is no number the field is empty, and `reason` says why; `not_repaired` and `not_finite` without any
     numbers belong to samples that were never relaxed.
     """
-    finite = np.isfinite(outcome.samples.fractional).all(axis=(1, 2))
+    from pandas import DataFrame
+
     results, n_atoms = outcome.results, len(outcome.samples.species)
-    place = {sample: row for row, sample in enumerate(results.samples.tolist())}
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
-    writer.writeheader()
-    for sample, pairs in enumerate(outcome.repairs.close_pairs.tolist()):
-        row = {"sample": sample, "close_pairs": pairs, "converged": False}
-        row["reason"] = "not_repaired" if finite[sample] else "not_finite"
-        if (at := place.get(sample)) is not None:
-            row |= {name: getattr(results, name)[at] for name in ("steps", "fmax", "converged", "reason")}
-            row["energy_per_atom_initial"] = results.energy_initial[at] / n_atoms
-            row["energy_per_atom"] = results.energy_final[at] / n_atoms
-            row |= {"energy": outcome.energies.values[at], "unit": outcome.energies.unit}
-            row["potential"] = outcome.energies.potential.name
-        writer.writerow({name: "" if value != value else value for name, value in row.items()})  # NaN is not itself
+    relaxed = {
+        "energy_per_atom_initial": results.energy_initial / n_atoms,
+        "energy_per_atom": results.energy_final / n_atoms,
+        "energy": outcome.energies.values,
+        "unit": outcome.energies.unit,
+        "steps": results.steps,
+        "fmax": results.fmax,
+        "converged": results.converged,
+        "reason": results.reason,
+        "potential": outcome.energies.potential.name,
+    }
+    table = DataFrame({"close_pairs": outcome.repairs.close_pairs}).join(DataFrame(relaxed, index=results.samples))
+    finite = np.isfinite(outcome.samples.fractional).all(axis=(1, 2))
+    table["reason"] = table["reason"].where(table["reason"].notna(), np.where(finite, "not_repaired", "not_finite"))
+    table["converged"] = table["converged"].eq(True)
+    table["steps"] = table["steps"].astype("Int64")  # whole numbers also beside empty fields
     with replace_file(folder / ENERGIES) as file:
-        file.write(text.getvalue().encode())
+        file.write(table.to_csv(index_label="sample", lineterminator="\n").encode())
 
 
 def draw(

@@ -6,7 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -18,7 +18,6 @@ from cryingan.training.run import Run
 
 WARM_UP = 3  # steps before the recording: Adam's state and what libraries set up come with the first ones
 
-Step = Callable[..., Tensor]
 Recorder = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
 
 
@@ -37,20 +36,6 @@ def cuda_graph(step: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
     return graph.replay, result
 
 
-class Recording(NamedTuple):
-    """A recorded step.
-
-    Attributes:
-        inputs: what it reads.
-        replay: runs it.
-        result: what it writes.
-    """
-
-    inputs: list[Tensor]
-    replay: Callable[[], None]
-    result: Tensor
-
-
 class Replay:
     """Run training steps, from the fourth of each shape on from a recording; a ragged last batch has its own.
 
@@ -64,9 +49,9 @@ class Replay:
     def __init__(self, record: Recorder = cuda_graph) -> None:
         self.record = record
         self.runs: Counter[Any] = Counter()
-        self.recordings: dict[Any, Recording] = {}
+        self.recordings: dict[Any, tuple[list[Tensor], Callable[[], None], Tensor]] = {}
 
-    def __call__(self, step: Step, optimizers: dict[str, Any], *inputs: Tensor) -> Tensor:
+    def __call__(self, step: Callable[..., Tensor], optimizers: dict[str, Any], *inputs: Tensor) -> Tensor:
         """Run a step and return its result."""
         key = (step.__name__, *(tensor.shape for tensor in inputs))
         self.runs[key] += 1
@@ -77,16 +62,16 @@ class Replay:
         if key not in self.recordings:
             kept = [tensor.clone() for tensor in inputs]
             bare = {name: getattr(optimizer, "optimizer", optimizer) for name, optimizer in optimizers.items()}
-            self.recordings[key] = Recording(kept, *self.record(lambda: step(bare, *kept)))
-        recording = self.recordings[key]
-        for place, tensor in zip(recording.inputs, inputs, strict=True):
+            self.recordings[key] = (kept, *self.record(lambda: step(bare, *kept)))
+        read, replay, result = self.recordings[key]
+        for place, tensor in zip(read, inputs, strict=True):
             place.copy_(tensor)
-        recording.replay()
+        replay()
         for optimizer in optimizers.values():
             if isinstance(optimizer, LightningOptimizer):  # counts the steps of a run, but was left out above
                 optimizer._on_before_step()
                 optimizer._on_after_step()
-        return recording.result.clone()
+        return result.clone()
 
 
 def record_steps(run: Run) -> None:
@@ -121,7 +106,4 @@ def _aside(run: Callable[[], Tensor], device: torch.device) -> Tensor:
     return result
 
 
-@cache
-def _side_stream(device: torch.device) -> torch.cuda.Stream:
-    """The same for all steps: memory that was freed on one stream is not used on another."""
-    return torch.cuda.Stream(device)
+_side_stream = cache(torch.cuda.Stream)  # one for all steps: memory freed on one stream is not used on another

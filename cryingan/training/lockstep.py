@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from cryingan.errors import CryinGANError
@@ -40,7 +41,7 @@ class Replica(CryinGAN):
         """Save copies: views of stacked tensors would be written with the whole stack."""
         super().on_save_checkpoint(checkpoint)
         for section in ("state_dict", "optimizer_states"):
-            checkpoint[section] = _copied(checkpoint[section])
+            checkpoint[section] = apply_to_collection(checkpoint[section], Tensor, Tensor.clone)
 
 
 def replica_of(target: str) -> str:
@@ -195,11 +196,3 @@ class Lockstep:
             yield
         finally:
             restore()
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_copied(item) for item in value]
-    return value.clone() if isinstance(value, Tensor) else value

@@ -89,7 +89,12 @@ class Replicas(CryinGAN):
         for optimizer in trained.values():
             optimizer.zero_grad()
         loss.sum().backward()
-        seen = torch.stack([*values, *(gradient_norms(self.networks[name]) for name in trained)]).detach()
+        norms = []
+        for name in trained:
+            gradients = [p.grad.flatten(1) for p in self.networks[name].parameters() if p.grad is not None]
+            each = torch.stack([torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients])
+            norms.append(torch.linalg.vector_norm(each, dim=0))
+        seen = torch.stack([*values, *norms]).detach()
         self.watch.see(seen)
         for optimizer in trained.values():
             optimizer.step()
@@ -213,9 +218,3 @@ def stacked(networks: Sequence[nn.Module]) -> nn.Module:
                 for tensor, view in zip(own, together.unbind(), strict=True):
                     tensor.data = view
     return whole
-
-
-def gradient_norms(network: nn.Module) -> Tensor:
-    """Norms of the gradients of stacked networks, shape (networks,)."""
-    gradients = [p.grad.flatten(1) for p in network.parameters() if p.grad is not None]
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g, dim=1) for g in gradients]), dim=0)

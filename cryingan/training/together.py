@@ -37,19 +37,15 @@ def each_run(config: MutableMapping[str, Any]) -> list[MutableMapping[str, Any]]
         raise CryinGANError(f"lambdas={weights}: a run with lambda 0 has no distance discriminator; train it apart")
     if len(pairs) > 1 and config["resume"] not in ("auto", "never"):
         raise CryinGANError("resume=PATH is for one run; replicas resume in their run folders with resume=auto")
-    configs = [_with(config, weight, seed) for weight, seed in pairs]
+    configs = [copy.deepcopy(config) for _ in pairs]
+    for one, (weight, seed) in zip(configs, pairs, strict=True):
+        one.update({"lambda": weight, "seed": seed, "replicas": 1, "lambdas": []})
     if len({one["run_dir"] for one in configs}) < len(configs):
         keys = " and ".join(
             key for key, several in (("${seed}", config["replicas"] > 1), ("${lambda}", len(weights) > 1)) if several
         )
         raise CryinGANError(f"run_dir={configs[0]['run_dir']} is the same for several runs; put {keys} in it")
     return configs
-
-
-def _with(config: MutableMapping[str, Any], weight: float, seed: int) -> MutableMapping[str, Any]:
-    one = copy.deepcopy(config)
-    one["lambda"], one["seed"], one["replicas"], one["lambdas"] = weight, seed, 1, []
-    return one
 
 
 def train_together(configs: list[MutableMapping[str, Any]], prepare: Callable[..., Any]) -> dict[str, float]:

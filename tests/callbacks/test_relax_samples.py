@@ -101,7 +101,7 @@ def test_a_killed_worker_is_started_again(tiny, tmp_path, capfd, time_limit, of_
     assert "given up" not in said
     assert "epoch 4/4" in said
     with pytest.raises(ProcessLookupError):
-        (os.kill if of_pool else os.killpg)(KillWorker.killed, 0)  # nor does what it had started go on
+        (os.kill if of_pool else os.killpg)(KillWorker.killed, 0)  # nor does what it had started continue
     killed = rows(tmp_path / "run")
     train(tiny(*RELAX, *many, "callbacks.relax.mode=inline", f"run_dir={tmp_path / 'inline'}"))
     assert killed == rows(tmp_path / "inline")

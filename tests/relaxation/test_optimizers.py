@@ -88,7 +88,7 @@ def test_cg_counts_evaluations_and_steps(pair):
 
 
 def test_the_papers_verdict_tolerates_a_little_more_than_fmax(pair):
-    """Dismai-Bench discards what ends above fmax + 0.001 eV/Angstrom, although it goes on until fmax is reached."""
+    """Dismai-Bench discards what ends above fmax + 0.001 eV/Angstrom, although it continues until fmax is reached."""
     for name in ("cg", "fire"):
         path = [here(rattled(1), pair, optimizer=name, max_steps=steps, fmax=1e-8).fmax[0] for steps in range(9)]
         steps = int(np.argmin(path))

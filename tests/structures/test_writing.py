@@ -128,7 +128,7 @@ def test_of_a_linked_folder_the_content_is_replaced(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+def test_a_folder_is_restored_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     crystals = scattered_crystals(TRICLINIC, ("Li", "O"))
     write_structures(crystals[:1], tmp_path / "samples", "cif")
     before, rename = contents(tmp_path / "samples"), Path.rename

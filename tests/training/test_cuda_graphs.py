@@ -59,7 +59,7 @@ def test_replayed_steps_equal_those_that_are_run_bit_for_bit(weight, monkeypatch
     assert replayed[1].optimizers[0].param_groups[0]["lr"].item() == pytest.approx(5e-5 / 8)
 
 
-def test_a_run_goes_on_with_or_without_recordings_and_its_file_is_the_same(tmp_path):
+def test_a_run_resumes_with_or_without_recordings_and_its_file_is_the_same(tmp_path):
     path = tmp_path / "half.ckpt"
     _, trainer = trained(Replay(on_the_spot), epochs=5)
     trainer.save_checkpoint(path)

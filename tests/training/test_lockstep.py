@@ -75,7 +75,7 @@ def assert_equal_runs(one, other):
 
 @pytest.fixture
 def alone(tiny, tmp_path):
-    """Trains one seed alone; its folder comes back."""
+    """Trains one seed alone and returns its folder."""
 
     def run(seed, weight="0.05", *overrides):
         train(tiny(DOUBLE, folders(tmp_path, "alone"), f"seed={seed}", f"lambda={weight}", *overrides))
@@ -111,7 +111,7 @@ def test_checkpoints_hold_one_model(tiny, tmp_path):
     assert sizes[0] <= 1.02 * sizes[1]
 
 
-def test_runs_go_on_together_alone_and_from_different_epochs(tiny, tmp_path, alone, capsys):
+def test_runs_resume_together_alone_and_from_different_epochs(tiny, tmp_path, alone, capsys):
     together = folders(tmp_path, "all")
     train(tiny(DOUBLE, together, "seed=2", "trainer.max_epochs=1"))
     capsys.readouterr()
@@ -127,7 +127,7 @@ def test_runs_go_on_together_alone_and_from_different_epochs(tiny, tmp_path, alo
         assert_equal_runs(tmp_path / f"all/0.05_{seed}", alone(seed))
 
 
-def test_a_run_that_goes_on_alone_does_so_bit_for_bit_where_it_was_never_in_a_stack(tiny, tmp_path):
+def test_a_run_that_continues_alone_does_so_bit_for_bit_where_it_was_never_in_a_stack(tiny, tmp_path):
     """One replica is an ordinary run."""
     train(tiny(folders(tmp_path, "all"), "lambdas=[0.05]"))
     train(tiny(folders(tmp_path, "alone")))
@@ -135,7 +135,7 @@ def test_a_run_that_goes_on_alone_does_so_bit_for_bit_where_it_was_never_in_a_st
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_stops_all_and_the_same_command_goes_on(tiny, tmp_path, alone, number, code):
+def test_a_signal_stops_all_and_the_same_command_resumes(tiny, tmp_path, alone, number, code):
     together = (DOUBLE, folders(tmp_path, "all"), "replicas=2")
     before = signal.getsignal(number)
     stop = f"{{_target_: tests.training.test_lockstep.TerminateAt, epoch: 2, seed: 2, number: {int(number)}}}"
@@ -150,7 +150,7 @@ def test_a_signal_stops_all_and_the_same_command_goes_on(tiny, tmp_path, alone, 
         assert_equal_runs(tmp_path / f"all/0.05_{seed}", alone(seed))
 
 
-def test_one_that_diverges_says_so_and_the_others_go_on(tiny, tmp_path, alone, capsys):
+def test_one_that_diverges_says_so_and_the_others_continue(tiny, tmp_path, alone, capsys):
     poison = "{_target_: tests.training.test_lockstep.BreakAt, epoch: 2, seed: 2}"
     with pytest.raises(CryinGANError, match=r"1 of 3 runs ended early: \S+/all/0.05_2$"):
         train(tiny(DOUBLE, folders(tmp_path, "all"), "replicas=3", f"+callbacks.poison={poison}"))

@@ -77,7 +77,7 @@ def test_products_are_taken_in_tf32_where_it_is_meant(name, accelerator, lightni
         torch.set_float32_matmul_precision("highest")
 
 
-def test_a_run_goes_on_in_its_own_precision_only(tiny):
+def test_a_run_resumes_in_its_own_precision_only(tiny):
     train(tiny("trainer.precision=bf16-mixed", "trainer.max_epochs=1"))
     with pytest.raises(CryinGANError, match=r"trainer\.precision is 32-true here and bf16-mixed in the checkpoint"):
         train(tiny("trainer.max_epochs=2"))

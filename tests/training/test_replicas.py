@@ -103,7 +103,7 @@ def test_in_single_precision_their_gradients_are_equal_within_rounding(pooling):
             assert (found - wanted).norm() < FLOAT32 * wanted.norm()
 
 
-def test_models_of_several_lengths_of_training_go_on_without_those_that_have_ended():
+def test_models_of_several_lengths_of_training_continue_without_those_that_have_ended():
     models = [model_of(Replica, number, 0.05) for number in range(3)]
     epochs = [1, 3, 2]
     run_all({model: training(model, epochs=n) for model, n in zip(models, epochs, strict=True)})
@@ -127,7 +127,7 @@ def test_models_after_different_numbers_of_steps_are_refused(steps):
 
 @pytest.mark.filterwarnings("ignore:.*came with capturable")
 def test_recorded_steps_of_stacked_models_equal_those_that_are_run(tmp_path, monkeypatch):
-    """The second model catches up alone, goes on in the stack, and is alone at last, each time with new recordings."""
+    """The second model catches up alone, runs in the stack, and is alone at last, each time with new recordings."""
     monkeypatch.setattr(capture, "WARM_UP", 1)
     trained = []
     for recorder in (None, on_the_spot):

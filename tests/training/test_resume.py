@@ -111,7 +111,7 @@ def test_a_run_that_is_over_says_so(tiny, capsys):
     assert "has all its 1 epochs; raise trainer.max_epochs" in capsys.readouterr().out
 
 
-def test_a_time_limit_ends_a_job_at_the_end_of_an_epoch_and_the_next_goes_on(tiny, tmp_path):
+def test_a_time_limit_ends_a_job_at_the_end_of_an_epoch_and_the_next_resumes(tiny, tmp_path):
     quick = ("~callbacks.quality", "~callbacks.structures")
     reached = []
     for _ in range(2):

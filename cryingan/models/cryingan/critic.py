@@ -95,14 +95,7 @@ def _split(values: Tensor, features: Tensor) -> tuple[Tensor, ...]:
 
 
 def _both_ways(discriminator: Discriminator, given: tuple[Tensor, ...], weight: float, structures: int) -> list[Tensor]:
-    """Return what some structures add to the mean outputs (real, generated), penalty and parameter gradients.
-
-    Args:
-        discriminator: what is differentiated; gradients come in the order of its parameters.
-        given: real features, generated ones and alpha.
-        weight: factor of the penalty.
-        structures: over which the means are taken.
-    """
+    """What some structures add to means over all `structures`: outputs (real, generated), penalty, gradients."""
     real, fake, alpha = given
     axis = real.dim() - 3  # of the kinds, before that of the structures
     share = alpha[..., None, None]
@@ -113,14 +106,7 @@ def _both_ways(discriminator: Discriminator, given: tuple[Tensor, ...], weight: 
 
 
 def _there_and_back(passes: Passes, weight: float, structures: int, axis: int) -> Tensor:
-    """Return the gradient penalty, and leave t in place of what the interpolated structures passed.
-
-    Args:
-        passes: of all kinds.
-        weight: factor of the penalty.
-        structures: over which the means are taken.
-        axis: of the kinds.
-    """
+    """Return the gradient penalty, and leave t in place of what the interpolated structures passed."""
 
     def between(values: Tensor) -> Tensor:
         return values.select(axis, BETWEEN)
@@ -133,8 +119,8 @@ def _there_and_back(passes: Passes, weight: float, structures: int, axis: int) -
     gradient = passes.atoms.by_inputs(between(passes.back(slope))).to(features.dtype)
     norm = torch.linalg.vector_norm(gradient, dim=(-2, -1), keepdim=True)
     excess = norm - 1
-    flat = norm == 0  # the norm has no gradient there; zero is as good as any
-    passes.carry(gradient * (2 * weight / structures * excess / norm.masked_fill(flat, torch.inf)), between)
+    divisor = norm.masked_fill(norm == 0, torch.inf)  # the norm has no gradient at 0; zero is as good as any
+    passes.carry(gradient * (2 * weight / structures * excess / divisor), between)
     return weight * excess.square().flatten(-3).sum(dim=-1) / structures
 
 

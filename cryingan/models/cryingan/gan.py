@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from enum import Enum
@@ -64,9 +65,11 @@ class CryinGAN(lightning.LightningModule):
     ) -> None:
         super().__init__()
         settings = replace(settings or ModelSettings(), **changes)
-        self.save_hyperparameters({"cell": cell, "species": species, **plain_values(settings)}, logger=False)
+        # Plain values, as checkpoints are read with weights_only=True.
+        plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
+        self.save_hyperparameters({"cell": cell, "species": species, **plain}, logger=False)
         self.automatic_optimization = False
-        self.run_step: Callable[..., Tensor] = at_once  # or a `Replay`
+        self.run_step: Callable[..., Tensor] = operator.call  # or a `Replay`
         self.watch = FiniteWatch()
         self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
         template = Crystals(np.empty((0, len(species), 3)), cell, species)
@@ -241,8 +244,8 @@ class CryinGAN(lightning.LightningModule):
         finally:
             self.generator.train(was_training)
         fractional = torch.cat(batches).double().numpy()
-        species = [self.hparams.species[i] for i in self.grouping]
-        grouped = Crystals(fractional, np.array(self.hparams.cell), tuple(species))
+        species = tuple(self.hparams.species[i] for i in self.grouping)
+        grouped = Crystals(fractional, np.array(self.hparams.cell), species)
         return grouped.reordered(np.argsort(self.grouping))
 
     def draw_normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
@@ -259,29 +262,14 @@ class CryinGAN(lightning.LightningModule):
         return generator(self.hparams.seed, purpose, *step, device=self.device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Mark the layout of the file, so that later versions know what they read; none is written after a NaN."""
+        """Mark the layout of the file, so that later versions know what they read; none is written after a NaN.
+
+        Learning rates become numbers, so that a run may resume with or without recordings.
+        """
         self.watch.require_finite()
-        plain_rates(checkpoint)
         checkpoint["cryingan_format"] = CHECKPOINT_FORMAT
-
-
-Step = Callable[..., Tensor]
-
-
-def at_once(step: Step, *inputs: Any) -> Tensor:
-    """Run a step as it is, without any recording."""
-    return step(*inputs)
-
-
-def plain_rates(checkpoint: dict[str, Any]) -> None:
-    """Turn the learning rates of a checkpoint into numbers, so that a run may resume with or without recordings."""
-    for state in checkpoint.get("optimizer_states", []):
-        for group in state["param_groups"]:
-            group.update(lr=float(group["lr"]), capturable=False)
-    for state in checkpoint.get("lr_schedulers", []):
-        state["_last_lr"] = [float(rate) for rate in state["_last_lr"]]
-
-
-def plain_values(settings: ModelSettings) -> dict[str, Any]:
-    """Settings as values that a checkpoint read with weights_only=True may hold."""
-    return {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
+        for state in checkpoint.get("optimizer_states", []):
+            for group in state["param_groups"]:
+                group.update(lr=float(group["lr"]), capturable=False)
+        for state in checkpoint.get("lr_schedulers", []):
+            state["_last_lr"] = [float(rate) for rate in state["_last_lr"]]

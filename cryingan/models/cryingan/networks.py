@@ -148,14 +148,8 @@ class Generator(nn.Module):
 
         In training mode BatchNorm takes its statistics over structures, atoms and coordinates together.
         """
-        return self.coordinates(self.layers(self.atoms(noise)))
-
-    def atoms(self, noise: Tensor) -> Tensor:
-        """Noise (structures, latent_dim) -> features of all atoms (structures x atoms, channels)."""
-        return nn.functional.relu(self.latent(noise)).unflatten(-1, (self.n_atoms, self.channels)).flatten(-3, -2)
-
-    def coordinates(self, logits: Tensor) -> Tensor:
-        """Logits (structures x atoms x 3, 1) -> coordinates (structures, atoms, 3)."""
+        features = nn.functional.relu(self.latent(noise)).unflatten(-1, (self.n_atoms, self.channels))
+        logits = self.layers(features.flatten(-3, -2))  # (structures x atoms x 3, 1)
         return torch.sigmoid(logits).squeeze(-1).unflatten(-1, (-1, self.n_atoms, 3))
 
 

@@ -1,4 +1,4 @@
-"""Building a set: what is written, adding to it, and going on after an interruption."""
+"""Building a set: what is written, adding to it, and resuming after an interruption."""
 
 import subprocess
 import sys

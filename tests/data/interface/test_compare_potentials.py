@@ -40,7 +40,7 @@ def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch
     assert "Random structures relaxed with both" in (folder / "README.md").read_text()
     assert (folder / "comparison.png").is_file()
     assert found["speed"] is found["same_places"] is found["moved"] is None
-    again = compare_potentials.compare(made)  # goes on with what is there: nothing is relaxed twice
+    again = compare_potentials.compare(made)  # resumes from what is there: nothing is relaxed twice
     assert json.loads((again / "comparison.json").read_bytes()) == found
     made.reference, made.shift = dict(POTENTIAL), 0.02
     compare_potentials.compare(made)

@@ -95,7 +95,7 @@ def test_which_discriminator_the_pooling_acts_on(weight, pooling, overrides, exp
     assert {name: d.pooling.value for name, d in model.discriminators.items()} == expected
 
 
-def test_training_goes_on_when_every_atom_of_a_sample_coincides():
+def test_training_continues_when_every_atom_of_a_sample_coincides():
     model = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=0.05, **SIZES)
     with torch.no_grad():
         model.generator.layers[-1].weight.zero_()
