@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import shutil
 from collections.abc import Mapping
@@ -120,10 +121,8 @@ def holds(samples: Crystals, folder: str | Path) -> bool:
 
 def numbered(path: Path) -> Path:
     """The first of PATH.1, PATH.2 ... that does not exist."""
-    number = 1
-    while (free := path.with_name(f"{path.name}.{number}")).exists():
-        number += 1
-    return free
+    names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
+    return next(free for free in names if not free.exists())
 
 
 def set_results_aside(folder: Path) -> Path:

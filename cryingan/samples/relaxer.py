@@ -18,14 +18,13 @@ from cryingan.relaxation.repair import repair
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.folder import ERROR, RELAX_SUMMARY, REPAIRED, SAMPLES, set_results_aside, write_error
 from cryingan.samples.plan import Plan
-from cryingan.samples.report import Outcome, draw, fractions_of, write_rows
+from cryingan.samples.report import FRACTION, Outcome, draw, write_rows
 from cryingan.storage.atomic import replace_file
 from cryingan.storage.hashes import file_hash
 from cryingan.storage.locks import lock_folder
+from cryingan.storage.text import in_one_line
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures, write_structures
-
-LONGEST_REASON = 200  # characters of an unexpected error that are repeated
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +78,13 @@ class SampleRelaxer:
         with lock_folder(folder, patient=True):
             outcome = self._relax(samples, folder)
             write_rows(outcome, folder)
-            others = {"training": self.scale.shown, "random": self.scale.random}
-            draw(outcome, folder, self.plan.pictures, self.plan.molecules, **others)
+            random = self.scale.random
+            draw(outcome, folder, self.plan.pictures, self.plan.molecules, self.scale.shown, random)
+            below = outcome.thresholds
             summary = {
                 "values": outcome.values(),
                 "samples": len(outcome.samples),
-                "random": fractions_of(self.scale.random, outcome.thresholds),
+                "random": {} if random is None else {f"{FRACTION}{t:g}": float((random <= t).mean()) for t in below},
                 **self.scale.record(),
                 "seconds": round(time.monotonic() - start, 1),
             }
@@ -109,8 +109,10 @@ class SampleRelaxer:
         except CryinGANError as reason:
             error, more = str(reason), ""
         except Exception as reason:
-            said = " ".join(str(reason).split())[:LONGEST_REASON]
-            error, more = f"{type(reason).__name__}: {said} (see {folder / ERROR})", traceback.format_exc()
+            error, more = (
+                f"{type(reason).__name__}: {in_one_line(reason)} (see {folder / ERROR})",
+                traceback.format_exc(),
+            )
         else:
             return None
         write_error(folder, f"{error}\n{more}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,18 +162,6 @@ def draw(
             write(text, atoms, format="proteindatabank")
             with replace_file(make_folder(folder / MOLECULES) / f"{sample:06d}_{state}.pdb") as file:
                 file.write(text.getvalue().encode())
-
-
-def fractions_of(energies: np.ndarray | None, thresholds: Sequence[float]) -> dict[str, float]:
-    """Fraction of structures at or below each threshold, by the names that are logged; empty for None.
-
-    Args:
-        energies: shape (structures,); NaN is not below.
-        thresholds: in the same unit.
-    """
-    if energies is None:
-        return {}
-    return {f"{FRACTION}{threshold:g}": float((energies <= threshold).mean()) for threshold in thresholds}
 
 
 def summary_line(summary: dict[str, Any]) -> str:

@@ -1,9 +1,8 @@
 """The process that relaxes samples in the background of a training: `python -m cryingan.samples.worker PLAN`.
 
-PLAN is a file of JSON that `cryingan.samples.background.BackgroundRelaxer` writes: how samples are relaxed, and the
-folders that wait, in their order. The process relaxes one after the other and waits for more. Results and errors lie in
-the folders, so either process may be killed at any moment. This one ends with its owner, which holds the other end of
-its standard input.
+PLAN, which `cryingan.samples.background.BackgroundRelaxer` writes in JSON, says how to relax and which folders wait.
+Results and errors are written to the folders, so either process may be killed at any moment. This one ends with its
+owner, which holds the other end of its standard input.
 """
 
 from __future__ import annotations

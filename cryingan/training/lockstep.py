@@ -168,7 +168,7 @@ class Lockstep:
         if len(group) > 1:
             if group[0].model.device.type == "cuda":
                 torch.cuda.set_device(group[0].model.device)
-            self.replicas = Replicas.of([member.model for member in group])
+            self.replicas = Replicas([member.model for member in group])
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -21,17 +21,15 @@ class Replicas(CryinGAN):
     All parameters, features and losses have one more axis in front, the models. Parameters, running statistics and
     Adam's moments of each model are views of the stacked ones; random numbers come from its own seed; and it has its
     own means, counters and `watch`. So models can be sampled, saved and changed in place as if they were alone.
+
+    Args:
+        models: all at the same batch of the same epoch.
     """
 
-    @classmethod
-    def of(cls, models: Sequence[CryinGAN]) -> Replicas:
-        """Stack models that are at the same batch of the same epoch."""
-        replicas = cls(**models[0].hparams).to(models[0].device, models[0].dtype)
-        replicas._take(models)
-        return replicas
-
-    def _take(self, models: Sequence[CryinGAN]) -> None:
+    def __init__(self, models: Sequence[CryinGAN]) -> None:
         first = models[0]
+        super().__init__(**first.hparams)
+        self.to(first.device, first.dtype)
         self.__dict__["models"] = list(models)  # not as submodules
         self.generator = stacked([model.generator for model in models])
         for name in first.discriminators:

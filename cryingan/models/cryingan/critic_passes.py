@@ -24,6 +24,7 @@ class Layers:
     Attributes:
         passed: what every layer takes in, and what the last one gives after its units.
         slopes: the gradient by what every layer gives before its units.
+        outputs: what the last layer gives.
     """
 
     def __init__(self, modules: nn.Sequential, inputs: Tensor) -> None:
@@ -33,11 +34,7 @@ class Layers:
         for number, layer in enumerate(self.linear):
             y = layer(self.passed[-1])
             self.passed.append(leaky_relu_(y, LEAKY_SLOPE) if number < self.n_bent else y)
-
-    @property
-    def outputs(self) -> Tensor:
-        """What the last layer gives."""
-        return self.passed[-1]
+        self.outputs = self.passed[-1]
 
     def back(self, slope: Tensor) -> Tensor:
         """Take the gradient by the outputs, which is kept or overwritten, back to what the first layer gives."""
@@ -77,17 +74,16 @@ class Passes:
     Args:
         discriminator: gives outputs (..., structures, outputs).
         features: (..., structures, atoms, features).
+
+    Attributes:
+        outputs: the discriminator's outputs.
     """
 
     def __init__(self, discriminator: Discriminator, features: Tensor) -> None:
         self.atoms = Layers(discriminator.per_atom, features)
         self.pool = HeldPooling(discriminator, self.atoms.outputs)
         self.head = Layers(discriminator.per_structure, self.pool(self.atoms.outputs))
-
-    @property
-    def outputs(self) -> Tensor:
-        """The discriminator's outputs."""
-        return self.head.outputs
+        self.outputs = self.head.outputs
 
     def back(self, slope: Tensor) -> Tensor:
         """Take the gradient by the outputs, which is kept, back to what the first layer of the atoms gives."""

@@ -80,16 +80,10 @@ class CryinGAN(lightning.LightningModule):
         weights = {"coordinates": 1.0, "distances": settings.distance_weight}
         self.weights = {name: weights[name] for name in settings.poolings}
         self.generator = Generator(len(species), settings.latent_dim, settings.channels, settings.generator_widths)
+        counts, sizes = list(template.counts.values()), (settings.discriminator_widths, settings.head_widths)
         self.discriminators = nn.ModuleDict(
             {
-                name: Discriminator(
-                    features[name],
-                    list(template.counts.values()),
-                    pooling,
-                    settings.discriminator_widths,
-                    settings.head_widths,
-                    settings.outputs,
-                )
+                name: Discriminator(features[name], counts, pooling, *sizes, settings.outputs)
                 for name, pooling in settings.poolings.items()
             }
         )

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from cryingan.models.cryingan.gan import CryinGAN
 
 
-NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
-
-
 def upstream_model(path: str | Path, reference: Crystals) -> CryinGAN:
     """A model that samples from a generator of the original program; its discriminators are untrained.
 
@@ -46,10 +43,6 @@ def upstream_model(path: str | Path, reference: Crystals) -> CryinGAN:
     return model
 
 
-# Where the channels and the three widths stand: (layer, axis of its kernel).
-SIZES = ((1, 0), (1, 1), (2, 1), (3, 1))
-
-
 def generator_from_upstream(state: dict[str, Tensor]) -> Generator:
     """The generator that the original program saved as `generator_<epoch>`; every size is read off the tensors.
 
@@ -66,7 +59,8 @@ def generator_from_upstream(state: dict[str, Tensor]) -> Generator:
         CryinGANError: a key is missing or unknown, or a tensor has a shape that does not fit the others.
     """
     state = {f"map4.0.{key[5:]}" if key in ("map4.weight", "map4.bias") else key: value for key, value in state.items()}
-    channels, *widths = [_tensor(state, f"map{layer}.0.weight", 4).shape[axis] for layer, axis in SIZES]
+    channels, *_ = _tensor(state, "map1.0.weight", 4).shape
+    widths = [_tensor(state, f"map{layer}.0.weight", 4).shape[1] for layer in (1, 2, 3)]
     rows, latent_dim = _tensor(state, "l1.0.weight", 2).shape
     n_atoms = rows // max(1, channels)
     _require_shapes(state, _upstream_shapes(n_atoms, latent_dim, channels, widths))
@@ -96,7 +90,7 @@ def _upstream_shapes(n_atoms: int, latent_dim: int, channels: int, widths: list[
         shapes[f"map{layer}.0.weight"] = (inputs, outputs, 1, 3 if layer == 1 else 1)
         shapes[f"map{layer}.0.bias"] = (outputs,)
         if layer <= len(widths):
-            shapes |= {f"map{layer}.1.{key}": (outputs,) for key in NORM_KEYS}
+            shapes |= {f"map{layer}.1.{key}": (outputs,) for key in ("weight", "bias", "running_mean", "running_var")}
             shapes[f"map{layer}.1.num_batches_tracked"] = ()
     return shapes
 

@@ -65,7 +65,7 @@ def test_more_structures_are_added_to_what_is_there(system, tmp_path):
     assert energy_rows(tmp_path / "set") == both
 
 
-def test_interrupted_build_goes_on(system, tmp_path, monkeypatch):
+def test_interrupted_build_resumes(system, tmp_path, monkeypatch):
     done, append = [], build.relax_structures.__globals__["relax"].__globals__["Journal"].append
 
     def append_and_die(journal, one):

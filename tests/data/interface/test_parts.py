@@ -94,7 +94,7 @@ def test_structures_that_a_quicker_potential_relaxes_first(system, without):
     assert f"{4 - without} structures relaxed with pair" in (folder / "README.md").read_text()
 
 
-def test_a_build_that_goes_on_with_another_quicker_potential_or_without(system):
+def test_a_build_that_resumes_with_another_quicker_potential_or_without(system):
     build.build(build_settings(system, 2, first=QUICK))
     with pytest.raises(CryinGANError, match="pair relaxed first: give it again"):
         build.build(build_settings(system, 3))
@@ -120,7 +120,7 @@ def test_a_structure_that_the_quicker_potential_cannot_relax_begins_as_it_was_pl
     ]
 
 
-def test_a_build_killed_while_the_quicker_potential_relaxed_goes_on_with_more_structures(system):
+def test_a_build_killed_while_the_quicker_potential_relaxed_resumes_with_more_structures(system):
     """Nothing of what it had is lost, though no structure has begun to relax with the potential of the build."""
     whole = energy_rows(build.build(build_settings(system, 5, first=QUICK, folder=str(system.parent / "whole"))))
     work = build.build(build_settings(system, 3, first=QUICK)) / "work"

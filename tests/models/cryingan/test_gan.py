@@ -158,7 +158,7 @@ def test_two_processes_end_with_equal_weights(structures_file, tmp_path):
         "    state = {k: v for k, v in module.state_dict().items() if 'means' not in k and 'running' not in k}\n"
         f"    torch.save(state, Path({str(tmp_path)!r}) / f'rank{{trainer.global_rank}}.pt')\n"
         "Progress.on_train_end = write\n"
-        "train.run('train', train.train_schema, train.train)\n"
+        "train.run('train', train.train)\n"
     )
     script = tmp_path / "ranks.py"
     script.write_text(program)

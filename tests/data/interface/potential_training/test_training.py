@@ -58,7 +58,7 @@ def test_validation_loss_that_is_no_number_ends_a_training():
     assert not record.best
 
 
-def test_time_limit_ends_a_training_that_goes_on(built, tmp_path):
+def test_time_limit_ends_a_training_which_a_later_call_resumes(built, tmp_path):
     folder = train_potential.train(train_settings(built, tmp_path, minutes=1e-6))
     first = json.loads((folder / "metrics.json").read_bytes())
     assert len(first["training"]["rows"]) == 1
@@ -70,7 +70,7 @@ def test_time_limit_ends_a_training_that_goes_on(built, tmp_path):
         train_potential.train(train_settings(built, tmp_path, trials=[[0.02, 4]], minutes=1e-6))
 
 
-def test_interrupted_training_goes_on_bit_by_bit(built, tmp_path, monkeypatch):
+def test_interrupted_training_resumes_bit_by_bit(built, tmp_path, monkeypatch):
     whole = train_potential.train(train_settings(built, tmp_path / "whole", epochs=3))
     made = train_settings(built, tmp_path / "cut", epochs=3)
     from data.interface.potential_training.training import PotentialTraining
