@@ -80,11 +80,11 @@ class SampleRelaxer:
             write_rows(outcome, folder)
             random = self.scale.random
             draw(outcome, folder, self.plan.pictures, self.plan.molecules, self.scale.shown, random)
-            below = outcome.thresholds
+            below = {f"{FRACTION}{t:g}": float((random <= t).mean()) for t in outcome.thresholds if random is not None}
             summary = {
                 "values": outcome.values(),
                 "samples": len(outcome.samples),
-                "random": {} if random is None else {f"{FRACTION}{t:g}": float((random <= t).mean()) for t in below},
+                "random": below,
                 **self.scale.record(),
                 "seconds": round(time.monotonic() - start, 1),
             }

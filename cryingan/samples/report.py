@@ -126,8 +126,8 @@ def draw(
     folder: Path,
     pictures: int,
     molecules: int,
-    training: np.ndarray | None = None,
-    random: np.ndarray | None = None,
+    training: np.ndarray | None,
+    random: np.ndarray | None,
 ) -> None:
     """Write energies.png, and the first samples before and after as pictures/<sample>.png and molecules/*.pdb.
 

@@ -74,7 +74,7 @@ class _ClosedForm(torch.autograd.Function):
         totals: list[Tensor] = []
         for part in zip(*(_split(whole, given[0]) for whole in given), strict=True):
             sums = _both_ways(discriminator, part, weight, given[0].shape[-3])
-            totals = [total.add_(part) for total, part in zip(totals, sums, strict=True)] if totals else sums
+            totals = [total.add_(more) for total, more in zip(totals, sums, strict=True)] if totals else sums
         scores, penalty, *gradients = totals
         real, fake = scores.unbind(-1)
         context.save_for_backward(*gradients)
