@@ -57,7 +57,8 @@ def training_energies(
         CryinGANError: the potential does not know an element, an energy is not finite, or time is up.
     """
     settings = replace(settings or RelaxSettings(), **AS_THEY_ARE)
-    structures = arrays_hash(training.cell, training.fractional, np.array(training.species))
+    rounded = np.round(training.fractional, 6) % 1.0  # the last digits depend on the processor
+    structures = arrays_hash(np.round(training.cell, 6), rounded, np.array(training.species))
     key = {"structures": structures, "potential": potential.card.hash}
     path = Path(cache) / f"energies-{structures[:16]}-{potential.card.hash[:16]}.records"
     with lock_cache(path, f"computes training energies ({path})", deadline):

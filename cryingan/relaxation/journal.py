@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,14 @@ class Journal:
     ) -> None:
         self.folder, self.cell, self.species = make_folder(folder), crystals.cell, crystals.species
         self.potential = f"{card.name}:{card.hash[:12]}".replace(",", ";")
-        source = source or arrays_hash(crystals.cell, crystals.fractional)
+        source = source or arrays_hash(np.round(crystals.cell, 6), np.round(crystals.fractional, 6) % 1.0)
         manifest = {
             "structures": structures_identity(crystals.species, numbers, source),
             "potential": {"name": card.name, "hash": card.hash},
             "settings": settings.protocol,
         }
         try:
-            _claim(self.folder, manifest)
+            _claim(self.folder, manifest, lambda: crystals)
             entries = _whole_entries(self.folder, len(self.species))
             ended = {sample: entry for sample, entry in entries.items() if _fields(entry[0])["reason"] != "time"}
             self._write(ended)
@@ -144,16 +144,22 @@ def kind_hash(species: Sequence[str], numbers: Sequence[int]) -> str:
     return hashlib.sha256(json.dumps([list(species), len(numbers), numbers]).encode()).hexdigest()
 
 
-def same_identity(folder: Path, wanted: Mapping[str, str]) -> bool:
-    """Whether the relaxations in the folder of a `Journal` are of the structures with this `structures_identity`."""
-    return _same_structures(json.loads((folder / RELAX_MANIFEST).read_bytes()).get("structures"), wanted)
+def same_identity(folder: Path, wanted: Mapping[str, str], crystals: Callable[[], Crystals]) -> bool:
+    """Whether the relaxations in the folder of a `Journal` are of the structures with this `structures_identity`.
+
+    Args:
+        folder: the folder.
+        wanted: the identity.
+        crystals: gives the structures, for folders of version 0.1.0.
+    """
+    return _same_structures(json.loads((folder / RELAX_MANIFEST).read_bytes()).get("structures"), wanted, crystals)
 
 
-def _claim(folder: Path, manifest: dict[str, Any]) -> None:
+def _claim(folder: Path, manifest: dict[str, Any], crystals: Callable[[], Crystals]) -> None:
     """Write the manifest, or refuse a folder that has another one."""
     path = folder / RELAX_MANIFEST
     if path.exists():
-        if difference := _first_difference(json.loads(path.read_bytes()), manifest):
+        if difference := _first_difference(json.loads(path.read_bytes()), manifest, crystals):
             raise OtherResultsError(f"{folder} holds relaxations with other {difference}: give an empty folder")
         return
     if (folder / ROWS).exists():
@@ -162,11 +168,16 @@ def _claim(folder: Path, manifest: dict[str, Any]) -> None:
         file.write(json.dumps(manifest, indent=1).encode() + b"\n")
 
 
-def _first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+def _first_difference(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], crystals: Callable[[], Crystals]
+) -> str | None:
     """The first thing in which a manifest differs from the wanted one; None if they agree."""
-    if not _same_structures(found.get("structures"), wanted["structures"]):
+    if not _same_structures(found.get("structures"), wanted["structures"], crystals):
         return "structures"
-    settings = RelaxSettings.from_mapping(found.get("settings", {})).protocol  # earlier versions left out defaults
+    try:
+        settings = RelaxSettings.from_mapping(found.get("settings", {})).protocol  # earlier versions left out defaults
+    except CryinGANError:  # a later version knows more of them
+        return "settings"
     for part, values in (("potential", found.get("potential", {})), ("settings", settings)):
         for key in [*wanted[part], *values]:
             if values.get(key) != wanted[part].get(key):
@@ -174,11 +185,24 @@ def _first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> st
     return None
 
 
-def _same_structures(found: Any, wanted: Mapping[str, str]) -> bool:
-    """Whether identities agree; those of earlier versions hold no `source`."""
-    if not isinstance(found, dict):
+def _same_structures(found: Any, wanted: Mapping[str, str], crystals: Callable[[], Crystals]) -> bool:
+    """Whether identities agree; those of version 0.1.0 hold `projections` in place of a `source`."""
+    if not isinstance(found, dict) or found.get("kind") != wanted["kind"]:
         return False
-    return found.get("kind") == wanted["kind"] and found.get("source", wanted["source"]) == wanted["source"]
+    if "source" in found:
+        return found["source"] == wanted["source"]
+    return np.allclose(found.get("projections", np.nan), projections(crystals()), rtol=0, atol=1e-8)
+
+
+def projections(crystals: Crystals) -> np.ndarray:
+    """Four numbers by which version 0.1.0 told structures of one kind apart: random sums over cell and coordinates."""
+    random = np.random.default_rng(0)
+    total = crystals.cell.ravel() @ (random.random((9, 4)) - 0.5)
+    for fractional in crystals.fractional:
+        angles = 2 * np.pi * fractional.ravel()
+        circles = np.nan_to_num([np.cos(angles), np.sin(angles)], nan=2.0)
+        total = total + circles.ravel() @ (random.random((circles.size, 4)) - 0.5)
+    return total
 
 
 def _whole_entries(folder: Path, atoms: int) -> dict[int, tuple[bytes, bytes]]:

@@ -138,6 +138,7 @@ class BackgroundRelaxer(FolderRelaxer):
         self.process.wait()
         self._end_group()  # what it has started meanwhile
         self.process.stdin.close()
+        self._report_warnings()
 
     def _end_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -176,6 +177,8 @@ class BackgroundRelaxer(FolderRelaxer):
             self._give_up(first, error)
         else:
             self.report(f"the relaxation process {how} in {first.name} and is started again (output: {self.log})")
+        with contextlib.suppress(CryinGANError):  # on a full disk the earlier plan has to do
+            self._write_plan([*self.waiting])
         self._start()
 
     def _report_warnings(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,9 @@ from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.files import extxyz_frames, write_structures
+from cryingan.structures.files import extxyz_frames, read_structures, write_structures
+
+log = logging.getLogger(__name__)
 
 SAMPLES, REPAIRED, RELAXED = "samples.extxyz", "repaired.extxyz", "relaxed.extxyz"
 ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
@@ -114,9 +117,17 @@ def write_samples(
 
 
 def holds(samples: Crystals, folder: str | Path) -> bool:
-    """Whether samples.extxyz of a folder has these samples, byte by byte."""
+    """Whether samples.extxyz of a folder has these samples, up to rounding."""
     path = Path(folder) / SAMPLES
-    return path.exists() and path.read_bytes() == b"".join(extxyz_frames(samples))
+    if not path.exists():
+        return False
+    if path.read_bytes() == b"".join(extxyz_frames(samples)):
+        return True
+    try:
+        return read_structures(path, closest=0, not_finite=True).same_as(samples)
+    except CryinGANError as error:  # it is not ours, or no longer whole
+        log.info("%s is not used: %s", path, error)
+        return False
 
 
 def numbered(path: Path) -> Path:

@@ -59,7 +59,10 @@ def file_hash(path: str | Path) -> str:
 
 
 def arrays_hash(*arrays: np.ndarray) -> str:
-    """SHA-256 of the shapes and the bytes of arrays, as 64 hexadecimal digits."""
+    """SHA-256 of the shapes and the bytes of arrays, as 64 hexadecimal digits.
+
+    Round coordinates before: their last digits depend on the processor.
+    """
     found = hashlib.sha256()
     for array in arrays:
         found.update(f"{array.dtype.str} {array.shape} ".encode())

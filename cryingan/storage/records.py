@@ -32,6 +32,7 @@ class RecordFile:
 
     Attributes:
         writable: whether records are kept.
+        ours: whether the file has this key, so that its records may be read.
 
     Raises:
         OtherResultsError: the file has another key.
@@ -40,20 +41,22 @@ class RecordFile:
 
     def __init__(self, path: str | Path, key: Mapping[str, Any], cache: bool = False, replace: bool = False) -> None:
         self.path, self.cache, self.replace = Path(path), cache, cache or replace
-        self.writable = True
+        self.writable, self.ours = True, False
         with self._writing():
             whole = self._whole_bytes(json.loads(json.dumps(key))) if self.path.exists() else 0
+            self.ours = whole > 0
             if whole == 0:
                 with replace_file(self.path) as file:
                     write_record(file, json.dumps(key).encode())
+                self.ours = True
             elif whole < self.path.stat().st_size:
                 with self.path.open("r+b") as file:
                     file.truncate(whole)
 
     def __iter__(self) -> Iterator[bytes]:
-        if not self.path.is_file():
+        if not self.ours:  # a cache with another key that could not be replaced, or one that cannot be read
             return
-        with self.path.open("rb") as file:
+        with self._writing(), self.path.open("rb") as file:
             _next(file)
             yield from iter(lambda: _next(file), None)
 

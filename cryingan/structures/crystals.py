@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     from ase import Atoms
 
+SAME_POSITION = 1e-6  # Angstrom; extended XYZ has 1e-8, and the last digits depend on the processor
+
 
 @dataclass(frozen=True, eq=False)
 class Crystals:
@@ -77,6 +79,16 @@ class Crystals:
         """The same structures with atom `permutation[i]` at position i."""
         species = tuple(self.species[i] for i in permutation)
         return Crystals(self.fractional[:, permutation], self.cell, species)
+
+    def same_as(self, other: Crystals) -> bool:
+        """Whether cell and positions are those of other structures within 1e-6 Angstrom, across cell faces too."""
+        if self.species != other.species or len(self) != len(other):
+            return False
+        if not (np.isfinite(self.fractional) == np.isfinite(other.fractional)).all():
+            return False
+        apart = np.nan_to_num(self.fractional - other.fractional)
+        apart = (apart - np.round(apart)) @ self.cell
+        return max(np.abs(apart).max(initial=0), np.abs(self.cell - other.cell).max()) <= SAME_POSITION
 
     def to_ase(self) -> list[Atoms]:
         """One `ase.Atoms` per structure, periodic in all directions."""

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,8 @@ def _relaxed_first(
         raise CryinGANError(f"{folder} holds structures that {_potential(folder)['name']} relaxed first: give it again")
     how = RelaxSettings.from_mapping(settings.relax)
     ended = relax(crystals, first, how, output=folder, numbers=numbers, source=source)
+    if left := int((ended.reason == "time").sum()):
+        raise CryinGANError(f"{left} structures ran out of time with the first potential: the same command resumes")
     fractional = np.where(ended.failed[:, None, None], crystals.fractional, ended.crystals.fractional)
     return Crystals(fractional, crystals.cell, crystals.species)
 
@@ -217,7 +220,8 @@ def _require_same_structures(work: Path, seed: int, interface: Interface) -> Non
     for folder in begun_parts(work):
         numbers = _numbers(folder)
         started = first_folder(folder) or folder
-        if not same_identity(started, structures_identity(interface.species, numbers, build_hash(seed, interface))):
+        wanted = structures_identity(interface.species, numbers, build_hash(seed, interface))
+        if not same_identity(started, wanted, partial(interface.structures, seed, numbers)):
             raise CryinGANError(f"{started} holds other structures: the system or its crystals have changed since")
 
 

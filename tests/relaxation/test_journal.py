@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from ase.io import read
 
-from cryingan.errors import CryinGANError
+from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.journal import Journal
+from cryingan.relaxation.journal import Journal, projections
+from cryingan.relaxation.repair import repair
 from cryingan.relaxation.settings import FireSettings, RelaxSettings
 from cryingan.storage.locks import lock_folder
 from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures
+from tests.support.paths import ROOT
 from tests.support.potentials import CountingPotential
 from tests.support.relaxations import assert_same, distance, here, rattled
 
@@ -164,15 +167,16 @@ def rounded_elsewhere(crystals):
 
 
 def test_structures_of_one_source_are_the_same_on_every_processor(pair, tmp_path):
-    """Without a source their coordinates decide, to the last digit."""
+    """Without a source their coordinates decide, up to rounding."""
     crystals = rattled(3)
     expected = here(crystals, pair, output=tmp_path / "known", source="a file")
     again = here(rounded_elsewhere(crystals), CountingPotential(pair), output=tmp_path / "known", source="a file")
     assert_same(expected, again)
     here(crystals, pair, output=tmp_path / "unknown")
-    for folder, source in (("unknown", None), ("known", "another file"), ("known", None)):
+    assert_same(expected, here(rounded_elsewhere(crystals), pair, output=tmp_path / "unknown"))
+    for source in ("another file", None):
         with pytest.raises(CryinGANError, match="other structures"):
-            here(rounded_elsewhere(crystals), pair, output=tmp_path / folder, source=source)
+            here(crystals, pair, output=tmp_path / "known", source=source)
 
 
 @pytest.mark.parametrize("change", ["order", "fewer", "species", "cell", "moved", "nowhere"])
@@ -200,7 +204,7 @@ def test_a_folder_of_an_earlier_version_is_resumed(pair, tmp_path):
     """It told structures by projections of their coordinates, and left out what FIRE has by default."""
     expected = here(rattled(3), pair, output=tmp_path)
     manifest = json.loads((tmp_path / "relax.json").read_bytes())
-    manifest["structures"] = {"kind": manifest["structures"]["kind"], "projections": [0.1, 0.2, 0.3, 0.4]}
+    manifest["structures"] = {"kind": manifest["structures"]["kind"], "projections": projections(rattled(3)).tolist()}
     manifest["settings"]["fire"] = {}
     (tmp_path / "relax.json").write_text(json.dumps(manifest))
     potential = CountingPotential(pair)
@@ -210,3 +214,32 @@ def test_a_folder_of_an_earlier_version_is_resumed(pair, tmp_path):
     for other in ({"fire": {"dt": 0.2}}, {"numbers": [0, 1, 5]}):
         with pytest.raises(CryinGANError, match="with other"):
             here(rattled(3), pair, output=tmp_path, **other)
+
+
+def test_a_folder_of_version_0_1_0_is_of_the_structures_that_it_began_with(pair, tmp_path):
+    crystals = rattled(4)
+    expected = here(crystals, pair, output=tmp_path)
+    manifest = json.loads((tmp_path / "relax.json").read_text())
+    del manifest["structures"]["source"]
+    manifest["structures"]["projections"] = projections(crystals).tolist()
+    (tmp_path / "relax.json").write_text(json.dumps(manifest))
+    rounded = Crystals(crystals.fractional + 1e-13, crystals.cell, crystals.species)
+    assert_same(here(rounded, pair, output=tmp_path), expected)
+    with pytest.raises(OtherResultsError, match="other structures"):
+        here(rattled(4, seed=1), pair, output=tmp_path)
+
+
+def test_projections_are_those_of_version_0_1_0():
+    old = json.loads((ROOT / "tests/old_run/run/relaxed/epoch_000002/relax.json").read_text())
+    samples = read_structures(ROOT / "tests/old_run/run/relaxed/epoch_000002/samples.extxyz", closest=0)
+    repaired, _ = repair(samples)
+    assert projections(repaired) == pytest.approx(old["structures"]["projections"], abs=1e-6)
+
+
+def test_settings_of_a_later_version_are_other_settings(pair, tmp_path):
+    here(rattled(2), pair, output=tmp_path)
+    manifest = json.loads((tmp_path / "relax.json").read_text())
+    manifest["settings"]["key_of_tomorrow"] = 1
+    (tmp_path / "relax.json").write_text(json.dumps(manifest))
+    with pytest.raises(OtherResultsError, match=f"{tmp_path} holds relaxations with other settings"):
+        here(rattled(2), pair, output=tmp_path)

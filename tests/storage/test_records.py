@@ -82,3 +82,22 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, caplog):
     assert "computed again next time" in caplog.text
     with pytest.raises(CryinGANError, match="cannot be written"):
         RecordFile(path, KEY)
+
+
+def test_a_cache_with_another_key_that_cannot_be_replaced_is_not_read(tmp_path, monkeypatch, caplog):
+    written(tmp_path / "records")
+
+    def full(*_):
+        raise CryinGANError("the disk is full")
+
+    monkeypatch.setattr("cryingan.storage.records.replace_file", full)
+    file = RecordFile(tmp_path / "records", {"structures": "new"}, cache=True)
+    assert list(file) == []
+    file.append(b"lost")
+    assert "the disk is full; it will all be computed again" in caplog.text
+
+
+def test_a_cache_that_cannot_be_read_is_done_without(tmp_path, monkeypatch):
+    path = tmp_path / "records"
+    path.mkdir()  # opening it is an OSError, also for root
+    assert list(RecordFile(path, KEY, cache=True)) == []

@@ -98,3 +98,20 @@ def test_iteration_gives_the_structures_one_by_one():
 def test_arrays_of_another_shape_are_refused(fractional, cell):
     with pytest.raises(ValueError, match="must be"):
         Crystals(fractional, cell, SPECIES)
+
+
+def test_structures_are_the_same_up_to_rounding_and_across_faces():
+    fractional = np.random.default_rng(0).random((3, 4, 3))
+    fractional[0, 0] = 0.0
+    crystals = Crystals(fractional, 5.0 * np.eye(3), ("Li", "Li", "O", "O"))
+    moved = crystals.fractional.copy()
+    moved[0, 0] -= 1e-9
+    assert crystals.same_as(Crystals(moved, crystals.cell, crystals.species))
+    moved[0, 0] -= 1e-5
+    assert not crystals.same_as(Crystals(moved, crystals.cell, crystals.species))
+    assert not crystals.same_as(crystals[:2])
+    assert not crystals.same_as(Crystals(fractional, crystals.cell, ("Li", "O", "Li", "O")))
+    moved[1, 1] = np.nan
+    nowhere = Crystals(moved, crystals.cell, crystals.species)
+    assert nowhere.same_as(nowhere)
+    assert not nowhere.same_as(crystals)
