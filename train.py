@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.entry import run
 from configs.schema import plain
+from cryingan.errors import CryinGANError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -70,13 +71,18 @@ def build(settings: dict[str, Any], beside: Run | None = None, together: bool = 
     from configs.entry import instantiate
 
     data = beside.data.with_seed(settings["seed"]) if beside else instantiate(settings["data"], seed=settings["seed"])
+    if not hasattr(data, "crystals"):
+        raise CryinGANError(f"{settings['data']['_target_']} has no `crystals`: make it from data.module.StructureData")
     cell, species = data.crystals.cell.tolist(), list(data.crystals.species)
     node = settings["model"]
     if together:
         from cryingan.training.lockstep import replica_of
 
         node = node | {"_target_": replica_of(node["_target_"])}
-    return data, instantiate(node, cell=cell, species=species)
+    model = instantiate(node, cell=cell, species=species)
+    if "seed" not in model.hparams:
+        raise CryinGANError(f"{node['_target_']} must save its hyper-parameters, `seed` among them")
+    return data, model
 
 
 def use_threads(threads: int | None) -> None:
@@ -84,7 +90,6 @@ def use_threads(threads: int | None) -> None:
     import torch
 
     from cryingan.devices import keep_freed_memory
-    from cryingan.errors import CryinGANError
 
     keep_freed_memory()
     if threads is not None:

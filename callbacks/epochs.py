@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from lightning import Trainer
 
+from cryingan.errors import CryinGANError
+
 UNTRAINED = -1
 """The state before training, counted as the epoch before the first (epochs count from 0)."""
 
@@ -32,6 +34,8 @@ def epoch_title(epoch: int) -> str:
 
 def due(trainer: Trainer, every_n_epochs: int) -> bool:
     """Whether the epoch that ends is one of every `every_n_epochs`, or the last."""
+    if every_n_epochs < 1:
+        raise CryinGANError(f"every_n_epochs={every_n_epochs}: it must be at least 1")
     done = trainer.current_epoch + 1
     return done % every_n_epochs == 0 or done == trainer.max_epochs or trainer.should_stop
 

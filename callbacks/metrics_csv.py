@@ -62,7 +62,9 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Add values to the row of `metrics["epoch"]`."""
+        """Add values to the row of `metrics["epoch"]`; values without an epoch go to the other loggers only."""
+        if "epoch" not in metrics:
+            return
         values = {name: repr(float(value)) for name, value in metrics.items() if not name.startswith("time/")}
         epoch = int(metrics["epoch"])
         values["epoch"] = str(epoch)
@@ -106,6 +108,3 @@ class MetricsCSV(Logger):
 
     def _line(self, row: dict[str, str]) -> str:
         return ",".join(row.get(name, "") for name in self.columns) + "\n"
-
-    def close(self) -> None:
-        """Do nothing: the file is open only while a row is written."""

@@ -40,14 +40,14 @@ class Format(Choice):
 class TrainerKeys:
     """Group trainer: `lightning.Trainer`."""
 
-    max_epochs: int = MISSING
+    max_epochs: int = 100_000
     max_time: str | None = None
-    accelerator: str = MISSING
-    devices: Any = "auto"
+    accelerator: str = "auto"
+    devices: Any = 1
     num_nodes: int = 1
     strategy: str = "auto"
     precision: Precision = Precision["32-true"]
-    check_val_every_n_epoch: int = 1
+    check_val_every_n_epoch: int = 10
     limit_train_batches: Any = None
     capture: bool = False
 
@@ -62,9 +62,9 @@ def train_schema() -> DictConfig:
     """Types of configs/train.yaml; not a dataclass, because `lambda` is a Python keyword."""
     return DictConfig(
         {
-            "lambda": FloatNode(0.05, is_optional=False),
-            "pooling": EnumNode(Pooling, Pooling.avg, is_optional=False),
-            "seed": IntegerNode(1, is_optional=False),
+            "lambda": FloatNode(ModelSettings.distance_weight, is_optional=False),
+            "pooling": EnumNode(Pooling, ModelSettings.pooling, is_optional=False),
+            "seed": IntegerNode(ModelSettings.seed, is_optional=False),
             "replicas": IntegerNode(1, is_optional=False),
             "lambdas": ListConfig([], element_type=float, is_optional=False),
             "threads": IntegerNode(None),

@@ -50,3 +50,36 @@ def test_a_wrong_target_or_key_is_one_line(tiny, model, said):
 def test_replicas_of_an_own_model_are_refused(tiny):
     with pytest.raises(CryinGANError, match="train CryinGAN only"):
         train(with_own(tiny("replicas=2", "run_dir=runs/${seed}")))
+
+
+def test_a_callback_of_lightning_that_logs_without_an_epoch(tiny, tmp_path):
+    monitor = "+callbacks.rates={_target_: lightning.pytorch.callbacks.LearningRateMonitor}"
+    train(tiny(monitor, "trainer.max_epochs=1"))
+    assert (tmp_path / "run/metrics.csv").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["callbacks.quality.every_n_epochs=0"], "every_n_epochs=0"),
+        (["model.betas=[2,3]"], "betas"),
+    ],
+)
+def test_impossible_settings_of_callbacks_and_optimisers_are_refused(tiny, overrides, said):
+    with pytest.raises(CryinGANError, match=said):
+        train(tiny(*overrides, "trainer.max_epochs=1"))
+
+
+@pytest.mark.parametrize(
+    ("group", "target", "said"),
+    [
+        ("data", "lightning.LightningDataModule", "seed|crystals"),
+        ("model", "tests.support.own_classes.WithoutSeed", "seed"),
+    ],
+)
+def test_what_an_own_class_lacks_is_named(tiny, group, target, said):
+    config = tiny("trainer.max_epochs=1")
+    with open_dict(config):
+        config[group] = {"_target_": target, **({"path": config.data.path} if group == "data" else {})}
+    with pytest.raises(CryinGANError, match=said):
+        train(config)

@@ -21,7 +21,7 @@ FLOORS = (
     ("errors",),
 )
 FLOOR = {room: -number for number, rooms in enumerate(FLOORS) for room in rooms}
-AROUND = {"callbacks", "configs", "benchmarks", "tests", "train", "sample", "evaluate"}
+AROUND = {"callbacks", "configs", "data", "benchmarks", "tests", "train", "sample", "evaluate"}
 COMMAND_LINE = {"hydra", "omegaconf", "wandb", "argparse"}
 
 
@@ -34,12 +34,11 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path, whole: bool = True) -> set[str]:
-    """Modules, and names in them, that a file imports; not `whole`, only those it needs when it is imported itself."""
+def imported(path: Path) -> set[str]:
+    """Modules, and names in them, that a file imports."""
     tree = ast.parse(path.read_text())
-    nodes = ast.walk(tree) if whole else iter(tree.body)
     modules = set()
-    for node in nodes:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: a relative import"
             modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}

@@ -13,7 +13,7 @@ from cryingan.errors import CryinGANError
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from cryingan.structures.extxyz import Frame
+    from cryingan.structures.extxyz import RawFrame
 
 SAME_CELL = 1e-4  # Angstrom; cells of one file that differ by more are different cells
 COMPARABLE_CELL = 1e-3  # Angstrom; cells of samples, training set and benchmark that differ by more are different
@@ -45,7 +45,7 @@ class CheckedFrame(NamedTuple):
         return tuple(chemical_symbols[number] for number in self.numbers)
 
 
-def checked(frame: Frame, closest: float, *, not_finite: bool = False) -> CheckedFrame:
+def checked(frame: RawFrame, closest: float, *, not_finite: bool = False) -> CheckedFrame:
     """Check species, cell, boundary conditions and positions of a frame.
 
     Args:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_ATOMS = 1_000_000
 
 
-class Frame(NamedTuple):
+class RawFrame(NamedTuple):
     """One frame of a file, unchecked, or why it cannot be read.
 
     Attributes:
@@ -35,7 +35,7 @@ class Frame(NamedTuple):
     info: Mapping[str, Any]
 
 
-def iterate_extxyz(path: Path) -> Iterator[Frame]:
+def iterate_extxyz(path: Path) -> Iterator[RawFrame]:
     """Read an extended XYZ file, cut into frames by their numbers of atoms.
 
     ASE's own search for frames stops silently at a blank line, believes any atom count, and does not name the frame
@@ -64,7 +64,7 @@ def iterate_extxyz(path: Path) -> Iterator[Frame]:
                 outcome = parse_frame(lines, info, where, line + 1)
             except CryinGANError as error:
                 outcome = error
-            yield Frame(outcome, where, raw.tell() / size, info)
+            yield RawFrame(outcome, where, raw.tell() / size, info)
             line += count + 2
 
 

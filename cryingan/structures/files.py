@@ -18,7 +18,7 @@ from cryingan.storage.cache import cache_folder
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CLOSEST, checked, matched
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.extxyz import Frame
+from cryingan.structures.extxyz import RawFrame
 from cryingan.structures.formats import iterate_frames, require_file
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def parse(path: Path, sort_species: bool, closest: float, not_finite: bool) -> C
     return Crystals(np.stack(fractional), first.cell, first.symbols)
 
 
-def reported_if_slow(frames: Iterator[Frame], path: Path) -> Iterator[Frame]:
+def reported_if_slow(frames: Iterator[RawFrame], path: Path) -> Iterator[RawFrame]:
     """Pass frames on, and report them after `SLOW_SECONDS`."""
     start = time.monotonic()
     for number, frame in enumerate(frames, start=1):

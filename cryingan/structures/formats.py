@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryingan.errors import CryinGANError
 from cryingan.storage.text import DECOMPRESSORS, in_one_line, open_text, shortened
-from cryingan.structures.extxyz import MAX_ATOMS, Frame, iterate_extxyz
+from cryingan.structures.extxyz import MAX_ATOMS, RawFrame, iterate_extxyz
 
 
 def require_file(path: Path) -> None:
@@ -19,7 +19,7 @@ def require_file(path: Path) -> None:
         raise CryinGANError(f"{path} is not there; give a file of structures")
 
 
-def iterate_frames(path: Path) -> Iterator[Frame]:
+def iterate_frames(path: Path) -> Iterator[RawFrame]:
     """Read the frames of an existing file in any format that ASE reads, unchecked.
 
     Raises:
@@ -45,7 +45,7 @@ def recognise(path: Path) -> str:
     return "extxyz" if file_format == "xyz" else file_format
 
 
-def iterate_others(path: Path, file_format: str) -> Iterator[Frame]:
+def iterate_others(path: Path, file_format: str) -> Iterator[RawFrame]:
     """Read the frames of a file that is not extended XYZ."""
     from ase.io import iread
 
@@ -59,7 +59,7 @@ def iterate_others(path: Path, file_format: str) -> Iterator[Frame]:
             return
         except Exception as error:
             raise CryinGANError(f"{path}, frame {number}: {in_one_line(error)} (read as {file_format})") from error
-        yield Frame(atoms, f"{path}, frame {number}", None, {})
+        yield RawFrame(atoms, f"{path}, frame {number}", None, {})
 
 
 def refuse_huge_counts(path: Path) -> None:

@@ -19,7 +19,7 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CheckedFrame, checked, matched
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.extxyz import Frame
+from cryingan.structures.extxyz import RawFrame
 from cryingan.structures.formats import iterate_frames, require_file
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ def read_candidates(source: str | Path | Sequence[Atoms]) -> Iterator[Candidate]
         else:
             found = (("", frame) for frame in iterate_frames(path))
     else:
-        found = (("", Frame(atoms, "", None, atoms.info)) for atoms in source)
+        found = (("", RawFrame(atoms, "", None, atoms.info)) for atoms in source)
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
         for number, (name, frame) in enumerate(found, 1):
             yield _candidate(number, name, frame)
 
 
-def _frames_of_one_of_many(path: Path) -> Iterator[Frame]:
+def _frames_of_one_of_many(path: Path) -> Iterator[RawFrame]:
     """Read every frame of a file; what is wrong with all of the file is one more outcome."""
     empty = True
     try:
@@ -134,10 +134,10 @@ def _frames_of_one_of_many(path: Path) -> Iterator[Frame]:
         if empty:
             raise CryinGANError("holds no structure")
     except CryinGANError as error:
-        yield Frame(error, str(path), None, {})
+        yield RawFrame(error, str(path), None, {})
 
 
-def _candidate(number: int, name: str, frame: Frame) -> Candidate:
+def _candidate(number: int, name: str, frame: RawFrame) -> Candidate:
     from ase import Atoms
 
     info = frame.info
@@ -177,7 +177,7 @@ def salvage_structures(path: str | Path) -> Crystals:
     return Crystals(np.stack(fractional), first.cell, first.symbols)
 
 
-def _sound(frame: Frame) -> CheckedFrame | None:
+def _sound(frame: RawFrame) -> CheckedFrame | None:
     """A frame, its positions finite or not; None, and a warning, where it is broken."""
     try:
         sound = checked(frame, closest=0, not_finite=True)

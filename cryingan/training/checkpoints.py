@@ -101,7 +101,7 @@ def run_settings(checkpoint: str | Path) -> dict[str, Any]:
     import yaml
 
     path = Path(checkpoint).resolve().parents[1] / "config.yaml"
-    settings = yaml.safe_load(path.read_text()) if path.exists() else {}
+    settings = (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
     data = settings.get("data", {})
     if "path" in data and not Path(data["path"]).exists() and (ROOT / data["path"]).exists():
         data["path"] = str(ROOT / data["path"])
@@ -121,7 +121,7 @@ def require_same_settings(path: str | Path, current: dict[str, Any], precision: 
     """
     saved = read_checkpoint(path).get("hyper_parameters")
     if not isinstance(saved, dict):
-        raise CryinGANError(f"{path} is not a checkpoint of train.py")
+        raise CryinGANError(f"{path} is not a checkpoint of train.py, or its model saves no hyper-parameters")
     trainer = run_settings(path).get("trainer", {})
     saved = {**saved, "trainer.precision": trainer.get("precision", precision)}
     current = {**current, "trainer.precision": precision}
@@ -162,7 +162,7 @@ def load_model(path: str | Path) -> CryinGAN:
     path = best_checkpoint(path)
     content = read_checkpoint(path)
     if "cryingan_format" not in content:
-        raise CryinGANError(f"{path} is not a checkpoint of train.py")
+        raise CryinGANError(f"{path} is not a checkpoint of a CryinGAN")
     if content["cryingan_format"] > CHECKPOINT_FORMAT:
         raise CryinGANError(f"{path} was written by a newer cryingan; this one reads format {CHECKPOINT_FORMAT}")
     try:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cryingan.structures import files
-from cryingan.structures.extxyz import Frame
+from cryingan.structures.extxyz import RawFrame
 from cryingan.structures.files import read_structures
 from tests.support.structure_files import FRAME, MOVED, TRICLINIC, changed, refusal, scattered_crystals, text
 
@@ -201,6 +201,6 @@ def test_a_terminal_gets_a_progress_bar(slow_file, monkeypatch, caplog):
 
 def test_a_log_gets_lines_with_the_structures_left(monkeypatch, capsys):
     monkeypatch.setattr(files, "SLOW_SECONDS", -1.0)
-    frames = [Frame(None, f"frame {number}", number / 4, {}) for number in range(1, 5)]
+    frames = [RawFrame(None, f"frame {number}", number / 4, {}) for number in range(1, 5)]
     assert list(files.reported_if_slow(iter(frames), Path("set.extxyz"))) == frames
     assert capsys.readouterr().err.startswith("set.extxyz: remaining structures read: 3 of 3, 0 s left")

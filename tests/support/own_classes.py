@@ -30,6 +30,13 @@ class MeanStructure(lightning.LightningModule):
         return Crystals(fractional[:, in_file_order], np.array(self.hparams.cell), tuple(self.hparams.species))
 
 
+class WithoutSeed(lightning.LightningModule):
+    """Saves no hyper-parameters."""
+
+    def __init__(self, cell, species):
+        super().__init__()
+
+
 class FirstStructures(StructureData):
     """Only the first structures of a file."""
 

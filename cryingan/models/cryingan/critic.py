@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cryingan.models.cryingan.critic_passes import Layers, Passes
-from cryingan.models.cryingan.networks import Discriminator
+from cryingan.models.cryingan.networks import PAPER, Discriminator
 
 ATOMS_AT_ONCE = 10_000  # on a CPU, 310 MiB; with 2,000 a batch of 32 structures of 264 takes 2 % more time
 REAL, FAKE, BETWEEN = range(3)
@@ -47,7 +47,7 @@ class CriticTerms(NamedTuple):
 
 
 def critic_terms(
-    discriminator: Discriminator, real: Tensor, fake: Tensor, alpha: Tensor, weight: float = 10.0
+    discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor, weight: float = PAPER.penalty_weight
 ) -> CriticTerms:
     """`gradient_penalty` minus `wasserstein` (paper, SI): the same numbers and gradients at less cost.
 
@@ -55,13 +55,13 @@ def critic_terms(
         discriminator: gives outputs (structures, outputs).
         real: features of real structures, shape (structures, atoms, features).
         fake: features of as many generated ones, same shape; no gradient reaches them.
-        alpha: share of the real structure in each interpolated one, shape (structures,).
+        mix: share of the real structure in each interpolated one, shape (structures,).
         weight: factor of the penalty.
 
     Returns:
         The loss and its parts.
     """
-    return CriticTerms(*_ClosedForm.apply(discriminator, (real, fake, alpha), weight, *discriminator.parameters()))
+    return CriticTerms(*_ClosedForm.apply(discriminator, (real, fake, mix), weight, *discriminator.parameters()))
 
 
 class _ClosedForm(torch.autograd.Function):
@@ -96,10 +96,10 @@ def _split(values: Tensor, features: Tensor) -> tuple[Tensor, ...]:
 
 def _both_ways(discriminator: Discriminator, given: tuple[Tensor, ...], weight: float, structures: int) -> list[Tensor]:
     """What some structures add to means over all `structures`: outputs (real, generated), penalty, gradients."""
-    real, fake, alpha = given
+    real, fake, mix = given
     axis = real.dim() - 3  # of the kinds, before that of the structures
-    share = alpha[..., None, None]
-    passes = Passes(discriminator, torch.stack([real, fake, share * real + (1 - share) * fake], dim=axis))
+    mix = mix[..., None, None]
+    passes = Passes(discriminator, torch.stack([real, fake, mix * real + (1 - mix) * fake], dim=axis))
     scores = passes.outputs.narrow(axis, 0, 2).to(real.dtype).mean(dim=-1).sum(dim=-1) / structures
     penalty = _there_and_back(passes, weight, structures, axis)
     return [scores, penalty, *(g for layers in (passes.atoms, passes.head) for g in _gradients(layers, axis))]

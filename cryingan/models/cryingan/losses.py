@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cryingan.models.cryingan.networks import PAPER
+
 
 def wasserstein(real_outputs: Tensor, fake_outputs: Tensor) -> Tensor:
     """The critic's estimate of the Wasserstein distance: mean score of real minus mean score of fake structures.
@@ -24,7 +26,11 @@ def wasserstein(real_outputs: Tensor, fake_outputs: Tensor) -> Tensor:
 
 
 def gradient_penalty(
-    discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor, weight: float = 10.0
+    discriminator: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    mix: Tensor,
+    weight: float = PAPER.penalty_weight,
 ) -> Tensor:
     """Mean over structures of weight * (|gradient| - 1)^2, taken between real and generated structures.
 
@@ -34,13 +40,13 @@ def gradient_penalty(
         discriminator: maps features (structures, atoms, features) to outputs (structures, outputs).
         real: features of real structures, shape (structures, atoms, features).
         fake: features of as many generated ones, same shape; no gradient reaches them.
-        alpha: share of the real structure in each interpolated one, shape (structures,).
+        mix: share of the real structure in each interpolated one, shape (structures,).
         weight: factor of the penalty.
 
     Returns:
         A scalar that can be differentiated by the discriminator's parameters.
     """
-    share = alpha.view(-1, *[1] * (real.dim() - 1))
-    between = (share * real + (1 - share) * fake).detach().requires_grad_()
+    mix = mix.view(-1, *[1] * (real.dim() - 1))
+    between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     return weight * (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square().mean()

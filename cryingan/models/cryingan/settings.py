@@ -76,6 +76,8 @@ class ModelSettings:
             raise CryinGANError(
                 f"lambda={self.distance_weight}: the weight of the distance discriminator must be a number, 0 or more"
             )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise CryinGANError(f"model.betas={self.betas}: decay rates must be at least 0 and less than 1")
         for one in fields(self):
             value = getattr(self, one.name)
             numbers = value if isinstance(value, list | tuple) else [value]
