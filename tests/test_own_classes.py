@@ -62,7 +62,11 @@ def test_a_callback_of_lightning_that_logs_without_an_epoch(tiny, tmp_path):
     ("overrides", "said"),
     [
         (["callbacks.quality.every_n_epochs=0"], "every_n_epochs=0"),
+        (["callbacks.quality.n=0"], "at least 1"),
         (["model.betas=[2,3]"], "betas"),
+        (["model.betas=[0.5]"], "two decay rates"),
+        (["seed=-1"], "seed=-1"),
+        (["resume=sometimes"], "resume=sometimes: it is auto, never or"),
     ],
 )
 def test_impossible_settings_of_callbacks_and_optimisers_are_refused(tiny, overrides, said):

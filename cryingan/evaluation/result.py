@@ -45,12 +45,12 @@ class Evaluation:
     """
 
     values: Mapping[str, Interval]
-    scores: Scores
-    rows: Sequence[Mapping[str, Any]]
+    scores: Scores = field(repr=False)
+    rows: Sequence[Mapping[str, Any]] = field(repr=False)
     counts: Mapping[str, int]
     failures: Mapping[str, int]
     relaxation: Mapping[str, Any] = field(default_factory=dict)
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def scored(

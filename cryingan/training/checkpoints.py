@@ -82,6 +82,8 @@ def starting_point(resume: str, run_dir: Path) -> Path | None:
     Raises:
         CryinGANError: the folder holds a run although resume=never, or one that is ahead of the checkpoint.
     """
+    if resume not in ("auto", "never") and not Path(resume).is_file():
+        raise CryinGANError(f"resume={resume}: it is auto, never or the path of a checkpoint that is there")
     found = newest_checkpoint(run_dir / "checkpoints")
     if resume == "auto" or found is None:
         return Path(resume) if resume not in ("auto", "never") else found

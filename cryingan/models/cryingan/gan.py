@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
+from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import neighbor_distances
 from cryingan.models.cryingan.critic import critic_terms, mean_score
 from cryingan.models.cryingan.divergence import FiniteWatch
@@ -228,7 +229,12 @@ class CryinGAN(lightning.LightningModule):
         The noise depends on `seed` and `purpose` alone, neither on `batch_size` nor on the state of training: the first
         structures of a larger `n` are those of a smaller one. What watches a training has a purpose of its own, so that
         a model chosen by it is not judged by the same samples.
+
+        Raises:
+            CryinGANError: `n` is less than 1.
         """
+        if n < 1:
+            raise CryinGANError(f"n={n}: there must be at least 1 sample")
         sources = [generator(seed, purpose, chunk) for chunk in range(-(-n // NOISE_CHUNK))]
         noise = torch.cat([torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=g) for g in sources])[:n]
         was_training = self.generator.training

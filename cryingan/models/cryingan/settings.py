@@ -76,8 +76,10 @@ class ModelSettings:
             raise CryinGANError(
                 f"lambda={self.distance_weight}: the weight of the distance discriminator must be a number, 0 or more"
             )
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise CryinGANError(f"model.betas={self.betas}: decay rates must be at least 0 and less than 1")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise CryinGANError(f"model.betas={self.betas}: it must be two decay rates, at least 0 and less than 1")
+        if self.seed < 0:
+            raise CryinGANError(f"seed={self.seed}: it must be at least 0")
         for one in fields(self):
             value = getattr(self, one.name)
             numbers = value if isinstance(value, list | tuple) else [value]
