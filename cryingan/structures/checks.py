@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cryingan.errors import CryinGANError
+from cryingan.structures.constraints import fixed_directions
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -30,12 +31,16 @@ class CheckedFrame(NamedTuple):
         cell: lattice vectors in rows, Angstrom, shape (3, 3).
         fractional: fractional coordinates in [0, 1), shape (atoms, 3); NaN for atoms without a usable position.
         where: file and frame, for messages.
+        fixed: Cartesian directions in which atoms are fixed, bool, shape (atoms, 3); None where all are free.
+        not_kept: why its constraints cannot be kept, in one line; empty if they can.
     """
 
     numbers: np.ndarray
     cell: np.ndarray
     fractional: np.ndarray
     where: str
+    fixed: np.ndarray | None = None
+    not_kept: str = ""
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -82,7 +87,10 @@ def checked(frame: RawFrame, closest: float, *, not_finite: bool = False) -> Che
     fractional = (np.linalg.solve(cell.T, positions.T).T % 1.0) % 1.0
     if not beyond.any():
         check_distances(fractional, cell, where, closest)
-    return CheckedFrame(atoms.numbers, cell, fractional, where)
+    try:
+        return CheckedFrame(atoms.numbers, cell, fractional, where, fixed_directions(atoms, where))
+    except CryinGANError as error:
+        return CheckedFrame(atoms.numbers, cell, fractional, where, not_kept=str(error))
 
 
 def check_species(atoms: Atoms, where: str) -> None:
@@ -131,7 +139,7 @@ def check_distances(fractional: np.ndarray, cell: np.ndarray, where: str, closes
         )
 
 
-def matched(frame: CheckedFrame, first: CheckedFrame, *, sort_species: bool = False) -> np.ndarray:
+def matched(frame: CheckedFrame, first: CheckedFrame, *, sort_species: bool = False) -> CheckedFrame:
     """Match a frame to the first frame of its file.
 
     Args:
@@ -141,7 +149,7 @@ def matched(frame: CheckedFrame, first: CheckedFrame, *, sort_species: bool = Fa
             Otherwise another order is refused.
 
     Returns:
-        Fractional coordinates in the species order of the first frame, shape (atoms, 3).
+        The frame in the species order of the first frame.
 
     Raises:
         CryinGANError: cell, number of atoms, composition or order differ from the first frame's.
@@ -157,7 +165,7 @@ def matched(frame: CheckedFrame, first: CheckedFrame, *, sort_species: bool = Fa
         )
     different = frame.numbers != first.numbers
     if not different.any():
-        return frame.fractional
+        return frame
     if Counter(frame.numbers.tolist()) != Counter(first.numbers.tolist()):
         given, expected = (formula(Counter(each.symbols)) for each in (frame, first))
         raise CryinGANError(f"{where} is {given}, but frame 1 is {expected}: compositions must be equal")
@@ -167,10 +175,10 @@ def matched(frame: CheckedFrame, first: CheckedFrame, *, sort_species: bool = Fa
             f"{where}, atom {atom + 1} is {frame.symbols[atom]}, but {first.symbols[atom]} in frame 1; "
             "(data.)sort_species=true matches frames by species"
         )
-    sorted_fractional = np.empty_like(frame.fractional)
-    order = np.argsort(first.numbers, kind="stable")
-    sorted_fractional[order] = frame.fractional[np.argsort(frame.numbers, kind="stable")]
-    return sorted_fractional
+    order = np.empty(len(frame.numbers), dtype=int)
+    order[np.argsort(first.numbers, kind="stable")] = np.argsort(frame.numbers, kind="stable")
+    fixed = None if frame.fixed is None else frame.fixed[order]
+    return frame._replace(numbers=frame.numbers[order], fractional=frame.fractional[order], fixed=fixed)
 
 
 def formula(composition: Mapping[str, int]) -> str:

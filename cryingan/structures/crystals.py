@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryingan.structures.constraints import ase_constraints, fixed_directions, stacked
+
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -23,6 +25,8 @@ class Crystals:
         fractional: fractional coordinates in [0, 1), float64, shape (structures, atoms, 3).
         cell: lattice vectors in rows, Angstrom, float64, shape (3, 3).
         species: chemical symbol of every atom, length atoms.
+        fixed: Cartesian directions in which an atom keeps its place when structures are repaired and relaxed, bool,
+            shape (structures, atoms, 3); None where all atoms are free.
 
     Example:
         >>> fractional = np.random.default_rng(0).random((3, 2, 3))
@@ -36,6 +40,7 @@ class Crystals:
     fractional: np.ndarray
     cell: np.ndarray
     species: tuple[str, ...]
+    fixed: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         fractional = np.asarray(self.fractional, dtype=np.float64)
@@ -51,6 +56,11 @@ class Crystals:
         object.__setattr__(self, "fractional", (fractional % 1.0) % 1.0)
         object.__setattr__(self, "cell", cell)
         object.__setattr__(self, "species", tuple(self.species))
+        if self.fixed is not None:
+            if np.shape(self.fixed) != fractional.shape:
+                raise ValueError(f"fixed has shape {np.shape(self.fixed)}; it must be {fractional.shape}")
+            fixed = np.asarray(self.fixed, dtype=bool)
+            object.__setattr__(self, "fixed", fixed if fixed.any() else None)
 
     def __len__(self) -> int:
         return len(self.fractional)
@@ -62,7 +72,9 @@ class Crystals:
             IndexError: an integer is out of range, or a mask has another length.
         """
         chosen = np.atleast_1d(np.arange(len(self))[index])
-        return Crystals(self.fractional[chosen], self.cell, self.species)
+        return Crystals(
+            self.fractional[chosen], self.cell, self.species, None if self.fixed is None else self.fixed[chosen]
+        )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -78,11 +90,17 @@ class Crystals:
     def reordered(self, permutation: np.ndarray) -> Crystals:
         """The same structures with atom `permutation[i]` at position i."""
         species = tuple(self.species[i] for i in permutation)
-        return Crystals(self.fractional[:, permutation], self.cell, species)
+        fixed = None if self.fixed is None else self.fixed[:, permutation]
+        return Crystals(self.fractional[:, permutation], self.cell, species, fixed)
 
     def same_as(self, other: Crystals) -> bool:
-        """Whether cell and positions are those of other structures within 1e-6 Angstrom, across cell faces too."""
+        """Whether cell and positions are those of other structures within 1e-6 Angstrom, across cell faces too.
+
+        The same atoms have to be fixed.
+        """
         if self.species != other.species or len(self) != len(other):
+            return False
+        if not np.array_equal(*(False if one.fixed is None else one.fixed for one in (self, other))):
             return False
         if not (np.isfinite(self.fractional) == np.isfinite(other.fractional)).all():
             return False
@@ -91,15 +109,23 @@ class Crystals:
         return max(np.abs(apart).max(initial=0), np.abs(self.cell - other.cell).max()) <= SAME_POSITION
 
     def to_ase(self) -> list[Atoms]:
-        """One `ase.Atoms` per structure, periodic in all directions."""
+        """One `ase.Atoms` per structure, periodic in all directions, with constraints for fixed atoms."""
         from ase import Atoms
 
-        return [
+        frames = [
             Atoms(self.species, scaled_positions=fractional, cell=self.cell, pbc=True) for fractional in self.fractional
         ]
+        for atoms, fixed in zip(frames, () if self.fixed is None else self.fixed, strict=False):
+            atoms.set_constraint(ase_constraints(fixed))
+        return frames
 
     @classmethod
     def from_ase(cls, frames: list[Atoms]) -> Crystals:
-        """Structures from frames that share cell and species order, which is not checked."""
+        """Structures from frames that share cell and species order, which is not checked, with their fixed atoms.
+
+        Raises:
+            CryinGANError: a frame has constraints that cannot be kept, as `fixed_directions` says.
+        """
         fractional = np.stack([frame.cell.scaled_positions(frame.positions) for frame in frames])
-        return cls(fractional, np.asarray(frames[0].cell), tuple(frames[0].get_chemical_symbols()))
+        fixed = stacked([fixed_directions(frame) for frame in frames], len(frames[0]))
+        return cls(fractional, np.asarray(frames[0].cell), tuple(frames[0].get_chemical_symbols()), fixed)

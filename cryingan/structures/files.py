@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from cryingan.storage.atomic import make_folder, replace_file, replace_folder
 from cryingan.storage.cache import cache_folder
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CLOSEST, checked, matched
+from cryingan.structures.constraints import lattice_directions, stacked
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.extxyz import RawFrame
 from cryingan.structures.formats import iterate_frames, require_file
@@ -24,7 +25,7 @@ from cryingan.structures.formats import iterate_frames, require_file
 log = logging.getLogger(__name__)
 
 SLOW_SECONDS = 2.0  # reading that takes longer is reported and cached
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 SUFFIXES = {"cif": ".cif", "poscar": ".vasp"}
 
 
@@ -34,8 +35,10 @@ def read_structures(
     """Read structures of one cell and one composition from a file in any format that ASE reads.
 
     Text may be compressed (.gz, .bz2, .xz). The atoms have the order of the first frame. Cells may differ by 1e-4
-    Angstrom; the first one is kept. A file that takes longer than 2 s to read is cached in the folder `.cryingan`
-    beside it; the cache is used as long as the content of the file and the other arguments stay the same.
+    Angstrom; the first one is kept. Atoms that the file fixes (move_mask, selective dynamics, ASE's constraints) stay
+    marked; other constraints are dropped, with a warning that names the first. A file that takes longer than 2 s to
+    read is cached in the folder `.cryingan` beside it; the cache is used as long as the content of the file and the
+    other arguments stay the same.
 
     Args:
         path: the file.
@@ -81,17 +84,22 @@ def cache_key(path: Path, sort_species: bool, closest: float, not_finite: bool) 
 
 def parse(path: Path, sort_species: bool, closest: float, not_finite: bool) -> Crystals:
     """Read and check all frames of a file."""
-    first, fractional, without_pbc = None, [], False
+    first, fractional, fixed, not_kept, without_pbc = None, [], [], "", False
     for raw in reported_if_slow(iterate_frames(path), path):
         frame = checked(raw, closest, not_finite=not_finite)
         first = first or frame
-        fractional.append(matched(frame, first, sort_species=sort_species))
+        frame = matched(frame, first, sort_species=sort_species)
+        fractional.append(frame.fractional)
+        fixed.append(frame.fixed)
+        not_kept = not_kept or frame.not_kept
         without_pbc |= "Lattice" in raw.info and "pbc" not in raw.info
     if first is None:
         raise CryinGANError(f"{path} holds no structures")
     if without_pbc:
         log.info("%s has no pbc: frames with a Lattice are taken as periodic", path)
-    return Crystals(np.stack(fractional), first.cell, first.symbols)
+    if not_kept:
+        log.warning("%s", not_kept)
+    return Crystals(np.stack(fractional), first.cell, first.symbols, stacked(fixed, len(first.numbers)))
 
 
 def reported_if_slow(frames: Iterator[RawFrame], path: Path) -> Iterator[RawFrame]:
@@ -114,7 +122,8 @@ def load_cache(cache: Path, key: str) -> Crystals | None:
         with np.load(cache, allow_pickle=False) as arrays:
             if str(arrays["key"]) != key:
                 return None
-            return Crystals(arrays["fractional"], arrays["cell"], tuple(arrays["species"].tolist()))
+            fixed = arrays["fixed"] if arrays["fixed"].size else None
+            return Crystals(arrays["fractional"], arrays["cell"], tuple(arrays["species"].tolist()), fixed)
     except FileNotFoundError:
         return None
     except Exception as error:  # a damaged archive can raise anything; the structure file is still there
@@ -126,8 +135,10 @@ def save_cache(cache: Path, key: str, crystals: Crystals) -> None:
     """Keep what was read; a folder that cannot be written to is no error, the file is just parsed again next time."""
     with suppress(CryinGANError):
         make_folder(cache.parent)
+        fixed = np.empty(0) if crystals.fixed is None else crystals.fixed
+        arrays = {"fractional": crystals.fractional, "cell": crystals.cell, "species": crystals.species, "fixed": fixed}
         with replace_file(cache) as file:
-            np.savez(file, key=key, fractional=crystals.fractional, cell=crystals.cell, species=crystals.species)
+            np.savez(file, key=key, **arrays)
 
 
 def write_structures(crystals: Crystals, path: str | Path, file_format: str = "extxyz") -> None:
@@ -135,7 +146,8 @@ def write_structures(crystals: Crystals, path: str | Path, file_format: str = "e
 
     Every format keeps the order of the atoms. CIF holds lengths and angles only: it loses the orientation and the
     handedness of the cell and keeps the fractional coordinates. Extended XYZ holds Cartesian coordinates to 1e-8
-    Angstrom; CIF and POSCAR hold every digit of the fractional ones.
+    Angstrom; CIF and POSCAR hold every digit of the fractional ones. Fixed atoms are marked in extended XYZ (move_mask)
+    and POSCAR (selective dynamics); CIF cannot hold them, which a warning says.
 
     Args:
         crystals: at least one structure.
@@ -144,8 +156,8 @@ def write_structures(crystals: Crystals, path: str | Path, file_format: str = "e
         file_format: extxyz, cif or poscar.
 
     Raises:
-        CryinGANError: unknown format, nothing to write, or `path` cannot be written; an existing file or folder is
-            untouched.
+        CryinGANError: unknown format, nothing to write, a fixed direction that POSCAR cannot hold, or `path` cannot be
+            written; an existing file or folder is untouched.
 
     Example:
         >>> import tempfile
@@ -155,9 +167,6 @@ def write_structures(crystals: Crystals, path: str | Path, file_format: str = "e
         ...     sorted(file.name for file in Path(folder).glob("samples/*"))
         ['0001.cif', '0002.cif']
     """
-    from ase.io.cif import write_cif
-    from ase.io.vasp import write_vasp
-
     path = Path(path)
     if file_format not in ("extxyz", *SUFFIXES):
         raise CryinGANError(f"format={file_format} is not one of extxyz, cif, poscar")
@@ -169,18 +178,43 @@ def write_structures(crystals: Crystals, path: str | Path, file_format: str = "e
         return
     with replace_folder(path, rf"\d+\{SUFFIXES[file_format]}") as folder:
         width = max(4, len(str(len(crystals))))
-        for number, atoms in enumerate(crystals.to_ase(), start=1):
-            file = folder / f"{number:0{width}d}{SUFFIXES[file_format]}"
-            if file_format == "cif":
-                write_cif(file, [atoms], wrap=False)
-            else:
-                write_vasp(file, atoms, direct=True, sort=False)
+        for number in range(len(crystals)):
+            _write_one(crystals[number], folder / f"{number + 1:0{width}d}{SUFFIXES[file_format]}")
+    if file_format == "cif" and crystals.fixed is not None:
+        log.warning("%s: CIF does not hold which atoms are fixed; extxyz and poscar do", path)
+
+
+def _write_one(crystal: Crystals, file: Path) -> None:
+    """Write one structure as CIF or POSCAR."""
+    from ase.constraints import FixScaled
+    from ase.io.cif import write_cif
+    from ase.io.vasp import write_vasp
+
+    [atoms] = crystal.to_ase()
+    if file.suffix == SUFFIXES["cif"]:
+        write_cif(file, [atoms], wrap=False)
+        return
+    if crystal.fixed is not None:
+        along = lattice_directions(crystal.fixed[0], crystal.cell)
+        atoms.set_constraint([FixScaled(atom, along[atom]) for atom in np.flatnonzero(along.any(axis=1))])
+    write_vasp(file, atoms, direct=True, sort=False)
 
 
 def extxyz_frames(crystals: Crystals) -> Iterator[bytes]:
-    """Extended XYZ text of every structure."""
+    """Extended XYZ text of every structure, with a column move_mask where atoms are fixed."""
     lattice = " ".join(repr(float(value)) for value in crystals.cell.ravel())
-    header = f'{len(crystals.species)}\nLattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"\n'
-    rows = "".join(f"{symbol:<2s} %16.8f %16.8f %16.8f\n" for symbol in crystals.species)
-    for fractional in crystals.fractional:
+    free = None if crystals.fixed is None else ~crystals.fixed
+    whole = free is not None and (free == free[..., :1]).all()
+    columns = "" if free is None else f":move_mask:L:{1 if whole else 3}"
+    header = f'{len(crystals.species)}\nLattice="{lattice}" Properties=species:S:1:pos:R:3{columns} pbc="T T T"\n'
+    rows = _rows(crystals.species)
+    for index, fractional in enumerate(crystals.fractional):
+        if free is not None:
+            rows = _rows(crystals.species, free[index, :, :1] if whole else free[index])
         yield (header + rows % tuple((fractional @ crystals.cell).ravel())).encode()
+
+
+def _rows(species: Sequence[str], free: np.ndarray | None = None) -> str:
+    """The lines of the atoms, to be filled with their coordinates."""
+    masks = [""] * len(species) if free is None else ["".join("  T" if one else "  F" for one in mask) for mask in free]
+    return "".join(f"{symbol:<2s} %16.8f %16.8f %16.8f{mask}\n" for symbol, mask in zip(species, masks, strict=True))

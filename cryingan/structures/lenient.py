@@ -18,6 +18,7 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CheckedFrame, checked, matched
+from cryingan.structures.constraints import stacked
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.extxyz import RawFrame
 from cryingan.structures.formats import iterate_frames, require_file
@@ -161,10 +162,11 @@ def salvage_structures(path: str | Path) -> Crystals:
         path: the file, in any format that ASE reads.
 
     Returns:
-        The structures, in the atom order of the first sound one.
+        The structures, in the atom order of the first sound one, with the atoms that the file fixes.
 
     Raises:
-        CryinGANError: the file cannot be read at all, nothing in it is sound, or compositions or cells differ.
+        CryinGANError: the file cannot be read at all, nothing in it is sound, compositions or cells differ, or a frame
+            has constraints that cannot be kept.
     """
     require_file(path := Path(path))
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
@@ -172,9 +174,12 @@ def salvage_structures(path: str | Path) -> Crystals:
     first = next((frame for frame in frames if frame is not None), None)
     if first is None:
         raise CryinGANError(f"{path} holds no structure that can be read")
-    nowhere = np.full_like(first.fractional, np.nan)
-    fractional = [nowhere if frame is None else matched(frame, first) for frame in frames]
-    return Crystals(np.stack(fractional), first.cell, first.symbols)
+    nowhere = first._replace(fractional=np.full_like(first.fractional, np.nan), fixed=None)
+    frames = [nowhere if frame is None else matched(frame, first) for frame in frames]
+    if not_kept := next((frame.not_kept for frame in frames if frame.not_kept), ""):
+        raise CryinGANError(not_kept)
+    fractional, fixed = zip(*((frame.fractional, frame.fixed) for frame in frames), strict=True)
+    return Crystals(np.stack(fractional), first.cell, first.symbols, stacked(fixed, len(first.numbers)))
 
 
 def _sound(frame: RawFrame) -> CheckedFrame | None:
