@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
-from lightning.fabric.plugins.environments import SLURMEnvironment
 
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.settings_file import SettingsFile
@@ -16,6 +15,7 @@ from configs.entry import instantiate
 from cryingan.devices import resolve_accelerator
 from cryingan.training.checkpoints import AtomicCheckpointIO
 from cryingan.training.precision import use_precision
+from cryingan.training.slurm import cluster_environment
 
 
 def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | None) -> Trainer:
@@ -33,6 +33,7 @@ def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | Non
     max_time, _ = keys.pop("max_time"), keys.pop("capture")
     keys["accelerator"] = resolve_accelerator(keys["accelerator"])
     keys["precision"] = use_precision(keys["precision"], keys["accelerator"])
+    environment = cluster_environment(keys["devices"], keys["num_nodes"])
     loggers = list(instantiate(settings["logger"]).values())
     WandbRun.resume(loggers, checkpoint, folder)
     return Trainer(
@@ -45,7 +46,7 @@ def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | Non
             *instantiate(settings["callbacks"]).values(),
             SettingsFile(settings),  # last: a start that is refused keeps the old config.yaml
         ],
-        plugins=[AtomicCheckpointIO(), *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else [])],
+        plugins=[AtomicCheckpointIO(), *([environment] if environment else [])],
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         use_distributed_sampler=False,
