@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from cryingan.plots.style import save_figure
 from cryingan.plots.training import training_figure
 from cryingan.samples.folder import FIGURE as ENERGIES
 from cryingan.samples.report import FRACTION
-from cryingan.storage.atomic import replace_file
+from cryingan.storage.atomic import write_json
 
 ROWS = {
     "samples/close_pairs": "close pairs (< 1.5 Å) per structure",
@@ -52,8 +51,7 @@ class Summary(Callback):
         columns = {heading: dict(values) for heading, values in measured.items()}
         rows = {**ROWS, **_add_relaxed(columns, trainer)}
         result = {"epochs": trainer.current_epoch, "samples": quality.n, **columns}
-        with replace_file(self.run_dir / "summary.json") as file:
-            file.write(json.dumps(_defined(result), indent=2).encode())
+        write_json(self.run_dir / "summary.json", _defined(result))
         save_figure(training_figure(self.run_dir / "metrics.csv", quality.random), self.run_dir / "training.png")
         self._print(f"{quality.n} samples after {trainer.current_epoch} epochs", rows, columns)
 

@@ -89,7 +89,7 @@ def test_validation_wasserstein_is_that_of_the_held_out_structures(tiny):
     config = tiny("trainer.max_epochs=1", "data.batch_size=24")
     metrics = train(config)
     from configs.schema import plain
-    from cryingan.models.cryingan.losses import wasserstein
+    from cryingan.models.cryingan.critic import wasserstein
     from cryingan.training.checkpoints import load_model
 
     data, _ = build(plain(config))

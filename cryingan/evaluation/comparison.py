@@ -23,18 +23,12 @@ NAMED = re.compile(r"(?:([^:]*):)?(.*)", re.DOTALL)  # NAME:DIR
 SEED = re.compile(r"[_\-.]?seed[_\-=]?\d+", re.IGNORECASE)
 ROW_COLUMNS = ("model", "metric", "mean", "min", "max", "runs", "defined", "low", "high", "folders")
 
-
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Evaluations by model.
-
-    Attributes:
-        runs: by model and folder, the content of metrics.json.
-        metrics: names of the metrics in order.
-    """
+    """Evaluations: by model and folder the content of metrics.json, and the names of the metrics in order."""
 
     runs: Mapping[str, Mapping[str, Mapping[str, Any]]]
     metrics: Sequence[str]
@@ -99,9 +93,8 @@ def model_names(paths: Sequence[Path]) -> list[str]:
     parts = [path.resolve().parts for path in paths]
     shortest = min(map(len, parts))
     head = next((i for i in range(shortest) if len({part[i] for part in parts}) > 1), shortest - 1)
-    tail = next(
-        (i for i in range(shortest - head - 1) if len({part[-1 - i] for part in parts}) > 1), shortest - head - 1
-    )
+    most = shortest - head - 1
+    tail = next((i for i in range(most) if len({part[-1 - i] for part in parts}) > 1), most)
     kept = ("/".join(part[head : len(part) - tail]) for part in parts)
     return [SEED.sub("", name).strip("/") or name for name in kept]
 
@@ -116,11 +109,8 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
     for name, text in ((TABLE, markdown(comparison)), (ROWS, rows(comparison))):
         with replace_file(folder / name) as file:
             file.write(text.encode())
-    models = list(comparison.runs)
-    shown = {
-        metric: np.transpose([comparison.summary(model, metric) for model in models])
-        for metric in comparison.main_metrics
-    }
+    models, metrics = list(comparison.runs), comparison.main_metrics
+    shown = {name: np.transpose([comparison.summary(model, name) for model in models]) for name in metrics}
     style.save_figure(comparison_figure(models, shown), folder / FIGURE, vector="pdf")
     return folder
 

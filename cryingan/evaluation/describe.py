@@ -1,22 +1,65 @@
-"""Describe many structures in several processes."""
+"""Describe many structures in several processes; a file keeps what is done, so that a killed evaluation resumes."""
 
 from __future__ import annotations
 
+import io
+import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
-from cryingan.evaluation.descriptor_file import Arrays, Described, DescriptorFile
 from cryingan.progress import reported
+from cryingan.storage.records import RecordFile
 from cryingan.structures.lenient import Candidate
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
 SECONDS_ALONE = 3.0  # longer work goes to processes, whose start takes about this long
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """What is kept of one structure.
+
+    Attributes:
+        number: its place in the file, from 1.
+        composition: atoms per species, sorted by symbol.
+        arrays: its descriptors; none where it failed.
+        reason: why it failed; empty otherwise.
+        lasting: whether another attempt would give the same; what may not is not kept.
+    """
+
+    number: int
+    composition: Mapping[str, int]
+    arrays: Arrays
+    reason: str = ""
+    lasting: bool = True
+
+
+class DescriptorFile:
+    """Descriptors in a `RecordFile`, with its arguments and errors; `known` is what is in it, by number.
+
+    What a kill tears off its end is computed again, nothing else.
+    """
+
+    def __init__(self, path: str | Path, key: Mapping[str, Any], cache: bool = False, replace: bool = False) -> None:
+        self.records = RecordFile(path, key, cache, replace)
+        self.known = {described.number: described for described in map(_parse, self.records)}
+
+    def append(self, described: Described) -> None:
+        """Add one structure."""
+        text = {"number": described.number, "composition": described.composition, "reason": described.reason}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, about=json.dumps(text), **described.arrays)
+        self.records.append(buffer.getvalue())
+        self.known[described.number] = described
 
 
 def describe_all(
@@ -33,7 +76,7 @@ def describe_all(
 
     Args:
         frames: the structures; those with a reason have failed already and are not described.
-        describe: maps one `ase.Atoms` to named arrays; must be importable in other processes.
+        describe: maps one structure to named arrays; must be importable in other processes.
         kept: file to which descriptors are appended; those in it are not computed again.
         processes: number of processes; all processors when None, this process alone when 1.
         progress: report on stderr how many are done and the time left.
@@ -86,3 +129,10 @@ def _describe(describe: Callable[[Atoms], Arrays], frame: Candidate) -> Describe
     except Exception as error:  # whatever a library does with a strange structure, the others continue
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return Described(frame.number, frame.composition, {}, reason, lasting=False)
+
+
+def _parse(record: bytes) -> Described:
+    with np.load(io.BytesIO(record), allow_pickle=False) as loaded:
+        arrays = {name: loaded[name] for name in loaded.files}
+    about = json.loads(str(arrays.pop("about")))
+    return Described(about["number"], about["composition"], arrays, about["reason"])

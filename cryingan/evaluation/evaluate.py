@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark
 from cryingan.evaluation.benchmarks.registry import load_benchmark
-from cryingan.evaluation.describe import describe_all
-from cryingan.evaluation.descriptor_file import DescriptorFile
+from cryingan.evaluation.describe import DescriptorFile, describe_all
 from cryingan.evaluation.origin import Origin, origin_of
 from cryingan.evaluation.reference import ReferenceSet, descriptor_key, load_reference, versions
 from cryingan.evaluation.report import write_evaluation
@@ -24,13 +25,10 @@ from cryingan.structures.checks import formula
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.lenient import Candidate, read_candidates, source_hash
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
 DESCRIPTORS = "descriptors.bin"
 OTHER_COMPOSITION = "composition differs from the reference's"
 
-Source = str | Path | Crystals | Sequence["Atoms"]
+Source = str | Path | Crystals | Sequence[Atoms]
 
 
 def evaluate(
@@ -45,9 +43,7 @@ def evaluate(
     progress: bool = True,
     **settings: Any,
 ) -> Evaluation:
-    """Score structures against a reference.
-
-    A structure that cannot be read or described counts as failed, with its reason, and does not affect the others.
+    """Score structures against a reference; one that cannot be read or described counts as failed, with its reason.
 
     Example:
         >>> import numpy as np
@@ -123,11 +119,7 @@ def _name(source: str | Path | Sequence[Atoms]) -> str:
 
 
 def _comparable(frames: list[Candidate], reference: ReferenceSet, name: str) -> list[Candidate]:
-    """Mark structures of another composition than the reference's as failed.
-
-    Raises:
-        CryinGANError: no structure can be compared with the reference; gives the commonest reason.
-    """
+    """Mark structures of another composition than the reference's as failed; if all are, raise the commonest reason."""
     wrong = {}
     for frame in frames:
         if frame.atoms is not None:
@@ -141,12 +133,7 @@ def _comparable(frames: list[Candidate], reference: ReferenceSet, name: str) -> 
 
 
 def _origin(structures: Source, frames: Sequence[Candidate], original: int | None) -> Origin:
-    """Return where the structures come from, with the number of generated ones.
-
-    Raises:
-        CryinGANError: there are no structures and no known number, `original` is less than the known number, or two
-            structures have one sample number.
-    """
+    """Return where the structures come from, with the number of generated ones."""
     places: dict[int, int] = {}
     for frame in frames:
         if frame.sample is not None and places.setdefault(frame.sample, frame.number) != frame.number:

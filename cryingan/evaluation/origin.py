@@ -41,11 +41,9 @@ class Origin:
 
 
 def origin_of(path: Path, samples: set[int]) -> Origin:
-    """Return the origin of a file: of relaxed.extxyz from energies.csv beside it, of samples from their manifest.json.
+    """Return the origin of a file with these sample numbers, from what `sample.py` wrote beside it.
 
-    Args:
-        path: file or folder of structures.
-        samples: the sample numbers in the file.
+    That of relaxed.extxyz is in energies.csv, that of samples in their manifest.json.
 
     Raises:
         CryinGANError: energies.csv, relaxed.json or manifest.json is broken.

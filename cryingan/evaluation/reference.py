@@ -11,22 +11,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from cryingan import __version__
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample
-from cryingan.evaluation.describe import describe_all
-from cryingan.evaluation.descriptor_file import Described, DescriptorFile
+from cryingan.evaluation.describe import Described, DescriptorFile, describe_all
 from cryingan.storage.cache import cache_folder
 from cryingan.storage.locks import lock_cache
 from cryingan.structures.checks import formula
 from cryingan.structures.lenient import STRUCTURE_FILE, read_candidates, source_hash
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 DESCRIBED_WITH = ("pymatgen", "numpy", "scipy")
 
@@ -52,11 +49,7 @@ class ReferenceSet:
     hash: str
 
     def require_comparable(self, composition: Mapping[str, int], name: str) -> None:
-        """Refuse structures that cannot be compared with the reference.
-
-        Raises:
-            CryinGANError: their species do not fit the benchmark, or their composition differs from the reference's.
-        """
+        """Raise a CryinGANError if species do not fit the benchmark, or the composition is not the reference's."""
         self.benchmark.require_species(composition, name)
         known = {s: composition.get(s) for s in self.composition} if self.published else composition
         if self.benchmark.composition_matters and dict(known) != dict(self.composition):
@@ -77,15 +70,12 @@ def descriptor_key(benchmark: Benchmark, structures_hash: str) -> dict[str, Any]
 def load_reference(
     source: str | Path | Sequence[Atoms], benchmark: Benchmark, processes: int | None = None, progress: bool = True
 ) -> ReferenceSet:
-    """Return the descriptors of a reference.
-
-    A file in `.cryingan` beside the structures caches them. It is valid while content, settings and
-    versions stay the same.
+    """Return the descriptors of a reference, cached beside it in `.cryingan` while content, settings, versions stay.
 
     Args:
         source: structures as `cryingan.structures.lenient` reads them, or a folder of CSV files with the statistics
             that Dismai-Bench publishes.
-        benchmark: the benchmark with its settings.
+        benchmark: what to describe.
         processes: as for `cryingan.evaluation.describe.describe_all`.
         progress: likewise.
 

@@ -21,16 +21,9 @@ NO_ZERO = "energies are not relative to the training structures: give training=F
 def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> tuple[dict[str, Any], Scores]:
     """Return steps, energy drops, fractions below thresholds and the histogram of relaxed samples.
 
-    Definitions are in docs/dismai_bench.md (Relaxation statistics, Energy histograms).
-
-    Args:
-        origin: where the structures come from.
-        kind: name of the benchmark, which decides the range of the histogram.
-        compatible: as in `cryingan.metrics.energy_statistics.energy_histogram`.
-
-    Returns:
-        Values for metrics.json, and the table and figure of the histogram; all of them empty where energies are
-        unknown.
+    Definitions are in docs/dismai_bench.md (Relaxation statistics, Energy histograms). The values are for metrics.json,
+    the scores are table and figure of the histogram, whose range follows from the `kind` of benchmark; all are empty
+    where energies are unknown. `compatible` as in `cryingan.metrics.energy_statistics.energy_histogram`.
     """
     if not origin.energies:
         return {}, Scores()

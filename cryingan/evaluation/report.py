@@ -8,23 +8,19 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Table
+from cryingan.evaluation.result import Evaluation
 from cryingan.plots import style
 from cryingan.storage.atomic import sync_folder
-
-if TYPE_CHECKING:
-    from cryingan.evaluation.result import Evaluation
 
 METRICS, STRUCTURES, PARTS = "metrics.json", "structures.csv", ".parts"
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write an evaluation into a folder.
-
-    Files are written into a hidden folder first and moved when all are complete, metrics.json last.
+    """Write an evaluation: into a hidden folder first, moved into `folder` when all is complete, metrics.json last.
 
     Raises:
         CryinGANError: the folder cannot be written or the disk is full; existing files are unchanged.

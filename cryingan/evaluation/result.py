@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cryingan.evaluation.benchmarks.base import Scores, percentage
-from cryingan.evaluation.descriptor_file import Described
+from cryingan.evaluation.describe import Described
 from cryingan.evaluation.origin import Origin
 from cryingan.evaluation.reference import ReferenceSet, stacked
 from cryingan.evaluation.relaxed_energies import relaxed_energies
@@ -60,15 +60,7 @@ def scored(
     origin: Origin,
     provenance: Mapping[str, Any],
 ) -> Evaluation:
-    """Return the evaluation of described structures.
-
-    Args:
-        frames: the structures.
-        described: their descriptors, in the same order.
-        reference: the reference that they are compared with.
-        origin: where they come from, with the number of generated structures.
-        provenance: files, their hashes, settings and versions.
-    """
+    """Return the evaluation of structures with descriptors in the same order, against a reference."""
     accepted = [one for one in described if not one.reason]
     generated = stacked(accepted) if accepted else reference.sample.nothing()
     relaxation, histogram = relaxed_energies(origin, reference.benchmark.kind, reference.benchmark.compatible)

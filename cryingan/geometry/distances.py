@@ -67,16 +67,8 @@ def neighbor_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:
 def pair_distances(fractional: Tensor, cell: Tensor, cutoff: float = math.inf) -> Tensor:
     """Shortest distance of each pair of different atoms over all periodic images, without gradient.
 
-    Args:
-        fractional: fractional coordinates, float32 or float64, shape (structures, atoms, 3); need not be wrapped.
-        cell: lattice vectors in rows, Angstrom, shape (3, 3).
-        cutoff: Angstrom; pairs farther apart get infinity. In a skewed cell a small cut-off is faster.
-
-    Returns:
-        Distances in Angstrom, shape (structures, atoms, atoms). The diagonal, an atom and itself, is infinity.
-
-    Raises:
-        CryinGANError: the cell is flat or not finite.
+    In Angstrom, shape (structures, atoms, atoms), from arguments as for `neighbor_distances`, with the same errors. The
+    diagonal, an atom and itself, is infinity, as are pairs beyond the cutoff; in a skewed cell a small one is faster.
     """
     values = _values(cell)
     lattice = reduced_lattice(values)

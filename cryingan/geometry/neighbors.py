@@ -39,14 +39,8 @@ def images_within(
 def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All periodic neighbours within a cut-off, images of an atom itself included, sorted by source atom.
 
-    Args:
-        positions: Cartesian, Angstrom, shape (atoms, 3).
-        cell: lattice vectors in rows, Angstrom, shape (3, 3); may be thin, skewed or left-handed.
-        cutoff: Angstrom.
-
-    Returns:
-        Source atom (pairs,), target atom (pairs,) and integer image of the target (pairs, 3): the target lies at
-        `positions[target] + image @ cell`.
+    Arguments are as for `images_within`. Returns source atom (pairs,), target atom (pairs,) and integer image of the
+    target (pairs, 3): it lies at `positions[target] + image @ cell`.
 
     Example:
         >>> source, target, image = neighbors(np.zeros((1, 3)), 3.0 * np.eye(3), cutoff=3.5)  # simple cubic
@@ -59,11 +53,7 @@ def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[n
 
 
 class NearestImage:
-    """Shortest vectors between periodic images, exact in any cell.
-
-    Attributes:
-        shortest: length of the shortest lattice vector, Angstrom.
-    """
+    """Shortest vectors between periodic images, exact in any cell; `shortest` is the length of a lattice vector."""
 
     def __init__(self, cell: np.ndarray) -> None:
         from ase.geometry import minkowski_reduce

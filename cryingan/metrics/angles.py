@@ -1,17 +1,13 @@
-"""Distribution of bond angles (docs/dismai_bench.md, "Amorphous silicon"): neighbours by solid angles of Voronoi cells.
-
-A structure without any angle is a histogram of zeros, so that the mean distribution falls short of 1.
-"""
+"""Bond angles between neighbours by solid angles of Voronoi cells (docs/dismai_bench.md, "Amorphous silicon")."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 
-if TYPE_CHECKING:
-    from ase import Atoms
+from cryingan.metrics.motifs.crystal_nn import solid_angle_neighbors
 
 BINS = 360
 WIDTH = 180 / BINS  # degrees
@@ -37,8 +33,6 @@ def bond_angle_histogram(atoms: Atoms) -> np.ndarray:
     Raises:
         CryinGANError: as `crystal_nn.solid_angle_neighbors`.
     """
-    from cryingan.metrics.motifs.crystal_nn import solid_angle_neighbors
-
     return angle_histogram(vectors for _, vectors in solid_angle_neighbors(atoms))
 
 
@@ -49,7 +43,7 @@ def angle_histogram(neighbors: Iterable[np.ndarray]) -> np.ndarray:
         neighbors: for each atom the vectors to its neighbours, any unit, shape (neighbours, 3).
 
     Returns:
-        Shares that sum to 1, shape (360,); zeros where no atom has two neighbours.
+        Shares that sum to 1, shape (360,); zeros where no atom has two neighbours, so that a mean falls short of 1.
     """
     values = bond_angles(neighbors)
     place = np.ceil((values - ROUNDING) / WIDTH).astype(np.int64) - 1
@@ -58,12 +52,7 @@ def angle_histogram(neighbors: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def bond_angles(neighbors: Iterable[np.ndarray]) -> np.ndarray:
-    """Angles between all pairs of neighbours of each atom, degrees, shape (angles,), in no particular order.
-
-    A neighbour on its centre has no direction and is left out.
-
-    Args:
-        neighbors: as for `angle_histogram`.
+    """The angles that `angle_histogram` counts, degrees, shape (angles,); a neighbour on its centre makes none.
 
     Example:
         >>> bond_angles([np.array([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]])]).tolist()

@@ -20,14 +20,10 @@ PERCENTILES = (2.5, 97.5)
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """A statistic with the ends of its 95 % interval: numbers, or arrays of one shape.
+    """A statistic of so many structures with the ends of its 95 % interval: numbers, or arrays of one shape.
 
-    Attributes:
-        value: the statistic of all structures; NaN where it is not defined.
-        low: lower end; may exceed `value`, as a distance between means grows in bootstrap samples.
-        high: upper end.
-        structures: how many structures the value rests on.
-        reason: why the value is NaN; empty otherwise.
+    `low` may exceed `value`, as a distance between means grows in bootstrap samples. A value that is not defined is
+    NaN and has a `reason`.
     """
 
     value: float | np.ndarray
@@ -104,17 +100,12 @@ def median_interval(per_structure: np.ndarray) -> Interval:
 
 
 def distance_of_means(generated: np.ndarray, reference: np.ndarray, distance: str = "euclidean") -> Interval:
-    """Distance between the mean rows of two sets; only the generated side is resampled.
-
-    This is the d_motif, d_rdf, d_angle and d_cluster of docs/dismai_bench.md.
+    """The d_motif, d_rdf, d_angle and d_cluster of docs/dismai_bench.md; NaN when a side has no structure.
 
     Args:
-        generated: one row per structure, shape (structures, features).
+        generated: one row per structure, shape (structures, features); only this side is resampled.
         reference: likewise; a mean that is known already is a single row.
         distance: `euclidean`, or `cosine` (1 - cosine similarity; not defined if just one of the means is all zero).
-
-    Returns:
-        The distance; NaN with a reason when a side has no structure.
 
     Raises:
         ValueError: there is no such distance.
@@ -126,8 +117,7 @@ def distance_of_means(generated: np.ndarray, reference: np.ndarray, distance: st
     """
     if distance not in MEASURES:
         raise ValueError(f"distance {distance!r} must be one of {', '.join(MEASURES)}")
-    measure = MEASURES[distance]
-    target = mean_row(reference)
+    measure, target = MEASURES[distance], mean_row(reference)
     generated = np.reshape(generated, (-1, len(target)))
     if not np.isfinite(target).all():
         return _interval(np.nan, np.nan, np.nan, 0, "no reference structure to take a mean of")

@@ -43,12 +43,7 @@ def close_pairs(fractional: Tensor, cell: Tensor, cutoff: float = CUTOFF) -> Ten
 
 
 class ClosePairs(Metric):
-    """Mean number of close pairs per structure, over all structures given to `update` (on all ranks).
-
-    Args:
-        cell: lattice vectors in rows, Angstrom, shape (3, 3).
-        cutoff: as in `close_pairs`.
-    """
+    """Mean number of `close_pairs` per structure, over all structures given to `update` (on all ranks)."""
 
     higher_is_better = False
     full_state_update = False
@@ -60,7 +55,7 @@ class ClosePairs(Metric):
         self.add_state("structures", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, fractional: Tensor) -> None:
-        """Count the close pairs of structures with fractional coordinates (structures, atoms, 3)."""
+        """Add structures by their fractional coordinates, shape (structures, atoms, 3)."""
         self.pairs += close_pairs(fractional, self.cell, self.cutoff).sum().to(self.device)
         self.structures += len(fractional)
 

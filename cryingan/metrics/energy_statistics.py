@@ -14,15 +14,9 @@ RANGES = {"interface": (-0.5, 0.5, 20), "silicon": (-50.0, 100.0, 30), "alloy": 
 
 @dataclass(frozen=True, eq=False)
 class EnergyHistogram:
-    """Shares of structures by their energy, percent.
+    """Shares of structures by their energy, percent: in each bin, (bins,), below the lowest and above the highest edge.
 
-    Attributes:
-        edges: of the bins, in the unit of the energies, shape (bins + 1,).
-        shares: structures in each bin, shape (bins,); NaN where no structure has an energy.
-        below: structures below the lowest edge.
-        above: structures above the highest edge.
-        structures: structures that have an energy.
-        missing: structures that have none.
+    They are NaN where none has an energy; `missing` counts those without one. `edges` have the unit of the energies.
     """
 
     edges: np.ndarray
@@ -79,13 +73,9 @@ def histogram_table(histogram: EnergyHistogram, unit: str) -> dict[str, list[flo
 
 
 def mean_and_deviation(values: np.ndarray) -> tuple[Interval, float]:
-    """Mean over structures with its bootstrap interval, and their standard deviation (SI, Tables S2 and S3).
+    """Mean of the finite `values` (structures,) with its bootstrap interval, and their standard deviation.
 
-    Args:
-        values: shape (structures,); what is not finite is left out.
-
-    Returns:
-        In the unit of the values; NaN when there is none. The deviation divides by the number of structures.
+    The deviation divides by the number of structures (SI, Tables S2 and S3). NaN when there is none.
     """
     finite = values[np.isfinite(values)]
     return mean_interval(finite), float(finite.std()) if len(finite) else np.nan

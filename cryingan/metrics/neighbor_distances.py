@@ -33,12 +33,7 @@ def mean_neighbor_distances(fractional: Tensor, cell: Tensor, neighbors: int) ->
 
 
 class NeighborDistanceError(Metric):
-    """Distance of the mean neighbour distances of structures from those of a reference, mean over the neighbours.
-
-    Args:
-        reference: from `mean_neighbor_distances`, Angstrom, shape (neighbors,).
-        cell: lattice vectors of the structures in rows, Angstrom, shape (3, 3).
-    """
+    """Mean over the neighbours of how far `mean_neighbor_distances` of structures are from those of a `reference`."""
 
     higher_is_better = False
     full_state_update = False

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import pair_distances
 from cryingan.geometry.lattice import own_images, reduced_lattice
 from cryingan.geometry.neighbors import neighbors
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 R_MAX = 10.0
 BINS = 500
@@ -67,8 +64,7 @@ def partial_rdfs(
         pairs: for each function (species at the centre, species around it), or None for all atoms.
         r_max: upper edge of the last bin, Angstrom.
         bins: number of bins of equal width from 0.
-        centers: which atoms may be at the centre, such as those of a region, bool, shape (atoms,); all atoms when not
-            given. Neighbours may be anywhere.
+        centers: which atoms may be at the centre, such as those of a region, bool, shape (atoms,); by default all.
         compatible: count nearest images in the 2 x 2 x 2 supercell only (module docstring).
 
     Returns:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 # Atoms this near to an edge lie on it, whatever rounding does to them; a fraction of the cell.
 ROUNDING = 1e-9

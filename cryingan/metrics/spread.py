@@ -14,12 +14,7 @@ from torchmetrics.utilities import dim_zero_cat
 def spread(fractional: np.ndarray, cell: np.ndarray) -> float:
     """Mean distance between the places of an atom in one structure and in the next; near zero, all are alike.
 
-    Args:
-        fractional: fractional coordinates of structures with the same atoms, shape (structures, atoms, 3).
-        cell: lattice vectors in rows, Angstrom, shape (3, 3).
-
-    Returns:
-        Angstrom; NaN for fewer than two structures.
+    In Angstrom, from coordinates (structures, atoms, 3) in a cell (3, 3); NaN for fewer than two structures.
 
     Example:
         >>> import numpy as np
@@ -34,11 +29,7 @@ def spread(fractional: np.ndarray, cell: np.ndarray) -> float:
 
 
 class Spread(Metric):
-    """`spread` of all structures given to `update`; those of several processes follow one another by rank.
-
-    Args:
-        cell: lattice vectors in rows, Angstrom, shape (3, 3).
-    """
+    """`spread` of all structures given to `update`; those of several processes follow one another by rank."""
 
     higher_is_better = True
     full_state_update = False

@@ -24,11 +24,7 @@ APART, WIDEST = 2.5, 8  # points, between the error bars of two series at one pl
 def curve_figure(panels: Panels, xlabel: str, ylabel: str, *, share_y: bool = True) -> Figure:
     """Draw curves with confidence bands, a panel for each pair or species: RDFs and bond angles (SI Figs. S7, S34).
 
-    Args:
-        panels: for each title the curves by label; the first label's, which are the reference, are black.
-        xlabel: with the unit.
-        ylabel: likewise.
-        share_y: whether all panels have one scale.
+    By title and label; curves of the first label, the reference, are black. Labels have their units.
     """
     columns = len(panels) if len(panels) < 4 else 2 if len(panels) == 4 else 3
     rows = math.ceil(len(panels) / columns)

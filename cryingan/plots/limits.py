@@ -14,11 +14,7 @@ def finite(values: np.ndarray | None) -> np.ndarray:
 
 
 def limits_without_outliers(values: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest of the values within ten interquartile ranges of the quartiles; of all, where that is zero.
-
-    Args:
-        values: finite, at least one.
-    """
+    """Smallest and largest finite value within ten interquartile ranges of the quartiles; of all, where that is 0."""
     low, high = np.percentile(values, (25, 75))
     if high > low:
         reach = FENCES * (high - low)

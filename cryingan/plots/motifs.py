@@ -36,7 +36,7 @@ def motif_figure(
         motifs: names such as `octahedral CN_6`, the first at the top.
         training: percent of atoms, shape (motifs,).
         generated: likewise; NaN leaves the bar out.
-        low: lower ends of the generated ones' intervals, shape (motifs,).
+        low: lower ends of the generated ones' intervals, likewise.
         high: upper ends.
         species: of the atoms, named at the axis.
     """
@@ -60,14 +60,9 @@ def motif_figure(
 def motif_neighbor_figure(
     motifs: Sequence[str], training: np.ndarray, generated: np.ndarray, *, neighbor: str = "Cl", species: str = ""
 ) -> Figure:
-    """Draw bars of the most likely motifs, stacked by how many neighbours are of one species (SI Figs. S18, S33).
+    """Draw bars of `motif_figure`, stacked by how many neighbours are of one species (SI Figs. S18, S33).
 
-    Args:
-        motifs: names such as `octahedral CN_6`, the first at the top.
-        training: percent of atoms with 0, 1, 2 ... such neighbours, shape (motifs, numbers).
-        generated: likewise.
-        neighbor: the species that is counted.
-        species: of the atoms, named at the axis.
+    Both sides are percent of atoms with 0, 1, 2 ... such neighbours, shape (motifs, numbers).
     """
     from matplotlib import colormaps
     from matplotlib.patches import Patch

@@ -24,14 +24,10 @@ SIDES = (2.5, 2.5, 1.7)  # inch, of one of 1, 2 or 3 panels beside each other
 
 @dataclass(frozen=True, eq=False)
 class Parity:
-    """Reference and predicted values of a quantity.
+    """Reference and predicted values of a quantity, of one shape and unit.
 
     Attributes:
-        reference: any shape.
-        predicted: the same shape.
-        unit: of both.
-        mae: mean absolute error.
-        error_unit: unit of the mean absolute error.
+        mae: mean absolute error in `error_unit`.
         spearman: rank correlation; NaN where it is undefined.
     """
 
@@ -47,11 +43,7 @@ class Parity:
 def parity_figure(quantities: Mapping[str, Parity], methods: tuple[str, str] = ("reference", "predicted")) -> Figure:
     """Draw predicted against reference values, a panel for each quantity with its errors above.
 
-    Points more than ten interquartile ranges off are counted instead of shown.
-
-    Args:
-        quantities: by name, such as energy and force.
-        methods: names of the reference and of what predicts it.
+    Points more than ten interquartile ranges off are counted. `methods` name the reference and what predicts it.
     """
     columns = min(len(quantities), COLUMNS)
     rows = -(-len(quantities) // columns)

@@ -18,14 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Values along an axis.
-
-    Attributes:
-        x: shape (points,), ascending.
-        value: shape (points,); NaN leaves a gap.
-        low: lower ends of intervals, or the smallest of several runs; None where there are none.
-        high: upper ends, or the largest.
-    """
+    """Values (points,) along an axis x, ascending; NaN leaves a gap. Low and high end intervals, if there are any."""
 
     x: np.ndarray
     value: np.ndarray

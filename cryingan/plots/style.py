@@ -62,12 +62,8 @@ def style() -> Iterator[None]:
 def new_figure(columns: int, rows: int, height: float = 2.2, width: float | None = None, **shared: bool) -> Figure:
     """Return a figure of columns x rows panels in the project's style, without the global state of pyplot.
 
-    Args:
-        columns: panels beside each other.
-        rows: panels below each other.
-        height: of one row, inch.
-        width: of the figure, inch; that of a journal's column for a single panel, of its page for several.
-        shared: `sharex` and `sharey` of the panels.
+    The height is that of one row, the width that of the figure, in inch: by default that of a journal's column for a
+    single panel, of its page for several. `shared` are `sharex` and `sharey` of the panels.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -83,14 +79,9 @@ def new_figure(columns: int, rows: int, height: float = 2.2, width: float | None
 
 @style()
 def save_figure(figure: Figure, path: str | Path, vector: str = "") -> None:
-    """Write a figure as PNG, and as vector graphics beside it where asked for; whole or not at all.
+    """Write a figure as PNG, and as vector graphics beside it (`pdf` or `svg`) where asked for; whole or not at all.
 
     Both are drawn before either is written. The same figure gives the same bytes.
-
-    Args:
-        figure: of `new_figure`.
-        path: of the PNG.
-        vector: `pdf` or `svg`, which is also the suffix of the second file; none when empty.
 
     Raises:
         CryinGANError: a file cannot be written.

@@ -8,18 +8,16 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from importlib.metadata import packages_distributions, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard, parse_references
 from cryingan.potentials.potential import Potential
 from cryingan.potentials.settings import AseSettings
 from cryingan.storage.hashes import content, file_hash, settings_hash
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 log = logging.getLogger(__name__)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.devices import resolve_device
 from cryingan.errors import CryinGANError
@@ -15,9 +15,6 @@ from cryingan.potentials.potential import Potential
 from cryingan.potentials.published import known_references
 from cryingan.potentials.settings import CHGNetSettings
 from cryingan.storage.hashes import file_hash
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 
 class CHGNetPotential(Potential):

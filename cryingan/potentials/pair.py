@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from ase import Atoms
 
 from cryingan.geometry.neighbors import SAME_POINT, neighbors
 from cryingan.potentials.card import PotentialCard, parse_references
 from cryingan.potentials.potential import Potential
 from cryingan.potentials.settings import PairSettings
 from cryingan.storage.hashes import settings_hash
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 RADIUS = 1.25  # Angstrom, of every element unless radii are given
 

@@ -17,7 +17,7 @@ from cryingan.potentials.card import PotentialCard
 from cryingan.relaxation.one_structure import COLUMNS, REASONS, Relaxed
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.trajectory import write_frames
-from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.atomic import make_folder, replace_file, write_json
 from cryingan.storage.hashes import arrays_hash
 from cryingan.structures.crystals import Crystals
 
@@ -164,8 +164,7 @@ def _claim(folder: Path, manifest: dict[str, Any], crystals: Callable[[], Crysta
         return
     if (folder / ROWS).exists():
         raise OtherResultsError(f"{folder} holds {ROWS} but no {RELAX_MANIFEST}: give an empty folder")
-    with replace_file(path) as file:
-        file.write(json.dumps(manifest, indent=1).encode() + b"\n")
+    write_json(path, manifest)
 
 
 def _first_difference(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, get_type_hints
+from typing import NamedTuple, get_type_hints
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.geometry.neighbors import neighbors
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.trajectory import Trajectory, TrajectoryFrames
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 FAILED = ("exploded", "not_finite", "too_close")  # reasons of structures that cannot be relaxed
 REASONS = ("converged", "max_steps", "stalled", "exploded", "not_finite", "too_close", "time")

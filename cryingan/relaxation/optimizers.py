@@ -5,16 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.potentials.potential import Potential
 from cryingan.relaxation.one_structure import Relaxation, Relaxed
 from cryingan.relaxation.settings import FireSettings, RelaxSettings
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 # Both from docs/dismai_bench.md, "Relaxation".
 PAPER_TOLERANCE = 1e-3  # eV/Angstrom, by which the paper's verdict on an ended relaxation exceeds fmax

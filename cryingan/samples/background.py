@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -21,7 +20,7 @@ from cryingan.samples.folder import WORKER_LOG, WORKER_PLAN, clear_outcome, has_
 from cryingan.samples.plan import Plan
 from cryingan.samples.relaxer import SampleRelaxer
 from cryingan.samples.worker import SECONDS_BETWEEN_LOOKS
-from cryingan.storage.atomic import ROOT, replace_file
+from cryingan.storage.atomic import ROOT, write_json
 
 SECONDS_TO_END = 15
 WARNING = re.compile(rb"^WARNING cryingan[\w.]*: (.*)\n", re.MULTILINE)  # as the worker logs it
@@ -146,8 +145,7 @@ class BackgroundRelaxer(FolderRelaxer):
 
     def _write_plan(self, folders: list[Path]) -> None:
         content = {"plan": asdict(self.plan), "folders": [str(folder) for folder in folders]}
-        with replace_file(self.folder / WORKER_PLAN) as file:
-            file.write(json.dumps(content, indent=1).encode())
+        write_json(self.folder / WORKER_PLAN, content)
 
     def _start(self) -> None:
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -14,7 +14,7 @@ from typing import Any
 from cryingan import __version__
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.relaxation.journal import RELAX_MANIFEST
-from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.atomic import make_folder, replace_file, write_json
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import extxyz_frames, read_structures, write_structures
@@ -111,8 +111,7 @@ def write_samples(
         "cryingan": __version__,
         "settings": origin["settings"],
     }
-    with replace_file(folder / SAMPLE_MANIFEST) as file:
-        file.write(json.dumps(manifest, indent=2).encode())
+    write_json(folder / SAMPLE_MANIFEST, manifest)
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import traceback
@@ -19,7 +18,7 @@ from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.folder import ERROR, RELAX_SUMMARY, REPAIRED, SAMPLES, set_results_aside, write_error
 from cryingan.samples.plan import Plan
 from cryingan.samples.report import FRACTION, Outcome, draw, write_rows
-from cryingan.storage.atomic import replace_file
+from cryingan.storage.atomic import write_json
 from cryingan.storage.hashes import file_hash
 from cryingan.storage.locks import lock_folder
 from cryingan.storage.text import in_one_line
@@ -88,8 +87,7 @@ class SampleRelaxer:
                 **self.scale.record(),
                 "seconds": round(time.monotonic() - start, 1),
             }
-            with replace_file(folder / RELAX_SUMMARY) as file:
-                file.write(json.dumps(summary, indent=1).encode())
+            write_json(folder / RELAX_SUMMARY, summary)
         return summary["values"]
 
     def attempt(self, folder: Path) -> str | None:

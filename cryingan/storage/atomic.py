@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cryingan.errors import CryinGANError
 
@@ -21,13 +22,7 @@ def replace_file(path: str | Path) -> Iterator[BinaryIO]:
     """Open `PATH.part` for writing and rename it to `path` when the block ends, so that `path` is never half written.
 
     The bytes are on the disk (fsync) before the rename. When the block raises, `PATH.part` is removed and an existing
-    `path` stays as it was.
-
-    Args:
-        path: the file to write; its folder must exist.
-
-    Yields:
-        A binary file object.
+    `path` stays as it was. The folder must exist.
 
     Raises:
         CryinGANError: the folder is missing or not writable, or the disk is full; names `path` and the reason.
@@ -48,6 +43,12 @@ def replace_file(path: str | Path) -> Iterator[BinaryIO]:
             raise
     except OSError as error:
         raise CryinGANError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON by `replace_file`."""
+    with replace_file(path) as file:
+        file.write(json.dumps(content, indent=1).encode() + b"\n")
 
 
 @contextmanager
@@ -98,11 +99,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(path: str | Path) -> Path:
-    """Make a folder and its parents, unless they exist.
-
-    Raises:
-        CryinGANError: it cannot be made; names `path` and the reason.
-    """
+    """Make a folder and its parents, unless they exist; a CryinGANError names it and why it cannot be made."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -46,11 +46,7 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits.
-
-    Raises:
-        CryinGANError: the file cannot be read.
-    """
+    """SHA-256 of a file's content, as 64 hexadecimal digits; a CryinGANError if it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -24,11 +24,8 @@ log = logging.getLogger(__name__)
 def lock_folder(folder: str | Path, patient: bool = False) -> Iterator[None]:
     """Keep other processes of this machine out of a folder during a block. A killed process loses its lock.
 
-    The thread that has locked a folder may lock it again.
-
-    Args:
-        folder: the folder to lock, by its file `.lock`.
-        patient: wait up to 10 s for another process to leave.
+    It locks the file `.lock`; the thread that holds it may lock again. With `patient` it waits up to 10 s for another
+    process to leave.
 
     Raises:
         CryinGANError: another process is at work there, or the folder cannot be locked.
@@ -48,12 +45,9 @@ def lock_folder(folder: str | Path, patient: bool = False) -> Iterator[None]:
 
 @contextmanager
 def lock_cache(path: Path, task: str, deadline: float = math.inf) -> Iterator[None]:
-    """Have other processes wait while this one fills a cache; no lock is taken if the filesystem refuses it.
+    """Have other processes wait while this one fills a cache file; no lock is taken if the filesystem refuses it.
 
-    Args:
-        path: the cache file; its folder is made when missing.
-        task: what the other process does, such as `describes set.extxyz`.
-        deadline: until when to wait, seconds since the epoch.
+    They say that another process does the `task`, and wait until the deadline, seconds since the epoch.
 
     Raises:
         CryinGANError: another process was still at work at the deadline.

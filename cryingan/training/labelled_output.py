@@ -11,12 +11,7 @@ from typing import TextIO
 
 
 class LabelledOutput(io.TextIOBase):
-    """Pass text on, with the thread's name before each line that one of some threads prints.
-
-    Args:
-        stream: where the text goes.
-        threads: those whose lines are labelled.
-    """
+    """Pass text on to a stream, with the thread's name before each line that one of some threads prints."""
 
     def __init__(self, stream: TextIO, threads: Collection[threading.Thread]) -> None:
         self.stream, self.threads, self.at_start = stream, threads, True

@@ -18,15 +18,7 @@ from cryingan.storage.locks import lock_folder
 
 @dataclass
 class Run:
-    """One training, ready to begin or to resume.
-
-    Attributes:
-        folder: the run folder.
-        trainer: Lightning's trainer.
-        model: what is trained.
-        data: what it is trained on.
-        checkpoint: where it resumes; None for a new run.
-    """
+    """One training in its folder, ready to begin or to resume; `checkpoint` is None for a new run."""
 
     folder: Path
     trainer: Trainer
@@ -35,10 +27,7 @@ class Run:
     checkpoint: Path | None
 
     def fit(self) -> dict[str, float]:
-        """Train, with the run folder locked, and close the loggers however it ends.
-
-        Returns:
-            The last value of every metric.
+        """Train, with the run folder locked, close the loggers however it ends, and return the last metrics.
 
         Raises:
             CryinGANError: another process trains in the folder, Lightning refuses a setting, or training diverged.

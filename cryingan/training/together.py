@@ -51,11 +51,8 @@ def each_run(config: MutableMapping[str, Any]) -> list[MutableMapping[str, Any]]
 def train_together(configs: list[MutableMapping[str, Any]], prepare: Callable[..., Any]) -> dict[str, float]:
     """Train several models of one shape in lockstep and return their last values as `<run folder>/<metric>`.
 
-    A run that ends in an error is reported at once; the others continue.
-
-    Args:
-        configs: of every run.
-        prepare: makes a run of a config, as in train.py.
+    A run that ends in an error is reported at once; the others continue. `prepare` makes a run of a config, as in
+    train.py.
 
     Raises:
         CryinGANError: as `train`; at the end, if some runs ended in an error.

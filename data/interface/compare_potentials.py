@@ -22,7 +22,7 @@ from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.relaxation.relax import RelaxationResults, relax
 from cryingan.relaxation.settings import RelaxSettings
-from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.atomic import make_folder, write_json
 from cryingan.storage.locks import lock_folder
 from data.command import run_command
 from data.interface.dataset import LEAST
@@ -176,8 +176,7 @@ def _write(
     parity = Parity(built.energies[both], energies[both], "eV/atom", found["mae"] * 1000, "meV/atom", rank)
     content, figure = (folder / name for name in COMPARISON)
     save_figure(parity_figure({"relaxed energy": parity}, ("build's", "compared")), figure)
-    with replace_file(content) as file:
-        file.write(json.dumps(found, indent=1).encode())
+    write_json(content, found)
     if metrics is not None:
         write_readme(folder, metrics, found)
 

@@ -18,7 +18,7 @@ from cryingan.relaxation.journal import RELAX_MANIFEST, RELAXED, read_journal, s
 from cryingan.relaxation.one_structure import FAILED
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.settings import RelaxSettings
-from cryingan.storage.atomic import replace_file
+from cryingan.storage.atomic import write_json
 from cryingan.storage.hashes import settings_hash
 from cryingan.structures.crystals import Crystals
 from data.interface.bulk import kept_crystals
@@ -149,8 +149,7 @@ def claim(work: Path, seed: int, interface: Interface) -> None:
     """Write what the folder belongs to, unless a build is there already."""
     path = work / BUILD_MANIFEST
     if not path.exists() or not _folders(work):
-        with replace_file(path) as file:
-            file.write(json.dumps(_identity(seed, interface), indent=1).encode())
+        write_json(path, _identity(seed, interface))
 
 
 def require_same_build(work: Path, seed: int, interface: Interface, potential: Potential) -> None:

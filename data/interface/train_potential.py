@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
-from cryingan.storage.atomic import make_folder, replace_file, replace_folder
+from cryingan.storage.atomic import make_folder, replace_folder, write_json
 from cryingan.storage.locks import lock_folder
 from data.command import run_command
 from data.interface.parts import require_system
@@ -167,8 +167,7 @@ def write(
             **_results(trials, trained),
             "errors": {which: one.summary() for which, one in errors.items()},
         }
-        with replace_file(folder / METRICS) as file:
-            file.write(json.dumps(metrics, indent=1).encode())
+        write_json(folder / METRICS, metrics)
         draw(metrics["training"], errors["test"], folder)
         write_readme(folder, metrics, _comparison_of_the_same(settings.output, folder, metrics))
 

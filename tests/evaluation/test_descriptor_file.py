@@ -8,8 +8,7 @@ from ase import Atoms
 
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.evaluation import describe as describing
-from cryingan.evaluation.describe import describe_all
-from cryingan.evaluation.descriptor_file import DescriptorFile
+from cryingan.evaluation.describe import DescriptorFile, describe_all
 from cryingan.structures.lenient import Candidate
 
 KEY = {"structures": "abc", "settings": {"a": 1}}

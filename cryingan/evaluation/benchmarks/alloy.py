@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores, percentage
@@ -22,9 +23,6 @@ from cryingan.metrics.bootstrap import distance_of_means, mean_interval
 from cryingan.metrics.energy_statistics import energy_histogram, histogram_edges, histogram_table
 from cryingan.plots.energies import energy_figure
 from cryingan.plots.violins import sro_figure
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 ENERGY_COLUMNS = ("formation_energy_per_atom", "formation energy (eV/atom)")
 PUBLISHED_PAIRS = ("Fe-Ni", "Cr-Fe", "Cr-Ni", "Fe-Fe", "Cr-Cr", "Ni-Ni")

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.evaluation.settings import BenchmarkSettings
 from cryingan.metrics.bootstrap import Interval
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from matplotlib.figure import Figure
 
 Table = Mapping[str, Sequence[Any] | np.ndarray]
@@ -70,11 +70,7 @@ class Benchmark(BenchmarkSettings):
     """Whether structures of another composition than the reference's fail."""
 
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
-        """Refuse structures whose species do not fit this benchmark.
-
-        Raises:
-            CryinGANError: names the file, its species and the species that are needed.
-        """
+        """Raise a CryinGANError if the species of the file `name` do not fit; it names them and those needed."""
         raise NotImplementedError
 
     def for_reference(self, atoms: Atoms) -> Self:
@@ -87,19 +83,11 @@ class Benchmark(BenchmarkSettings):
         return {"benchmark": values.pop("kind"), **values}
 
     def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
-        """Return the descriptors of one structure as arrays whose shapes depend on its composition alone.
-
-        Raises:
-            CryinGANError: why the structure cannot be described and has failed.
-        """
+        """Return arrays whose shapes depend on the composition alone; a CryinGANError says why a structure failed."""
         raise NotImplementedError
 
     def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
-        """Read reference descriptors from the CSV files of Dismai-Bench; also return atoms per species found in them.
-
-        Raises:
-            CryinGANError: a file is missing or has other columns.
-        """
+        """Read reference descriptors from the CSV files of Dismai-Bench, and the atoms per species found in them."""
         raise NotImplementedError
 
     def score(self, generated: Sample, reference: Sample) -> Scores:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores
@@ -19,9 +20,6 @@ from cryingan.evaluation.settings import InterfaceSettings
 from cryingan.metrics import radial
 from cryingan.metrics.motifs.fingerprints import MotifSettings, feature_names, fingerprints
 from cryingan.metrics.region import Region
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,9 @@ from cryingan.plots.motifs import motif_figure
 
 @dataclass(frozen=True)
 class InterfaceScores:
-    """Scores of generated interfaces against a reference.
+    """Scores of generated interfaces against a reference, with the settings of an `InterfaceBenchmark`.
 
-    Attributes:
-        motifs: settings of the fingerprints; the motifs of its species are compared.
-        pairs: pairs of the radial distribution functions.
-        compatible: name isolated atoms as the published code does.
-        generated: descriptors of the accepted structures.
-        reference: descriptors of the reference.
-        part: suffix of the names of scores: empty for all atoms, `_region` for those in the interface region.
+    `part` is the suffix of the names of scores: empty for all atoms, `_region` for those in the interface region.
     """
 
     motifs: MotifSettings

@@ -26,14 +26,9 @@ def likely(fingerprints: np.ndarray, settings: MotifSettings, compatible: bool =
 def site_table(
     fingerprints: np.ndarray, found: MostLikely, numbers: np.ndarray, settings: MotifSettings, species: str
 ) -> Table:
-    """Return a row for every atom, with the columns of Dismai-Bench's cnn_stats files.
+    """Return a row for every atom of a species, with the columns of Dismai-Bench's cnn_stats files.
 
-    Args:
-        fingerprints: fingerprints of one species, shape (structures, sites, features).
-        found: most likely coordination from `likely`.
-        numbers: places of the structures in their file, shape (structures,).
-        settings: settings of the fingerprints.
-        species: chemical symbol, for the name of the atoms' column where there are no anions.
+    From fingerprints (structures, sites, features), what `likely` makes of them, and places in the file (structures,).
     """
     structures, sites, features = fingerprints.shape
     counts = found.anion_counts.reshape(structures * sites, len(settings.anions))
@@ -54,14 +49,9 @@ def site_table(
 def motif_scores(
     generated: np.ndarray, reference: np.ndarray, species: str, neighbor: str | None = None, part: str = ""
 ) -> Scores:
-    """Return table and figures of the shares of the most likely motifs; none where the reference has no atoms.
+    """Return table and figures of `motif_shares` of atoms of a species; none where the reference has no such atoms.
 
-    Args:
-        generated: shares of each structure, from `cryingan.metrics.motifs.distributions.motif_shares`.
-        reference: likewise.
-        species: of the atoms.
-        neighbor: species of the neighbours by whose number the shares are split; None where they are not.
-        part: suffix of the names: empty for all atoms, `_region` for those in the interface region.
+    Shares are split by the number of neighbours of the species `neighbor`, if it is given; `part` is a suffix of names.
     """
     if not np.isfinite(reference).any():
         return Scores()
@@ -101,13 +91,8 @@ def curve_table(
 ) -> Table:
     """Return mean curves of both sets and the interval of the generated one, as Dismai-Bench's avg files.
 
-    Args:
-        x: name of the column of `places`, shape (points,).
-        places: where the curves are given.
-        name: quantity, for the names of its columns.
-        training: a curve for each structure, shape (structures, points).
-        generated: likewise.
-        factor: of all values, such as 100 for percent.
+    `x` and `name` are names of the columns of `places`, shape (points,), and of the curves, (structures, points), whose
+    values are multiplied by a factor, such as 100 for percent.
     """
     curve = mean_interval(generated)
     return {

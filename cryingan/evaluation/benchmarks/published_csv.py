@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 def find_table(folder: Path, pattern: str) -> Path:
-    """Return the one file in a folder, or below it, whose name matches.
-
-    Raises:
-        CryinGANError: there is none, or there are several.
-    """
+    """Return the one file in a folder, or below it, whose name matches; raise a CryinGANError unless there is one."""
     found = sorted(folder.rglob(pattern))
     if len(found) != 1:
         several = ", ".join(str(path.relative_to(folder)) for path in found)
@@ -29,11 +25,7 @@ def find_table(folder: Path, pattern: str) -> Path:
 
 
 def read_table(path: Path) -> DataFrame:
-    """Return the table in a file.
-
-    Raises:
-        CryinGANError: the file cannot be read or is empty.
-    """
+    """Return the table in a file; raise a CryinGANError if it cannot be read or is empty."""
     import pandas
 
     try:
@@ -75,11 +67,9 @@ def read_sites(path: Path, features: Sequence[str]) -> np.ndarray:
 
 
 def read_grid(path: Path, grid: np.ndarray) -> np.ndarray:
-    """Return rows of a distribution whose columns are named by the mid-points of its bins, shape (rows, bins).
+    """Return rows of a distribution whose columns are named by the mid-points `grid` of its bins, shape (rows, bins).
 
-    Args:
-        path: the file.
-        grid: the expected mid-points, shape (bins,); columns whose names are no numbers are ignored.
+    Columns whose names are no numbers are ignored.
 
     Raises:
         CryinGANError: the bins differ, a value is no finite number, or there are no rows.

@@ -11,11 +11,7 @@ from cryingan.evaluation.settings import BENCHMARKS
 
 
 def load_benchmark(kind: str, **settings: Any) -> Benchmark:
-    """Return a benchmark by its name.
-
-    Args:
-        kind: `interface`, `silicon` or `alloy`.
-        settings: fields of its settings in `cryingan.evaluation.settings`; missing ones have the paper's values.
+    """Return the benchmark `interface`, `silicon` or `alloy` with settings of `cryingan.evaluation.settings`.
 
     Raises:
         CryinGANError: there is no such benchmark or setting.

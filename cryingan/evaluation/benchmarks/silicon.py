@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores
@@ -19,9 +19,6 @@ from cryingan.metrics.bootstrap import distance_of_means, mean_row
 from cryingan.metrics.motifs.distances import site_means
 from cryingan.metrics.motifs.distributions import motif_shares
 from cryingan.metrics.motifs.fingerprints import MotifSettings, feature_names, fingerprints
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 SPECIES = "Si"
 SETTINGS = MotifSettings((SPECIES,))

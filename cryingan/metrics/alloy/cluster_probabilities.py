@@ -13,15 +13,9 @@ MULTIPLICITIES = np.repeat(
 
 
 def cluster_probabilities(counts: np.ndarray) -> np.ndarray:
-    """Counts per atom divided by clusters per site: the rows whose means d_cluster compares.
+    """Counts per atom divided by clusters per site: the rows (structures, 45) whose means d_cluster compares.
 
     The six of a shell sum to 1 without vacancies. They sum to less with them, since a pair with a vacancy is none.
-
-    Args:
-        counts: from `cluster_counts` or `map_to_lattice`, shape (structures, 45).
-
-    Returns:
-        Dimensionless, columns as `CLUSTER_NAMES`, shape (structures, 45).
     """
     return counts / MULTIPLICITIES
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from itertools import combinations_with_replacement, permutations, product
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -35,33 +36,9 @@ CLUSTER_NAMES = tuple(f"0NN_{s}" for s in SPECIES) + tuple(
 )
 SRO_NAMES = tuple(f"{shell}NN_{pair}" for shell in (1, 2) for pair in PAIR_NAMES)
 
-# Effective cluster interactions of Su et al., Acta Mater. 276, 120088 (2024), eV; columns as PAIR_NAMES.
 ECI_CONSTANT = -0.00932958469464057
-ECI = np.array(
-    [
-        [0.0003376140261270978, -0.006093130106866821, -0.017503750379865866, 0, 0, 0.0022227714241077777],
-        [-0.03477817417403486, 0, 0.005939741713420254, -0.0006455514901675906, 0.016358092689283846, 0],
-        [0.0015984460745564193, -0.005292076441853677, -0.003021082122451338, 0, 0, 0],
-        [0, 0.0018668024945124595, -0.0038807821841662124, 0, -0.0036085744161752594, 0.0012250045279512465],
-        [
-            -0.0007252972937068049,
-            0.0005925701791865664,
-            0.0028510208730949406,
-            -0.0005707393430416303,
-            0.0018947957869953978,
-            -0.001669283899958865,
-        ],
-        [0, -0.005562649078917254, 0.00172340842194012, 0, 0.00015073769660058886, -0.003134770684447135],
-        [
-            0.001983244154690138,
-            -0.0018490697130025958,
-            -0.002680779582402635,
-            0.0003351340012252481,
-            -0.0021377444095509075,
-            0.0010601861757962314,
-        ],
-    ]
-)
+ECI = np.loadtxt(Path(__file__).with_name("eci.csv"), delimiter=",", skiprows=1, usecols=range(1, 7))
+"""Effective cluster interactions (Su et al., Acta Mater. 276, 120088 (2024)), eV: rows shells, columns `PAIR_NAMES`."""
 
 
 def _half_cells(repeats: int) -> np.ndarray:
@@ -71,14 +48,9 @@ def _half_cells(repeats: int) -> np.ndarray:
 
 
 def fcc_sites(repeats: int = 4, offset: float | Sequence[float] = ORIGIN) -> np.ndarray:
-    """Sites of an fcc lattice of repeats x repeats x repeats conventional cells, sorted by x, then y, then z.
+    """Fractional coordinates of all sites in repeats x repeats x repeats conventional cells, shape (4 repeats^3, 3).
 
-    Args:
-        repeats: conventional cells along each axis.
-        offset: shift of the first site, in conventional cells: one number for all axes or shape (3,).
-
-    Returns:
-        Fractional coordinates of the whole cell, shape (4 repeats^3, 3).
+    They are sorted by x, then y, then z; `offset` shifts the first one, in conventional cells, a number or shape (3,).
     """
     return (_half_cells(repeats) / 2 + offset) / repeats % 1.0
 
@@ -95,12 +67,10 @@ def shell_vectors() -> tuple[np.ndarray, ...]:
 
 @cache
 def neighbor_table(repeats: int = 4) -> tuple[np.ndarray, ...]:
-    """Neighbours of every site in each of the seven shells, in the order of `fcc_sites`.
+    """Indices into `fcc_sites` of every site's neighbours in each of the seven shells, shape (sites, neighbours).
 
-    In cells of fewer than four repeats several neighbours are images of one site, which is then listed as often.
-
-    Returns:
-        For each shell the site indices, shape (sites, neighbours): 12, 6, 24, 12, 24, 8 and 48 neighbours. Read-only.
+    There are 12, 6, 24, 12, 24, 8 and 48 of them. In cells of fewer than four repeats several are images of one site,
+    which is then listed as often.
     """
     coordinates = _half_cells(repeats)
     index = np.full((2 * repeats,) * 3, -1)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.metrics.alloy.fcc import LATTICE_CONSTANT, MARGIN, VACANCY, cluster_counts
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 MOST_STRAIN = 0.1
 """Relative difference of lengths, and of angles in units of 100 degrees, up to which a cell counts as the lattice's."""
@@ -21,12 +18,9 @@ DECIMALS = 9
 
 @dataclass(frozen=True)
 class FccLattice:
-    """An fcc lattice of repeats x repeats x repeats conventional cells.
+    """An fcc lattice of repeats x repeats x repeats conventional cells with edges of `constant`, Angstrom.
 
-    Attributes:
-        repeats: conventional cells along each axis.
-        constant: edge of the conventional cell, Angstrom.
-        origin: where the reference has one of its sites, in conventional cells. Only the mapping as is depends on it.
+    `origin` is where the reference has one of its sites, in conventional cells; only the mapping as is depends on it.
     """
 
     repeats: int = 4
@@ -116,13 +110,10 @@ class Mapping:
 
 
 def fitted_origin(fractional: np.ndarray, lattice: FccLattice) -> np.ndarray:
-    """Where a structure has the lattice: the translation that fits all its atoms best.
+    """The site nearest to the lattice's origin, in conventional cells, (3,), where all atoms (atoms, 3) fit best.
 
     Every axis gives the circular mean of the atoms' places between planes half a lattice constant apart, the majority
     decides which half of those points are sites, and means over the atoms within the margin of a site refine it.
-
-    Returns:
-        From fractional coordinates (atoms, 3) the site nearest to the lattice's origin, in conventional cells, (3,).
     """
     points = 2 * (fractional * lattice.repeats - lattice.origin)
     shift = np.angle(np.exp(2j * np.pi * points).mean(axis=0)) / (2 * np.pi)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.metrics.alloy import upstream as alloy_upstream
@@ -19,25 +19,19 @@ from cryingan.metrics.alloy.fcc import MARGIN, SPECIES, fcc_sites, occupation
 from cryingan.metrics.alloy.lattice import FccLattice, Mapping, fitted_origin
 from cryingan.metrics.alloy.rotated import map_rotated
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
 MAPPINGS = ("cryingan", "diffcsp", "cdvae")
 
 
 def map_to_lattice(
     atoms: Atoms, lattice: FccLattice | None = None, mapping: str = "auto", compatible: bool = False
 ) -> Mapping:
-    """Map one structure on the lattice.
+    """Map one structure on the lattice; one that cannot be mapped is rejected with the reason.
 
     Args:
         atoms: a periodic structure; it may have any number of atoms.
         lattice: the reference's; by default 4 x 4 x 4 cells of 3.6 Angstrom with a site at the origin.
         mapping: one of `MAPPINGS` or `auto`.
         compatible: use the procedures of Dismai-Bench (`cryingan.metrics.alloy.upstream`).
-
-    Returns:
-        The mapping; a structure that cannot be mapped is rejected with the reason.
 
     Raises:
         CryinGANError: there is no such mapping.

@@ -6,17 +6,13 @@ neighbour. Only differences of positions enter, so that neither origin nor choic
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from ase import Atoms
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from cryingan.geometry.neighbors import images_within, neighbors
 from cryingan.metrics.alloy.fcc import CLUSTER_NAMES, FIRST, MARGIN, SECOND, SPECIES, shell_vectors
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 EDGE_RANGE = (3.2 / 3.6, 4.0 / 3.6)
 """Distances that count as the second shell, between the first and the third, in lattice constants."""
@@ -30,11 +26,8 @@ def ideal_vectors(axes: np.ndarray) -> list[np.ndarray]:
 def partners(positions: np.ndarray, cell: np.ndarray, vectors: np.ndarray, decimals: int | None = None) -> np.ndarray:
     """Index of the atom nearest to each ideal point, or -1 if none is within the margin, shape (atoms, vectors).
 
-    Args:
-        positions: of the atoms, Angstrom, shape (atoms, 3).
-        cell: lattice vectors in rows, Angstrom, shape (3, 3).
-        vectors: from an atom to its ideal points, Angstrom, shape (vectors, 3).
-        decimals: to which fractional coordinates of ideal points are rounded; upstream takes 3.
+    `vectors` (vectors, 3) lead from an atom to its ideal points, Angstrom, whose fractional coordinates are rounded to
+    `decimals`; upstream takes 3.
     """
     points = (positions[:, None] + vectors).reshape(-1, 3)
     if decimals is not None:
@@ -52,16 +45,10 @@ def nearest_atoms(points: np.ndarray, positions: np.ndarray, cell: np.ndarray, c
 
 
 def surroundings(atoms: Atoms, shells: list[np.ndarray], decimals: int | None = None) -> tuple[np.ndarray, int]:
-    """Clusters per atom and vacancies of a structure all of whose atoms lie on one lattice.
+    """Clusters per atom and vacancies of a structure all of whose atoms lie on one lattice with shells `ideal_vectors`.
 
-    Args:
-        atoms: the structure.
-        shells: `ideal_vectors`.
-        decimals: as in `partners`.
-
-    Returns:
-        Columns as `CLUSTER_NAMES`, shape (45,), NaN without atoms; and the number of different nearest-neighbour points
-        without an atom, points within the margin of each other being one.
+    Clusters are ordered as `CLUSTER_NAMES`, shape (45,), NaN without atoms. Vacancies are nearest-neighbour points
+    without an atom; points within the margin of each other are one. `decimals` as in `partners`.
     """
     positions, cell = atoms.positions, atoms.cell.array
     if len(atoms) == 0:
@@ -82,11 +69,7 @@ def surroundings(atoms: Atoms, shells: list[np.ndarray], decimals: int | None = 
 
 
 def pairs_within(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All pairs of `cryingan.geometry.neighbors.neighbors`, for positions that need not be in the cell.
-
-    Returns:
-        First and second atom, shape (pairs,), and the vectors from one to the other, Angstrom, shape (pairs, 3).
-    """
+    """Pairs of `cryingan.geometry.neighbors.neighbors` and vectors (pairs, 3); positions need not be in the cell."""
     inside = _wrapped(positions, cell)
     first, second, image = neighbors(inside, cell, cutoff)
     return first, second, inside[second] + image @ cell - inside[first]

@@ -14,12 +14,9 @@ from cryingan.structures.crystals import Crystals
 
 @dataclass(frozen=True)
 class AlloyReference:
-    """Means of a set of alloy structures on its lattice.
+    """Means of a set of alloy structures on the sites of its lattice, fractional, shape (sites, 3).
 
-    Attributes:
-        sites: fractional coordinates of the lattice sites, shape (sites, 3).
-        energy: mean formation energy, eV/atom.
-        order: mean first-shell Warren-Cowley parameters, shape (6,), in the order of `PAIR_NAMES`.
+    `energy` is the formation energy, eV/atom, `order` the first-shell Warren-Cowley parameters, (6,), as `PAIR_NAMES`.
     """
 
     sites: np.ndarray
@@ -40,11 +37,10 @@ class AlloyReference:
         return None if vacancies else cls(sites, energy, order)
 
     def compare(self, samples: Crystals) -> dict[str, float]:
-        """Vacancies, formation energy (eV/atom) and first-shell order of samples, and their errors against this set.
+        """Means over samples, NaN where no structure defines a value, and their errors against this set.
 
-        Returns:
-            `vacancies` (share of the sites), `formation_energy`, `formation_energy_error`, `sro_error` (mean over the
-            six pairs) and `sro_1_<pair>`; means over structures, NaN where no structure defines a value.
+        They are `vacancies` (share of the sites), `formation_energy` and its `_error` (eV/atom), `sro_error` (mean over
+        the six pairs) and `sro_1_<pair>`.
         """
         energy, order, vacancies = _describe(samples, self.sites)
         return {

@@ -6,17 +6,13 @@ is no set of sites to map on. The surroundings of each atom remain defined: `cry
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from ase import Atoms
 from scipy.spatial.transform import Rotation
 
 from cryingan.metrics.alloy.fcc import MARGIN
 from cryingan.metrics.alloy.lattice import MOST_STRAIN, FccLattice, Mapping
 from cryingan.metrics.alloy.neighbors import ideal_vectors, pairs_within, partners, pieces, second_shell, surroundings
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 FEWEST_PARTNERS = 4
 TRIAL_DIRECTIONS = 300
@@ -26,12 +22,9 @@ SPREAD = 0.2
 
 
 def map_rotated(atoms: Atoms, lattice: FccLattice) -> Mapping:
-    """Clusters of a structure on a lattice of any direction and position.
+    """Clusters of a structure on a lattice of any direction and position, its constant scaled to the cell's volume.
 
-    The lattice's constant is scaled to the volume of the cell.
-
-    Returns:
-        The mapping, without an occupation; rejected if the cell has another volume or too many atoms do not belong.
+    The mapping has no occupation. It is rejected if the cell has another volume or too many atoms do not belong.
     """
     constant = (4 * atoms.cell.volume / lattice.size) ** (1 / 3)
     if abs(constant / lattice.constant - 1) > MOST_STRAIN:
@@ -53,18 +46,11 @@ def map_rotated(atoms: Atoms, lattice: FccLattice) -> Mapping:
 
 
 def fitted_axes(vectors: np.ndarray, constant: float) -> np.ndarray | None:
-    """Edges of the conventional cell that fit the vectors of the second shell best, whichever atom they start at.
+    """Edges of the conventional cell (3, 3), Angstrom, that best fit the vectors of the second shell (vectors, 3).
 
     Of many directions the one with the largest sum of fourth powers of the direction cosines starts a fit, in which
     every edge becomes the mean of the vectors near it or its negative, with less weight the farther they are from it:
-    vectors across a boundary do not bend it.
-
-    Args:
-        vectors: between atoms about a lattice constant apart, Angstrom, shape (vectors, 3).
-        constant: the lattice constant, Angstrom.
-
-    Returns:
-        Edges in rows, Angstrom, shape (3, 3); None if one has no vector near it.
+    vectors across a boundary do not bend it. None if an edge has no vector near it.
     """
     random = np.random.default_rng(0).normal(size=(TRIAL_DIRECTIONS, 4))
     trials = np.concatenate([np.eye(3)[None], Rotation.from_quat(random).as_matrix()])

@@ -9,16 +9,13 @@ reading.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import Atoms
 
 from cryingan.metrics.alloy.fcc import MARGIN, SHELLS, SPECIES, VACANCY, fcc_sites
 from cryingan.metrics.alloy.lattice import FccLattice, Mapping
 from cryingan.metrics.alloy.neighbors import ideal_vectors, nearest_atoms, pairs_within, second_shell, surroundings
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 DECIMALS = 5
 POINT_DECIMALS = 3

@@ -79,14 +79,8 @@ def coordination(
 def solid_angle_neighbors(atoms: Atoms) -> list[tuple[np.ndarray, np.ndarray]]:
     """Neighbours of every atom at its most probable CN by solid angles alone, for bond angles.
 
-    Those of pymatgen's CrystalNN(distance_cutoffs=None, x_diff_weight=0, porous_adjustment=False).
-
-    Args:
-        atoms: structure, periodic along all axes; positions need not be wrapped.
-
-    Returns:
-        For each atom the indices of its neighbours, shape (neighbours,), and the vectors to them, Angstrom, shape
-        (neighbours, 3), those of the largest solid angles first.
+    Those of pymatgen's CrystalNN(distance_cutoffs=None, x_diff_weight=0, porous_adjustment=False): for each atom the
+    indices, shape (neighbours,), and the vectors to them, Angstrom, (neighbours, 3), the largest solid angles first.
 
     Raises:
         CryinGANError: as `voronoi_faces`.

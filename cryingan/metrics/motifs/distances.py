@@ -1,7 +1,4 @@
-"""Distances between the mean coordination-motif fingerprints of two sets of structures.
-
-All structures have the same weight, however many atoms of a species they have.
-"""
+"""Distances between the mean coordination-motif fingerprints of two sets of structures."""
 
 from __future__ import annotations
 
@@ -18,14 +15,11 @@ PerStructure = np.ndarray | Sequence[np.ndarray]
 
 
 def site_means(fingerprints: PerStructure, masks: PerStructure | None = None) -> np.ndarray:
-    """Mean fingerprint of each structure.
+    """Mean fingerprint of each structure, shape (structures, features); NaN for a structure without a site.
 
     Args:
         fingerprints: of one species, shape (structures, sites, features), or for each structure (sites, features).
         masks: which sites count, bool, shape (structures, sites), such as those of a region; all when not given.
-
-    Returns:
-        Shape (structures, features); NaN for a structure without a site.
     """
     features = np.shape(fingerprints[0] if len(fingerprints) else fingerprints)[-1]
     rows = np.full((len(fingerprints), features), np.nan)
@@ -41,17 +35,14 @@ def motif_distances(
 ) -> dict[str, Interval]:
     """d_X of every species and d_all, with intervals (docs/dismai_bench.md, "Interface: motif distance d_X").
 
-    For d_all the mean fingerprints of the species are averaged with the numbers of sites as weights, the same on both
-    sides.
+    NaN with a reason where a species is missing. All structures have the same weight. For d_all the mean fingerprints
+    of the species are averaged with the numbers of sites as weights, the same on both sides.
 
     Args:
         generated: for each species the mean fingerprints of structures, shape (structures, features).
         reference: likewise; a known mean is a single row.
         sites: atoms of each species in a structure, such as {"Li": 72, "Co": 36, "Sc": 12}.
         distance: `euclidean` or `cosine`.
-
-    Returns:
-        `d_Li` and so on in the order of `sites`, then `d_all`; NaN with a reason where a species is missing.
 
     Example:
         >>> generated = {"Li": np.array([[1.0, 0.0]]), "Co": np.array([[0.0, 0.5]])}

@@ -71,14 +71,9 @@ def motif_shares(
 
 
 def bond_shares(counts: PerStructure, masks: PerStructure | None = None) -> np.ndarray:
-    """Shares of each structure's atoms by their number of bonds to one species (Fig. S19).
+    """Shares of each structure's atoms with 0 to 24 bonds to one species (Fig. S19), as `motif_shares` without motifs.
 
-    Args:
-        counts: neighbours of that species, int, shape (structures, sites), or for each structure (sites,).
-        masks: which sites count, bool, likewise; all when not given.
-
-    Returns:
-        Percent, shape (structures, 25): 0 to 24 bonds; an isolated atom has 0. NaN for a structure without a site.
+    In percent, shape (structures, 25), by the number of neighbours of that species; an isolated atom has 0.
     """
     return motif_shares([np.zeros_like(numbers) for numbers in counts], counts, masks)[:, 0]
 
@@ -86,12 +81,8 @@ def bond_shares(counts: PerStructure, masks: PerStructure | None = None) -> np.n
 def motif_distribution(generated: np.ndarray, reference: np.ndarray) -> MotifDistribution:
     """Most likely motifs of two sets of structures: those that are frequent in the reference, and the rest.
 
-    Args:
-        generated: from `motif_shares`, shape (structures, motifs, 25).
-        reference: likewise; a mean that is known already is a single row.
-
-    Returns:
-        The shares; the generated ones are NaN, with a reason, when no structure has the species.
+    Both are shares of `motif_shares`; a mean that is known already is a single row. The generated ones are NaN, with a
+    reason, when no structure has the species.
     """
     mean = mean_row(reference)
     listed = [index for index in FIGURE_ORDER if mean[index].sum() >= AT_LEAST]

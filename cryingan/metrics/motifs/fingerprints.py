@@ -62,18 +62,11 @@ def feature_names(settings: MotifSettings) -> tuple[str, ...]:
 
 
 def fingerprints(atoms: Atoms, settings: MotifSettings) -> dict[str, np.ndarray]:
-    """Fingerprints of all atoms of the wanted species.
+    """Fingerprints of all atoms of the wanted species: for each an array (atoms of it, features), as `feature_names`.
 
     Equal to matminer's CrystalNNFingerprint.from_preset("ops", cation_anion=...) where that has a value. An atom
-    without neighbours has zeros, also where no ion of opposite charge exists and matminer raises an error.
-
-    Args:
-        atoms: structure, periodic along all axes; positions need not be wrapped.
-        settings: what to describe.
-
-    Returns:
-        For each species an array of shape (atoms of it, features), in the order of the atoms; features as
-        `feature_names`. A species that the structure lacks has no rows.
+    without neighbours has zeros, also where no ion of opposite charge exists and matminer raises an error. The
+    structure is periodic along all axes; positions need not be wrapped.
 
     Raises:
         CryinGANError: the structure is not periodic or flat, a position is not finite, two atoms coincide, or an
@@ -125,12 +118,9 @@ def _fill_fractions(fractions: np.ndarray, found: Coordination, is_anion: np.nda
 
 
 def most_likely(features: np.ndarray, settings: MotifSettings, compatible: bool = False) -> MostLikely:
-    """Most likely coordination number of each atom and the motif that it resembles most.
+    """Most likely coordination number of atoms with fingerprints (atoms, features), and the motif they resemble most.
 
-    Args:
-        features: fingerprints of atoms, shape (atoms, features).
-        settings: those of the fingerprints.
-        compatible: report an isolated atom as Dismai-Bench does, as a single bond (CN 1) of likelihood 0.
+    `compatible` reports an isolated atom as Dismai-Bench does, as a single bond (CN 1) of likelihood 0.
 
     Raises:
         CryinGANError: the number of features is not that of the settings.

@@ -34,16 +34,12 @@ Parameters = dict[str | int, float]
 
 
 def order_parameters(vectors: np.ndarray) -> np.ndarray:
-    """Order parameters of all motifs of the vectors' CN.
+    """Order parameters of all motifs of a CN in `MOTIFS`, from 0 (unlike) to 1 (alike), shape (sites, motifs).
 
-    One of them depends on the order of the neighbours: body-centred cubic, where k must come after j.
+    That of body-centred cubic may be negative, and depends on the order of the neighbours: k must come after j.
 
     Args:
-        vectors: from each site to its neighbours, of any length, shape (sites, CN, 3) with CN in `MOTIFS`.
-
-    Returns:
-        From 0 (unlike) to 1 (alike), columns as `MOTIFS`, shape (sites, motifs); that of body-centred cubic may be
-        negative.
+        vectors: from each site to its neighbours, of any length, shape (sites, CN, 3).
 
     Raises:
         CryinGANError: a neighbour lies on its centre.

@@ -11,11 +11,7 @@ ON_AXIS = 1e-12
 
 
 class PolarAngles:
-    """Angles between the neighbours of many sites; j is at the north pole, k on the prime meridian.
-
-    Args:
-        directions: unit vectors to the neighbours, shape (sites, CN, 3).
-    """
+    """Angles between neighbours in unit directions (sites, CN, 3); j is at the north pole, k on the prime meridian."""
 
     def __init__(self, directions: np.ndarray) -> None:
         self.cosines = np.clip(np.einsum("sjx,skx->sjk", directions, directions), -1, 1)

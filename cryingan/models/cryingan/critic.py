@@ -31,13 +31,9 @@ REAL, FAKE, BETWEEN = range(3)
 
 
 class CriticTerms(NamedTuple):
-    """Scalars of one discriminator's step; for stacked ones, a number for each.
+    """Scalars of one discriminator's step: penalty, mean outputs, and the loss, penalty - (real - fake).
 
-    Attributes:
-        loss: penalty - (real - fake); the only one with a gradient, by the discriminator's parameters.
-        real: mean output for real structures.
-        fake: mean output for generated ones.
-        penalty: gradient penalty.
+    Only the loss has a gradient, by the discriminator's parameters. For stacked ones there is a number for each.
     """
 
     loss: Tensor
@@ -46,10 +42,20 @@ class CriticTerms(NamedTuple):
     penalty: Tensor
 
 
+def wasserstein(real_outputs: Tensor, fake_outputs: Tensor) -> Tensor:
+    """The critic's estimate of the Wasserstein distance: mean score of real minus mean score of generated structures.
+
+    The discriminator maximises it, the generator minimises it by raising the mean of its outputs (structures, outputs).
+    """
+    return real_outputs.mean() - fake_outputs.mean()
+
+
 def critic_terms(
     discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor, weight: float = PAPER.penalty_weight
 ) -> CriticTerms:
-    """`gradient_penalty` minus `wasserstein` (paper, SI): the same numbers and gradients at less cost.
+    """The penalty, mean of weight * (|gradient| - 1)^2, minus the Wasserstein distance (paper, SI), and their parts.
+
+    The gradient is that of the sum of the outputs: their sum, not their mean, is drawn to slope 1.
 
     Args:
         discriminator: gives outputs (structures, outputs).
@@ -57,9 +63,6 @@ def critic_terms(
         fake: features of as many generated ones, same shape; no gradient reaches them.
         mix: share of the real structure in each interpolated one, shape (structures,).
         weight: factor of the penalty.
-
-    Returns:
-        The loss and its parts.
     """
     return CriticTerms(*_ClosedForm.apply(discriminator, (real, fake, mix), weight, *discriminator.parameters()))
 
@@ -137,16 +140,10 @@ def _gradients(layers: Layers, axis: int) -> list[Tensor]:
 
 
 def mean_score(discriminator: Discriminator, features: Tensor) -> Tensor:
-    """Return the mean of a discriminator's outputs, with a gradient by the features and none by the parameters.
+    """Return the mean of a discriminator's outputs for features (structures, atoms, features); of stacked ones of each.
 
-    Lightning disables autocast's weight cache; with the cache on, the weights are those at the start of the region.
-
-    Args:
-        discriminator: gives outputs (structures, outputs).
-        features: shape (structures, atoms, features).
-
-    Returns:
-        A scalar; of stacked networks a number for each.
+    It has a gradient by the features and none by the parameters. Lightning disables autocast's weight cache; with the
+    cache on, the weights are those at the start of the region.
     """
     return _Score.apply(discriminator, features)
 

@@ -51,14 +51,9 @@ class Layers:
         return affine(slope, self.linear[number].weight.mT)
 
     def carry(self, tangent: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
-        """Carry a tangent of some structures forward, without biases, and keep it in place of what they passed.
+        """Carry a tangent of some structures' inputs forward, without biases, and keep it in place of what they passed.
 
-        Args:
-            tangent: of the inputs.
-            part: takes what belongs to these structures.
-
-        Returns:
-            What the last layer with units makes of it.
+        What belongs to these structures is what `part` takes. Returns what the last layer with units makes of it.
         """
         part(self.passed[0]).copy_(tangent)
         for number, layer in enumerate(self.linear[: self.n_bent]):
@@ -69,15 +64,7 @@ class Layers:
 
 
 class Passes:
-    """The passes through layers of atoms, pooling and head.
-
-    Args:
-        discriminator: gives outputs (..., structures, outputs).
-        features: (..., structures, atoms, features).
-
-    Attributes:
-        outputs: the discriminator's outputs.
-    """
+    """The passes of features (..., structures, atoms, features) through layers of atoms, pooling and head."""
 
     def __init__(self, discriminator: Discriminator, features: Tensor) -> None:
         self.atoms = Layers(discriminator.per_atom, features)

@@ -11,9 +11,6 @@ from cryingan.errors import TrainingDiverged
 class FiniteWatch:
     """Watch the values of every step on the device, without making it wait.
 
-    Args:
-        device: where the values are.
-
     Attributes:
         flag: 1 from the first step on that had a value that is not finite. As `found_inf` of a fused Adam it keeps this
             step and the later ones from changing weights.
@@ -37,11 +34,7 @@ class FiniteWatch:
         self.noted.append((names, values, epoch, batch))
 
     def require_finite(self) -> None:
-        """Raise an error if the flag is up.
-
-        Raises:
-            TrainingDiverged: it is up; names the values, epoch and batch of the first step that raised it.
-        """
+        """Raise `TrainingDiverged` if the flag is up; it names values, epoch and batch of the first such step."""
         noted, self.noted = self.noted, []
         if not self.flag:
             return

@@ -8,10 +8,8 @@ from torchmetrics import Metric
 class EpochMeans(Metric):
     """Weighted means of named quantities, summed in float64 and fetched once.
 
-    The sums travel in checkpoints, so that an epoch interrupted half-way ends with the same means.
-
-    Args:
-        names: the quantities, in the order in which `update` gets them.
+    The sums travel in checkpoints, so that an epoch interrupted half-way ends with the same means. `update` gets the
+    quantities in the order of their `names`.
     """
 
     full_state_update = False

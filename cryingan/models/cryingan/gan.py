@@ -16,10 +16,9 @@ from torch.optim.lr_scheduler import StepLR
 
 from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import neighbor_distances
-from cryingan.models.cryingan.critic import critic_terms, mean_score
+from cryingan.models.cryingan.critic import critic_terms, mean_score, wasserstein
 from cryingan.models.cryingan.divergence import FiniteWatch
 from cryingan.models.cryingan.epoch_means import EpochMeans
-from cryingan.models.cryingan.losses import wasserstein
 from cryingan.models.cryingan.networks import Discriminator, Generator, initialize
 from cryingan.models.cryingan.settings import ModelSettings
 from cryingan.randomness import generator
@@ -177,13 +176,7 @@ class CryinGAN(lightning.LightningModule):
     def descend(self, values: list[Tensor], loss: Tensor, trained: dict) -> Tensor:
         """Step the optimisers of the networks named in `trained`; overridden by `Replicas`.
 
-        Args:
-            values: scalars to report.
-            loss: what is minimised.
-            trained: optimisers by the name of their network.
-
-        Returns:
-            `values` and the norm of every trained network's gradient, in one tensor.
+        Returns the scalars `values` and the norm of every trained network's gradient, in one tensor.
         """
         for optimizer in trained.values():
             optimizer.zero_grad()

@@ -24,16 +24,7 @@ PAPER = ModelSettings()
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The affine map x W^T + b of one network or of stacked ones.
-
-    Args:
-        x: inputs, shape (..., inputs), or (networks, ..., inputs) where the weight is stacked.
-        weight: shape (outputs, inputs) or (networks, outputs, inputs).
-        bias: shape (outputs,) or (networks, outputs); None for none.
-
-    Returns:
-        Outputs, shape as `x` but for the last axis.
-    """
+    """The affine map x W^T + b of (..., inputs) by a weight (outputs, inputs); all have an axis in front if stacked."""
     if weight.dim() == 2:
         return nn.functional.linear(x, weight, bias)
     rows = x.flatten(1, -2)
@@ -53,11 +44,7 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation that can be stacked: every network has statistics of its own."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(rows, width) -> the same; stacked, (networks, rows, width) -> the same, in training mode only.
-
-        Raises:
-            RuntimeError: stacked networks are in evaluation mode, for which there is no need.
-        """
+        """(rows, width) -> the same; stacked, (networks, rows, width) -> the same, in training mode only."""
         if self.weight.dim() == 1:
             return super().forward(x)
         if not self.training:
@@ -69,12 +56,7 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class SharedBiasExpansion(nn.Module):
-    """The (1, 3) transposed convolution: one matrix for each of the three coordinates, one bias for all of them.
-
-    Args:
-        channels: features of an atom.
-        width: features of each of its three coordinates.
-    """
+    """The (1, 3) transposed convolution: one matrix for each of the three coordinates, one bias for all of them."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -210,11 +192,9 @@ class Discriminator(nn.Module):
 
 
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
-    """Xavier-uniform weights with the fans of the paper's convolutions and zero biases; BatchNorm stays at 1 and 0.
+    """Set Xavier-uniform weights with the fans of the paper's convolutions and zero biases; BatchNorm stays at 1 and 0.
 
-    Args:
-        module: network, changed in place.
-        generator: source of every random number; the weights are the same on every device.
+    Every random number comes from `generator`: the weights are the same on every device.
     """
     for layer in module.modules():
         if not isinstance(layer, (nn.Linear, SharedBiasExpansion)):

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
 
 def upstream_model(path: str | Path, reference: Crystals) -> CryinGAN:
-    """A model that samples from a generator of the original program; its discriminators are untrained.
+    """A model that samples from a `generator_<epoch>` file of the original program; its discriminators are untrained.
 
-    Args:
-        path: a `generator_<epoch>` file.
-        reference: structures that give the cell and the order of the atoms.
+    The reference gives the cell and the order of the atoms.
 
     Raises:
         CryinGANError: the file is no such generator, or the reference has another number of atoms.

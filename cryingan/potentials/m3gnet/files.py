@@ -92,12 +92,8 @@ def read_model(folder: Path) -> tuple[M3GNet, float, float, np.ndarray]:
 def name_and_references(folder: Path, name: str, weights: str) -> tuple[str, Sequence[Mapping]]:
     """Return name and references: those of the card in the folder, or else of the published model.
 
-    A published model is recognised by its weights, or else by its name, which then has to reproduce its references.
-
-    Args:
-        folder: folder of the model.
-        name: name of the model, if neither a card nor the weights tell.
-        weights: SHA-256 of the weight files.
+    A published model is recognised by the SHA-256 of its weights, or else by its name, which then has to reproduce its
+    references.
 
     Raises:
         CryinGANError: the card cannot be read or belongs to other weights.

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from ase import Atoms
 from matgl.graph._compute import compute_pair_vector_and_distance, create_line_graph_torch
 
 from cryingan.geometry.neighbors import neighbors
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
 
 def joined(frames: list[Atoms], types: Mapping[str, int], cutoff: float, device: str) -> SimpleNamespace:
-    """Join structures in one graph without edges between them.
+    """Join periodic structures in one graph, with edges up to the cut-off, Angstrom, and none between structures.
 
-    Args:
-        frames: periodic structures.
-        types: index of each chemical symbol in the model.
-        cutoff: largest length of an edge, Angstrom.
-        device: torch device.
+    `types` are the indices of chemical symbols in the model.
     """
     positions, edges, shifts, first = [], [], [], 0
     for frame in frames:

@@ -6,15 +6,14 @@ Only `load_potential` imports this module, and only for an M3GNet, because impor
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from ase import Atoms
 
 from cryingan.devices import resolve_device
 from cryingan.errors import CryinGANError
@@ -25,10 +24,7 @@ from cryingan.potentials.m3gnet.graph import joined, triples
 from cryingan.potentials.potential import Potential
 from cryingan.potentials.published import known_references
 from cryingan.potentials.settings import M3GNetSettings
-from cryingan.storage.atomic import replace_file
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from cryingan.storage.atomic import write_json
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +127,7 @@ class M3GNetPotential(Potential):
 
 
 def write_card(folder: str | Path, name: str, frames: Sequence[Atoms], convention: str = "source") -> PotentialCard:
-    """Write the `card.json` of an M3GNet that was trained and saved with matgl 3 or later.
+    """Write and return the `card.json` of an M3GNet that was trained and saved with matgl 3 or later.
 
     Its present energies become the references, so that a change by a later matgl is noticed. If there are references
     already, of a published model or of a card that is replaced, their convention is kept.
@@ -142,9 +138,6 @@ def write_card(folder: str | Path, name: str, frames: Sequence[Atoms], conventio
         frames: reference structures, at least one of several elements, because a pure element has the same energy in
             both message conventions.
         convention: of its training; other than `source` only if an older model was trained further.
-
-    Returns:
-        The card.
 
     Raises:
         CryinGANError: the folder holds no M3GNet or cannot be written, or all structures have the same energies in both
@@ -173,6 +166,5 @@ def write_card(folder: str | Path, name: str, frames: Sequence[Atoms], conventio
         for frame, energy, tolerance in zip(frames, energies[potential.convention], tolerances, strict=True)
     ]
     content = {"name": name, "hash": potential.weights, "references": references}
-    with replace_file(Path(folder) / CARD_FILE) as file:
-        file.write(json.dumps(content, indent=1).encode())
+    write_json(Path(folder) / CARD_FILE, content)
     return replace(potential.card, name=name, references=known_references(potential.weights, references))

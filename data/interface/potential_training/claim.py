@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryingan.errors import CryinGANError
-from cryingan.storage.atomic import replace_file
+from cryingan.storage.atomic import write_json
 from cryingan.storage.hashes import file_hash
 from data.interface.potential_training.frames import LabelledFrames, extensions, split
 from data.interface.potential_training.settings import TrainPotentialSettings
@@ -50,8 +50,7 @@ def claim(
         sets = split(frames, settings.validation, settings.test, settings.seed)
         began = {**decides, "extensions": list(extended)}
         content = {"labels": dict(frames.source), "settings": began, "sets": sets}
-        with replace_file(path) as file:
-            file.write(json.dumps(content, indent=1).encode())
+        write_json(path, content)
     found = json.loads(path.read_bytes())
     other = [key for key, value in decides.items() if found["settings"].get(key) != value]
     other += ["labels"] if found["labels"] != dict(frames.source) else []

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from cryingan.models.cryingan import critic
-from cryingan.models.cryingan.critic import critic_terms, mean_score
-from cryingan.models.cryingan.losses import gradient_penalty, wasserstein
+from cryingan.models.cryingan.critic import critic_terms, mean_score, wasserstein
 from cryingan.models.cryingan.networks import Discriminator
+from tests.support.losses import gradient_penalty
 
 FLOAT64 = 1e-11
 COUNTS = [(5,), (3, 1, 4), (1, 1, 1, 2)]

@@ -7,8 +7,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from benchmarks.reference_cycle import reference_cycle
+from cryingan.models.cryingan.critic import wasserstein
 from cryingan.models.cryingan.gan import CryinGAN
-from cryingan.models.cryingan.losses import wasserstein
 from cryingan.structures.crystals import Crystals
 from cryingan.training.checkpoints import load_model
 from tests.conftest import TINY, random_crystals

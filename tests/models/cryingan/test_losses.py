@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.reference_cycle import Layout, ReferenceDiscriminator, penalty
-from cryingan.models.cryingan.losses import gradient_penalty, wasserstein
+from cryingan.models.cryingan.critic import wasserstein
 from cryingan.models.cryingan.networks import Discriminator
+from tests.support.losses import gradient_penalty
 
 FLOAT64 = 1e-12
 

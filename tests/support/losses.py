@@ -1,4 +1,4 @@
-"""The terms of the Wasserstein GAN with gradient penalty (paper, Supplementary Information)."""
+"""The gradient penalty as its definition, by automatic differentiation."""
 
 from __future__ import annotations
 
@@ -8,21 +8,6 @@ import torch
 from torch import Tensor
 
 from cryingan.models.cryingan.networks import PAPER
-
-
-def wasserstein(real_outputs: Tensor, fake_outputs: Tensor) -> Tensor:
-    """The critic's estimate of the Wasserstein distance: mean score of real minus mean score of fake structures.
-
-    The discriminator maximises it, the generator minimises it by raising the mean of `fake_outputs`.
-
-    Args:
-        real_outputs: discriminator outputs, shape (structures, outputs).
-        fake_outputs: the same for generated structures; their number may differ.
-
-    Returns:
-        A scalar; means run over structures and outputs.
-    """
-    return real_outputs.mean() - fake_outputs.mean()
 
 
 def gradient_penalty(
