@@ -16,7 +16,7 @@ from callbacks.relaxed_epochs import SCALE, RelaxedEpochs, scale_of
 from callbacks.wandb_relaxed import upload
 from callbacks.wandb_run import wandb_runs
 from cryingan.energies.data_card import default_potential
-from cryingan.energies.fractions import THRESHOLDS
+from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.randomness import generator
@@ -58,6 +58,8 @@ class RelaxSamples(Callback):
         thresholds: in J/m^2 for an interface, eV/atom for bulk.
         mode: `inline`: training waits; `background`: another process relaxes and training waits only at the end.
         repair_distance: atoms closer than this are moved apart before relaxation, Angstrom.
+        n_training: training structures that are relaxed for the zero of energies where they are not at rest; 0: none,
+            and then no thresholds.
         cache: folder for the energies of the training structures; None for `.cryingan` beside them.
         pictures: samples drawn before and after relaxation, as picture and as PDB file; with W&B all are drawn.
         before: also relax samples of the untrained generator, in `relaxed/epoch_000000`; they are not logged.
@@ -72,6 +74,7 @@ class RelaxSamples(Callback):
         thresholds: Sequence[float] = THRESHOLDS,
         mode: str = "background",
         repair_distance: float = REPAIR_DISTANCE,
+        n_training: int = N_TRAINING,
         cache: str | None = None,
         pictures: int = 3,
         before: bool = False,
@@ -79,7 +82,7 @@ class RelaxSamples(Callback):
         self.potential, self.relax = potential, relax
         self.every_n_epochs, self.n_samples, self.mode = every_n_epochs, n_samples, mode
         self.thresholds, self.repair_distance, self.cache, self.pictures = thresholds, repair_distance, cache, pictures
-        self.before = before
+        self.n_training, self.before = n_training, before
         self.relaxer: FolderRelaxer | None = None
         self.scale: dict[str, Any] = {}
 
@@ -162,6 +165,7 @@ class RelaxSamples(Callback):
             trainer.datamodule.source,
             list(self.thresholds),
             self.repair_distance,
+            self.n_training,
             self.cache,
             pictures=self.n_samples if wandb_runs(trainer) else self.pictures,
             molecules=self.pictures,

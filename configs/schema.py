@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, EnumNode, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
-from cryingan.energies.fractions import THRESHOLDS
+from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.settings import BENCHMARKS
 from cryingan.models.cryingan.settings import ModelSettings, Pooling
@@ -98,6 +98,7 @@ class SampleKeys:
     training: str | None = None
     thresholds: list[float] = field(default_factory=lambda: list(THRESHOLDS))
     repair_distance: float = REPAIR_DISTANCE
+    n_training: int = N_TRAINING
     cache: str | None = None
     pictures: int = 3
     potential: Any = None

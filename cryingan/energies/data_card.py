@@ -10,7 +10,7 @@ The card of `NAME.extxyz` or `NAME.extxyz.gz` is the file `NAME.card.yaml` besid
         hash: 0123456789ab...   # all 64 digits, `potential_hash` in relaxed.json; any: the name is enough
         energy_per_atom: -3.95  # eV/atom
         random: random.csv      # optional: relaxed energies of random structures, column energy_per_atom
-    rule: maximum               # zero for any other potential: maximum | mean | percentile of the training energies
+    rule: maximum               # zero for any other potential: maximum | mean | percentile of training energies at rest
     percentile: 95.0            # for rule: percentile
     default_potential: potential  # folder beside the card: the M3GNet that relaxes samples unless another is given
     made:                       # free: how the data set was made

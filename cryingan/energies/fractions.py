@@ -10,6 +10,7 @@ import numpy as np
 from cryingan.errors import CryinGANError
 
 THRESHOLDS = (0.0, -0.2)
+N_TRAINING = 20  # training structures that are relaxed for the zero where they are not at rest
 
 
 @dataclass(frozen=True)

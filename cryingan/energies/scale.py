@@ -10,7 +10,8 @@ import numpy as np
 from scipy import constants
 
 from cryingan.energies.data_card import ANY, DataCard
-from cryingan.energies.training_energies import training_energies
+from cryingan.energies.fractions import N_TRAINING
+from cryingan.energies.zero import Zero, zero_by_rule
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import Potential
@@ -47,12 +48,14 @@ class EnergyScale:
         factor: `unit` per eV/atom.
         unit: J/m^2 or eV/atom.
         potential: card of the potential that `zero` belongs to.
+        by_rule: where the zero comes from; None for a cut-off of the data card.
     """
 
     zero: float
     factor: float
     unit: str
     potential: PotentialCard
+    by_rule: Zero | None = None
 
     def normalise(
         self, energy_per_atom: np.ndarray, potential: PotentialCard, converged: np.ndarray | None = None
@@ -103,6 +106,7 @@ def energy_scale(
     potential: Potential,
     cache: str | Path,
     settings: RelaxSettings | None = None,
+    n_training: int | None = N_TRAINING,
 ) -> EnergyScale:
     """The energy scale of a data set for a potential.
 
@@ -111,12 +115,13 @@ def energy_scale(
         training: its training structures.
         potential: what gives the energies.
         cache: folder that keeps training energies, which are needed when the card has no cut-off for the potential.
-        settings: where they are computed, as `training_energies` takes it.
+        settings: how training structures are relaxed, and where; the defaults of `RelaxSettings` when None.
+        n_training: as `zero_by_rule` takes it.
 
     Raises:
         CryinGANError: the potential does not know an element, an energy is not finite, or time is up.
     """
-    used, cutoff = potential.card, card.cutoff(potential.card)
+    used, cutoff, by_rule = potential.card, card.cutoff(potential.card), None
     if cutoff is None:
         if used.name in {listed.potential for listed in card.cutoffs}:
             log.warning(
@@ -124,7 +129,8 @@ def energy_scale(
                 used.name,
                 used.hash,
             )
-        zero = card.cutoff_by_rule(training_energies(training, potential, cache, settings))
+        by_rule = zero_by_rule(card, training, potential, cache, settings or RelaxSettings(), n_training)
+        zero = by_rule.energy
     else:
         if cutoff.hash == ANY:
             log.warning(
@@ -136,4 +142,4 @@ def energy_scale(
     factor = 1.0
     if card.kind == "interface":
         factor = interface_factor(len(training.species), interface_area(training.cell, card.area_axis))
-    return EnergyScale(zero, factor, ENERGY_UNITS[card.kind], used)
+    return EnergyScale(zero, factor, ENERGY_UNITS[card.kind], used, by_rule)

@@ -1,4 +1,4 @@
-"""Energies of the unrelaxed training structures, computed once for each data set and potential."""
+"""Energies and forces of the training structures as they are, computed once for each data set and potential."""
 
 from __future__ import annotations
 
@@ -37,9 +37,27 @@ def training_energies(
     settings: RelaxSettings | None = None,
     deadline: float = np.inf,
 ) -> np.ndarray:
-    """Energies of the training structures as they are, computed once for each data set and potential.
+    """Energies of the training structures as they are: the first part of `training_forces`, whose arguments it takes.
 
-    Energies are kept as they are computed, so a call after a kill resumes. A second process waits for the first.
+    Returns:
+        eV/atom, shape (structures,).
+
+    Raises:
+        CryinGANError: as `training_forces`.
+    """
+    return _measured(training, potential, cache, settings, deadline)[:, 0] / len(training.species)
+
+
+def training_forces(
+    training: Crystals,
+    potential: Potential,
+    cache: str | Path,
+    settings: RelaxSettings | None = None,
+    deadline: float = np.inf,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energies and largest forces of the training structures as they are, computed once for each set and potential.
+
+    Results are kept as they are computed, so a call after a kill resumes. A second process waits for the first.
     Where `cache` cannot be written there is a warning and nothing is kept.
 
     Args:
@@ -51,37 +69,61 @@ def training_energies(
         deadline: when to stop, seconds since the epoch.
 
     Returns:
-        eV/atom, shape (structures,).
+        Energies in eV/atom, and the largest force on an atom in eV/Angstrom, both of shape (structures,).
 
     Raises:
         CryinGANError: the potential does not know an element, an energy is not finite, or time is up.
     """
+    found = _measured(training, potential, cache, settings, deadline, forces=True)
+    return found[:, 0] / len(training.species), found[:, 1]
+
+
+def structures_hash(structures: Crystals) -> str:
+    """SHA-256 of cell, coordinates and species, up to rounding: the last digits depend on the processor."""
+    rounded = np.round(structures.fractional, 6) % 1.0
+    return arrays_hash(np.round(structures.cell, 6), rounded, np.array(structures.species))
+
+
+def _measured(
+    training: Crystals,
+    potential: Potential,
+    cache: str | Path,
+    settings: RelaxSettings | None,
+    deadline: float,
+    forces: bool = False,
+) -> np.ndarray:
+    """Total energy, eV, and largest force, eV/Angstrom, of each structure, shape (structures, 2).
+
+    The forces are NaN where the file is from version 0.1.0, which kept energies only, unless `forces` are needed.
+    """
     settings = replace(settings or RelaxSettings(), **AS_THEY_ARE)
-    rounded = np.round(training.fractional, 6) % 1.0  # the last digits depend on the processor
-    structures = arrays_hash(np.round(training.cell, 6), rounded, np.array(training.species))
+    structures = structures_hash(training)
     key = {"structures": structures, "potential": potential.card.hash}
     path = Path(cache) / f"energies-{structures[:16]}-{potential.card.hash[:16]}.records"
     with lock_cache(path, f"computes training energies ({path})", deadline):
-        kept, energies = RecordFile(path, key, cache=True), np.full(len(training), np.nan)
-        for index, energy in map(json.loads, kept):
-            energies[index] = energy
-        waiting = [(int(i), training.fractional[i]) for i in np.flatnonzero(np.isnan(energies))]
+        kept, found = RecordFile(path, key, cache=True), np.full((len(training), 2), np.nan)
+        for index, *values in map(json.loads, kept):
+            found[index, : len(values)] = values
+        missing = np.isnan(found if forces else found[:, :1]).any(axis=1)
+        waiting = [(int(i), training.fractional[i]) for i in np.flatnonzero(missing)]
         if waiting:
             log.info("computing the energies of %d training structures with %s", len(waiting), potential.card.name)
             task = Task(json.dumps(potential.spec), training.cell, training.species, settings, deadline)
             with closing(_evaluated(task, waiting, potential)) as ending:
                 shown = reported(ending, len(waiting), "training energies", "energies") if settings.progress else ending
-                for index, energy in shown:
-                    energies[index] = energy
-                    kept.append(json.dumps([index, energy]).encode())
-    if missing := int(np.isnan(energies).sum()):
+                for index, *values in shown:
+                    found[index], missing[index] = values, False
+                    kept.append(json.dumps([index, *values]).encode())
+    if missing.any():
         then = "the next call computes the rest" if kept.writable else "nothing could be kept"
-        raise CryinGANError(f"time is up with {missing} of {len(energies)} training energies to compute; {then}")
-    return energies / len(training.species)
+        raise CryinGANError(f"time is up with {missing.sum()} of {len(found)} training energies to compute; {then}")
+    return found
 
 
-def _evaluated(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential) -> Iterator[tuple[int, float]]:
-    """Number and energy, eV, of each structure that is evaluated before the deadline."""
+def _evaluated(
+    task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential
+) -> Iterator[tuple[int, float, float]]:
+    """Number, energy (eV) and largest force (eV/Angstrom) of each structure that is evaluated before the deadline."""
     with closing(_relaxed(task, waiting, potential)) as ending:
         for relaxed in ending:
             if relaxed.reason == "not_finite":
@@ -89,7 +131,7 @@ def _evaluated(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Pot
                     f"training structure {relaxed.sample} has no finite energy with {potential.card.name}"
                 )
             if relaxed.reason != "time":
-                yield relaxed.sample, relaxed.energy_initial
+                yield relaxed.sample, relaxed.energy_initial, relaxed.fmax
 
 
 def _relaxed(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential) -> Iterator[Relaxed]:

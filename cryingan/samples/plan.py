@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from cryingan.energies.data_card import data_source, default_potential
-from cryingan.energies.fractions import THRESHOLDS
+from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.relaxation.settings import REPAIR_DISTANCE, WHERE, RelaxSettings
 
 PROTOCOL = tuple(field.name for field in fields(RelaxSettings) if field.name not in {*WHERE, "frames"})
-JUDGING = ("thresholds", "repair_distance")
+JUDGING = ("thresholds", "repair_distance", "n_training")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Plan:
             energies are then eV/atom as the potential gives them, and there are no thresholds.
         thresholds: in J/m^2 for an interface, eV/atom for bulk.
         repair_distance: atoms closer than this are moved apart first, Angstrom.
+        n_training: training structures that are relaxed for the zero where they are not at rest; 0: none.
         cache: folder for training energies; None for `.cryingan` beside the training structures.
         pictures: how many samples are drawn before and after.
         molecules: how many are also written as PDB.
@@ -38,6 +39,7 @@ class Plan:
     training: Mapping[str, Any] | None = None
     thresholds: Sequence[float] = THRESHOLDS
     repair_distance: float = REPAIR_DISTANCE
+    n_training: int = N_TRAINING
     cache: str | None = None
     pictures: int = 3
     molecules: int = 3
@@ -54,8 +56,9 @@ def plan_as_in_run(settings: Mapping[str, Any], run: Mapping[str, Any], given: C
     """Plan to relax samples as the run did that they are from, but for what the user has given.
 
     Args:
-        settings: `potential`, `relax`, `training` (the data file), `cache`, `pictures`, `thresholds` and
-            `repair_distance`. Of what decides how relaxations end, and of the last two, the values of the run hold.
+        settings: `potential`, `relax`, `training` (the data file), `cache`, `pictures`, `thresholds`,
+            `repair_distance` and `n_training`. Of what decides how relaxations end, and of the last three, the values
+            of the run hold.
         run: the config of the run; empty without one.
         given: keys whose values in `settings` hold nevertheless, such as `relax.fmax` or `thresholds`.
 

@@ -46,12 +46,12 @@ class SampleRelaxer:
         self.plan = plan
         self.potential = load_potential(**plan.potential)
         self.settings = RelaxSettings.from_mapping(plan.relax)
-        self.scale = TrainingScale(plan.training, self.potential, plan.cache, self.settings)
-        for record in plan.earlier:
-            self.scale.require_same(record)
+        self.scale = TrainingScale(
+            plan.training, self.potential, plan.cache, self.settings, plan.n_training, plan.earlier
+        )
 
     def prepare(self) -> None:
-        """Compute the energies of the training structures, unless they are known."""
+        """Compute the energies of the training structures, and relax some if need be, unless they are known."""
         _ = self.scale.scale, self.scale.shown
 
     def __call__(self, folder: str | Path) -> dict[str, float]:
@@ -125,5 +125,5 @@ class SampleRelaxer:
         results = relax(repaired[accepted], self.potential, self.settings, **into)
         per_atom = results.energy_final / len(samples.species)
         energies = self.scale.scale.normalise(per_atom, results.potential, results.converged)
-        thresholds = () if self.plan.training is None else self.plan.thresholds
+        thresholds = self.plan.thresholds if self.scale.of_relaxed else ()
         return Outcome(samples, repairs, results, energies, tuple(thresholds))

@@ -13,6 +13,8 @@ from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.structures.crystals import Crystals
 
+AT_REST = RelaxSettings(backend="serial", fmax=1e9)  # whatever the forces
+
 PAPER = PotentialCard("paper", "0" * 64, ("Li",))
 GAMMA = math.radians(75.6674)
 PAPER_CELL = np.array(
@@ -59,7 +61,7 @@ def test_scale_takes_area_atoms_and_cutoff_from_the_data(training, tmp_path):
 def test_cutoff_by_the_rule_of_the_card(card, zero, training, tmp_path):
     potential = load_potential("pair")
     energies = potential.evaluate(training.to_ase())[0] / 4
-    scale = energy_scale(card, training, potential, tmp_path / "cache")
+    scale = energy_scale(card, training, potential, tmp_path / "cache", AT_REST)
     assert scale.zero == pytest.approx(zero(energies), rel=1e-14)
     if card.kind == "bulk":
         assert scale.unit == "eV/atom"
@@ -68,7 +70,7 @@ def test_cutoff_by_the_rule_of_the_card(card, zero, training, tmp_path):
 
 def test_a_cut_off_for_other_weights_of_the_same_name_is_reported(training, tmp_path, caplog):
     card = DataCard(cutoffs=(Cutoff("pair", "1" * 64, -1.5),))
-    scale = energy_scale(card, training, load_potential("pair"), tmp_path, RelaxSettings(backend="serial"))
+    scale = energy_scale(card, training, load_potential("pair"), tmp_path, AT_REST)
     assert scale.zero != -1.5
     assert "cut-off for another pair" in caplog.text
 

@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -14,12 +14,13 @@ from tests.support.relaxed_samples import QUIET
 def test_the_zero_is_that_of_all_structures_whatever_is_held_out(tmp_path, training):
     """And `sample.py` has it with a checkpoint, whose run has a split, as with the file alone."""
     (tmp_path / "data/set.card.yaml").write_text("kind: interface\nrule: maximum\n")
-    every = load_potential("pair").evaluate(read_structures(training["path"]).to_ase())[0] / 8
+    potential, at_rest = load_potential("pair"), replace(QUIET, fmax=1e9)
+    every = potential.evaluate(read_structures(training["path"]).to_ase())[0] / 8
     splits = [StructureData(training["path"], validation=0.5, split_seed=seed) for seed in range(6)]
     highest = {int(every.argmax()) in data.split()[0] for data in splits}
     assert highest == {True, False}, "else it would not matter"
     for data in splits:
-        scale = TrainingScale(data.source, load_potential("pair"), str(tmp_path / "cache"), QUIET)
+        scale = TrainingScale(data.source, potential, str(tmp_path / "cache"), at_rest)
         assert scale.scale.zero == pytest.approx(every.max(), rel=1e-12)
         assert len(scale.shown) == len(every)
     assert len(list((tmp_path / "cache").glob("*.records"))) == 1
@@ -33,7 +34,7 @@ def test_sample_has_one_zero_by_both_routes(tmp_path, training):
         "relax": asdict(RelaxSettings()),
         "training": None,
     }
-    settings |= {"thresholds": [0.0], "repair_distance": 1.5}
+    settings |= {"thresholds": [0.0], "repair_distance": 1.5, "n_training": 3}
     run = {"data": {"path": training["path"], "validation": 0.5, "split_seed": 3}}
     plans = [plan_as_in_run(settings, run), plan_as_in_run(settings | {"training": training["path"]}, {})]
     assert plans[0].training == plans[1].training

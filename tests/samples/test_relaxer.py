@@ -55,6 +55,7 @@ def test_a_folder_holds_everything_and_is_resumed(tmp_path, training, monkeypatc
     assert "relax/fraction_below_5" in other_thresholds
     with pytest.raises(CryinGANError, match="other samples"):
         store_samples(samples[:3], tmp_path / "run")
+    monkeypatch.undo()
     with pytest.raises(CryinGANError, match="other settings"):
         SampleRelaxer(plan(training=training, relax={**FAST, "fmax": 0.2}))(tmp_path / "run")
 
@@ -72,6 +73,9 @@ def test_nothing_that_can_be_repaired(tmp_path, training):
 
 def test_unconverged_samples_are_never_below(tmp_path, training):
     store_samples(random_crystals(3, SPECIES, CELL, seed=1), tmp_path / "run")
+    card = SampleRelaxer(plan()).potential.card
+    cutoff = f"cutoffs: [{{potential: pair, hash: {card.hash}, energy_per_atom: 0.25}}]\n"
+    (tmp_path / "data/set.card.yaml").write_text(CARD + cutoff)
     stopped = SampleRelaxer(plan(training=training, thresholds=[1e9], relax={**FAST, "fmax": 1e-3, "max_steps": 1}))
     values = stopped(tmp_path / "run")
     assert values["relax/unconverged"] == 1
@@ -117,7 +121,7 @@ def test_the_energy_scale_is_known_before_any_relaxation(tmp_path, training, mon
     def checked(*arguments, **settings):
         assert "computed again next time" in caplog.text
         monkeypatch.setattr("cryingan.energies.training_scale.training_energies", None)
-        monkeypatch.setattr("cryingan.energies.scale.training_energies", None)
+        monkeypatch.setattr("cryingan.energies.zero.training_forces", None)
         return relax(*arguments, **settings)
 
     monkeypatch.setattr("cryingan.samples.relaxer.relax", checked)
@@ -126,7 +130,7 @@ def test_the_energy_scale_is_known_before_any_relaxation(tmp_path, training, mon
 
 def test_energies_on_another_scale_are_refused(training):
     record = SampleRelaxer(plan(training=training)).scale.record()
-    assert set(record) == {"potential", "potential_hash", "unit", "zero_ev_per_atom", "factor"}
+    assert set(record) == {"potential", "potential_hash", "unit", "zero_ev_per_atom", "factor", "zero"}
     SampleRelaxer(plan(training=training, earlier=[{**record, "where": "a run"}]))
     others = [("potential", "m3gnet"), ("potential_hash", "0" * 64), ("unit", "eV/atom")]
     for name, value in [*others, ("zero_ev_per_atom", record["zero_ev_per_atom"] + 0.01), ("factor", 1.5)]:

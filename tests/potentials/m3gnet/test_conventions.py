@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from cryingan.energies.scale import training_energies
+from cryingan.energies.training_energies import training_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.settings import RelaxSettings
