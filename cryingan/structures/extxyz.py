@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from io import StringIO
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # A larger count is a typing error, and ASE would allocate memory for all these atoms before it looks at the file.
 MAX_ATOMS = 1_000_000
+# ASE refuses a stress of six components under these names, and takes it under any other.
+TENSOR, ANY_LENGTH = re.compile(r"\b(stress|virial)(\s*=)"), "__of_any_length"
 
 
 class RawFrame(NamedTuple):
@@ -86,8 +89,10 @@ def read_comment(line: str, where: str) -> dict[str, Any]:
     """Keys and values from the second line of a frame, as ASE reads them."""
     from ase.io.extxyz import key_val_str_to_dict
 
+    renamed = TENSOR.sub(rf"\1{ANY_LENGTH}\2", line)
     try:
-        return key_val_str_to_dict(line) if line.strip() else {}
+        found = key_val_str_to_dict(renamed) if line.strip() else {}
+        return {key.removesuffix(ANY_LENGTH): value for key, value in found.items()}
     except Exception as error:  # ASE raises whatever the text leads it to
         raise CryinGANError(f"{where}: {in_one_line(error)}") from error
 

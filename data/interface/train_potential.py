@@ -57,7 +57,8 @@ def train(settings: TrainPotentialSettings) -> Path:
         frames = frames_of_relaxations(settings.build_folder, extended)
         require_system(settings.build_folder, read_system(system_path(settings.system)))
     else:
-        extended, frames = [], frames_of_file(str(settings.labelled), settings.structure_key)
+        wanted = {"label_keys": settings.label_keys, "stresses": settings.weights["stress"] > 0}
+        extended, frames = [], frames_of_file(str(settings.labelled), settings.structure_key, **wanted)
     work = make_folder(settings.work_folder)
     with lock_folder(work):
         sets = {name: frames.of(structures) for name, structures in claim(work, settings, frames, extended).items()}

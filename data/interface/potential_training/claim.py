@@ -42,7 +42,8 @@ def claim(
         CryinGANError: the folder holds another training, a structure is gone, or there are too few.
     """
     require_split_of_start(settings)
-    keys = ("seed", "validation", "test", "structure_key", "model", "weights")
+    labels = ("structure_key", "energy_key", "forces_key", "stress_key")
+    keys = ("seed", "validation", "test", *labels, "model", "weights")
     decides = {key: getattr(settings, key) for key in keys}
     decides["start"] = file_hash(Path(settings.start) / "state.pt") if settings.start else None
     path = work / TRAINING_MANIFEST

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +18,12 @@ from cryingan.randomness import generator
 from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.relaxation.trajectory import TrajectoryFrames, read_trajectories
 from cryingan.storage.hashes import file_hash
+from cryingan.structures.checks import CLOSEST, checked
+from cryingan.structures.extxyz import RawFrame
+from cryingan.structures.files import reported_if_slow
+from cryingan.structures.formats import iterate_frames, require_file
 from data.interface.parts import any_structure, part_folders
+from data.interface.potential_training.labels import LabelReader, check_all, held, is_isolated_atom
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -134,55 +141,67 @@ def _joined(
     return LabelledFrames(atoms, energies, forces, None, names, dict(potential), origins)
 
 
-def frames_of_file(path: str | Path, key: str | None = None) -> LabelledFrames:
-    """Frames of an extended XYZ file with energies and forces, and perhaps stresses, as ASE writes them.
+def frames_of_file(
+    path: str | Path,
+    structure_key: str | None = None,
+    *,
+    label_keys: Mapping[str, str | None] | None = None,
+    stresses: bool = True,
+) -> LabelledFrames:
+    """Frames with energies and forces, and perhaps stresses, of a file in any format that ASE reads.
+
+    Frames are checked as training structures are, but may differ in cell and composition. Isolated atoms are skipped.
+    Names of labels and what was skipped are printed on stderr.
 
     Args:
-        path: the file; structures may differ in cell and composition.
-        key: key of the comment lines whose value names the structure of a frame, such as its trajectory; without it
-            every frame is a structure of its own.
+        path: the file.
+        structure_key: key of the comment lines whose value names the structure of a frame, such as its trajectory;
+            without it every frame is a structure of its own.
+        label_keys: names of `energy`, `forces` and `stress` in the file; those that are not given are found, see
+            `data.interface.potential_training.labels`.
+        stresses: whether stresses are read.
 
     Raises:
-        CryinGANError: the file cannot be read, or a frame is incomplete; the message names the frame, from 1.
+        CryinGANError: the file cannot be read, or a frame or its labels cannot be used; the message names the frame,
+            from 1.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CryinGANError(f"{path} is not there; give an extended XYZ file")
-    read = list(_read(path, key))
+    require_file(path)
+    reader, isolated, read = LabelReader(label_keys or {}, stresses), 0, []
+    with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
+        for number, frame in enumerate(reported_if_slow(iterate_frames(path), path), 1):
+            if is_isolated_atom(frame):
+                isolated += 1
+            else:
+                checked(frame, CLOSEST)
+                labels = reader.read(frame, frame.outcome)
+                read.append((_bare(frame.outcome), *labels, _structure(frame, structure_key, number)))
     if not read:
-        raise CryinGANError(f"{path} holds no structures")
-    atoms, energies, forces, stresses, structures = zip(*read, strict=True)
-    known = [stress is not None for stress in stresses]
-    if any(known) and not all(known):
-        raise CryinGANError(f"{path}, frame {known.index(False) + 1} has no stress, others have: all or none need one")
+        raise CryinGANError(f"{path} holds no structures" + (f", only {isolated} isolated atoms" if isolated else ""))
+    print(f"{path}: {reader.line(isolated)}", file=sys.stderr, flush=True)
+    atoms, energies, forces, stress, structures = zip(*read, strict=True)
+    all_stresses = np.array(stress) if stress[0] is not None else None
+    if warning := check_all(atoms, np.array(energies), all_stresses, str(path)):
+        print(warning, file=sys.stderr, flush=True)
     source = {"file": path.name, "sha256": file_hash(path)}
-    all_stresses = np.array(stresses) if all(known) else None
     return LabelledFrames(atoms, np.array(energies), forces, all_stresses, np.array(structures), source)
 
 
-def _read(path: Path, key: str | None) -> Iterator[tuple[Any, ...]]:
-    from ase.io import iread
+def _bare(atoms: Atoms) -> Atoms:
+    """Species, positions and cell alone."""
+    from ase import Atoms
 
-    frames = iread(str(path.absolute()), index=":", format="extxyz", do_not_split_by_at_sign=True)
-    number = 0
-    while True:
-        number += 1
-        where = f"{path}, frame {number}"
-        try:
-            atoms = next(frames)
-        except StopIteration:
-            return
-        except Exception as error:  # whatever ASE raises, the file is at fault
-            raise CryinGANError(f"{where}: {' '.join(str(error).split())}") from error
-        results = atoms.calc.results if atoms.calc else {}
-        if not atoms.pbc.all() or not {"energy", "forces"} <= results.keys():
-            raise CryinGANError(f'{where} needs a Lattice, pbc="T T T", energy=... (eV) and a column forces:R:3')
-        if not (np.isfinite(results["energy"]) and np.isfinite(results["forces"]).all()):
-            raise CryinGANError(f"{where}: energy or forces are not finite")
-        if key is not None and key not in atoms.info:
-            raise CryinGANError(f"{where} has no {key}=..., which structure_key asks for")
-        stress = atoms.get_stress(voigt=False) if "stress" in results else None
-        yield atoms, results["energy"], results["forces"], stress, str(number if key is None else atoms.info[key])
+    return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
+
+
+def _structure(frame: RawFrame, key: str | None, number: int) -> str:
+    """Name of the structure of a frame."""
+    if key is None:
+        return str(number)
+    there = held(frame, frame.outcome)
+    if key not in there.values:
+        raise CryinGANError(f"{frame.where} has no {key}=..., which structure_key asks for; it has {there}")
+    return str(there.values[key])
 
 
 def split(frames: LabelledFrames, validation: float, test: float, seed: int) -> dict[str, list[str]]:

@@ -23,9 +23,14 @@ class TrainPotentialSettings:
     Attributes:
         system: interface whose frames are the training data, by name or YAML file; it may still be building.
         relaxations: folder of its relaxations; `work` in the folder of the set by default.
-        labelled: extended XYZ file with energies, forces and perhaps stresses, in place of a system.
+        labelled: file with energies, forces and perhaps stresses, in extended XYZ or another format that ASE reads, in
+            place of a system.
         structure_key: key of its comment lines whose value names the structure of a frame; without it every frame is a
             structure of its own.
+        energy_key: name of the total energies (eV) in the file, such as REF_energy; usual names are found.
+        forces_key: name of the forces (eV/Angstrom), likewise.
+        stress_key: name of the stresses (eV/Angstrom^3, positive when the cell is stretched), likewise; with `virial`
+            in the name, of virials (eV).
         folder: folder that the potential is written to; `potential` beside the folder of the relaxations by default.
         work: folder of the state of the training; `training` in `relaxations`, or FOLDER.training, by default.
         name: name of the potential; M3GNet-SYSTEM by default.
@@ -35,7 +40,7 @@ class TrainPotentialSettings:
         test: share of the structures that are used for the card alone.
         model: size of the M3GNet, see `data.interface.potential_training.model.Size`.
         weights: weights of energies (eV/atom), forces (eV/Angstrom) and stresses (GPa) in the loss; that of stresses
-            counts only where there are labels.
+            counts only where there are labels, and with 0 they are not read.
         learning_rate: highest learning rate.
         batch_size: structures per step.
         epochs: passes over the training frames.
@@ -49,6 +54,9 @@ class TrainPotentialSettings:
     relaxations: str | None = None
     labelled: str | None = None
     structure_key: str | None = None
+    energy_key: str | None = None
+    forces_key: str | None = None
+    stress_key: str | None = None
     folder: str | None = None
     work: str | None = None
     name: str | None = None
@@ -81,6 +89,11 @@ class TrainPotentialSettings:
                 raise CryinGANError("learning_rate must be above 0 and batch_size at least 1, in trials, too")
         if min(self.epochs, self.trial_epochs or 1) < 1:
             raise CryinGANError("epochs and trial_epochs must be at least 1")
+
+    @property
+    def label_keys(self) -> dict[str, str | None]:
+        """Names of the labels in a file, as they were given."""
+        return {"energy": self.energy_key, "forces": self.forces_key, "stress": self.stress_key}
 
     @property
     def tried(self) -> list[tuple[float, int]]:

@@ -51,9 +51,9 @@ def test_more_structures_leave_the_others_in_their_sets():
     ("content", "message"),
     [
         ("", "holds no structures"),
-        ("1\nno lattice\nLi 0 0 0\n", "frame 1 needs a Lattice"),
-        ('1\nLattice="4 0 0 0 4 0 0 0 4" energy=1 pbc="T T T"\nLi 0 0 0\n', "frame 1 needs .* forces:R:3"),
-        ("2\nLi 0 0\n", "frame 1: "),
+        ("2\nno lattice\nLi 0 0 0\nLi 0 0 2\n", "frame 1 has no cell"),
+        ('1\nLattice="4 0 0 0 4 0 0 0 4" energy=1 pbc="T T T"\nLi 0 0 0\n', "frame 1 has no forces .*keys: energy"),
+        ("2\nLi 0 0\n", "frame 1 ends early"),
     ],
 )
 def test_file_that_cannot_be_used(tmp_path, content, message):
@@ -64,7 +64,7 @@ def test_file_that_cannot_be_used(tmp_path, content, message):
 
 
 def test_labels_that_cannot_be_used(tmp_path):
-    with pytest.raises(CryinGANError, match="frame 1: energy or forces are not finite"):
+    with pytest.raises(CryinGANError, match="frame 1: energy is not finite"):
         frames_of_file(labelled_file(tmp_path / "nan.extxyz", n=2, energy=np.nan))
     with pytest.raises(CryinGANError, match="frame 1 has no missing="):
         frames_of_file(labelled_file(tmp_path / "key.extxyz"), "missing")
