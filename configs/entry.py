@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.help import help_text
+from configs.hints import suggestion
+from configs.overrides import for_hydra, translated
 from configs.schema import SCHEMAS
 from cryingan.errors import CryinGANError
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 CONFIGS = Path(__file__).parent
-ON = {"relax": "run"}  # what GROUP=true stands for
 
 
 def run(name: str, job: Callable[[Any], Any]) -> None:
@@ -29,9 +29,8 @@ def run(name: str, job: Callable[[Any], Any]) -> None:
         name: the config and the script.
         job: called with the config, once or, in a sweep (`-m`), once per combination.
     """
-    sys.argv[1:] = [for_hydra(argument) for argument in sys.argv[1:]]
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(help_text(name, sys.argv[1:]))
+        print(help_text(name, [for_hydra(name, argument) for argument in sys.argv[1:]]))
         return
     try:
         _run(name, job)
@@ -48,9 +47,10 @@ def _run(name: str, job: Callable[[Any], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own report
     register(name)
     try:
+        sys.argv[1:] = translated(name, sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(name, job))()
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(f"{name}.py: {one_line(error)}")
+        sys.exit(f"{name}.py: {one_line(error, name)}")
 
 
 def compose(name: str, *overrides: str) -> DictConfig:
@@ -67,15 +67,7 @@ def compose(name: str, *overrides: str) -> DictConfig:
 
     register(name)
     with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return hydra.compose(name, [for_hydra(override) for override in overrides])
-
-
-def for_hydra(argument: str) -> str:
-    """Translate GROUP=true, GROUP=false and GROUP=null for Hydra, whose groups take names of files only."""
-    group, _, value = argument.partition("=")
-    if value in ("false", "null") and (CONFIGS / group).is_dir():
-        return f"~{group}"
-    return f"{group}={ON[group]}" if value == "true" and group in ON else argument
+        return hydra.compose(name, [for_hydra(name, override) for override in overrides])
 
 
 def register(name: str) -> None:
@@ -130,28 +122,29 @@ def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def task(config: Any) -> Any:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
+        from omegaconf.errors import OmegaConfBaseException
 
         try:
             return job(config)
-        except CryinGANError as error:
+        except (CryinGANError, OmegaConfBaseException) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 job_name = ",".join(HydraConfig.get().overrides.task)
-                print(f"{name}.py: {job_name}: {error}", file=sys.stderr, flush=True)
+                print(f"{name}.py: {job_name}: {one_line(error, name)}", file=sys.stderr, flush=True)
                 raise
-            sys.exit(f"{name}.py: {error}")
+            sys.exit(f"{name}.py: {one_line(error, name)}")
 
     return task
 
 
-def one_line(error: BaseException) -> str:
-    """An error on one line, with the nearest known key where a key is unknown."""
+def one_line(error: BaseException, name: str = "train") -> str:
+    """An error on one line, with the nearest known key of a script where a key is unknown."""
     if isinstance(error, CryinGANError):
         return str(error)
     messages = [str(error)] + [str(cause) for cause in _causes(error)]
     lines = [line.strip() for message in messages for line in message.splitlines()]
     noise = ("full_key:", "object_type=", "reference_type=", "To append to your config", "Key '")
     kept = dict.fromkeys(line for line in lines if line and not line.startswith(noise))
-    return " ".join(kept) + _suggestion(error)
+    return " ".join(kept) + _suggestion(error, name)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -159,32 +152,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _suggestion(error: BaseException) -> str:
+def _suggestion(error: BaseException, name: str) -> str:
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     missing = [e for e in (error, *_causes(error)) if isinstance(e, ConfigAttributeError | ConfigKeyError)]
-    known = known_keys()
-    near = get_close_matches(str(missing[-1].key), known) if missing else []
-    return f" Did you mean {known[near[0]]}?" if near else ""
-
-
-def known_keys() -> dict[str, str]:
-    """Full names of the keys of all scripts and groups, by their last part."""
-    import yaml
-
-    keys = {}
-    # A script's own keys come last and replace those of groups that end the same.
-    for path in sorted(sorted(CONFIGS.glob("**/*.yaml"), reverse=True), key=lambda path: path.parent == CONFIGS):
-        group = path.parent.relative_to(CONFIGS).as_posix()
-        if group not in ("experiment", "hydra", "sweep"):
-            for name in _names(yaml.safe_load(path.read_text()) or {}):
-                keys[name.rpartition(".")[2]] = name if group == "." else f"{group}.{name}"
-    return keys
-
-
-def _names(node: dict[str, Any], above: str = "") -> Iterator[str]:
-    for key, value in node.items():
-        if key != "defaults":
-            yield f"{above}{key}"
-            if isinstance(value, dict):
-                yield from _names(value, f"{above}{key}.")
+    return suggestion(name, str(missing[-1].full_key or missing[-1].key)) if missing else ""

@@ -15,6 +15,7 @@ from cryingan.evaluation.settings import BENCHMARKS
 from cryingan.models.cryingan.settings import ModelSettings, Pooling
 from cryingan.potentials.settings import POTENTIALS
 from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
+from cryingan.storage.paths import home_expanded
 from data.settings import DataSettings
 
 
@@ -130,11 +131,20 @@ def plain(config: DictConfig) -> dict[str, Any]:
     Raises:
         CryinGANError: a value of a group has the wrong type.
     """
-    values = OmegaConf.to_container(config, resolve=True, enum_to_str=True, throw_on_missing=True)
+    values = _at_home(OmegaConf.to_container(config, resolve=True, enum_to_str=True, throw_on_missing=True))
     for group, settings in CHOSEN_BY.items():
         if (node := values.get(group)) and (kind := node.get("kind", node.get("_target_"))) in settings:
             values[group] = _typed(group, node, settings[kind])
     return values
+
+
+def _at_home(value: Any) -> Any:
+    """Plain values with the `~` that a text begins with expanded, in lists and mappings too."""
+    if isinstance(value, dict):
+        return {key: _at_home(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_at_home(one) for one in value]
+    return home_expanded(value) if isinstance(value, str) else value
 
 
 def _typed(group: str, node: dict[str, Any], settings: type) -> dict[str, Any]:

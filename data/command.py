@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
 from textwrap import indent, wrap
@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
+from cryingan.storage.paths import home_expanded
 
 WIDTH = 100
 
@@ -44,7 +45,7 @@ def run_command(job: Callable[[Any], Any], schema: type) -> None:
 
 
 def read_settings(arguments: Sequence[str], schema: type) -> Any:
-    """Settings from KEY=VALUE arguments.
+    """Settings from KEY=VALUE arguments; text and paths are taken as they are, with `~` expanded.
 
     Raises:
         CryinGANError: one is unknown, missing or of the wrong type.
@@ -53,11 +54,22 @@ def read_settings(arguments: Sequence[str], schema: type) -> Any:
     for argument in arguments:
         if "=" not in argument:
             raise CryinGANError(f"'{argument}' is not key=value; the keys are {', '.join(keys)}")
+    texts = {field.name for field in fields(schema) if str(field.type).startswith("str")}
     try:
-        given = OmegaConf.from_cli(list(arguments))
+        given = OmegaConf.from_dotlist([a for a in arguments if not _is_text(a, texts)])
+        for argument in arguments:
+            if _is_text(argument, texts):
+                key, _, value = argument.partition("=")
+                OmegaConf.update(given, key, home_expanded(value).replace("${", r"\${"))
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise CryinGANError(f"{_reason(error, keys)}; the keys are {', '.join(keys)}") from error
+
+
+def _is_text(argument: str, texts: Collection[str]) -> bool:
+    """Whether a value is taken as it is: those of `texts`, and paths inside a key."""
+    key, _, value = argument.partition("=")
+    return value not in ("", "null") and (key in texts or key.endswith(".path"))
 
 
 def _reason(error: Exception, keys: Sequence[str]) -> str:

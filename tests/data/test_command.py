@@ -6,6 +6,7 @@ import ast
 import sys
 from dataclasses import dataclass, fields
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,19 @@ def test_settings_reach_the_job_and_its_result_is_printed(monkeypatch, capsys):
     assert capsys.readouterr().out == "('x y', 7)\n"
 
 
+@pytest.mark.parametrize(
+    "path", ["a #1.xyz", "1e5", "[2].xyz", "T=300K: x", "${x}", "it's", "%", "\\", "-x", "Li₂O", "{a"]
+)
+def test_a_path_is_taken_as_it_is(monkeypatch, capsys, path):
+    run(monkeypatch, lambda settings: settings.path, f"path={path}")
+    assert capsys.readouterr().out == f"{path}\n"
+
+
+def test_the_home_folder_is_expanded(monkeypatch, capsys):
+    run(monkeypatch, lambda settings: settings.path, "path=~/x")
+    assert capsys.readouterr().out == f"{Path.home()}/x\n"
+
+
 def test_an_error_ends_in_one_line(monkeypatch):
     def job(settings):
         raise CryinGANError(f"{settings.path} is not there")
@@ -120,7 +134,7 @@ def test_ctrl_c_ends_in_one_line(monkeypatch, capsys):
         (["path=x", "m=3"], "unknown key m; the keys are path, n"),
         (["path=x", "pth=3"], "unknown key pth, did you mean path?"),
         (["path=x", "n=three"], "n: .*three.*Integer"),
-        (["path=[[0.1,4"], "the keys are path, n"),
+        (["path=x", "n=[[0.1,4"], "the keys are path, n"),
         (["path"], "'path' is not key=value; the keys are path, n"),
         ([], "path=... is missing; the keys are path, n"),
     ],

@@ -1,0 +1,96 @@
+"""Mistakes of the first day: each ends in one line that says what is right."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from configs.entry import compose, one_line
+from configs.overrides import translated
+from cryingan.errors import CryinGANError
+
+
+def refused(name, *arguments):
+    with pytest.raises(CryinGANError) as told:
+        translated(name, arguments)
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        (["--lambda=0.1"], "lambda=0.1"),
+        (["--lambda", "0.1"], "lambda=0.1"),
+        (["\N{EN DASH}lambda=0.1"], "lambda=0.1"),
+        (["--max-epochs=3"], "max_epochs=3"),
+        (["lambda", "=", "0.1"], "lambda=0.1"),
+        (["lambda=", "0.1"], "lambda=0.1"),
+        (["lambda", "=0.1"], "lambda=0.1"),
+        (["lambdas=[0.01,", "0.05]"], "'lambdas=[0.01, 0.05]'"),
+        (["data.path=my", "set.xyz"], "'data.path=my set.xyz'"),
+        (["my set.xyz"], "'data.path=my set.xyz'"),
+        (["runs/T=300K"], "data.path=runs/T=300K"),
+        (["logger.wandb.project=My (2)"], "'logger.wandb.project=\"My (2)\"'"),
+        (["logger.wandb.name=a=b"], "'logger.wandb.name=\"a=b\"'"),
+    ],
+)
+def test_the_line_that_is_offered_is_one_that_works(tmp_path, monkeypatch, arguments, right):
+    monkeypatch.chdir(tmp_path)
+    Path("my set.xyz").touch()
+    Path("runs/T=300K").mkdir(parents=True)
+    said = refused("train", *arguments)
+    assert said.endswith((f"write {right}", f"needs quotes: {right}"))
+    assert translated("train", shlex.split(right))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("train", ["lambdas=[0.01,0.05"], "the bracket is not closed"),
+        ("train", ["lambda=0,05"], "lambda=0.05"),
+        ("train", ["lambda=0.1,0.2"], "several values need -m"),
+        ("train", ["data=nacl"], "use alloy_1500K | alloy_300K"),
+        ("train", ["data=set.extxyz"], "data.path=set.extxyz"),
+        ("train", ["trainer=gpuu"], "did you mean gpu?"),
+        ("train", ["callbacks=relx"], "did you mean relax?"),
+        ("train", ["start"], "--help lists the keys"),
+        ("sample", ["relax=fir"], "use cg | fire | true; did you mean fire?"),
+        ("sample", ["runs/x"], "write checkpoint=runs/x"),
+        ("evaluate", ["samples/x.xyz"], "write structures=samples/x.xyz"),
+        ("evaluate", ["benchmark=interfaces"], "did you mean interface?"),
+    ],
+)
+def test_a_mistake_of_form_is_answered(name, arguments, said):
+    assert said in refused(name, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "key"),
+    [
+        ("train", "batch_size=8", "data.batch_size"),
+        ("train", "lr=1e-4", "model.generator_learning_rate"),
+        ("train", "model.lr=1e-4", "model.generator_learning_rate"),
+        ("train", "epochs=3", "trainer.max_epochs"),
+        ("train", "max_epochs=3", "trainer.max_epochs"),
+        ("train", "trainer.gpus=1", "trainer.devices"),
+        ("train", "lamda=0.1", "lambda"),
+        ("train", "output_dir=x", "run_dir"),
+        ("sample", "batchsize=8", "batch_size"),
+        ("sample", "ckpt=x", "checkpoint"),
+        ("sample", "num_samples=8", "n"),
+        ("evaluate", "samples=x", "structures"),
+    ],
+)
+def test_an_unknown_key_is_answered_by_one_of_the_same_script(name, argument, key):
+    with pytest.raises(Exception, match="override") as told:
+        compose(name, argument)
+    said = one_line(told.value, name)
+    assert f" Did you mean {key}" in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("value", ["true", "True", "false", "False", "null", "None", "none"])
+def test_groups_take_words_for_on_and_off(value):
+    on = value.lower() == "true"
+    assert (compose("sample", f"relax={value}").relax is not None) is on
