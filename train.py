@@ -79,7 +79,8 @@ def build(settings: dict[str, Any], beside: Run | None = None, together: bool = 
         from cryingan.training.lockstep import replica_of
 
         node = node | {"_target_": replica_of(node["_target_"])}
-    model = instantiate(node, cell=cell, species=species)
+    moved = {} if data.shift is None else {"shift": data.shift}
+    model = instantiate(node, cell=cell, species=species, **moved)
     if "seed" not in model.hparams:
         raise CryinGANError(f"{node['_target_']} must save its hyper-parameters, `seed` among them")
     return data, model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,25 +22,13 @@ from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
 from data.loader import TensorLoader
+from data.origin import CUT, MOVE, NO_GAP, axes_cut, origin_of
 from data.settings import DataSettings
 
 STRUCTURES_PER_CHUNK = 256
 SAME_IN_A_RUN = ("sort_species", "validation", "split_seed", "batch_size")
-CUT = "a generator, whose coordinates end at 0 and 1, learns them badly; shift the origin to where few atoms are"
 
 log = logging.getLogger(__name__)
-
-
-def axes_cut(fractional: np.ndarray, near: float = 0.01, share: float = 0.005) -> str:
-    """Name the axes along which more than a share of all atoms lies near the face at 0, and as many near that at 1.
-
-    Args:
-        fractional: coordinates in [0, 1), shape (structures, atoms, 3).
-        near: largest distance from a face, in fractions of the cell.
-        share: smallest share of all atoms.
-    """
-    low, high = ((where.mean(axis=(0, 1)) > share) for where in (fractional < near, fractional > 1 - near))
-    return ", ".join(name for name, cut in zip("abc", low & high, strict=True) if cut)
 
 
 class StructureData(LightningDataModule):
@@ -48,7 +37,7 @@ class StructureData(LightningDataModule):
     The first three columns are fractional coordinates, the others the distances to the k nearest neighbours in
     Angstrom. Atoms are grouped by species (`Crystals.grouping`), whatever their order in the file.
 
-    Distances are computed for models whose attribute `n_neighbors` is not 0.
+    Coordinates have the origin `shift`. Distances are computed for models whose attribute `n_neighbors` is not 0.
 
     Args:
         path: structures of one cell and one composition, in any format that ASE reads.
@@ -70,6 +59,14 @@ class StructureData(LightningDataModule):
     def crystals(self) -> Crystals:
         """All structures of the file, in the file's atom order."""
         return read_structures(self.path, sort_species=self.settings.sort_species)
+
+    @cached_property
+    def shift(self) -> list[float] | None:
+        """The origin of the coordinates that models see, in fractions of the cell; None for that of the file.
+
+        Models add it to their samples, so that everything else has the origin of the file.
+        """
+        return origin_of(self.settings.shift, self.crystals.fractional)
 
     @cached_property
     def sha256(self) -> str:
@@ -108,9 +105,12 @@ class StructureData(LightningDataModule):
         if self.tensors:
             return
         device, k = self.trainer.strategy.root_device, getattr(self.trainer.lightning_module, "n_neighbors", 0)
-        if axes := axes_cut(self.crystals.fractional):
-            log.warning("%s: atoms lie on both faces of the cell along %s, where %s", self.path, axes, CUT)
-        grouped = self.crystals.reordered(self.crystals.grouping)
+        moved = self.crystals
+        if self.shift is not None:
+            moved = replace(moved, fractional=moved.fractional - self.shift)
+        if axes := axes_cut(moved.fractional):
+            log.warning(CUT, self.path, axes, NO_GAP if self.settings.shift == "auto" else MOVE)
+        grouped = moved.reordered(moved.grouping)
         cell = torch.tensor(grouped.cell, device=device)
         for name, indices in zip(("training", "validation"), self.split(), strict=True):
             fractional = torch.tensor(grouped.fractional[indices], dtype=torch.float32, device=device)

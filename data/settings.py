@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -21,6 +22,8 @@ class DataSettings:
         card: the data set's card, see `cryingan.energies.data_card`; without it the one beside the file, if any.
         width: which of several files of a set `path` names; only configurations of such sets use it.
         sort_species: reorder frames whose species come in another order, instead of refusing them.
+        shift: the new origin of the coordinates that the model learns, in fractions of the cell; `auto`: where few
+            atoms are. Samples have the origin of the file again.
         validation: fraction of the structures that is held out, in [0, 1).
         split_seed: seed of the split, separate from that of the run: all seeds train on the same structures.
         batch_size: structures per batch and process.
@@ -33,6 +36,7 @@ class DataSettings:
     card: str | None = None
     width: str = "wide"
     sort_species: bool = False
+    shift: Any = None
     validation: float = 0.2
     split_seed: int = 0
     batch_size: int = 32

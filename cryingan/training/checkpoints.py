@@ -16,6 +16,8 @@ from cryingan.storage.checkpoint import read_checkpoint
 if TYPE_CHECKING:
     from cryingan.models.cryingan.gan import CryinGAN
 
+KEYS = {"shift": "data.shift"}  # of hyper-parameters whose names are not those of the model's keys
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Write a checkpoint beside its target and rename it.
@@ -128,7 +130,7 @@ def require_same_settings(path: str | Path, current: dict[str, Any], precision: 
     saved = {**saved, "trainer.precision": trainer.get("precision", precision)}
     current = {**current, "trainer.precision": precision}
     differing = [
-        f"{name} is {_short(current.get(name))} here and {_short(saved.get(name))} in the checkpoint"
+        f"{KEYS.get(name, name)} is {_short(current.get(name))} here and {_short(saved.get(name))} in the checkpoint"
         for name in sorted(saved.keys() | current.keys())
         if _plain(saved.get(name)) != _plain(current.get(name))
     ]

@@ -5,17 +5,8 @@ import torch
 from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import neighbor_distances
 from cryingan.structures.files import read_structures, write_structures
-from data.module import StructureData, axes_cut
+from data.module import StructureData
 from train import train
-
-
-def test_atoms_on_both_faces_are_found(tiny, caplog, tmp_path):
-    fractional = np.random.default_rng(0).uniform(0.05, 0.95, (50, 20, 3))
-    assert axes_cut(fractional) == ""
-    fractional[:, 0, 1] = 0.001
-    assert axes_cut(fractional) == ""
-    fractional[:, 1, 1] = 0.999
-    assert axes_cut(fractional) == "b"
 
 
 def test_a_run_warns_of_them(tiny, tmp_path, caplog):

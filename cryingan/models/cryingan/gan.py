@@ -44,6 +44,7 @@ class CryinGAN(lightning.LightningModule):
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
         species: chemical symbol of every atom, in the order of the user's file.
         settings: networks and optimisation; those of the paper when not given.
+        shift: origin of the coordinates of batches, in fractions of the cell, which samples do not have; None for 0.
         changes: fields of `cryingan.models.cryingan.settings.ModelSettings` that differ from `settings`.
 
     Raises:
@@ -61,13 +62,14 @@ class CryinGAN(lightning.LightningModule):
         cell: list[list[float]],
         species: list[str],
         settings: ModelSettings | None = None,
+        shift: list[float] | None = None,
         **changes: Any,
     ) -> None:
         super().__init__()
         settings = replace(settings or ModelSettings(), **changes)
         # Plain values, as checkpoints are read with weights_only=True.
         plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
-        self.save_hyperparameters({"cell": cell, "species": species, **plain}, logger=False)
+        self.save_hyperparameters({"cell": cell, "species": species, "shift": shift, **plain}, logger=False)
         self.automatic_optimization = False
         self.run_step: Callable[..., Tensor] = operator.call  # or a `Replay`
         self.watch = FiniteWatch()
@@ -237,6 +239,8 @@ class CryinGAN(lightning.LightningModule):
         finally:
             self.generator.train(was_training)
         fractional = torch.cat(batches).double().numpy()
+        if self.hparams.shift is not None:
+            fractional = fractional + self.hparams.shift
         species = tuple(self.hparams.species[i] for i in self.grouping)
         grouped = Crystals(fractional, np.array(self.hparams.cell), species)
         return grouped.reordered(np.argsort(self.grouping))
