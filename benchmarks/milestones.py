@@ -26,8 +26,9 @@ from benchmarks.measuring import write_table
 from cryingan.plots.curves import parameter_figure
 from cryingan.plots.series import Series
 from cryingan.plots.style import save_figure
-from cryingan.plots.training import BELOW, read_metrics
+from cryingan.plots.training import read_metrics
 from cryingan.samples.folder import read_summary
+from cryingan.storage.fraction_keys import FRACTION, threshold_in
 
 ROOT = Path(__file__).resolve().parents[1]
 CLOSE_PAIRS = "relax/close_pairs"
@@ -64,7 +65,7 @@ def rows_of(run: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     rows, before = [], 0
     for epoch, checkpoint in checkpoints.items():
         summary = relaxed(run, epoch, checkpoint, arguments.n, arguments.overrides)
-        values = {name: value for name, value in summary["values"].items() if name.startswith((BELOW, CLOSE_PAIRS))}
+        values = {name: value for name, value in summary["values"].items() if name.startswith((FRACTION, CLOSE_PAIRS))}
         between = distances[(epochs >= before) & (epochs < epoch)]
         rows.append({"run": str(run), "epoch": epoch, WASSERSTEIN: between.mean(), **values})
         before = epoch
@@ -87,9 +88,9 @@ def panels_of(rows: Sequence[dict[str, Any]], titles: dict[str, str]) -> dict[st
 
 def draw(rows: Sequence[dict[str, Any]], output: str) -> None:
     """Write OUTPUT.png, with linear scales, and OUTPUT_close_pairs.png, with a logarithmic one."""
-    thresholds = [name[len(BELOW) :] for name in rows[0] if re.fullmatch(f"{BELOW}[-.e0-9]+", name)]
+    thresholds = {name: threshold for name in rows[0] if (threshold := threshold_in(name)) is not None}
     titles = {WASSERSTEIN: "Wasserstein distance"}
-    titles |= {f"{BELOW}{threshold}": f"relaxed to {threshold} or below" for threshold in thresholds}
+    titles |= {name: f"relaxed to {threshold} or below" for name, threshold in thresholds.items()}
     save_figure(parameter_figure(panels_of(rows, titles), "epoch"), f"{output}.png")
     close = panels_of(rows, {CLOSE_PAIRS: "close pairs per sample"})
     save_figure(parameter_figure(close, "epoch", log_y=True), f"{output}_close_pairs.png")

@@ -12,8 +12,8 @@ from callbacks.epochs import due, epoch_name, epoch_of, find
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.relax_samples import LOGGED, RelaxSamples
 from cryingan.errors import CryinGANError
-from cryingan.samples.report import FRACTION
 from cryingan.storage.checkpoint import read_checkpoint
+from cryingan.storage.fraction_keys import FRACTION, current_key, fraction_key
 
 SIGNS = {"max": 1, "min": -1}
 
@@ -33,8 +33,8 @@ class KeepBest(Checkpoint):
             for fractions below a threshold.
     """
 
-    def __init__(self, key: str = f"{FRACTION}0", every_n_epochs: int = 1000, mode: str | None = None) -> None:
-        self.key, self.every_n_epochs, self.mode = key, every_n_epochs, mode
+    def __init__(self, key: str = fraction_key(0), every_n_epochs: int = 1000, mode: str | None = None) -> None:
+        self.key, self.every_n_epochs, self.mode = current_key(key), every_n_epochs, mode
         self.best: float | None = None  # times the sign: more is better
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.fraction_keys import current_key
 
 
 class MetricsCSV(Logger):
@@ -83,7 +84,7 @@ class MetricsCSV(Logger):
         text = self.path.read_text()
         whole = text[: text.rfind("\n") + 1]
         rows = csv.DictReader(io.StringIO(whole))
-        return {int(row["epoch"]): {name: value for name, value in row.items() if value} for row in rows}
+        return {int(row["epoch"]): {current_key(name): value for name, value in row.items() if value} for row in rows}
 
     def _rewrite(self) -> None:
         names = sorted({name for row in self.rows.values() for name in row} - {"epoch"})

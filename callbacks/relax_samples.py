@@ -24,8 +24,9 @@ from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from cryingan.samples.background import BackgroundRelaxer, FolderRelaxer, InlineRelaxer
 from cryingan.samples.folder import WORKER_LOG, read_summary
 from cryingan.samples.plan import Plan
-from cryingan.samples.report import FRACTION, summary_line
+from cryingan.samples.report import summary_line
 from cryingan.storage.atomic import make_folder
+from cryingan.storage.fraction_keys import fraction_key
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
@@ -37,13 +38,14 @@ ENDS = ("", "_low", "_high")
 class RelaxSamples(Callback):
     """Repairs and relaxes `n_samples` samples every `every_n_epochs` epochs and after the last.
 
-    Logs, in the row of the epoch that the samples are from, `relax/fraction_below_<threshold>`, `relax/failed` and
-    `relax/unconverged` (fractions of the generated samples), `relax/energy`, `relax/energy_median`,
-    `relax/energy_drop` and `relax/steps`, some with `..._low` and `..._high`, and `relax/close_pairs`
-    (`cryingan.samples.report.Outcome.values` defines them). Files are in `relaxed/epoch_<done>/` of the run folder
-    (`cryingan.samples.relaxer.SampleRelaxer` lists them). W&B also gets the histogram `relax/energies`, the table
-    `relax/samples` with a picture per sample, the first of them as `relax/structures`, the relaxed structures, and as
-    `relax/molecules_before` and `relax/molecules_after` some that turn.
+    Logs, in the row of the epoch that the samples are from, `relax/fraction_below_<threshold>` (as
+    `cryingan.storage.fraction_keys.fraction_key` names it), `relax/failed` and `relax/unconverged` (fractions of the
+    generated samples), `relax/energy`, `relax/energy_median`, `relax/energy_drop` and `relax/steps`, some with
+    `..._low` and `..._high`, and `relax/close_pairs` (`cryingan.samples.report.Outcome.values` defines them). Files are
+    in `relaxed/epoch_<done>/` of the run folder (`cryingan.samples.relaxer.SampleRelaxer` lists them). W&B keeps the
+    highest and the last value of each fraction in the run's summary. It also gets the histogram `relax/energies`, the
+    table `relax/samples` with a picture per sample, the first of them as `relax/structures`, the relaxed structures,
+    and as `relax/molecules_before` and `relax/molecules_after` some that turn.
 
     The samples have a seed stream of their own, so training does not depend on any of this. Interrupted evaluations are
     completed on resume. Results of other settings, or of an earlier training in the same run folder, are set aside as
@@ -89,7 +91,7 @@ class RelaxSamples(Callback):
     @property
     def keys(self) -> set[str]:
         """All keys that an evaluation may log."""
-        with_ends = [f"{FRACTION}{threshold:g}" for threshold in self.thresholds]
+        with_ends = [*map(fraction_key, self.thresholds)]
         with_ends += [f"relax/{name}" for name in AVERAGES]
         return {f"{name}{end}" for name in with_ends for end in ENDS} | {f"relax/{name}" for name in SHARES}
 
@@ -123,6 +125,9 @@ class RelaxSamples(Callback):
         """Load the potential, and complete evaluations that a stopped run left unfinished."""
         if trainer.is_global_zero:
             self._start(trainer)
+            for run in wandb_runs(trainer):
+                for key in map(fraction_key, self.thresholds):
+                    run.define_metric(key, step_metric="epoch", summary="max,last")
             if self.before and trainer.current_epoch == 0:
                 self._submit(UNTRAINED, pl_module)
 

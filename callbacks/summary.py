@@ -17,8 +17,8 @@ from callbacks.sample_quality import SampleQuality
 from cryingan.plots.style import save_figure
 from cryingan.plots.training import training_figure
 from cryingan.samples.folder import FIGURE as ENERGIES
-from cryingan.samples.report import FRACTION
 from cryingan.storage.atomic import write_json
+from cryingan.storage.fraction_keys import fraction_key, threshold_in
 
 ROWS = {
     "samples/close_pairs": "close pairs (< 1.5 Å) per structure",
@@ -86,8 +86,8 @@ def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict
     if trained is None:
         return {}
     rows = {"relax/failed": f"share of {trained['samples']} samples whose relaxation failed"}
-    for key in (f"{FRACTION}{threshold:g}" for threshold in relax.thresholds):
-        rows[key] = f"relaxed to {key.removeprefix(FRACTION)} {trained['unit']} or below"
+    for key in map(fraction_key, relax.thresholds):
+        rows[key] = f"relaxed to {threshold_in(key)} {trained['unit']} or below"
         if key in trained.get("random", {}):
             rows[key] += f" (random structures: {trained['random'][key]:.2g})"
     for heading, summary in (("untrained", untrained), ("trained", trained)):

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryingan.plots.style import BLUE, GREY, new_figure, style
+from cryingan.storage.fraction_keys import FRACTION, current_key, threshold_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
-BELOW = "relax/fraction_below_"
 
 
 def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return for every key of a metrics.csv the epochs in which it was logged, and its values."""
+    """Return for every key of a metrics.csv, as it is written today, the epochs that have it, and its values."""
     with Path(path).open() as file:
         rows = list(csv.DictReader(file))
     curves = {}
     for name in rows[0] if rows else ():
         points = [(int(row["epoch"]), float(row[name])) for row in rows if row[name]]
-        curves[name] = tuple(np.array(points).reshape(-1, 2).T)
+        curves[current_key(name)] = tuple(np.array(points).reshape(-1, 2).T)
     return curves
 
 
@@ -42,7 +41,7 @@ def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
     }
     read = read_metrics(metrics)
     titles |= {
-        name: f"relaxed to {name[len(BELOW) :]} or below" for name in read if re.fullmatch(f"{BELOW}[-.e0-9]+", name)
+        name: f"relaxed to {threshold} or below" for name in read if (threshold := threshold_in(name)) is not None
     }
     curves = {name: curve for name, curve in read.items() if name in titles and len(curve[0])}
     columns = int(np.clip(len(curves), 1, COLUMNS))
@@ -54,7 +53,7 @@ def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
         if name == "samples/close_pairs":
             axis.set_yscale("symlog", linthresh=1)
             axis.set_ylim(bottom=0)
-        if name.startswith(BELOW):
+        if name.startswith(FRACTION):
             axis.set_ylim(0, max(1.1 * values.max(), 0.1))
         axis.set_xlim(left=0)
         axis.set_xlabel("epoch")

@@ -15,6 +15,7 @@ from cryingan import __version__
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.storage.atomic import make_folder, replace_file, write_json
+from cryingan.storage.fraction_keys import current_key
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import extxyz_frames, read_structures, write_structures
@@ -31,11 +32,15 @@ WORKER_PLAN, WORKER_LOG = "plan.json", "worker.log"  # of the background process
 
 
 def read_summary(folder: str | Path) -> dict[str, Any] | None:
-    """The content of relaxed.json; None where not all samples have been relaxed."""
+    """The content of relaxed.json, with the keys of today; None where not all samples have been relaxed."""
     for name in (RELAX_SUMMARY, EARLIER_SUMMARY):
         if (path := Path(folder) / name).exists():
-            return json.loads(path.read_bytes())
+            return json.loads(path.read_bytes(), object_hook=_with_current_keys)
     return None
+
+
+def _with_current_keys(content: dict[str, Any]) -> dict[str, Any]:
+    return {current_key(name): value for name, value in content.items()}
 
 
 def read_error(folder: Path) -> str | None:

@@ -17,8 +17,9 @@ from cryingan.relaxation.repair import repair
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.folder import ERROR, RELAX_SUMMARY, REPAIRED, SAMPLES, set_results_aside, write_error
 from cryingan.samples.plan import Plan
-from cryingan.samples.report import FRACTION, Outcome, draw, write_rows
+from cryingan.samples.report import Outcome, draw, write_rows
 from cryingan.storage.atomic import write_json
+from cryingan.storage.fraction_keys import fraction_key
 from cryingan.storage.hashes import file_hash
 from cryingan.storage.locks import lock_folder
 from cryingan.storage.text import in_one_line
@@ -79,7 +80,7 @@ class SampleRelaxer:
             write_rows(outcome, folder)
             random = self.scale.random
             draw(outcome, folder, self.plan.pictures, self.plan.molecules, self.scale.shown, random)
-            below = {f"{FRACTION}{t:g}": float((random <= t).mean()) for t in outcome.thresholds if random is not None}
+            below = {fraction_key(t): float((random <= t).mean()) for t in outcome.thresholds if random is not None}
             summary = {
                 "values": outcome.values(),
                 "samples": len(outcome.samples),

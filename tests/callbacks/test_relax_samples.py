@@ -48,8 +48,8 @@ def test_logged_values_are_those_of_the_relaxed_structures(whole, structures_fil
         )
         assert row["relax/energy"] == pytest.approx(energies.mean(), abs=1e-9)
         assert row["relax/energy_median"] == pytest.approx(np.median(energies), abs=1e-9)
-        assert row["relax/fraction_below_-0.49"] == np.mean(energies <= -0.49)
-        assert row["relax/fraction_below_-0.49_low"] <= row["relax/fraction_below_-0.49"]
+        assert row["relax/fraction_below_minus_0_49"] == np.mean(energies <= -0.49)
+        assert row["relax/fraction_below_minus_0_49_low"] <= row["relax/fraction_below_minus_0_49"]
         assert row["relax/failed"] == row["relax/unconverged"] == 0
         assert all(row[f"relax/{name}_low"] < row[f"relax/{name}_high"] for name in AVERAGES)
     assert rows(run)[1]["relax/energy"] != rows(run)[3]["relax/energy"]
@@ -234,7 +234,7 @@ def test_the_untrained_generator_and_random_structures_stand_beside_what_was_lea
     assert "before training: 4 samples: " in text
     assert "(random structures: 50.0%, 25.0%)" in text
     untrained, trained = (json.loads((run / f"relaxed/epoch_00000{done}/relaxed.json").read_text()) for done in (0, 4))
-    assert untrained["random"] == {key: 0.5, "relax/fraction_below_-5e+06": 0.25}
+    assert untrained["random"] == {key: 0.5, "relax/fraction_below_minus_5000000": 0.25}
     found = json.loads((run / "summary.json").read_text())
     assert found["untrained"][key] == untrained["values"][key]
     assert found["trained"][key] == trained["values"][key]

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from cryingan.samples.background import BackgroundRelaxer
+from cryingan.storage.fraction_keys import fraction_key
 from tests.support.relaxed_runs import KEYS, RELAX, rows
 from tests.support.wandb_files import inspect
 from train import train
@@ -29,6 +30,10 @@ def test_wandb_gets_values_table_and_structures_under_their_epoch(tiny, tmp_path
     logged = {(item["epoch"], key): item[key] for item in history for key in set(item) & KEYS}
     assert logged == pytest.approx(expected)
     assert {epoch for epoch, _ in logged} == {1, 3}
+    summary = json.loads(inspect(folder, "--summary", "--json"))["summary"]
+    for key in map(fraction_key, (0, -0.49)):
+        values = [value for (_, name), value in sorted(logged.items()) if name == key]
+        assert summary[key] == {"max": max(values), "last": values[-1]}
     axes = [record["metric"] for record in records if "metric" in record]
     assert any("epoch" in str(axis.get("step_metric")) and "*" in axis.values() for axis in axes), axes
     for done, path in zip((2, 4), sorted((folder / "files/media/table/relax").glob("*.json"), key=step), strict=True):

@@ -264,6 +264,10 @@ def test_training_figure_draws_every_curve_that_was_logged(tmp_path):
     assert lines["close pairs per structure"].tolist() == [[2, 30], [4, 0]]
     assert lines["short-range-order error"].tolist() == [[2, 0.5], [4, 0.2]]
     save_figure(figure, tmp_path / "training.png")
+    for key in ("relax/fraction_below_-0.2", "relax/fraction_below_minus_0_2"):  # the first of version 0.1.0
+        metrics.write_text(f"epoch,{key},{key}_low\n0,0.5,0.2\n")
+        [axes] = [axes for axes in training_figure(metrics, {}).axes if axes.lines]
+        assert axes.get_title() == "relaxed to -0.2 or below"
     metrics.write_text("epoch\n")
     save_figure(training_figure(metrics, {}), tmp_path / "training.png")
 

@@ -79,7 +79,7 @@ def test_unconverged_samples_are_never_below(tmp_path, training):
     stopped = SampleRelaxer(plan(training=training, thresholds=[1e9], relax={**FAST, "fmax": 1e-3, "max_steps": 1}))
     values = stopped(tmp_path / "run")
     assert values["relax/unconverged"] == 1
-    assert values["relax/fraction_below_1e+09"] == 0
+    assert values["relax/fraction_below_1000000000"] == 0
 
 
 def test_a_cut_off_on_the_card_spares_the_energies_of_all(tmp_path, training, monkeypatch):

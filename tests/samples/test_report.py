@@ -40,8 +40,8 @@ def test_values_by_hand():
     values = Outcome(crystals, repairs, results, energies, (0.0, -0.5, -2.0)).values()
     assert {name: value for name, value in values.items() if not name.endswith(("low", "high"))} == {
         "relax/fraction_below_0": 0.2,
-        "relax/fraction_below_-0.5": 0.2,
-        "relax/fraction_below_-2": 0.0,
+        "relax/fraction_below_minus_0_5": 0.2,
+        "relax/fraction_below_minus_2": 0.0,
         "relax/failed": 0.5,  # two not repaired, three failed
         "relax/unconverged": 0.2,
         "relax/close_pairs": 4.5,

@@ -12,7 +12,10 @@ RELAX = (
     "callbacks.relax.pictures=0",
     "callbacks.relax.thresholds=[0,-0.49]",
 )
-KEYS = {f"relax/fraction_below_{name}" for name in ("0", "0_low", "0_high", "-0.49", "-0.49_low", "-0.49_high")}
+KEYS = {
+    f"relax/fraction_below_{name}"
+    for name in ("0", "0_low", "0_high", "minus_0_49", "minus_0_49_low", "minus_0_49_high")
+}
 KEYS |= {f"relax/{name}" for name in ("failed", "unconverged", "close_pairs")}
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
 KEYS |= {f"relax/{name}{end}" for name in AVERAGES for end in ("", "_low", "_high")}

@@ -1,0 +1,52 @@
+"""Names of fractions of samples at or below a threshold, in metrics.csv, relaxed.json and the tables of W&B.
+
+They hold letters, digits, `_` and `/` only: W&B neither sorts nor filters others. Version 0.1.0 wrote the threshold as
+it is, such as `relax/fraction_below_-0.2`; readers take both.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+FRACTION = "relax/fraction_below_"
+_FORMER = re.compile(r"((?:relax/)?fraction_below_)(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)(_low|_high)?")
+_THRESHOLD = re.compile(rf"{FRACTION}((?:minus_)?\d+(?:_\d+)?)")
+
+
+def fraction_key(threshold: float) -> str:
+    """The name of the fraction at or below a threshold; its interval has `_low` and `_high` behind it.
+
+    >>> fraction_key(0), fraction_key(-0.2)
+    ('relax/fraction_below_0', 'relax/fraction_below_minus_0_2')
+    >>> fraction_key(0.05), fraction_key(1e-05), fraction_key(10.0)
+    ('relax/fraction_below_0_05', 'relax/fraction_below_0_00001', 'relax/fraction_below_10')
+    """
+    return FRACTION + _digits(threshold)
+
+
+def current_key(name: str) -> str:
+    """A name as it is written today; names that are no fractions stay.
+
+    >>> current_key("relax/fraction_below_-0.2_low"), current_key("relax/energy_low")
+    ('relax/fraction_below_minus_0_2_low', 'relax/energy_low')
+    """
+    former = _FORMER.fullmatch(name)
+    return f"{former[1]}{_digits(float(former[2]))}{former[3] or ''}" if former else name
+
+
+def threshold_in(name: str) -> str | None:
+    """The threshold of a fraction as a number in text; None for other names, also for the ends of intervals.
+
+    >>> threshold_in("relax/fraction_below_minus_0_2"), threshold_in("relax/fraction_below_0_low")
+    ('-0.2', None)
+    """
+    found = _THRESHOLD.fullmatch(current_key(name))
+    return found and found[1].replace("minus_", "-").replace("_", ".")
+
+
+def _digits(threshold: float) -> str:
+    """A number as part of a name."""
+    text = np.format_float_positional(float(threshold) + 0.0, trim="-")  # -0.0 + 0.0 is 0.0
+    return text.replace("-", "minus_").replace(".", "_")
