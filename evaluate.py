@@ -34,7 +34,7 @@ def score(settings: dict[str, Any]) -> Path:
     for key, example in (("benchmark", "interface"), ("structures", "FILE"), ("reference", "FILE")):
         if settings[key] is None:
             raise CryinGANError(f"give {key}={example}; python evaluate.py --help explains every key")
-    keys = ("structures", "reference", "original", "output", "processes")
+    keys = ("structures", "reference", "types", "original", "output", "processes")
     benchmark = settings["benchmark"]
     evaluation = evaluate(benchmark=benchmark.pop("kind"), **{key: settings[key] for key in keys}, **benchmark)
     output = Path(settings["output"])

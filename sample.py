@@ -48,9 +48,11 @@ def sample(config: DictConfig) -> Path:
     plan = plan_as_in_run(settings, of_run, keys_given()) if relaxing else None
     if plan and of_run:
         print(f"relaxing as the run did, unless the command line says otherwise: {plan.summary_line()}", flush=True)
-    scoring = scoring_against(settings["training"] or of_run.get("data", {}).get("path"), settings["evaluate"])
+    data = of_run.get("data", {})
+    types = settings["types"] or data.get("types", [])
+    scoring = scoring_against(settings["training"] or data.get("path"), settings["evaluate"], types)
     if file:
-        store_samples(salvage_structures(file), output)
+        store_samples(salvage_structures(file, settings["types"]), output)
     else:
         path = generate(settings, checkpoint)
     if plan:
@@ -72,7 +74,7 @@ def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
     from cryingan.devices import resolve_device
     from cryingan.samples.folder import write_samples
 
-    model, source = load(checkpoint, settings["upstream"], settings["reference"])
+    model, source = load(checkpoint, settings["upstream"], settings["reference"], settings["types"])
     model.to(resolve_device(settings["device"]))
     samples = model.sample(settings["n"], settings["seed"], settings["batch_size"])
     origin = {"seed": settings["seed"], "source": source, "settings": dict(model.hparams)}
@@ -81,7 +83,9 @@ def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
     return path
 
 
-def load(checkpoint: Path | None, upstream: str | None, reference: str | None) -> tuple[CryinGAN, Path]:
+def load(
+    checkpoint: Path | None, upstream: str | None, reference: str | None, types: list[str]
+) -> tuple[CryinGAN, Path]:
     """The model and the file that it comes from: a checkpoint of ours, or upstream's generator and a reference."""
     from cryingan.models.cryingan.upstream import upstream_model
     from cryingan.structures.files import read_structures
@@ -93,10 +97,10 @@ def load(checkpoint: Path | None, upstream: str | None, reference: str | None) -
         return load_model(checkpoint), checkpoint
     if reference is None:
         raise CryinGANError("upstream=PATH needs reference=FILE, whose first frame gives cell and species")
-    return upstream_model(upstream, read_structures(reference)), Path(upstream)
+    return upstream_model(upstream, read_structures(reference, types=types)), Path(upstream)
 
 
-def scoring_against(reference: str | None, settings: dict[str, Any] | None) -> dict[str, Any]:
+def scoring_against(reference: str | None, settings: dict[str, Any] | None, types: list[str]) -> dict[str, Any]:
     """Arguments of `evaluate` besides the structures, checked before anything is computed; none without settings."""
     from cryingan.evaluation.benchmarks.registry import load_benchmark
     from cryingan.structures.lenient import read_candidates
@@ -105,12 +109,10 @@ def scoring_against(reference: str | None, settings: dict[str, Any] | None) -> d
         return {}
     if reference is None:
         raise CryinGANError(f"evaluate={settings['kind']} needs training=FILE, which samples are compared with")
-    if not Path(reference).exists():
-        raise CryinGANError(f"training={reference} is not there; give the structures that samples are compared with")
     benchmark = load_benchmark(**settings)
-    if Path(reference).is_file():
-        benchmark.require_species(next(read_candidates(reference)).composition, reference)
-    return {"reference": reference, "benchmark": benchmark}
+    if not Path(reference).is_dir():
+        benchmark.require_species(next(read_candidates(reference, types)).composition, reference)
+    return {"reference": reference, "benchmark": benchmark, "types": types}
 
 
 def score(structures: Path, scoring: dict[str, Any]) -> None:

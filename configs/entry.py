@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +85,12 @@ def register(name: str) -> None:
 
 
 def stem(path: str) -> str:
-    """A file's name without folder, ending and the ending of its compression."""
+    """A file's name without folder, ending and the ending of its compression; of a pattern, the name of the folder."""
     name = Path(path)
+    if name.is_dir():
+        return name.resolve().name
+    if has_magic(path) and not name.exists():
+        return next((part for part in reversed(name.parts[:-1]) if not has_magic(part)), "structures")
     return (name.with_suffix("") if name.suffix in (".gz", ".bz2", ".xz") else name).stem
 
 

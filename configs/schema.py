@@ -96,6 +96,7 @@ class SampleKeys:
     device: str = "auto"
     batch_size: int = 256
     structures: str | None = None
+    types: list[str] = field(default_factory=list)
     training: str | None = None
     thresholds: list[float] = field(default_factory=lambda: list(THRESHOLDS))
     repair_distance: float = REPAIR_DISTANCE
@@ -114,6 +115,7 @@ class EvaluateKeys:
     structures: str | None = None
     reference: str | None = None
     benchmark: Any = None
+    types: list[str] = field(default_factory=list)
     original: int | None = None
     output: str = "evaluation"
     processes: int | None = None

@@ -9,7 +9,7 @@ class CryinGANError(Exception):
         ...     cryingan.read_structures("missing.extxyz")
         ... except cryingan.CryinGANError as error:
         ...     print(error)
-        missing.extxyz is not there; give a file of structures
+        missing.extxyz is not there; give a file, a folder or a pattern of structures
     """
 
 

@@ -18,9 +18,9 @@ from cryingan.energies.data_card import data_source
 from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import neighbor_distances
 from cryingan.randomness import generator
-from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
+from cryingan.structures.sources import source_hash
 from data.loader import TensorLoader
 from data.origin import CUT, MOVE, NO_GAP, axes_cut, origin_of
 from data.settings import DataSettings
@@ -40,7 +40,8 @@ class StructureData(LightningDataModule):
     Coordinates have the origin `shift`. Distances are computed for models whose attribute `n_neighbors` is not 0.
 
     Args:
-        path: structures of one cell and one composition, in any format that ASE reads.
+        path: structures of one cell and one composition: a file in any format that ASE reads, or a folder or pattern
+            of such files.
         seed: seed of the order of the batches.
         settings: fields of `data.settings.DataSettings`.
 
@@ -57,8 +58,8 @@ class StructureData(LightningDataModule):
 
     @cached_property
     def crystals(self) -> Crystals:
-        """All structures of the file, in the file's atom order."""
-        return read_structures(self.path, sort_species=self.settings.sort_species)
+        """All structures, in the atom order of the first."""
+        return read_structures(self.path, sort_species=self.settings.sort_species, types=self.settings.types)
 
     @cached_property
     def shift(self) -> list[float] | None:
@@ -70,8 +71,8 @@ class StructureData(LightningDataModule):
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the file."""
-        return file_hash(self.path)
+        """SHA-256 of the file, or of the names and contents of several."""
+        return source_hash(self.path)
 
     def with_seed(self, seed: int) -> StructureData:
         """Return a module that shares these structures and shuffles them with another seed."""
@@ -98,7 +99,7 @@ class StructureData(LightningDataModule):
     @property
     def source(self) -> dict[str, Any]:
         """Plain values from which another process reads all structures of the file, the held-out ones included."""
-        return data_source(self.path, self.settings.card, self.settings.sort_species)
+        return data_source(self.path, self.settings.card, self.settings.sort_species, self.settings.types)
 
     def setup(self, stage: str) -> None:
         """Put both parts on the device of the trainer, with their neighbour distances."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
@@ -18,9 +18,11 @@ class DataSettings:
     `data.module.StructureData`.
 
     Attributes:
-        path: structures of one cell and one composition, in any format that ASE reads.
+        path: structures of one cell and one composition: a file in any format that ASE reads, or a folder or pattern
+            of such files.
         card: the data set's card, see `cryingan.energies.data_card`; without it the one beside the file, if any.
         width: which of several files of a set `path` names; only configurations of such sets use it.
+        types: elements of the types 1, 2, ... of a file that gives none, such as a dump of LAMMPS.
         sort_species: reorder frames whose species come in another order, instead of refusing them.
         shift: the new origin of the coordinates that the model learns, in fractions of the cell; `auto`: where few
             atoms are. Samples have the origin of the file again.
@@ -35,6 +37,7 @@ class DataSettings:
     path: str = MISSING
     card: str | None = None
     width: str = "wide"
+    types: list[str] = field(default_factory=list)
     sort_species: bool = False
     shift: Any = None
     validation: float = 0.2

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -131,16 +131,19 @@ def card_path(data_path: str | Path) -> Path:
     return data_path.with_name(f"{stem}.card.yaml")
 
 
-def data_source(path: str | Path, card: str | Path | None = None, sort_species: bool = False) -> dict[str, Any]:
+def data_source(
+    path: str | Path, card: str | Path | None = None, sort_species: bool = False, types: Sequence[str] = ()
+) -> dict[str, Any]:
     """Plain values with which any process finds a data set, as `TrainingScale` takes them.
 
     Args:
         path: the data file.
         card: its card; None for the one beside the data file.
         sort_species: match frames whose atoms come in another order by species.
+        types: elements of the types 1, 2, ... of a file that gives none.
     """
     resolved = {"path": str(Path(path).resolve()), "card": card and str(Path(card).resolve())}
-    return {**resolved, "sort_species": sort_species}
+    return {**resolved, "sort_species": sort_species, "types": list(types)}
 
 
 def default_potential(data_path: str | Path, card: str | Path | None = None) -> dict[str, Any] | None:

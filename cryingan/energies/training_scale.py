@@ -64,7 +64,7 @@ class TrainingScale:
         self.structures = self.cutoff = self.random_energies = None
         if source is not None:
             path, card = Path(source["path"]), source.get("card")
-            self.structures = read_structures(path, sort_species=source["sort_species"])
+            self.structures = read_structures(path, sort_species=source["sort_species"], types=source.get("types", ()))
             self.card, self.cache = read_data_card(path, card), Path(cache or cache_folder(path))
             self.cutoff = self.card.cutoff(potential.card)
             if self.cutoff and self.cutoff.random:

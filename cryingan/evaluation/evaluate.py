@@ -23,7 +23,8 @@ from cryingan.storage.atomic import make_folder
 from cryingan.storage.locks import lock_folder
 from cryingan.structures.checks import formula
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.lenient import Candidate, read_candidates, source_hash
+from cryingan.structures.lenient import Candidate, read_candidates
+from cryingan.structures.sources import source_hash
 
 DESCRIPTORS = "descriptors.bin"
 OTHER_COMPOSITION = "composition differs from the reference's"
@@ -41,6 +42,7 @@ def evaluate(
     overwrite: bool = False,
     processes: int | None = None,
     progress: bool = True,
+    types: Sequence[str] = (),
     **settings: Any,
 ) -> Evaluation:
     """Score structures against a reference; one that cannot be read or described counts as failed, with its reason.
@@ -59,8 +61,8 @@ def evaluate(
         True
 
     Args:
-        structures: `Crystals`, a list of `ase.Atoms`, a file in any format that ASE reads, or a folder of CIF, POSCAR
-            or XYZ files. Cells and numbers of atoms may differ.
+        structures: `Crystals`, a list of `ase.Atoms`, a file in any format that ASE reads, or a folder or pattern
+            (`set/*.cif`) of such files, in natural order. Cells and numbers of atoms may differ.
         reference: likewise, or a folder with the CSV files that Dismai-Bench publishes.
         benchmark: `interface`, `silicon` or `alloy`, or a benchmark with its settings.
         original: number of generated structures. By default it is what `sample.py` recorded beside the structures, or
@@ -70,6 +72,7 @@ def evaluate(
         overwrite: replace another evaluation in `output` instead of refusing it.
         processes: number of processes that describe structures; by default one per processor.
         progress: report progress on stderr.
+        types: elements of the types 1, 2, ... of files that give none, such as dumps of LAMMPS.
         settings: fields of the benchmark's settings, where it is given by name; others are refused.
 
     Raises:
@@ -83,7 +86,7 @@ def evaluate(
         raise CryinGANError(f"a benchmark object has its own settings: give evaluate {made} or the name of a benchmark")
     structures, reference = _as_read(structures), _as_read(reference)
     structures_hash = source_hash(structures)
-    against = load_reference(reference, benchmark, processes, progress)
+    against = load_reference(reference, benchmark, processes, progress, types)
     provenance = {
         "structures": {"path": _name(structures), "sha256": structures_hash},
         "reference": {
@@ -97,11 +100,11 @@ def evaluate(
     }
     folder = None if output is None else make_folder(output)
     with nullcontext() if folder is None else lock_folder(folder):
-        frames = _comparable(list(read_candidates(structures)), against, _name(structures))
+        frames = _comparable(list(read_candidates(structures, types)), against, _name(structures))
         origin = _origin(structures, frames, original)
         kept = None
         if folder is not None:  # not before: refused input must not claim the folder
-            key = descriptor_key(against.benchmark, structures_hash) | {"reference": against.hash}
+            key = descriptor_key(against.benchmark, structures_hash, types) | {"reference": against.hash}
             kept = DescriptorFile(folder / DESCRIPTORS, key, replace=overwrite)
         described = describe_all(frames, against.benchmark.describe, kept, processes, progress)
         evaluation = scored(frames, described, against, origin, provenance)

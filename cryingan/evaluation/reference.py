@@ -23,7 +23,9 @@ from cryingan.evaluation.describe import Described, DescriptorFile, describe_all
 from cryingan.storage.cache import cache_folder
 from cryingan.storage.locks import lock_cache
 from cryingan.structures.checks import formula
-from cryingan.structures.lenient import STRUCTURE_FILE, read_candidates, source_hash
+from cryingan.structures.formats import is_structure_file
+from cryingan.structures.lenient import read_candidates
+from cryingan.structures.sources import source_hash
 
 DESCRIBED_WITH = ("pymatgen", "numpy", "scipy")
 
@@ -62,13 +64,18 @@ def versions() -> dict[str, str]:
     return {"cryingan": __version__, **{name: version(name) for name in DESCRIBED_WITH}}
 
 
-def descriptor_key(benchmark: Benchmark, structures_hash: str) -> dict[str, Any]:
-    """Everything that descriptors depend on: structures, settings and versions."""
-    return {"structures": structures_hash, "settings": benchmark.settings(), "versions": versions()}
+def descriptor_key(benchmark: Benchmark, structures_hash: str, types: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything that descriptors depend on: structures, elements of their types, settings and versions."""
+    key = {"structures": structures_hash, "settings": benchmark.settings(), "versions": versions()}
+    return key | {"types": list(types)} if types else key
 
 
 def load_reference(
-    source: str | Path | Sequence[Atoms], benchmark: Benchmark, processes: int | None = None, progress: bool = True
+    source: str | Path | Sequence[Atoms],
+    benchmark: Benchmark,
+    processes: int | None = None,
+    progress: bool = True,
+    types: Sequence[str] = (),
 ) -> ReferenceSet:
     """Return the descriptors of a reference, cached beside it in `.cryingan` while content, settings, versions stay.
 
@@ -78,14 +85,15 @@ def load_reference(
         benchmark: what to describe.
         processes: as for `cryingan.evaluation.describe.describe_all`.
         progress: likewise.
+        types: as for `cryingan.structures.lenient.read_candidates`.
 
     Raises:
         CryinGANError: there is nothing to read, no structure can be described, or the species do not fit the benchmark.
     """
     path = Path(source) if isinstance(source, str | Path) else None
-    if path is not None and path.is_dir() and not any(STRUCTURE_FILE.fullmatch(file.name) for file in path.iterdir()):
+    if path is not None and path.is_dir() and not any(map(is_structure_file, path.iterdir())):
         return _published(path, benchmark)
-    frames = list(read_candidates(source))
+    frames = list(read_candidates(source, types))
     first = next((frame for frame in frames if frame.atoms is not None), None)
     name = str(path or "the reference")
     if first is None:
@@ -93,7 +101,7 @@ def load_reference(
     benchmark.require_species(first.composition, name)
     benchmark = benchmark.for_reference(first.atoms)
     structures_hash = source_hash(source)
-    with nullcontext() if path is None else _kept(path, descriptor_key(benchmark, structures_hash)) as kept:
+    with nullcontext() if path is None else _kept(path, descriptor_key(benchmark, structures_hash, types)) as kept:
         described = describe_all(frames, benchmark.describe, kept, processes, progress)
     sample, composition = _of_one_composition(described, benchmark, name)
     return ReferenceSet(benchmark, sample, composition, False, structures_hash)

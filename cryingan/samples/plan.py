@@ -67,6 +67,7 @@ def plan_as_in_run(settings: Mapping[str, Any], run: Mapping[str, Any], given: C
     """
     data = run.get("data", {})
     path, card = settings["training"] or data.get("path"), data.get("card")
+    types = settings.get("types") or data.get("types", ())
     potential = settings["potential"] or run.get("potential") or (path and default_potential(path, card))
     if not potential:
         raise CryinGANError("relax=true needs a potential, such as potential=m3gnet potential.path=FOLDER")
@@ -76,7 +77,7 @@ def plan_as_in_run(settings: Mapping[str, Any], run: Mapping[str, Any], given: C
     return Plan(
         potential,
         {**settings["relax"], **protocol},
-        data_source(path, card, data.get("sort_species", False)) if path else None,
+        data_source(path, card, data.get("sort_species", False), types) if path else None,
         **{name: settings[name] if name in given else judging.get(name, settings[name]) for name in JUDGING},
         cache=settings["cache"],
         pictures=settings["pictures"],

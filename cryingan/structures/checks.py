@@ -14,9 +14,9 @@ from cryingan.structures.constraints import fixed_directions
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from cryingan.structures.extxyz import RawFrame
+    from cryingan.structures.frames import RawFrame
 
-SAME_CELL = 1e-4  # Angstrom; cells of one file that differ by more are different cells
+SAME_CELL = 1e-3  # Angstrom; cells of one set that differ by less differ by the rounding of programs with few digits
 COMPARABLE_CELL = 1e-3  # Angstrom; cells of samples, training set and benchmark that differ by more are different
 CLOSEST = 0.1  # Angstrom; atoms closer than this are one atom written twice
 THINNEST = 0.25  # Angstrom, above 2 CLOSEST; a cell with opposite faces closer than this has lost a dimension

@@ -5,70 +5,68 @@ from __future__ import annotations
 import itertools
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.storage.text import in_one_line, open_text, shortened
+from cryingan.storage.text import in_one_line, shortened
+from cryingan.structures.frames import MAX_ATOMS, RawFrame, cut_within_number, ends_early, numbered_lines, of_type
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-# A larger count is a typing error, and ASE would allocate memory for all these atoms before it looks at the file.
-MAX_ATOMS = 1_000_000
 # ASE refuses a stress of six components under these names, and takes it under any other.
 TENSOR, ANY_LENGTH = re.compile(r"\b(stress|virial)(\s*=)"), "__of_any_length"
+PLAIN = "species:S:1:pos:R:3"
+KEYS = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}  # read in any case, as GPUMD does
 
 
-class RawFrame(NamedTuple):
-    """One frame of a file, unchecked, or why it cannot be read.
-
-    Attributes:
-        outcome: the structure, or the error of reading it.
-        where: file and frame, for messages.
-        share: the part of the file that has been read, 0 to 1; None where it is unknown.
-        info: all keys that the frame gives besides the atoms.
-    """
-
-    outcome: Atoms | CryinGANError
-    where: str
-    share: float | None
-    info: Mapping[str, Any]
-
-
-def iterate_extxyz(path: Path) -> Iterator[RawFrame]:
+def iterate_extxyz(path: Path, types: Sequence[str] = ()) -> Iterator[RawFrame]:
     """Read an extended XYZ file, cut into frames by their numbers of atoms.
 
     ASE's own search for frames stops silently at a blank line, believes any atom count, and does not name the frame
     that it cannot read.
 
+    Args:
+        path: the file.
+        types: elements of the numbers 1, 2, ... in the place of species.
+
     Raises:
         CryinGANError: the file cannot be read, or no number of atoms stands where a frame begins.
     """
-    size = path.stat().st_size
-    line = 1
-    with open_text(path) as (file, raw):
+    with numbered_lines(path) as lines:
         for number in itertools.count(1):
-            while (header := file.readline()) and not header.strip():
-                line += 1
-            if not header:
+            lines.skip_blank()
+            if not (header := lines.read()):
                 return
             where = f"{path}, frame {number}"
-            count = atom_count(header, f"{where}, line {line}")
-            lines = list(itertools.islice(file, count + 1))
+            line = lines.number
+            count = atom_count(header[0], f"{where}, line {line - 1}")
+            frame = lines.read(count + 1)
             info: dict[str, Any] = {}
             try:
-                info = read_comment(lines[0] if lines else "", f"{where}, line {line + 1}")
-                if len(lines) <= count:
-                    found = max(len(lines) - 1, 0)
-                    raise CryinGANError(f"{where} ends early: {count} atoms promised, {found} found")
-                outcome = parse_frame(lines, info, where, line + 1)
+                info = read_comment(frame[0] if frame else "", f"{where}, line {line}")
+                if len(frame) <= count:
+                    raise ends_early(where, count, max(len(frame) - 1, 0))
+                outcome = parse_frame(frame, info, where, line, types)
             except CryinGANError as error:
                 outcome = error
-            yield RawFrame(outcome, where, raw.tell() / size, info)
-            line += count + 2
+                if next_frame := start_of_frame(frame):
+                    lines.put_back(frame[next_frame:])
+                    outcome = ends_early(where, count, next_frame - 1)
+            yield RawFrame(outcome, where, lines.share, info)
+
+
+def start_of_frame(frame: list[str]) -> int:
+    """Where another frame begins within the lines of a broken one, which was cut off; 0 if none does."""
+    for place, (count, comment) in enumerate(itertools.pairwise(frame[1:]), start=1):
+        if count.strip().isdecimal() and "lattice" in comment.lower():
+            return place
+    return 0
 
 
 def atom_count(header: str, where: str) -> int:
@@ -86,15 +84,62 @@ def atom_count(header: str, where: str) -> int:
 
 
 def read_comment(line: str, where: str) -> dict[str, Any]:
-    """Keys and values from the second line of a frame, as ASE reads them."""
+    """Keys and values from the second line of a frame, as ASE reads them; `Lattice` and the like in any case."""
     from ase.io.extxyz import key_val_str_to_dict
 
     renamed = TENSOR.sub(rf"\1{ANY_LENGTH}\2", line)
     try:
         found = key_val_str_to_dict(renamed) if line.strip() else {}
-        return {key.removesuffix(ANY_LENGTH): value for key, value in found.items()}
+        info = {key.removesuffix(ANY_LENGTH): value for key, value in found.items()}
     except Exception as error:  # ASE raises whatever the text leads it to
         raise CryinGANError(f"{where}: {in_one_line(error)}") from error
+    for key in [key for key in info if key.lower() in KEYS and KEYS[key.lower()] not in info]:
+        info[KEYS[key.lower()]] = info.pop(key)
+    if "Lattice" in info and np.shape(info["Lattice"]) != (3, 3):  # ASE knows it in this spelling only
+        if np.shape(info["Lattice"]) != (9,):
+            raise CryinGANError(f"{where}: Lattice should hold nine numbers, not {shortened(str(info['Lattice']))}")
+        info["Lattice"] = info["Lattice"].reshape((3, 3), order="F")
+    if "Properties" in info:
+        info["Properties"] = in_usual_case(str(info["Properties"]))
+    return info
+
+
+def in_usual_case(properties: str) -> str:
+    """The value of Properties with the names and letters that ASE knows.
+
+    >>> in_usual_case("Species:s:1:POS:r:3:Charge:R:1")
+    'species:S:1:pos:R:3:Charge:R:1'
+    """
+    fields = properties.split(":")
+    fields[::3] = [name.lower() if name.lower() in ("species", "pos", "move_mask") else name for name in fields[::3]]
+    fields[1::3] = [letter.upper() for letter in fields[1::3]]
+    return ":".join(fields)
+
+
+def named_types(lines: list[str], properties: str, types: Sequence[str], where: str) -> list[str]:
+    """Put elements in the place of types 1, 2, ... in the column of species.
+
+    Args:
+        lines: the comment and one line per atom.
+        properties: value of the key Properties.
+        types: the element of each type.
+        where: file and frame, for messages.
+
+    Raises:
+        CryinGANError: a type has no element.
+    """
+    fields = properties.split(":")
+    if "species" not in fields[::3]:
+        return lines
+    place = fields[::3].index("species")
+    column = sum(map(int, fields[2 : 3 * place : 3]))
+    named = lines[:1]
+    for atom, line in enumerate(lines[1:], start=1):
+        words = line.split()
+        if column < len(words) and words[column].isdecimal():
+            words[column] = of_type(int(words[column]), types, f"{where}, atom {atom}")
+        named.append(" ".join(words) + "\n")
+    return named
 
 
 def check_columns(properties: object, where: str) -> None:
@@ -109,7 +154,7 @@ def check_columns(properties: object, where: str) -> None:
         raise CryinGANError(f"{where}: Properties has a number of columns that is not 1 to 999")
 
 
-def parse_frame(lines: list[str], info: Mapping[str, Any], where: str, line: int) -> Atoms:
+def parse_frame(lines: list[str], info: Mapping[str, Any], where: str, line: int, types: Sequence[str] = ()) -> Atoms:
     """Parse a frame by ASE: lattice, boundary conditions, species and positions.
 
     Args:
@@ -117,6 +162,7 @@ def parse_frame(lines: list[str], info: Mapping[str, Any], where: str, line: int
         info: keys and values of the comment.
         where: file and frame, for messages.
         line: number of the comment in the file, from 1.
+        types: elements of the numbers 1, 2, ... in the place of species.
 
     Raises:
         CryinGANError: names the first line that ASE cannot read.
@@ -124,7 +170,10 @@ def parse_frame(lines: list[str], info: Mapping[str, Any], where: str, line: int
     from ase.io.extxyz import read_xyz
 
     comment = {key: info[key] for key in ("Lattice", "Properties", "pbc") if key in info}
-    check_columns(comment.get("Properties", "species:S:1:pos:R:3"), f"{where}, line {line}")
+    properties = comment.get("Properties", PLAIN)
+    check_columns(properties, f"{where}, line {line}")
+    if types:
+        lines = named_types(lines, properties, types, where)
 
     def parse(atoms: int) -> Atoms:
         text = "".join([f"{atoms}\n", *lines[: atoms + 1]])
@@ -138,19 +187,23 @@ def parse_frame(lines: list[str], info: Mapping[str, Any], where: str, line: int
         return None
 
     try:
-        return parse(len(lines) - 1)
+        atoms = parse(len(lines) - 1)
     except Exception:
         # ASE reads the first n atoms exactly when none of their lines is broken: bisection finds the first broken one.
         atom = bisect_left(range(len(lines) - 1), True, key=lambda atoms: fault(atoms) is not None)
         error = fault(atom)
         place = f"{where}, atom {atom} (line {line + atom})" if atom else f"{where}, line {line}"
         raise CryinGANError(f"{place}: {explain(error)} in {shortened(lines[atom])}") from error
+    if properties == PLAIN and cut_within_number(lines[1:], slice(1, 4)):
+        raise CryinGANError(f"{where} ends early: within the last number, {shortened(lines[-1])}")
+    return atoms
 
 
 def explain(error: Exception) -> str:
     """ASE's error in a user's words."""
     if isinstance(error, KeyError):
-        return f"unknown element {error}"
+        hint = "; (data.)types=[Li,Cl] names the elements of types" if str(error).strip("'").isdecimal() else ""
+        return f"unknown element {error}{hint}"
     if "tuple of length" in str(error):
         return "too few columns"
     return in_one_line(error)

@@ -15,12 +15,12 @@ from cryingan.errors import CryinGANError
 from cryingan.progress import reported
 from cryingan.storage.atomic import make_folder, replace_file, replace_folder
 from cryingan.storage.cache import cache_folder
-from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CLOSEST, checked, matched
 from cryingan.structures.constraints import lattice_directions, stacked
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.extxyz import RawFrame
-from cryingan.structures.formats import iterate_frames, require_file
+from cryingan.structures.formats import iterate_frames
+from cryingan.structures.frames import RawFrame
+from cryingan.structures.sources import source_hash, structure_files
 
 log = logging.getLogger(__name__)
 
@@ -30,22 +30,30 @@ SUFFIXES = {"cif": ".cif", "poscar": ".vasp"}
 
 
 def read_structures(
-    path: str | Path, *, sort_species: bool = False, closest: float = CLOSEST, not_finite: bool = False
+    path: str | Path,
+    *,
+    sort_species: bool = False,
+    closest: float = CLOSEST,
+    not_finite: bool = False,
+    types: Sequence[str] = (),
 ) -> Crystals:
-    """Read structures of one cell and one composition from a file in any format that ASE reads.
+    """Read structures of one cell and one composition from files in any format that ASE reads.
 
-    Text may be compressed (.gz, .bz2, .xz). The atoms have the order of the first frame. Cells may differ by 1e-4
-    Angstrom; the first one is kept. Atoms that the file fixes (move_mask, selective dynamics, ASE's constraints) stay
-    marked; other constraints are dropped, with a warning that names the first. A file that takes longer than 2 s to
-    read is cached in the folder `.cryingan` beside it; the cache is used as long as the content of the file and the
-    other arguments stay the same.
+    Text may be compressed (.gz, .bz2, .xz). The atoms have the order of the first frame. Cells may differ by 1e-3
+    Angstrom, as those of programs do that write few digits; the first one is kept. Atoms that the file fixes
+    (move_mask, selective dynamics, ASE's constraints) stay marked; other constraints are dropped, with a warning that
+    names the first. What takes longer than 2 s to read is cached in the folder `.cryingan` beside it; the cache is used
+    as long as the content of the files and the other arguments stay the same.
 
     Args:
-        path: the file.
+        path: a file, or a folder or pattern (`set/*.vasp`) of files, which are read in natural order (2.vasp before
+            10.vasp).
         sort_species: match frames with another order of the same species to the first frame's order; atoms of one
             species keep their order. Otherwise such frames are refused.
         closest: Angstrom; frames with atoms closer than this are refused. 0 for structures that will be repaired.
         not_finite: keep frames with positions that are not finite or too far away, instead of refusing the file.
+        types: elements of the types 1, 2, ... of files that give none: dumps and data of LAMMPS, POSCAR of VASP 4,
+            numbers in the place of species in XYZ.
 
     Returns:
         The structures, coordinates wrapped into [0, 1); with `not_finite`, NaN for atoms without a usable position.
@@ -64,28 +72,40 @@ def read_structures(
         array([[0.5, 0.5, 0.5]])
     """
     path = Path(path)
-    require_file(path)
-    key = cache_key(path, sort_species, closest, not_finite)
+    arguments = (sort_species, closest, not_finite, tuple(types))
+    key = cache_key(path, *arguments)
     cache = cache_folder(path) / f"{path.name}.structures.npz"
     if (crystals := load_cache(cache, key)) is not None:
         return crystals
     start = time.monotonic()
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked here
-        crystals = parse(path, sort_species, closest, not_finite)
-    if time.monotonic() - start > SLOW_SECONDS and key == cache_key(path, sort_species, closest, not_finite):
+        crystals = parse(path, *arguments)
+    if time.monotonic() - start > SLOW_SECONDS and key == cache_key(path, *arguments):
         save_cache(cache, key, crystals)
     return crystals
 
 
-def cache_key(path: Path, sort_species: bool, closest: float, not_finite: bool) -> str:
-    """What a cache depends on: the file's content and the arguments."""
-    return f"{CACHE_VERSION} {file_hash(path)} {sort_species} {closest} {not_finite}"
+def cache_key(path: Path, *arguments: object) -> str:
+    """What a cache depends on: the files' content and the arguments."""
+    return " ".join(map(str, (CACHE_VERSION, source_hash(path), *arguments)))
 
 
-def parse(path: Path, sort_species: bool, closest: float, not_finite: bool) -> Crystals:
-    """Read and check all frames of a file."""
+def frames_of_all(path: Path, types: Sequence[str]) -> Iterator[RawFrame]:
+    """The frames of a file, or of all files of a folder or pattern, each with the part of all that has been read."""
+    files = structure_files(path)
+    for number, file in enumerate(files):
+        empty = True
+        for frame in iterate_frames(file, types):
+            empty = False
+            yield frame._replace(share=(number + frame.share) / len(files) if frame.share else None)
+        if empty:
+            raise CryinGANError(f"{file} holds no structures")
+
+
+def parse(path: Path, sort_species: bool, closest: float, not_finite: bool, types: Sequence[str]) -> Crystals:
+    """Read and check all frames of a file or of several."""
     first, fractional, fixed, not_kept, without_pbc = None, [], [], "", False
-    for raw in reported_if_slow(iterate_frames(path), path):
+    for raw in reported_if_slow(frames_of_all(path, types), path):
         frame = checked(raw, closest, not_finite=not_finite)
         first = first or frame
         frame = matched(frame, first, sort_species=sort_species)
@@ -93,8 +113,6 @@ def parse(path: Path, sort_species: bool, closest: float, not_finite: bool) -> C
         fixed.append(frame.fixed)
         not_kept = not_kept or frame.not_kept
         without_pbc |= "Lattice" in raw.info and "pbc" not in raw.info
-    if first is None:
-        raise CryinGANError(f"{path} holds no structures")
     if without_pbc:
         log.info("%s has no pbc: frames with a Lattice are taken as periodic", path)
     if not_kept:

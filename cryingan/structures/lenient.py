@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,19 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CheckedFrame, checked, matched
 from cryingan.structures.constraints import stacked
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.extxyz import RawFrame
-from cryingan.structures.formats import iterate_frames, require_file
+from cryingan.structures.formats import iterate_frames
+from cryingan.structures.frames import RawFrame
+from cryingan.structures.sources import names, structure_files
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 log = logging.getLogger(__name__)
-
-STRUCTURE_FILE = re.compile(r"[^.].*\.(cif|vasp|poscar|(ext)?xyz)(\.(gz|bz2|xz))?|(POSCAR|CONTCAR)[^/]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,47 +60,15 @@ class Candidate:
         return int(sample) if whole and sample >= 0 else None
 
 
-def source_hash(source: str | Path | Sequence[Atoms]) -> str:
-    """SHA-256 of a source of structures: a file's content, a folder's file names and contents, or the atoms.
-
-    Raises:
-        CryinGANError: the file is missing, or the folder holds no structures.
-    """
-    if not isinstance(source, str | Path):
-        digest = hashlib.sha256()
-        for atoms in source:
-            for array in (atoms.numbers.astype("int64"), atoms.cell.array, atoms.positions, atoms.pbc):
-                digest.update(array.tobytes())
-        return digest.hexdigest()
-    path = Path(source)
-    if path.is_dir():
-        lines = [f"{file_hash(file)}  {file.name}\n" for file in structure_files(path)]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-    return file_hash(path)
-
-
-def structure_files(path: Path) -> list[Path]:
-    """The file itself, or the CIF, POSCAR and extended XYZ files of a folder, 9.cif before 10.cif.
-
-    Raises:
-        CryinGANError: the path is missing, or the folder holds no structures.
-    """
-    if not path.exists():
-        raise CryinGANError(f"{path} is not there; give a file or a folder of structures")
-    if not path.is_dir():
-        return [path]
-    files = [file for file in path.iterdir() if STRUCTURE_FILE.fullmatch(file.name) and file.is_file()]
-    if not files:
-        raise CryinGANError(f"{path} holds no structures: no *.cif, *.vasp, POSCAR* or *.xyz")
-    parts = re.compile(r"(\d+)")
-    return sorted(files, key=lambda file: [(int(p), "") if p.isdecimal() else (0, p) for p in parts.split(file.name)])
-
-
-def read_candidates(source: str | Path | Sequence[Atoms]) -> Iterator[Candidate]:
-    """Read every structure of a file in any format that ASE reads, of a folder of such files, or of a list.
+def read_candidates(source: str | Path | Sequence[Atoms], types: Sequence[str] = ()) -> Iterator[Candidate]:
+    """Read every structure of a file in any format that ASE reads, of several such files, or of a list.
 
     Close and coincident atoms are accepted. A structure that the project's own files mark as unrelaxed counts as
     broken.
+
+    Args:
+        source: a file, or what `cryingan.structures.sources.structure_files` takes, or structures.
+        types: elements of the types 1, 2, ... of files that give none, such as dumps of LAMMPS.
 
     Yields:
         The structures in order.
@@ -114,10 +79,11 @@ def read_candidates(source: str | Path | Sequence[Atoms]) -> Iterator[Candidate]
     if isinstance(source, str | Path):
         path = Path(source)
         files = structure_files(path)
-        if path.is_dir():
-            found = ((file.name, frame) for file in files for frame in _frames_of_one_of_many(file))
+        if path.is_file():
+            found = (("", frame) for frame in iterate_frames(path, types))
         else:
-            found = (("", frame) for frame in iterate_frames(path))
+            named = zip(names(path, files), files, strict=True)
+            found = ((name, frame) for name, file in named for frame in _frames_of_one_of_many(file, types))
     else:
         found = (("", RawFrame(atoms, "", None, atoms.info)) for atoms in source)
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
@@ -125,11 +91,11 @@ def read_candidates(source: str | Path | Sequence[Atoms]) -> Iterator[Candidate]
             yield _candidate(number, name, frame)
 
 
-def _frames_of_one_of_many(path: Path) -> Iterator[RawFrame]:
+def _frames_of_one_of_many(path: Path, types: Sequence[str]) -> Iterator[RawFrame]:
     """Read every frame of a file; what is wrong with all of the file is one more outcome."""
     empty = True
     try:
-        for frame in iterate_frames(path):
+        for frame in iterate_frames(path, types):
             empty = False
             yield frame
         if empty:
@@ -152,14 +118,15 @@ def _candidate(number: int, name: str, frame: RawFrame) -> Candidate:
     return Candidate(number, name, clean, info=info)
 
 
-def salvage_structures(path: str | Path) -> Crystals:
-    """Read the structures of a file; a broken one keeps its place and has coordinates that are NaN.
+def salvage_structures(path: str | Path, types: Sequence[str] = ()) -> Crystals:
+    """Read the structures of one file or several; a broken one keeps its place and has coordinates that are NaN.
 
     Broken is a frame that cannot be read, has no sound cell, or has positions that are not finite. Atoms may be close.
     Each broken frame is named in a warning.
 
     Args:
-        path: the file, in any format that ASE reads.
+        path: a file in any format that ASE reads, or a folder or pattern of such files.
+        types: elements of the types 1, 2, ... of files that give none, such as dumps of LAMMPS.
 
     Returns:
         The structures, in the atom order of the first sound one, with the atoms that the file fixes.
@@ -168,9 +135,14 @@ def salvage_structures(path: str | Path) -> Crystals:
         CryinGANError: the file cannot be read at all, nothing in it is sound, compositions or cells differ, or a frame
             has constraints that cannot be kept.
     """
-    require_file(path := Path(path))
+    files = structure_files(path)
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
-        frames = [_sound(frame) for frame in iterate_frames(path)]
+        found = (
+            [iterate_frames(path, types)]
+            if len(files) == 1
+            else [_frames_of_one_of_many(file, types) for file in files]
+        )
+        frames = [_sound(frame) for frame in chain.from_iterable(found)]
     first = next((frame for frame in frames if frame is not None), None)
     if first is None:
         raise CryinGANError(f"{path} holds no structure that can be read")

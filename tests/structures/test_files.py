@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from cryingan.structures import files
-from cryingan.structures.extxyz import RawFrame
 from cryingan.structures.files import read_structures
+from cryingan.structures.frames import RawFrame
 from tests.support.structure_files import FRAME, MOVED, TRICLINIC, changed, refusal, scattered_crystals, text
 
 
 def test_folders_and_missing_files_and_unknown_formats_are_refused(tmp_path):
-    assert "is a folder" in refusal(tmp_path)
+    assert "holds no structures" in refusal(tmp_path)
     assert "is not there" in refusal(tmp_path / "none.extxyz")
     for name in ("notes.doc", "notes", "x@0.unknown"):
         (tmp_path / name).write_text("hello\n")

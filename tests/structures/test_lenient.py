@@ -6,7 +6,8 @@ from ase import Atoms
 from ase.io import write
 
 from cryingan.errors import CryinGANError
-from cryingan.structures.lenient import read_candidates, salvage_structures, source_hash
+from cryingan.structures.lenient import read_candidates, salvage_structures
+from cryingan.structures.sources import source_hash
 
 GOOD = """2
 Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3 pbc="T T T"{info}
@@ -139,5 +140,5 @@ def test_structures_of_two_compositions_or_none_are_not_salvaged(tmp_path):
     path.write_text("1\nbroken\nLi 0 0\n")
     with pytest.raises(CryinGANError, match="holds no structure that can be read"):
         salvage_structures(path)
-    with pytest.raises(CryinGANError, match=r"is not there; give a file of structures"):
+    with pytest.raises(CryinGANError, match=r"is not there; give a file, a folder or a pattern of structures"):
         salvage_structures(tmp_path / "nowhere.extxyz")
