@@ -90,7 +90,7 @@ def cache_key(path: Path, *arguments: object) -> str:
     return " ".join(map(str, (CACHE_VERSION, source_hash(path), *arguments)))
 
 
-def frames_of_all(path: Path, types: Sequence[str]) -> Iterator[RawFrame]:
+def frames_of_all(path: Path, types: Sequence[str] = ()) -> Iterator[RawFrame]:
     """The frames of a file, or of all files of a folder or pattern, each with the part of all that has been read."""
     files = structure_files(path)
     for number, file in enumerate(files):

@@ -17,11 +17,10 @@ from cryingan.errors import CryinGANError
 from cryingan.randomness import generator
 from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.relaxation.trajectory import TrajectoryFrames, read_trajectories
-from cryingan.storage.hashes import file_hash
 from cryingan.structures.checks import CLOSEST, checked
-from cryingan.structures.extxyz import RawFrame
-from cryingan.structures.files import reported_if_slow
-from cryingan.structures.formats import iterate_frames, require_file
+from cryingan.structures.files import frames_of_all, reported_if_slow
+from cryingan.structures.frames import RawFrame
+from cryingan.structures.sources import source_hash
 from data.interface.parts import any_structure, part_folders
 from data.interface.potential_training.labels import LabelReader, check_all, held, is_isolated_atom
 
@@ -148,13 +147,13 @@ def frames_of_file(
     label_keys: Mapping[str, str | None] | None = None,
     stresses: bool = True,
 ) -> LabelledFrames:
-    """Frames with energies and forces, and perhaps stresses, of a file in any format that ASE reads.
+    """Frames with energies and forces, and perhaps stresses, of a file in any format that ASE reads, or of several.
 
     Frames are checked as training structures are, but may differ in cell and composition. Isolated atoms are skipped.
     Names of labels and what was skipped are printed on stderr.
 
     Args:
-        path: the file.
+        path: the file, or a folder or pattern of files.
         structure_key: key of the comment lines whose value names the structure of a frame, such as its trajectory;
             without it every frame is a structure of its own.
         label_keys: names of `energy`, `forces` and `stress` in the file; those that are not given are found, see
@@ -166,10 +165,9 @@ def frames_of_file(
             from 1.
     """
     path = Path(path)
-    require_file(path)
     reader, isolated, read = LabelReader(label_keys or {}, stresses), 0, []
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
-        for number, frame in enumerate(reported_if_slow(iterate_frames(path), path), 1):
+        for number, frame in enumerate(reported_if_slow(frames_of_all(path), path), 1):
             if is_isolated_atom(frame):
                 isolated += 1
             else:
@@ -183,7 +181,7 @@ def frames_of_file(
     all_stresses = np.array(stress) if stress[0] is not None else None
     if warning := check_all(atoms, np.array(energies), all_stresses, str(path)):
         print(warning, file=sys.stderr, flush=True)
-    source = {"file": path.name, "sha256": file_hash(path)}
+    source = {"file": path.name, "sha256": source_hash(path)}
     return LabelledFrames(atoms, np.array(energies), forces, all_stresses, np.array(structures), source)
 
 
