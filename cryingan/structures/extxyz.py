@@ -94,7 +94,8 @@ def read_comment(line: str, where: str) -> dict[str, Any]:
     except Exception as error:  # ASE raises whatever the text leads it to
         raise CryinGANError(f"{where}: {in_one_line(error)}") from error
     for key in [key for key in info if key.lower() in KEYS and KEYS[key.lower()] not in info]:
-        info[KEYS[key.lower()]] = info.pop(key)
+        if info[key] is not True or key.lower() == "pbc":  # a word without a value
+            info[KEYS[key.lower()]] = info.pop(key)
     if "Lattice" in info and np.shape(info["Lattice"]) != (3, 3):  # ASE knows it in this spelling only
         if np.shape(info["Lattice"]) != (9,):
             raise CryinGANError(f"{where}: Lattice should hold nine numbers, not {shortened(str(info['Lattice']))}")
