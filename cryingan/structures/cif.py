@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 KEPT = re.compile(
     r"^\s*(loop_\s+)?(data_|_cell|_atom_site(?!_aniso)|_symmetry|_space_group)", re.MULTILINE | re.IGNORECASE
 )
+OPERATIONS = (
+    "_space_group_symop_operation_xyz",
+    "_space_group_symop.operation_xyz",
+    "_symmetry_equiv_pos_as_xyz",
+)
 CRYSTAL = re.compile(r"^\s*(_cell[_.]length_a|_atom_site[_.])", re.MULTILINE | re.IGNORECASE)
 
 
@@ -111,7 +116,7 @@ def read_by_ase(text: str) -> Atoms:
 
 def whole_cell(block: CIFBlock) -> Atoms:
     """All atoms of a unit cell; those of P1 as they stand, because ASE merges sites that lie close together."""
-    if (group := block.get_spacegroup(True)).no != 1 or group.nsymop != 1 or len(group.subtrans) > 1:
+    if not is_p1(block):
         return block.get_atoms()
     atoms = block.get_unsymmetrized_structure()
     atoms.pbc = True
@@ -123,6 +128,15 @@ def whole_cell(block: CIFBlock) -> Atoms:
         if isinstance(occupancy, int | float)
     }
     return atoms
+
+
+def is_p1(block: CIFBlock) -> bool:
+    """Whether a block has no symmetry but the identity."""
+    given = next((block[name] for name in OPERATIONS if name in block), None)
+    operations = [given] if isinstance(given, str) else given
+    if operations:
+        return [re.sub(r"[\s+'\"]", "", str(one)).lower() for one in operations] == ["x,y,z"]
+    return block.get_spacegroup(True).no == 1
 
 
 def read_by_pymatgen(text: str) -> Atoms:

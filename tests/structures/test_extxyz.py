@@ -1,6 +1,7 @@
 """Extended XYZ files: what cannot be read, which variants can, and random mutations."""
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,19 @@ from hypothesis import strategies as st
 
 from cryingan.errors import CryinGANError
 from cryingan.structures.files import read_structures
-from tests.support.structure_files import FRAME, KEYS, LATTICE, MOVED, TRICLINIC, changed, check_refusal, keys, text
+from cryingan.structures.lenient import read_candidates
+from tests.support.structure_files import (
+    FRAME,
+    KEYS,
+    LATTICE,
+    MOVED,
+    TRICLINIC,
+    changed,
+    check_refusal,
+    keys,
+    refusal,
+    text,
+)
 
 REFUSED = {
     "empty": ("", "no structures"),
@@ -149,3 +162,35 @@ def test_mutated_files_load_or_are_refused(tmp_path, edits):
 @given(edits=EDITS)
 def test_many_mutated_files_load_or_are_refused(tmp_path, edits):
     load_or_refuse(tmp_path / "set.extxyz", mutate(edits))
+
+
+@pytest.mark.parametrize("change", [str.lower, str.upper, str.capitalize])
+def test_keys_are_read_in_any_case(tmp_path, change):
+    (tmp_path / "usual.xyz").write_text(text(FRAME, MOVED))
+    frame = changed(FRAME, 2, re.sub(r"Lattice|Properties|pbc|species|pos", lambda word: change(word[0]), KEYS))
+    (tmp_path / "set.xyz").write_text(text(frame, MOVED))
+    read, usual = (read_structures(tmp_path / f"{name}.xyz") for name in ("set", "usual"))
+    np.testing.assert_array_equal(read.fractional, usual.fractional)
+    np.testing.assert_array_equal(read.cell, usual.cell)
+
+
+@pytest.mark.parametrize("words", ["no lattice", "lattice properties", "a lattice of salt"])
+def test_a_word_of_a_comment_is_no_lattice(tmp_path, words):
+    check_refusal(tmp_path / "set.xyz", text(changed(FRAME, 2, words)), "frame 1 has no cell")
+
+
+@pytest.mark.parametrize("lattice", ['lattice="6 5 7"', "LATTICE=6", 'Lattice="a b c"'])
+def test_a_lattice_of_another_length_is_refused(tmp_path, lattice):
+    check_refusal(tmp_path / "set.xyz", text(changed(FRAME, 2, lattice)), "frame 1, line 2: ")
+
+
+def test_a_frame_that_a_killed_job_cut_ends_where_the_next_one_begins(tmp_path):
+    path = tmp_path / "set.xyz"
+    path.write_text(text(FRAME, MOVED[:4], FRAME, MOVED))
+    assert "frame 2 ends early: 4 atoms promised, 2 found" in refusal(path)
+    assert [frame.atoms is None for frame in read_candidates(path)] == [False, True, False, False]
+    equal = [[*FRAME[:2], *[re.sub(r"\.(\d)", r".\g<1>00", row) for row in FRAME[2:]]]] * 2
+    path.write_text(text(*equal)[:-3])
+    assert "frame 2 ends early: within the last number" in refusal(path)
+    path.write_text(text(*equal)[:-1])
+    assert len(read_structures(path)) == 2
