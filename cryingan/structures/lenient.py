@@ -137,11 +137,8 @@ def salvage_structures(path: str | Path, types: Sequence[str] = ()) -> Crystals:
     """
     files = structure_files(path)
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
-        found = (
-            [iterate_frames(path, types)]
-            if len(files) == 1
-            else [_frames_of_one_of_many(file, types) for file in files]
-        )
+        read = iterate_frames if len(files) == 1 else _frames_of_one_of_many
+        found = [read(file, types) for file in files]
         frames = [_sound(frame) for frame in chain.from_iterable(found)]
     first = next((frame for frame in frames if frame is not None), None)
     if first is None:

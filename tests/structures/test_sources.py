@@ -20,7 +20,7 @@ STRUCTURES = [Structure(CRYSTALS.cell, CRYSTALS.species, fractional) for fractio
 
 def check(path, crystals=CRYSTALS):
     """Read strictly, leniently and for relaxation, the structures are these, in this order."""
-    for read in (read_structures(path), salvage_structures(path)):
+    for read in (read_structures(path), salvage_structures(path), salvage_structures(str(path))):
         assert read.species == crystals.species
         np.testing.assert_allclose(read.fractional, crystals.fractional, atol=1e-6)
         np.testing.assert_allclose(read.cell, crystals.cell, atol=1e-6)
@@ -37,6 +37,11 @@ def test_what_is_written_reads_back_in_its_order(tmp_path, form):
     else:
         check(tmp_path / "set")
         check(tmp_path / "set" / ("*.cif" if form == "cif" else "*.vasp"))
+
+
+def test_a_folder_may_hold_one_file(tmp_path):
+    write_structures(CRYSTALS[:1], tmp_path / "set", "poscar")
+    check(tmp_path / "set", CRYSTALS[:1])
 
 
 def test_names_are_sorted_by_their_numbers(tmp_path):
