@@ -20,7 +20,7 @@ from cryingan.structures.constraints import lattice_directions, stacked
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.formats import iterate_frames
 from cryingan.structures.frames import RawFrame
-from cryingan.structures.sources import source_hash, structure_files
+from cryingan.structures.sources import name_the_others, source_hash, structure_files
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ def read_structures(
         array([[0.5, 0.5, 0.5]])
     """
     path = Path(path)
+    name_the_others(path)
     arguments = (sort_species, closest, not_finite, tuple(types))
     key = cache_key(path, *arguments)
     cache = cache_folder(path) / f"{path.name}.structures.npz"

@@ -20,7 +20,7 @@ from cryingan.structures.constraints import stacked
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.formats import iterate_frames
 from cryingan.structures.frames import RawFrame
-from cryingan.structures.sources import names, structure_files
+from cryingan.structures.sources import name_the_others, names, structure_files
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -79,6 +79,7 @@ def read_candidates(source: str | Path | Sequence[Atoms], types: Sequence[str] =
     if isinstance(source, str | Path):
         path = Path(source)
         files = structure_files(path)
+        name_the_others(path)
         if path.is_file():
             found = (("", frame) for frame in iterate_frames(path, types))
         else:
@@ -136,6 +137,7 @@ def salvage_structures(path: str | Path, types: Sequence[str] = ()) -> Crystals:
             has constraints that cannot be kept.
     """
     files = structure_files(path)
+    name_the_others(path)
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
         read = iterate_frames if len(files) == 1 else _frames_of_one_of_many
         found = [read(file, types) for file in files]

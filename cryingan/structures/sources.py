@@ -26,8 +26,8 @@ NUMBER = re.compile(r"(\d+)")
 def structure_files(path: str | Path) -> list[Path]:
     """The files of a source: the file itself, those of a folder, or those that fit a pattern, 9.cif before 10.cif.
 
-    A folder gives the files in it that ASE or this project reads, none of its subfolders; the others are named in a
-    warning. A pattern (`*`, `?`, `[...]`, `**` for any depth) gives all files that fit, hidden ones not.
+    A folder gives the files in it that ASE or this project reads, none of its subfolders; `name_the_others` names what
+    is left out. A pattern (`*`, `?`, `[...]`, `**` for any depth) gives all files that fit, hidden ones not.
 
     Raises:
         CryinGANError: nothing is there, or the folder holds no structures.
@@ -49,16 +49,22 @@ def structure_files(path: str | Path) -> list[Path]:
 
 
 def files_of_folder(folder: Path) -> list[Path]:
-    """The files of structures in a folder, in natural order; what else is there is named in a warning."""
-    entries = sorted(folder.iterdir(), key=natural_order)
-    files = [entry for entry in entries if is_structure_file(entry)]
+    """The files of structures in a folder, in natural order."""
+    files = sorted(filter(is_structure_file, folder.iterdir()), key=natural_order)
     if not files:
         raise CryinGANError(f"{folder} holds no structures: no *.cif, *.vasp, POSCAR*, *.xyz or others that ASE reads")
-    left = [entry.name for entry in entries if entry not in files and entry.name not in OWN_FILES]
+    return files
+
+
+def name_the_others(path: str | Path) -> None:
+    """Name the entries of a folder that are no structures in a warning."""
+    if not (folder := Path(path)).is_dir():
+        return
+    entries = sorted(folder.iterdir(), key=natural_order)
+    left = [entry.name for entry in entries if entry.name not in OWN_FILES and not is_structure_file(entry)]
     if left:
         names = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
         log.warning("%s: %d of %d entries are no structures and left out: %s", folder, len(left), len(entries), names)
-    return files
 
 
 def natural_order(path: Path) -> list[tuple[int, str]]:

@@ -76,6 +76,8 @@ def test_what_is_no_structure_in_a_folder_is_named(tmp_path, caplog):
     (tmp_path / "set" / "older").mkdir()
     (tmp_path / "set" / ".cryingan").mkdir()
     before = source_hash(tmp_path / "set")
+    read_structures(tmp_path / "set")
+    assert len(caplog.records) == 1
     check(tmp_path / "set")
     assert (
         "8 of 21 entries are no structures and left out: .hidden.cif, energies.csv, notes.md, older, plot.png, ..."
