@@ -111,7 +111,7 @@ def scoring_against(reference: str | None, settings: dict[str, Any] | None, type
         raise CryinGANError(f"evaluate={settings['kind']} needs training=FILE, which samples are compared with")
     benchmark = load_benchmark(**settings)
     if not Path(reference).is_dir():
-        benchmark.require_species(next(read_candidates(reference, types)).composition, reference)
+        benchmark = benchmark.for_species(next(read_candidates(reference, types)).composition, reference)
     return {"reference": reference, "benchmark": benchmark, "types": types}
 
 

@@ -14,7 +14,10 @@ from cryingan.storage.paths import home_expanded, is_there
 
 CONFIGS = Path(__file__).parent
 PATHS = ("callbacks.relax.cache", "callbacks.summary.run_dir", "logger.wandb.save_dir", "logger.tensorboard.save_dir")
+CHOICES = ("kind", "mapping", "width", "device", "accelerator", "strategy", "optimizer", "backend")  # texts, but words
 SWEEPS = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)
+NEW_ENTRY = re.compile(r"(benchmark|evaluate)\.oxidation_states\.\w+|potential\.(arguments|radii)\.\w+")
+"""Keys of mappings in which users put what they need."""
 FLAG = re.compile(r"-[hrmi]|-sc|--(help|run|multirun|info|resolve|version|hydra-help|shell-completion)")
 FLAG_WITH_VALUE = re.compile(r"-[cp]|-c[pnd]|--(cfg|package|config-path|config-name|config-dir|experimental-rerun)")
 
@@ -68,6 +71,8 @@ def for_hydra(name: str, argument: str, sweep: bool = False) -> str:
     if equals and key == "compare":
         folders = map(_compared, parts(value.removeprefix("[").removesuffix("]")))
         return f"{key}=[{','.join(folders)}]"
+    if equals and NEW_ENTRY.fullmatch(key):
+        return f"++{argument}"
     if not equals or key.lstrip("+") not in text_keys(name) or (sweep and SWEEPS.fullmatch(value)):
         return argument
     texts = parts(value) if sweep and not is_there(value) else [value]
@@ -115,13 +120,13 @@ def _compared(text: str) -> str:
 
 @cache
 def text_keys(name: str) -> frozenset[str]:
-    """Dotted names of the keys of a script that hold text."""
+    """Dotted names of the keys of a script that hold text, such as a path."""
     from omegaconf import OmegaConf, StringNode
 
     def texts(config: object, above: str = "") -> Iterator[str]:
         for key in config:
             node = config._get_node(key)
-            if isinstance(node, StringNode):
+            if isinstance(node, StringNode) and key not in CHOICES:
                 yield f"{above}{key}"
             elif OmegaConf.is_dict(node) and not node._is_none() and not node._is_missing():
                 yield from texts(node, f"{above}{key}.")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.evaluation.report import METRICS
+from cryingan.evaluation.report import METRICS, NOT_RELAXED
 from cryingan.plots import style
 from cryingan.plots.comparison import comparison_figure
 from cryingan.storage.atomic import make_folder, replace_file
@@ -121,7 +121,9 @@ def markdown(comparison: Comparison) -> str:
     lines = [["model", "runs", *metrics], ["---"] * (len(metrics) + 2)]
     for model, runs in comparison.runs.items():
         lines.append([model, str(len(runs)), *(_cell(comparison, model, metric) for metric in metrics)])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    every = [run for runs in comparison.runs.values() for run in runs.values()]
+    note = "" if all(run.get("relaxation") for run in every) else f"\npercent_failed: {NOT_RELAXED}\n"
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + note
 
 
 def _cell(comparison: Comparison, model: str, metric: str) -> str:

@@ -98,8 +98,7 @@ def load_reference(
     name = str(path or "the reference")
     if first is None:
         raise CryinGANError(f"{name} cannot be a reference: {frames[0].reason if frames else 'it is empty'}")
-    benchmark.require_species(first.composition, name)
-    benchmark = benchmark.for_reference(first.atoms)
+    benchmark = benchmark.for_species(first.composition, name).for_reference(first.atoms)
     structures_hash = source_hash(source)
     with nullcontext() if path is None else _kept(path, descriptor_key(benchmark, structures_hash, types)) as kept:
         described = describe_all(frames, benchmark.describe, kept, processes, progress)

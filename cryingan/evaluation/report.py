@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +18,8 @@ from cryingan.plots import style
 from cryingan.storage.atomic import sync_folder
 
 METRICS, STRUCTURES, PARTS = "metrics.json", "structures.csv", ".parts"
+NOT_RELAXED = "without relaxation by sample.py, atoms on one spot are no failure"
+SPECIES_DISTANCE = re.compile("d_([A-Z][a-z]?)(_|$)")
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
@@ -76,8 +79,10 @@ def summary_lines(evaluation: Evaluation) -> Iterable[str]:
     for reason, count in evaluation.failures.items():
         yield f"  {count} failed: {reason}"
     width = max(map(len, evaluation.values))
+    there = re.findall("[A-Z][a-z]?", evaluation.provenance["reference"]["composition"])
     for name, interval in evaluation.values.items():
         if math.isfinite(interval.value):
-            yield f"{name:{width}s}  {interval.value:.4g} ({interval.low:.4g} to {interval.high:.4g})"
-        else:
+            note = f"; {NOT_RELAXED}" if name == "percent_failed" and not evaluation.relaxation else ""
+            yield f"{name:{width}s}  {interval.value:.4g} ({interval.low:.4g} to {interval.high:.4g}){note}"
+        elif not (match := SPECIES_DISTANCE.match(name)) or match[1] in there:  # the others have nothing to compare
             yield f"{name:{width}s}  not defined: {interval.reason}"

@@ -162,7 +162,7 @@ def test_bad_input_is_refused_in_one_line(tmp_path):
         ((alloy(2), reference, "alloy"), {"maping": "auto"}, "maping"),
         ((alloy(2), reference, AlloyBenchmark()), {"mapping": "auto"}, r"AlloyBenchmark\(mapping=\.\.\.\)"),
         ((alloy(2), alloy(2, vacancies=3), "alloy"), {}, "does not fill"),
-        ((silicon(1, 0), silicon(1, 0), "interface"), {}, "none of benchmark.species"),
+        ((silicon(1, 0), silicon(1, 0), "interface"), {}, "holds Si8, without cations or anions"),
         ((interface(1), interface(1), "interface"), {"region": [0.5]}, "region"),
         ((interface(1), interface(1), "interface"), {"region": [0.5, 0.5]}, "region"),
         ((interface(1), interface(1), "interface"), {"oxidation_states": {"Li": 1, "Cl": -1}}, "charge"),

@@ -73,6 +73,15 @@ class Benchmark(BenchmarkSettings):
         """Raise a CryinGANError if the species of the file `name` do not fit; it names them and those needed."""
         raise NotImplementedError
 
+    def for_species(self, composition: Mapping[str, int], name: str) -> Self:
+        """Return this benchmark with what it takes from the species of the reference.
+
+        Raises:
+            CryinGANError: as `require_species`.
+        """
+        self.require_species(composition, name)
+        return self
+
     def for_reference(self, atoms: Atoms) -> Self:
         """Return this benchmark with what it takes from the first structure of the reference."""
         return self

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores
+from cryingan.evaluation.benchmarks.charges import guessed_charges
 from cryingan.evaluation.benchmarks.interface_scores import InterfaceScores
 from cryingan.evaluation.benchmarks.published_csv import find_table, read_sites
 from cryingan.evaluation.settings import InterfaceSettings
 from cryingan.metrics import radial
 from cryingan.metrics.motifs.fingerprints import MotifSettings, feature_names, fingerprints
 from cryingan.metrics.region import Region
+from cryingan.structures.checks import formula
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,38 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
         """Return all settings as JSON values, with the pairs that follow from them."""
         return super().settings() | {"pairs": ["-".join(pair) for pair in self.pairs]}
 
+    def for_species(self, composition: Mapping[str, int], name: str) -> Self:
+        """Return this benchmark with species, anions and charges of a reference that has elements the paper's has not.
+
+        Those that were given stay; the others follow from the composition, which is said in one line.
+        """
+        paper, completed = InterfaceSettings(), self
+        if not set(composition) <= set(paper.oxidation_states):
+            charges = self._charges(composition, name, paper)
+            by_number = sorted(charges, key=lambda symbol: (-composition[symbol], symbol))
+            species = [s for s in by_number if charges[s] > 0] if self.species == paper.species else self.species
+            anions = [s for s in by_number if charges[s] < 0] if self.anions == paper.anions else self.anions
+            if not species or not anions:
+                keys = "benchmark.species=[...] and benchmark.anions=[...]"
+                raise CryinGANError(f"{name} holds {formula(composition)}, without cations or anions: give {keys}")
+            states = {**self.oxidation_states, **charges}
+            completed = replace(self, species=species, anions=anions, oxidation_states=states)
+        completed.require_species(composition, name)
+        if completed != self:
+            log.info("%s: guessed with pymatgen, where not given: %s", name, _keys(species, anions, charges))
+        return completed
+
+    def _charges(self, composition: Mapping[str, int], name: str, paper: InterfaceSettings) -> dict[str, float]:
+        """Charges as they were given, or else guessed, of every element of a reference."""
+        if set(composition) <= set(self.oxidation_states):
+            return {s: self.oxidation_states[s] for s in composition}
+        given = {s: q for s, q in self.oxidation_states.items() if paper.oxidation_states.get(s) != q}
+        charges = guessed_charges(composition, given)
+        if charges is None:
+            keys = " ".join(f"benchmark.oxidation_states.{s}=N" for s in composition if s not in given)
+            raise CryinGANError(f"{name} holds {formula(composition)}; no neutral charges are known: give {keys}")
+        return charges
+
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
         """Refuse structures with none of the species, or with elements of unknown charge."""
         if not set(self.species) & set(composition):
@@ -57,7 +94,7 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
         unknown = [symbol for symbol in composition if symbol not in self.oxidation_states]
         if unknown:
             raise CryinGANError(
-                f"{name} holds {unknown[0]}: give its charge, +benchmark.oxidation_states.{unknown[0]}=N"
+                f"{name} holds {unknown[0]}: give its charge, benchmark.oxidation_states.{unknown[0]}=N"
             )
 
     def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
@@ -88,3 +125,9 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
         """Return d_Li and so on, d_all and the distributions behind them, likewise of the region if there is one."""
         whole = InterfaceScores(self.motifs, self.pairs, self.compatible, generated, reference)
         return whole.scores() if self.region is None else whole.scores() | replace(whole, part="_region").scores()
+
+
+def _keys(species: Sequence[str], anions: Sequence[str], charges: Mapping[str, float]) -> str:
+    """Settings as one would type them."""
+    lists = f"benchmark.species=[{','.join(species)}] benchmark.anions=[{','.join(anions)}]"
+    return " ".join([lists, *(f"benchmark.oxidation_states.{s}={q:g}" for s, q in charges.items())])
