@@ -20,6 +20,7 @@ from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.randomness import generator
+from cryingan.relaxation.fixed import with_fixed
 from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from cryingan.samples.background import BackgroundRelaxer, FolderRelaxer, InlineRelaxer
 from cryingan.samples.folder import WORKER_LOG, read_summary
@@ -118,8 +119,15 @@ class RelaxSamples(Callback):
             raise CryinGANError("callbacks.relax.every_n_epochs and callbacks.relax.n_samples must be at least 1")
         if not all(isinstance(threshold, int | float) for threshold in self.thresholds):
             raise CryinGANError(f"callbacks.relax.thresholds={list(self.thresholds)} must be numbers")
-        RelaxSettings.from_mapping(self.relax)
+        self._check_fixed(trainer)
         self.epochs = RelaxedEpochs(Path(trainer.default_root_dir))
+
+    def _check_fixed(self, trainer: Trainer) -> None:
+        """Refuse a rule that the atoms do not allow; say so where the structures have constraints and samples none."""
+        data, rule = trainer.datamodule, RelaxSettings.from_mapping(self.relax).fixed
+        with_fixed(data.crystals, rule)
+        if rule is None and data.crystals.fixed is not None and trainer.is_global_zero:
+            _print(f"{data.path} has fixed atoms; all atoms of samples are free, unless relax.fixed names some")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Load the potential, and complete evaluations that a stopped run left unfinished."""

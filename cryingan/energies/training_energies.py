@@ -69,7 +69,7 @@ def training_forces(
         deadline: when to stop, seconds since the epoch.
 
     Returns:
-        Energies in eV/atom, and the largest force on an atom in eV/Angstrom, both of shape (structures,).
+        Energies in eV/atom, and the largest force on a free atom in eV/Angstrom, both of shape (structures,).
 
     Raises:
         CryinGANError: the potential does not know an element, an energy is not finite, or time is up.
@@ -79,9 +79,10 @@ def training_forces(
 
 
 def structures_hash(structures: Crystals) -> str:
-    """SHA-256 of cell, coordinates and species, up to rounding: the last digits depend on the processor."""
+    """SHA-256 of cell, coordinates, species and fixed atoms; rounded, as last digits depend on the processor."""
+    marks = () if structures.fixed is None else (structures.fixed,)
     rounded = np.round(structures.fractional, 6) % 1.0
-    return arrays_hash(np.round(structures.cell, 6), rounded, np.array(structures.species))
+    return arrays_hash(np.round(structures.cell, 6), rounded, np.array(structures.species), *marks)
 
 
 def _measured(
@@ -105,10 +106,10 @@ def _measured(
         for index, *values in map(json.loads, kept):
             found[index, : len(values)] = values
         missing = np.isnan(found if forces else found[:, :1]).any(axis=1)
-        waiting = [(int(i), training.fractional[i]) for i in np.flatnonzero(missing)]
+        waiting = [(int(i), training[i]) for i in np.flatnonzero(missing)]
         if waiting:
             log.info("computing the energies of %d training structures with %s", len(waiting), potential.card.name)
-            task = Task(json.dumps(potential.spec), training.cell, training.species, settings, deadline)
+            task = Task(json.dumps(potential.spec), settings, deadline)
             with closing(_evaluated(task, waiting, potential)) as ending:
                 shown = reported(ending, len(waiting), "training energies", "energies") if settings.progress else ending
                 for index, *values in shown:
@@ -121,7 +122,7 @@ def _measured(
 
 
 def _evaluated(
-    task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential
+    task: Task, waiting: list[tuple[int, Crystals]], potential: Potential
 ) -> Iterator[tuple[int, float, float]]:
     """Number, energy (eV) and largest force (eV/Angstrom) of each structure that is evaluated before the deadline."""
     with closing(_relaxed(task, waiting, potential)) as ending:
@@ -134,7 +135,7 @@ def _evaluated(
                 yield relaxed.sample, relaxed.energy_initial, relaxed.fmax
 
 
-def _relaxed(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential) -> Iterator[Relaxed]:
+def _relaxed(task: Task, waiting: list[tuple[int, Crystals]], potential: Potential) -> Iterator[Relaxed]:
     """Relaxations without a step: in this process at first, and when they take long in many processes."""
     left, start = dict(waiting), time.monotonic()
     elsewhere = in_processes(potential, task.settings) and bool(potential.spec)

@@ -15,6 +15,7 @@ from cryingan.energies.fractions import N_TRAINING
 from cryingan.energies.training_energies import structures_hash, training_energies, training_forces
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
+from cryingan.relaxation.fixed import with_fixed
 from cryingan.relaxation.relax import RelaxationResults, relax
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.storage.atomic import make_folder
@@ -66,7 +67,7 @@ def zero_by_rule(
     A structure is at rest when no force exceeds `settings.fmax` by more than 0.001 eV/Angstrom. Where at least half of
     the structures are, the others are left out. Else some of them are relaxed: structures from dynamics or with
     displaced atoms lie above anything that is relaxed, good or bad. Where fewer than half of these converge there is
-    no zero for relaxed samples.
+    no zero for relaxed samples. The atoms that `settings.fixed` names are fixed, as in samples, and no others.
 
     Args:
         card: of the data set.
@@ -86,6 +87,7 @@ def zero_by_rule(
         energy = card.cutoff_by_rule(energies)
         return Zero(energy, rule, energies, of_relaxed or n_training is None, n_training or 0, settings.protocol)
 
+    training = with_fixed(replace(training, fixed=None), settings.fixed)  # as samples, which know no other fixed atoms
     if n_training is None:
         return zero(training_energies(training, potential, cache, settings), of_relaxed=False)
     energies, forces = training_forces(training, potential, cache, settings)

@@ -59,7 +59,8 @@ class AsePotential(Potential):
             frame.calc = self.calculator
             try:
                 with self.default_dtype:
-                    energy, force = frame.get_potential_energy(), np.array(frame.get_forces(), dtype=np.float64)
+                    energy, force = frame.get_potential_energy(), frame.get_forces(apply_constraint=False)
+                    force = np.array(force, dtype=np.float64)
             except NotImplementedError as error:  # raised by ASE's own calculators for an unknown element
                 raise CryinGANError(f"{self.card.name}: {error}") from error
             except (RuntimeError, ArithmeticError, ValueError, OSError, subprocess.SubprocessError) as error:

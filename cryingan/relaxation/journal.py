@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Journal:
         numbers: their sample numbers, shape (structures,).
         card: card of the potential.
         settings: how they are relaxed.
-        source: what the structures are; the SHA-256 of their coordinates when None.
+        source: what the structures are; their `coordinates_hash` when None.
 
     Attributes:
         finished: sample numbers that need no more work.
@@ -59,9 +60,9 @@ class Journal:
     ) -> None:
         self.folder, self.cell, self.species = make_folder(folder), crystals.cell, crystals.species
         self.potential = f"{card.name}:{card.hash[:12]}".replace(",", ";")
-        source = source or arrays_hash(np.round(crystals.cell, 6), np.round(crystals.fractional, 6) % 1.0)
+        self.fixed = {} if crystals.fixed is None else dict(zip(numbers, crystals.fixed, strict=True))
         manifest = {
-            "structures": structures_identity(crystals.species, numbers, source),
+            "structures": structures_identity(crystals.species, numbers, source or coordinates_hash(crystals)),
             "potential": {"name": card.name, "hash": card.hash},
             "settings": settings.protocol,
         }
@@ -107,7 +108,8 @@ class Journal:
         from ase.io import write
 
         atoms = Atoms(self.species, positions=relaxed.positions, cell=self.cell, pbc=True)
-        [atoms] = Crystals.from_ase([atoms]).to_ase()
+        fixed = self.fixed.get(relaxed.sample, np.zeros_like(relaxed.positions, dtype=bool))
+        [atoms] = replace(Crystals.from_ase([atoms]), fixed=fixed[None]).to_ase()
         kept = ("sample", "steps", "fmax", "converged", "reason")
         atoms.info = {**{name: getattr(relaxed, name) for name in kept}, "potential": self.potential}
         if np.isfinite(relaxed.energy_final):
@@ -125,6 +127,12 @@ def read_journal(folder: str | Path, atoms: int) -> list[Relaxed]:
         atoms: number of atoms of a structure.
     """
     return [_relaxed(*entry) for entry in _whole_entries(Path(folder), atoms).values()]
+
+
+def coordinates_hash(crystals: Crystals) -> str:
+    """SHA-256 of the cell, the coordinates and the fixed atoms of structures, if any are fixed."""
+    marks = () if crystals.fixed is None else (crystals.fixed,)
+    return arrays_hash(np.round(crystals.cell, 6), np.round(crystals.fractional, 6) % 1.0, *marks)
 
 
 def structures_identity(species: Sequence[str], numbers: Sequence[int], source: str) -> dict[str, str]:

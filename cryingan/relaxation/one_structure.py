@@ -24,7 +24,7 @@ class Relaxed(NamedTuple):
         energy_final: total energy at `positions`, eV.
         steps: steps of the optimizer.
         evaluations: structures evaluated by the potential; conjugate gradients needs several a step.
-        fmax: largest force on an atom at `positions`, eV/Angstrom.
+        fmax: largest force on a free atom at `positions`, eV/Angstrom.
         converged: whether the forces fell below the target.
         reason: why it ended, one of `REASONS`.
         positions: Cartesian, not wrapped, Angstrom, shape (atoms, 3), at the last finite energy and forces.
@@ -52,7 +52,7 @@ class Relaxation:
 
     Args:
         sample: sample number.
-        atoms: the structure, periodic; it is moved.
+        atoms: the structure, periodic, with the constraints of fixed atoms; it is moved.
         settings: targets and bounds.
     """
 
@@ -70,12 +70,21 @@ class Relaxation:
         sources, _, _ = neighbors(self.start, np.asarray(self.atoms.cell), self.settings.min_distance)
         return "too_close" if len(sources) else None
 
+    def free(self, forces: np.ndarray) -> np.ndarray:
+        """Forces without those on fixed atoms, eV/Angstrom, shape (atoms, 3)."""
+        if not self.atoms.constraints:
+            return forces
+        forces = forces.copy()
+        for constraint in self.atoms.constraints:
+            constraint.adjust_forces(self.atoms, forces)
+        return forces
+
     def update(self, energy: float, forces: np.ndarray) -> str | None:
         """Record energy (eV) and forces (eV/Angstrom, shape (atoms, 3)); return the reason to end, or None."""
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             return "not_finite"
         self.energy, self.positions = float(energy), self.atoms.get_positions()
-        self.fmax = float(np.linalg.norm(forces, axis=1).max())
+        self.fmax = float(np.linalg.norm(self.free(forces), axis=1).max())
         if self.steps == 0:
             self.energy_initial = self.energy
         self.trajectory.record(self.steps, self.energy, self.positions, forces)

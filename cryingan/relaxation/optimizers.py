@@ -102,7 +102,7 @@ def _advance(running: list[tuple[Relaxation, Fire]], potential: Potential) -> It
         if reason := structure.update(energy, force):
             yield structure.end(reason)
         else:
-            structure.atoms.positions += state.displacement(force)
+            structure.atoms.positions += state.displacement(structure.free(force))
             structure.steps += 1
             running.append((structure, state))
 
@@ -139,7 +139,7 @@ def _minimise(structure: Relaxation, potential: Potential, deadline: float) -> s
 
     def update() -> None:
         structure.steps = optimizer.nsteps
-        if reason := structure.update(atoms.get_potential_energy(), atoms.get_forces()):
+        if reason := structure.update(atoms.get_potential_energy(), atoms.get_forces(apply_constraint=False)):
             raise _Ended(reason)
 
     optimizer.attach(update)  # called at the start and after each iteration, not within the line search

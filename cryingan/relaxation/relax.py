@@ -16,7 +16,8 @@ from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
 from cryingan.potentials.potential import Potential
 from cryingan.progress import reported
-from cryingan.relaxation.journal import Journal
+from cryingan.relaxation.fixed import report_fixed, with_fixed
+from cryingan.relaxation.journal import Journal, coordinates_hash
 from cryingan.relaxation.one_structure import COLUMNS, FAILED
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.workers import Task, in_processes, relax_here, relax_in_workers
@@ -35,11 +36,12 @@ class RelaxationResults:
         energy_final: total energy after, eV; NaN if it was never finite.
         steps: steps of the optimizer.
         evaluations: evaluations of energy and forces.
-        fmax: largest force on an atom at the end, eV/Angstrom.
+        fmax: largest force on a free atom at the end, eV/Angstrom.
         converged: whether `fmax` fell below the target; only these have a relaxed energy.
         reason: `converged`, `max_steps`, `stalled` (cg: the line search found nothing lower), `exploded`, `not_finite`,
             `too_close` or `time`.
-        crystals: the structures at the end, with the last coordinates that had finite energy and forces.
+        crystals: the structures at the end, with the last coordinates that had finite energy and forces, and the atoms
+            that were fixed.
         potential: card of the potential that the energies belong to.
 
     Example:
@@ -84,6 +86,8 @@ def relax(
     In one process structures advance in batches of `potential.atoms_per_batch` atoms, which is what a GPU needs.
     Several processes take one structure at a time, each with one thread and its own copy of the potential.
 
+    Atoms that `crystals.fixed` or the setting `fixed` names keep their places; only the forces on the others count.
+
     Args:
         crystals: the structures.
         potential: from `load_potential`.
@@ -101,8 +105,8 @@ def relax(
 
     Raises:
         OtherResultsError: the output folder belongs to other structures, another potential or other settings.
-        CryinGANError: the backend is not installed or not reachable, workers died 3 times with nothing done in between,
-            or another process works in the output folder.
+        CryinGANError: `fixed` names what the structures do not hold, the backend is not installed or not reachable,
+            workers died 3 times with nothing done in between, or another process works in the output folder.
 
     Example:
         >>> crystals = cryingan.Crystals([[[0, 0, 0], [0.4, 0, 0]]], [[8, 0, 0], [0, 8, 0], [0, 0, 8]], ["Li", "Cl"])
@@ -111,16 +115,36 @@ def relax(
         (array([ True]), True)
     """
     settings = replace(settings or RelaxSettings(), **changes)
+    marked = with_fixed(crystals, settings.fixed)
+    if output is not None and source is None:
+        source = coordinates_hash(crystals)  # without the rule, which is one of the settings
+    return relax_marked(marked, potential, settings, output=output, numbers=numbers, source=source)
+
+
+def relax_marked(
+    crystals: Crystals,
+    potential: Potential,
+    settings: RelaxSettings,
+    *,
+    output: str | Path | None = None,
+    numbers: Sequence[int] | None = None,
+    source: str | None = None,
+) -> RelaxationResults:
+    """As `relax`, for structures whose fixed atoms are marked: the rule `settings.fixed` is not applied to them.
+
+    So a rule of heights can name atoms where they were before structures were repaired or relaxed a first time.
+    """
     deadline = np.inf if settings.time_budget is None else time.time() + settings.time_budget
     samples = np.arange(len(crystals)) if numbers is None else np.asarray(numbers, dtype=int)
     if len(samples) != len(crystals) or len(np.unique(samples)) != len(samples):
         raise CryinGANError(f"numbers: {len(crystals)} structures need as many different sample numbers")
     elsewhere = in_processes(potential, settings)
+    report_fixed(crystals)
 
     with _journal(output, crystals, samples, potential.card, settings, source) as journal:
         finished = journal.finished if journal else set()
-        waiting = [(int(sample), crystals.fractional[i]) for i, sample in enumerate(samples) if sample not in finished]
-        task = Task(json.dumps(potential.spec), crystals.cell, crystals.species, settings, deadline)
+        waiting = [(int(sample), crystals[i]) for i, sample in enumerate(samples) if sample not in finished]
+        task = Task(json.dumps(potential.spec), settings, deadline)
         ending = relax_in_workers(task, waiting) if elsewhere else relax_here(task, waiting, potential)
 
         with closing(ending):
@@ -132,9 +156,16 @@ def relax(
                     journal.append(relaxed)
                 ended = journal.finish()
     columns = {name: np.array([getattr(one, name) for one in ended], dtype=kind) for name, kind in COLUMNS.items()}
-    positions = np.array([one.positions for one in ended]).reshape(-1, len(crystals.species), 3)
-    final = Crystals(positions @ np.linalg.inv(crystals.cell), crystals.cell, crystals.species)
+    final = _final(crystals[np.argsort(samples)], [one.positions for one in ended])
     return RelaxationResults(samples=columns.pop("sample"), **columns, crystals=final, potential=potential.card)
+
+
+def _final(start: Crystals, positions: Sequence[np.ndarray]) -> Crystals:
+    """Structures at Cartesian positions; fixed atoms keep every digit of their fractional coordinates."""
+    fractional = np.array(positions).reshape(start.fractional.shape) @ np.linalg.inv(start.cell)
+    if start.fixed is not None:
+        fractional = np.where(start.fixed.all(axis=2, keepdims=True), start.fractional, fractional)
+    return replace(start, fractional=fractional)
 
 
 @contextmanager

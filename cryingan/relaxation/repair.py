@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,8 +43,12 @@ def repair(
     line ends at the nearest periodic image, and atoms at one point are separated in a direction drawn from the seed.
     Structures do not influence one another.
 
+    Atoms that are fixed, in any direction, are not moved: of a pair with a fixed j, i is moved, after all other pairs
+    of the pass. A pair of two fixed atoms stays, so its structure is not accepted.
+
     Args:
-        crystals: structures; one with a coordinate that is not finite is left as it is and not accepted.
+        crystals: structures, with their fixed atoms; one with a coordinate that is not finite is left as it is and not
+            accepted.
         min_distance: Angstrom.
         max_iterations: largest number of passes.
         seed: seed of the directions.
@@ -72,6 +76,7 @@ def repair(
     count = len(crystals)
     log = RepairLog(np.zeros(count, dtype=int), np.zeros(count, dtype=int), np.zeros(count, dtype=bool))
     positions = crystals.fractional @ crystals.cell
+    fixed = np.zeros(positions.shape[:2], bool) if crystals.fixed is None else crystals.fixed.any(axis=2)
     finite = np.flatnonzero(np.isfinite(positions).all(axis=(1, 2)))
     for start in range(0, len(finite), STRUCTURES_AT_ONCE):
         active = finite[start : start + STRUCTURES_AT_ONCE]
@@ -85,11 +90,12 @@ def repair(
                 break
             owners, pairs = np.repeat(active, found), np.concatenate(pairs)
             active = active[found > 0]
-            _move_apart(positions, owners, *pairs.T, min_distance + MARGIN, nearest, seed)
+            for movable, still, moved in _by_what_moves(fixed, owners, *pairs.T):
+                _move_apart(positions, owners[movable], still, moved, min_distance + MARGIN, nearest, seed)
     moved = crystals.fractional.copy()
     changed = (log.iterations > 1) | (~log.accepted & (log.iterations > 0))
     moved[changed] = positions[changed] @ np.linalg.inv(crystals.cell)
-    return Crystals(moved, crystals.cell, crystals.species), log
+    return replace(crystals, fractional=moved), log
 
 
 def _close_pairs(positions: np.ndarray, cell: np.ndarray, min_distance: float) -> np.ndarray:
@@ -98,6 +104,15 @@ def _close_pairs(positions: np.ndarray, cell: np.ndarray, min_distance: float) -
     first = source < target
     codes = np.unique(source[first] * len(positions) + target[first])
     return np.stack(np.divmod(codes, len(positions)), axis=1)
+
+
+def _by_what_moves(
+    fixed: np.ndarray, owners: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs whose second atom is free, then those with a free first one: which they are, what stays and what moves."""
+    forward = ~fixed[owners, second]
+    backward = ~forward & ~fixed[owners, first]
+    return [(forward, first[forward], second[forward]), (backward, second[backward], first[backward])]
 
 
 def _move_apart(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from cryingan.errors import CryinGANError
+from cryingan.relaxation.fixed import canonical_rule
 
 OPTIMIZERS = ("fire", "cg")
 REPAIR_DISTANCE = 1.5  # Angstrom; atoms closer than this are moved apart before relaxation
@@ -46,14 +47,16 @@ class RelaxSettings:
 
     Attributes:
         optimizer: `fire`, or `cg` for the protocol of the Dismai-Bench paper.
-        fmax: a structure has converged when the largest force on an atom is below this, eV/Angstrom. With `cg`, one
-            that ends otherwise may exceed it by 0.001, as in the paper.
+        fmax: a structure has converged when the largest force on a free atom is below this, eV/Angstrom. With `cg`,
+            one that ends otherwise may exceed it by 0.001, as in the paper.
         max_steps: largest number of steps of the optimizer.
         min_distance: structures that start with atoms closer than this, Angstrom, are not relaxed (`too_close`).
-        max_force: largest force on an atom, eV/Angstrom; above it the structure counts as exploded.
+        max_force: largest force on a free atom, eV/Angstrom; above it the structure counts as exploded.
         max_energy: largest magnitude of the energy, eV/atom; above it the structure counts as exploded.
         max_displacement: largest distance of an atom from its start, Angstrom; above it the structure counts as
             exploded.
+        fixed: atoms that keep their places, besides those that the structures fix, as a rule of
+            `cryingan.relaxation.fixed.with_fixed`: `below:Z`, a list of atoms from 0, or a list of species.
         fire: parameters of FIRE; a mapping holds those that differ from the defaults.
         frames: how many frames of each relaxation are kept with their forces.
         backend: `loky` for the processors of this machine, `dask` or `ray` for a cluster, `serial` for this process.
@@ -74,6 +77,7 @@ class RelaxSettings:
     max_force: float = 1e4
     max_energy: float = 1e3
     max_displacement: float = 10.0
+    fixed: Any = None
     fire: FireSettings = field(default_factory=FireSettings)
     frames: int = 0
     backend: str = "loky"
@@ -85,6 +89,7 @@ class RelaxSettings:
     def __post_init__(self) -> None:
         if isinstance(self.fire, Mapping):
             self.fire = _made(FireSettings, self.fire)
+        self.fixed = canonical_rule(self.fixed)
         if self.optimizer not in OPTIMIZERS:
             raise CryinGANError(f"unknown optimizer {self.optimizer!r}: use {' or '.join(OPTIMIZERS)}")
         numbers = {int: (int, "whole number"), float: (int | float, "number")}

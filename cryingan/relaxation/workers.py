@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.relaxation.backends import CONNECT
@@ -35,15 +33,11 @@ class Task:
 
     Attributes:
         spec: arguments of `load_potential`, as JSON.
-        cell: lattice vectors in rows, Angstrom, shape (3, 3).
-        species: chemical symbols.
         settings: how to relax.
         deadline: when to stop, seconds since the epoch.
     """
 
     spec: str
-    cell: np.ndarray
-    species: tuple[str, ...]
     settings: RelaxSettings
     deadline: float
 
@@ -61,31 +55,27 @@ def in_processes(potential: Potential, settings: RelaxSettings) -> bool:
     return not alone and str(potential.device).startswith("cpu")
 
 
-def relax_here(task: Task, waiting: list[tuple[int, np.ndarray]], potential: Potential) -> Iterator[Relaxed]:
+def relax_here(task: Task, waiting: list[tuple[int, Crystals]], potential: Potential) -> Iterator[Relaxed]:
     """Relax in this process.
 
     Args:
         task: what all structures share, but for its `spec`.
-        waiting: sample number and fractional coordinates (atoms, 3) of each structure.
+        waiting: sample number and structure, with its fixed atoms.
         potential: evaluates them, in batches as large as it takes.
 
     Yields:
         Results in the order in which they end.
     """
-    structures = [
-        (sample, atoms)
-        for sample, fractional in waiting
-        for atoms in Crystals(fractional[None], task.cell, task.species).to_ase()
-    ]
+    structures = [(sample, atoms) for sample, crystal in waiting for atoms in crystal.to_ase()]
     return OPTIMIZERS[task.settings.optimizer](structures, potential, task.settings, task.deadline)
 
 
-def relax_in_workers(task: Task, waiting: list[tuple[int, np.ndarray]]) -> Iterator[Relaxed]:
+def relax_in_workers(task: Task, waiting: list[tuple[int, Crystals]]) -> Iterator[Relaxed]:
     """Relax in many processes, each with one structure at a time, one thread and its own copy of the potential.
 
     Args:
         task: what all structures share.
-        waiting: sample number and fractional coordinates (atoms, 3) of each structure.
+        waiting: sample number and structure, with its fixed atoms.
 
     Yields:
         Results in the order in which they end.
@@ -118,15 +108,15 @@ def relax_in_workers(task: Task, waiting: list[tuple[int, np.ndarray]]) -> Itera
             left.update({sample: left.pop(sample) for sample in reversed(begun) if sample in left})
 
 
-def _relax_until_death(task: Task, left: dict[int, np.ndarray], begun: list[int]) -> Iterator[Relaxed]:
+def _relax_until_death(task: Task, left: dict[int, Crystals], begun: list[int]) -> Iterator[Relaxed]:
     """Relax until a worker dies; samples are added to `begun` as they are handed to workers."""
     from joblib import Parallel, delayed, parallel_config
 
     def works() -> Iterator[Any]:
-        for sample, fractional in list(left.items()):
+        for sample, crystal in list(left.items()):
             begun.append(sample)
             # Coordinates travel inside a tuple: Dask would scatter bare arrays and lose them with their worker.
-            yield delayed(relax_in_worker)((task, sample, fractional))
+            yield delayed(relax_in_worker)((task, sample, crystal))
 
     where = task.settings
     # A cluster may grow, so it gets all structures; workers of this machine have one in hand and one queued.
@@ -140,11 +130,11 @@ def _relax_until_death(task: Task, left: dict[int, np.ndarray], begun: list[int]
 _ONE_AT_A_TIME = threading.Lock()  # Dask's workers have several threads; calculators and models allow one
 
 
-def relax_in_worker(work: tuple[Task, int, np.ndarray]) -> Relaxed:
+def relax_in_worker(work: tuple[Task, int, Crystals]) -> Relaxed:
     """Relax one structure in a worker.
 
     Args:
-        work: a task, the sample number and fractional coordinates (atoms, 3).
+        work: a task, the sample number and the structure.
     """
     task, *structure = work
     with _ONE_AT_A_TIME:

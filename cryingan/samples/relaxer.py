@@ -12,7 +12,8 @@ import numpy as np
 from cryingan.energies.training_scale import TrainingScale
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.relax import relax
+from cryingan.relaxation.fixed import with_fixed
+from cryingan.relaxation.relax import relax_marked
 from cryingan.relaxation.repair import repair
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.folder import ERROR, RELAX_SUMMARY, REPAIRED, SAMPLES, set_results_aside, write_error
@@ -118,12 +119,13 @@ class SampleRelaxer:
         return error
 
     def _relax(self, samples: Crystals, folder: Path) -> Outcome:
+        samples = with_fixed(samples, self.settings.fixed)
         repaired, repairs = repair(samples, self.plan.repair_distance)
         write_structures(repaired, folder / REPAIRED)
         accepted = np.flatnonzero(repairs.accepted)
         source = f"{file_hash(folder / SAMPLES)}, repaired to {self.plan.repair_distance:g} Angstrom"
         into = {"output": folder, "numbers": accepted, "source": source}
-        results = relax(repaired[accepted], self.potential, self.settings, **into)
+        results = relax_marked(repaired[accepted], self.potential, self.settings, **into)
         per_atom = results.energy_final / len(samples.species)
         energies = self.scale.scale.normalise(per_atom, results.potential, results.converged)
         thresholds = self.plan.thresholds if self.scale.of_relaxed else ()

@@ -38,6 +38,7 @@ def make_crystal(crystal: Crystal, folder: str) -> Atoms:
 
     if crystal.file is not None:
         [atoms] = read_structures(Path(folder) / crystal.file)[:1].to_ase()
+        atoms.set_constraint()  # what is fixed in a bulk crystal means nothing for its slabs
         return atoms
     if unknown := [element for element in crystal.sites if not Element.is_valid_symbol(element)]:
         raise CryinGANError(f"crystal {crystal.spacegroup}: unknown element {', '.join(unknown)}")

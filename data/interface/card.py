@@ -87,7 +87,8 @@ def _write(content: Mapping[str, Any], path: Path) -> None:
 
 
 def _made_alike(earlier: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
-    return all(_alike(earlier.get(key), made[key]) for key in STRUCTURES)
+    both_fixed = [(one.get("relaxation") or {}).get("fixed") for one in (earlier, made)]
+    return _alike(*both_fixed) and all(_alike(earlier.get(key), made[key]) for key in STRUCTURES)
 
 
 def _alike(first: Any, second: Any) -> bool:

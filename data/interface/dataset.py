@@ -18,9 +18,10 @@ from cryingan.errors import CryinGANError
 from cryingan.relaxation.journal import RELAX_MANIFEST, read_journal
 from cryingan.relaxation.one_structure import Relaxed
 from cryingan.storage.atomic import replace_file
+from cryingan.structures.constraints import fixed_directions
 from cryingan.structures.crystals import Crystals
 from data.interface.assembly import Interface
-from data.interface.parts import part_folders, relaxed_first
+from data.interface.parts import any_structure, part_folders, relaxed_first
 
 ENERGIES = "energies.csv"
 PROTOCOL = ("optimizer", "fmax", "max_steps")
@@ -37,7 +38,9 @@ class RelaxedSet:
         potential: name and hash of the potential.
         kept: which structures are in the data set, shape (structures,).
         cutoff: highest energy that is kept, eV/atom.
-        how: settings of the relaxations: `PROTOCOL` of `cryingan.relaxation.settings.RelaxSettings`.
+        how: settings of the relaxations: `PROTOCOL` of `cryingan.relaxation.settings.RelaxSettings`, and `fixed` where
+            atoms were fixed.
+        fixed: Cartesian directions in which atoms were fixed, bool, shape (atoms, 3); None where all were free.
         first: name and hash of quicker potentials, and how many structures each relaxed before `potential` did; the
             initial energies of these structures are not known.
     """
@@ -48,6 +51,7 @@ class RelaxedSet:
     kept: np.ndarray
     cutoff: float
     how: Mapping[str, Any]
+    fixed: np.ndarray | None = None
     first: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
@@ -70,7 +74,8 @@ class RelaxedSet:
         """All structures, relaxed."""
         cell = np.asarray(self.interface.slabs.cell)
         positions = np.array([relaxed.positions for relaxed in self.results])
-        return Crystals(positions @ np.linalg.inv(cell), cell, self.interface.species)
+        fixed = None if self.fixed is None else np.broadcast_to(self.fixed, positions.shape)
+        return Crystals(positions @ np.linalg.inv(cell), cell, self.interface.species, fixed)
 
 
 def collect(interface: Interface, work: Path) -> RelaxedSet:
@@ -101,7 +106,10 @@ def collect(interface: Interface, work: Path) -> RelaxedSet:
     cutoff = highest_kept(energies, interface.system.kept)
     manifest = json.loads((folders[0] / RELAX_MANIFEST).read_bytes())
     how = {key: manifest["settings"][key] for key in PROTOCOL}
-    return RelaxedSet(interface, ended, manifest["potential"], energies <= cutoff, cutoff, how, first)
+    if rule := manifest["settings"].get("fixed"):
+        how["fixed"] = rule
+    fixed = fixed_directions(next(filter(None, map(any_structure, folders))))
+    return RelaxedSet(interface, ended, manifest["potential"], energies <= cutoff, cutoff, how, fixed, first)
 
 
 def highest_kept(energies: np.ndarray, share: float) -> float:
@@ -119,15 +127,18 @@ def highest_kept(energies: np.ndarray, share: float) -> float:
 def write_structures_kept(relaxed: RelaxedSet, path: Path) -> None:
     """Write the structures that are kept as gzipped extended XYZ, the same bytes each time."""
     crystals, energies = relaxed.crystals, relaxed.energies
+    columns, marks = "", [""] * relaxed.n_atoms
+    if relaxed.fixed is not None:
+        columns, marks = ":move_mask:L:1", [" F" if fixed else " T" for fixed in relaxed.fixed.all(axis=1)]
     lattice = " ".join(f"{x:.8f}" for x in crystals.cell.ravel())
     with replace_file(path) as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
         for index in np.flatnonzero(relaxed.kept):
-            header = f'{relaxed.n_atoms}\nLattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"'
+            header = f'{relaxed.n_atoms}\nLattice="{lattice}" Properties=species:S:1:pos:R:3{columns} pbc="T T T"'
             header += f" number={relaxed.results[index].sample} energy_per_atom={energies[index]:.8f}\n"
             places = crystals.fractional[index] @ crystals.cell
             rows = [
-                f"{symbol:<2s} {x:.5f} {y:.5f} {z:.5f}\n"
-                for symbol, (x, y, z) in zip(crystals.species, places, strict=True)
+                f"{symbol:<2s} {x:.5f} {y:.5f} {z:.5f}{mark}\n"
+                for symbol, (x, y, z), mark in zip(crystals.species, places, marks, strict=True)
             ]
             packed.write((header + "".join(rows)).encode())
 

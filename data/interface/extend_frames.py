@@ -20,6 +20,7 @@ import numpy as np
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.progress import reported
+from cryingan.relaxation.fixed import with_fixed
 from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.repair import repair
@@ -94,7 +95,8 @@ def extend(settings: ExtendSettings) -> Path:
         raise CryinGANError(f"reference is {reference.card.name}, not what the structures were relaxed with")
     name = f"{potential.card.hash[:12]}_{built.key}"
     if settings.structures is not None:
-        built = _of_file(settings.structures, built, settings.n)
+        fixed = {**built.settings, **settings.relax}.get("fixed")
+        built = _of_file(settings.structures, built, settings.n, fixed)
         name = f"{potential.card.hash[:12]}_{file_hash(settings.structures)[:12]}_{built.key}"
     work = make_folder(settings.build_folder / f"unlabelled_{name}")
     with lock_folder(work):
@@ -106,12 +108,12 @@ def extend(settings: ExtendSettings) -> Path:
     return folder
 
 
-def _of_file(path: str, built: Relaxations, n: int) -> Relaxations:
+def _of_file(path: str, built: Relaxations, n: int, fixed: Any) -> Relaxations:
     """Structures of a file in place of those of a build, with numbers that no build has."""
     given = read_structures(path, closest=0)
     if given.species != built.starts.species or not np.allclose(given.cell, built.starts.cell, atol=COMPARABLE_CELL):
         raise CryinGANError(f"{path} has other atoms, another order or another cell than the structures of the build")
-    apart, log = repair(given[:n], REPAIR_DISTANCE)
+    apart, log = repair(with_fixed(given[:n], fixed), REPAIR_DISTANCE)
     accepted = np.flatnonzero(log.accepted)
     first = OTHERS * (1 + int(file_hash(path)[:6], 16))  # another range of numbers for each file
     numbers = [first + number for number in accepted.tolist()]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
+from cryingan.relaxation.fixed import heights, with_fixed
 from cryingan.relaxation.journal import RELAX_MANIFEST, RELAXED, read_journal, same_identity, structures_identity
 from cryingan.relaxation.one_structure import FAILED
-from cryingan.relaxation.relax import relax
+from cryingan.relaxation.relax import relax_marked
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.storage.atomic import write_json
 from cryingan.storage.hashes import settings_hash
@@ -53,14 +54,37 @@ def relax_structures(
     claim(work, settings.seed, interface)
     require_same_build(work, settings.seed, interface, potential)
     for numbers in parts(work, settings.n):
-        crystals, source = interface.structures(settings.seed, numbers), build_hash(settings.seed, interface)
+        how = RelaxSettings.from_mapping({**settings.relax, "frames": settings.frames})
+        crystals, source = starts(interface, settings.seed, numbers, how.fixed), build_hash(settings.seed, interface)
         folder = work / f"structures_{numbers.start:06d}_{numbers.stop - 1:06d}"
         before = folder.with_name(FIRST + folder.name)
         if before.exists() or (first is not None and not folder.exists()):
             crystals = _relaxed_first(crystals, first, numbers, settings, before, source)
             source += f", relaxed with {first.card.hash}"
-        how = RelaxSettings.from_mapping({**settings.relax, "frames": settings.frames})
-        relax(crystals, potential, how, output=folder, numbers=numbers, source=source)
+        relax_marked(crystals, potential, how, output=folder, numbers=numbers, source=source)
+
+
+def starts(interface: Interface, seed: int, numbers: Sequence[int], fixed: Any = None) -> Crystals:
+    """Structures as they are placed, with atoms of the slabs fixed.
+
+    Args:
+        interface: interface of the structures.
+        seed: seed of the random regions.
+        numbers: which structures.
+        fixed: rule of `cryingan.relaxation.fixed.with_fixed`.
+
+    Raises:
+        CryinGANError: it fixes atoms of the disordered region, or the region has no room for its atoms.
+    """
+    crystals = with_fixed(interface.structures(seed, numbers), fixed)
+    in_region = interface.order >= len(interface.slabs)
+    if crystals.fixed is not None and crystals.fixed[:, in_region].any():
+        low = heights(interface.structures(seed, numbers))[:, in_region].min()
+        raise CryinGANError(
+            f"relax.fixed={fixed} fixes atoms of the disordered region, which have to relax: name atoms of the slabs, "
+            f"such as those below {low:.2f} Angstrom"
+        )
+    return crystals
 
 
 def _relaxed_first(
@@ -70,11 +94,11 @@ def _relaxed_first(
     if first is None:
         raise CryinGANError(f"{folder} holds structures that {_potential(folder)['name']} relaxed first: give it again")
     how = RelaxSettings.from_mapping(settings.relax)
-    ended = relax(crystals, first, how, output=folder, numbers=numbers, source=source)
+    ended = relax_marked(crystals, first, how, output=folder, numbers=numbers, source=source)
     if left := int((ended.reason == "time").sum()):
         raise CryinGANError(f"{left} structures ran out of time with the first potential: the same command resumes")
     fractional = np.where(ended.failed[:, None, None], crystals.fractional, ended.crystals.fractional)
-    return Crystals(fractional, crystals.cell, crystals.species)
+    return replace(crystals, fractional=fractional)
 
 
 def first_folder(folder: Path) -> Path | None:

@@ -42,6 +42,7 @@ def facts(relaxed: RelaxedSet, seed: int) -> dict[str, Any]:
         },
         "seed": seed,
         "relaxation": dict(relaxed.how),
+        **({} if relaxed.fixed is None else {"fixed_atoms": int(relaxed.fixed.all(axis=1).sum())}),
         "tried": len(relaxed.results),
         "ended": dict(reasons),
         **({"relaxed_first": _quicker(relaxed)} if relaxed.first else {}),
@@ -126,9 +127,15 @@ def _interface(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
         filled(
             f"Disordered region: {_formula(region['atoms'])} placed at random between the slabs, whose facing layers "
             f"are {region['thickness']:g} Å apart at first, none of them nearer to another atom than (Å) {least}. "
-            f"Structure number k is a function of the seed, {made['seed']}, and of k. Then all atoms relax."
+            f"Structure number k is a function of the seed, {made['seed']}, and of k. Then {_who_relaxes(made)}."
         ),
     ]
+
+
+def _who_relaxes(made: dict[str, Any]) -> str:
+    if "fixed_atoms" not in made:
+        return "all atoms relax"
+    return f"all atoms relax but {made['fixed_atoms']}, which are fixed (relax.fixed={made['relaxation']['fixed']})"
 
 
 def _energies(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:

@@ -107,10 +107,10 @@ def test_worker_loads_its_potential_once_and_uses_one_thread(monkeypatch):
     loads, threads = [], torch.get_num_threads()
     monkeypatch.setattr(workers, "load_potential", lambda **spec: loads.append(spec) or load_potential(**spec))
     crystals = rattled(2)
-    task = workers.Task('{"kind": "pair", "depth": 0.51}', crystals.cell, crystals.species, RelaxSettings(), np.inf)
+    task = workers.Task('{"kind": "pair", "depth": 0.51}', RelaxSettings(), np.inf)
     try:
         torch.set_num_threads(2)
-        ended = [workers.relax_in_worker((task, i, crystals.fractional[i])) for i in range(2)]
+        ended = [workers.relax_in_worker((task, i, crystals[i])) for i in range(2)]
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(threads)
@@ -179,7 +179,7 @@ def test_threads_of_a_worker_do_not_share_a_calculator():
     crystals = Crystals(fractional, np.asarray(copper.cell), tuple(copper.get_chemical_symbols()))
     potential = load_potential("ase", calculator="ase.calculators.emt.EMT")
     expected = here(crystals, potential, max_steps=5)
-    task = workers.Task(json.dumps(potential.spec), crystals.cell, crystals.species, RelaxSettings(max_steps=5), np.inf)
+    task = workers.Task(json.dumps(potential.spec), RelaxSettings(max_steps=5), np.inf)
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(workers.relax_in_worker, [(task, i, x) for i, x in enumerate(crystals.fractional)]))
+        found = list(threads.map(workers.relax_in_worker, [(task, i, crystals[i]) for i in range(len(crystals))]))
     np.testing.assert_allclose([one.energy_final for one in found], expected.energy_final, atol=1e-9)

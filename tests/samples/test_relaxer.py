@@ -7,7 +7,7 @@ import pytest
 from ase.io import read
 
 from cryingan.errors import CryinGANError
-from cryingan.relaxation.relax import relax
+from cryingan.relaxation.relax import relax_marked
 from cryingan.samples.folder import holds, read_summary, set_results_aside, store_samples
 from cryingan.samples.relaxer import SampleRelaxer
 from cryingan.samples.report import summary_line
@@ -122,9 +122,9 @@ def test_the_energy_scale_is_known_before_any_relaxation(tmp_path, training, mon
         assert "computed again next time" in caplog.text
         monkeypatch.setattr("cryingan.energies.training_scale.training_energies", None)
         monkeypatch.setattr("cryingan.energies.zero.training_forces", None)
-        return relax(*arguments, **settings)
+        return relax_marked(*arguments, **settings)
 
-    monkeypatch.setattr("cryingan.samples.relaxer.relax", checked)
+    monkeypatch.setattr("cryingan.samples.relaxer.relax_marked", checked)
     assert "relax/fraction_below_0" in relaxer(tmp_path / "run")
 
 

@@ -66,7 +66,7 @@ def test_more_structures_are_added_to_what_is_there(system, tmp_path):
 
 
 def test_interrupted_build_resumes(system, tmp_path, monkeypatch):
-    done, append = [], build.relax_structures.__globals__["relax"].__globals__["Journal"].append
+    done, append = [], build.relax_structures.__globals__["relax_marked"].__globals__["Journal"].append
 
     def append_and_die(journal, one):
         append(journal, one)
@@ -74,7 +74,7 @@ def test_interrupted_build_resumes(system, tmp_path, monkeypatch):
         if len(done) == 2:
             raise KeyboardInterrupt
 
-    journal = build.relax_structures.__globals__["relax"].__globals__["Journal"]
+    journal = build.relax_structures.__globals__["relax_marked"].__globals__["Journal"]
     monkeypatch.setattr(journal, "append", append_and_die)
     with pytest.raises(KeyboardInterrupt):
         build.build(build_settings(system, 4))
