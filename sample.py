@@ -38,8 +38,9 @@ def sample(config: DictConfig) -> Path:
     settings = plain(config)
     relaxing, file, output = settings["relax"] is not None, settings["structures"], Path(settings["output"])
     checkpoint = settings["checkpoint"] and best_checkpoint(settings["checkpoint"])
-    if settings["n"] < 1 or settings["batch_size"] < 1:
-        raise CryinGANError(f"n={settings['n']} and batch_size={settings['batch_size']} must be at least 1")
+    for key in ("n", "batch_size"):
+        if settings[key] < 1:
+            raise CryinGANError(f"{key}={settings[key]}: it must be at least 1")
     if file and not relaxing:
         raise CryinGANError("structures=FILE has them relaxed: add relax=true")
     if relaxing and checkpoint and not checkpoint.is_file():

@@ -107,6 +107,8 @@ def instantiate(node: Any, **arguments: Any) -> Any:
         return hydra.utils.instantiate(node, _convert_="all", **arguments)
     except InstantiationException as error:
         cause = error.__cause__
+        if isinstance(cause, ModuleNotFoundError):
+            raise CryinGANError(f"a package is missing: {str(cause).splitlines()[0]}") from error
         if cause is None or isinstance(cause, ImportError | TypeError | InstantiationException):
             raise CryinGANError(" ".join(str(error).split())) from error
         raise cause from None

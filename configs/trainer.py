@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from callbacks.time_limit import TimeLimit
 from callbacks.wandb_run import WandbRun
 from configs.entry import instantiate
 from cryingan.devices import resolve_accelerator
+from cryingan.errors import CryinGANError
 from cryingan.training.checkpoints import AtomicCheckpointIO
 from cryingan.training.precision import use_precision
 from cryingan.training.slurm import cluster_environment
@@ -30,6 +32,8 @@ def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | Non
         CryinGANError: a callback or a logger cannot be built, or the device is not there.
     """
     keys = dict(settings["trainer"])
+    require_trainer(keys)
+    require_counts(settings["callbacks"])
     max_time, _ = keys.pop("max_time"), keys.pop("capture")
     keys["accelerator"] = resolve_accelerator(keys["accelerator"])
     keys["precision"] = use_precision(keys["precision"], keys["accelerator"])
@@ -53,3 +57,31 @@ def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | Non
         enable_model_summary=False,
         enable_progress_bar=False,
     )
+
+
+def require_trainer(keys: dict[str, Any]) -> None:
+    """Refuse values of the group trainer that Lightning takes for something else, or refuses late.
+
+    Raises:
+        CryinGANError: names the key.
+    """
+    least = {"max_epochs": 0, "check_val_every_n_epoch": 1}
+    for key, value in least.items():
+        if keys[key] < value:
+            raise CryinGANError(f"trainer.{key}={keys[key]}: it must be at least {value}")
+    if keys["limit_train_batches"] == 0:
+        raise CryinGANError("trainer.limit_train_batches=0 trains on nothing; null: all batches")
+    if keys["max_time"] is not None and not re.fullmatch(r"\d+(:\d\d){3}", keys["max_time"]):
+        raise CryinGANError(f"trainer.max_time={keys['max_time']}: it must be DD:HH:MM:SS; 00:11:30:00 is 11.5 hours")
+
+
+def require_counts(callbacks: dict[str, Any]) -> None:
+    """Refuse numbers of epochs or samples below 1 before anything is trained.
+
+    Raises:
+        CryinGANError: names the callback and the key.
+    """
+    for name, node in callbacks.items():
+        for key in ("every_n_epochs", "n", "n_samples"):
+            if isinstance(value := node.get(key, 1), int) and value < 1:
+                raise CryinGANError(f"callbacks.{name}.{key}={value}: it must be at least 1")

@@ -37,11 +37,18 @@ def resolve_accelerator(name: str) -> str:
 
     Args:
         name: an accelerator of Lightning, or `auto` for a CUDA GPU where there is one, else the CPU.
+
+    Raises:
+        CryinGANError: it is a GPU and PyTorch finds none.
     """
     import torch
 
     if name == "auto":
         return "gpu" if torch.cuda.is_available() else "cpu"
+    if name in ("gpu", "cuda") and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise CryinGANError(
+            f"trainer.accelerator={name}: PyTorch finds no GPU here; trainer=cpu or trainer=auto trains"
+        )
     return name
 
 

@@ -26,6 +26,7 @@ from data.origin import CUT, MOVE, NO_GAP, axes_cut, origin_of
 from data.settings import DataSettings
 
 STRUCTURES_PER_CHUNK = 256
+FEW = 100  # structures
 SAME_IN_A_RUN = ("sort_species", "validation", "split_seed", "batch_size")
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,8 @@ class StructureData(LightningDataModule):
             moved = replace(moved, fractional=moved.fractional - self.shift)
         if axes := axes_cut(moved.fractional):
             log.warning(CUT, self.path, axes, NO_GAP if self.settings.shift == "auto" else MOVE)
+        if len(moved) < FEW:
+            log.warning("%s holds %d structures; fewer than %d are soon learned by heart", self.path, len(moved), FEW)
         grouped = moved.reordered(moved.grouping)
         cell = torch.tensor(grouped.cell, device=device)
         for name, indices in zip(("training", "validation"), self.split(), strict=True):

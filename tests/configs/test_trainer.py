@@ -1,0 +1,40 @@
+"""Values of trainer and callbacks that train nothing, or fail late, are refused before anything runs."""
+
+import pytest
+import torch
+
+from cryingan.errors import CryinGANError
+from train import train
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trainer.max_epochs=-1", r"trainer\.max_epochs=-1: it must be at least 0"),
+        ("trainer.check_val_every_n_epoch=0", r"check_val_every_n_epoch=0: it must be at least 1"),
+        ("trainer.limit_train_batches=0", "limit_train_batches=0 trains on nothing"),
+        ("trainer.limit_train_batches=0.0", "limit_train_batches=0 trains on nothing"),
+        ("trainer.max_time=11h", r"max_time=11h: it must be DD:HH:MM:SS"),
+        ("trainer.max_time=11:30:00", r"it must be DD:HH:MM:SS"),
+        ("callbacks.last.every_n_epochs=0", r"callbacks\.last\.every_n_epochs=0: it must be at least 1"),
+        ("callbacks.quality.every_n_epochs=-5", r"callbacks\.quality\.every_n_epochs=-5"),
+        ("callbacks.quality.n=0", r"callbacks\.quality\.n=0"),
+        ("callbacks.structures.n=0", r"callbacks\.structures\.n=0"),
+    ],
+)
+def test_it_is_named_in_one_line_and_leaves_no_run(tiny, tmp_path, override, said):
+    with pytest.raises(CryinGANError, match=said) as told:
+        train(tiny(override))
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "run/checkpoints").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_answered_by_what_trains(tiny):
+    with pytest.raises(CryinGANError, match="finds no GPU here; trainer=cpu or trainer=auto"):
+        train(tiny("trainer.accelerator=gpu"))
+
+
+def test_few_structures_are_warned_of_once(tiny, caplog):
+    train(tiny("trainer.max_epochs=1"))
+    assert caplog.text.count("holds 24 structures") == 1
