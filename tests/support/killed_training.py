@@ -1,4 +1,4 @@
-"""Trains in a forked child and kills it, again and again; started by test_checkpoints with (run folder, data, kills).
+"""Trains in a forked child and kills it, again and again; started by test_stops with (run folder, data, kills).
 
 The parent imports everything once and never computes, so a kill costs no start-up. Half of the kills wait for a
 checkpoint to be half written.
@@ -18,16 +18,17 @@ from cryingan.training.checkpoints import newest_checkpoint
 from tests.conftest import TINY, compose
 from train import train
 
-EPOCHS = 600  # more than the kills leave time for
+NEVER = 100_000  # epochs, more than the kills leave time for
+MORE = 5  # epochs after the last kill
 QUICK = ("callbacks.quality.every_n_epochs=20", "callbacks.structures.every_n_epochs=200")
 
 
-def child(run_dir, data):
+def child(run_dir, data, epochs=NEVER):
     torch.set_num_threads(1)
     with open(os.devnull, "w") as null:  # noqa: PTH123
         os.dup2(null.fileno(), 1)
     train(
-        compose(f"data.path={data}", f"run_dir={run_dir}", "logger=csv", *TINY, *QUICK, f"trainer.max_epochs={EPOCHS}")
+        compose(f"data.path={data}", f"run_dir={run_dir}", "logger=csv", *TINY, *QUICK, f"trainer.max_epochs={epochs}")
     )
     os._exit(0)
 
@@ -63,10 +64,11 @@ def main(run_dir, data, kills):
             logged = (Path(run_dir) / "metrics.csv").read_text().count("\n") - 1
             assert logged - (epoch + 1) <= 1, f"{logged} epochs were logged, the checkpoint has {epoch + 1}"
             lowest = epoch
-    print(f"kills {killed}, during a save {during_save}, reached epoch {lowest}")
+    epochs = lowest + 1 + MORE
+    print(f"kills {killed}, during a save {during_save}, epochs {epochs}")
     process = os.fork()
     if process == 0:
-        child(run_dir, data)
+        child(run_dir, data, epochs)
     assert os.waitpid(process, 0)[1] == 0
 
 
