@@ -75,6 +75,10 @@ def require_key(name: str, arguments: Sequence[str], place: int) -> None:
         raise CryinGANError(f"{argument!r} is cut off by a blank; write {_typed(joined)}")
     if is_there(argument) or "/" in argument or name == "sample":
         raise CryinGANError(f"{argument!r} is not KEY=VALUE; write {_typed(f'{FIRST[name]}={argument}')}")
+    before = arguments[place - 1] if place else ""
+    if KEY.match(before):
+        quoted = _typed(f"{before} {argument}")
+        raise CryinGANError(f"{argument!r} is not KEY=VALUE; if it belongs to the value before it, write {quoted}")
     raise CryinGANError(f"{argument!r} is not KEY=VALUE; python {name}.py --help lists the keys")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
+from lightning.pytorch.strategies import StrategyRegistry
 
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.settings_file import SettingsFile
@@ -69,6 +70,10 @@ def require_trainer(keys: dict[str, Any]) -> None:
     for key, value in least.items():
         if keys[key] < value:
             raise CryinGANError(f"trainer.{key}={keys[key]}: it must be at least {value}")
+    if keys["strategy"] not in ("auto", *StrategyRegistry.available_strategies()):
+        raise CryinGANError(
+            f"trainer.strategy={keys['strategy']}: Lightning has none; trainer=ddp is for several devices"
+        )
     if keys["limit_train_batches"] == 0:
         raise CryinGANError("trainer.limit_train_batches=0 trains on nothing; null: all batches")
     if keys["max_time"] is not None and not re.fullmatch(r"\d+(:\d\d){3}", keys["max_time"]):

@@ -29,6 +29,7 @@ def refused(name, *arguments):
         (["lambda", "=0.1"], "lambda=0.1"),
         (["lambdas=[0.01,", "0.05]"], "'lambdas=[0.01, 0.05]'"),
         (["data.path=my", "set.xyz"], "'data.path=my set.xyz'"),
+        (["logger.wandb.name=a", "b"], "'logger.wandb.name=a b'"),
         (["my set.xyz"], "'data.path=my set.xyz'"),
         (["runs/T=300K"], "data.path=runs/T=300K"),
         (["logger.wandb.project=My (2)"], "'logger.wandb.project=\"My (2)\"'"),
