@@ -68,8 +68,8 @@ class Matching:
 
     Attributes:
         max_area: largest area, Angstrom^2.
-        max_length_mismatch: largest mismatch of the lattice vectors, as a fraction.
-        max_angle_mismatch: largest mismatch of the angle between them, as a fraction.
+        max_length_mismatch: largest mismatch of each lattice vector, as a fraction of the substrate's length.
+        max_angle_mismatch: largest mismatch of the angle between them, as a fraction of the substrate's angle.
         determinants: determinants of the superlattice matrices of substrate and film; those of the smallest cell by
             default.
     """

@@ -1,0 +1,96 @@
+"""The common cell of two surfaces, against a search over all integer matrices."""
+
+import numpy as np
+import pytest
+
+from cryingan.errors import CryinGANError
+from data.interface.matching import match_surfaces, mismatches
+from data.interface.systems import Matching
+
+REACH = 6  # largest entry of an integer matrix; those of the pairs below have at most SIZE surface cells
+SIZE = 4
+GRID = np.stack(np.meshgrid(*[np.arange(-REACH, REACH + 1)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def reduced_cell(rng, area):
+    """A surface cell of its two shortest vectors: square, hexagonal, rectangular or oblique, and nearly so."""
+    ratio = rng.choice([1.0, rng.uniform(1, 1.8)])
+    angle = np.radians(rng.choice([90, 60.001, rng.uniform(max(60.0, np.degrees(np.arccos(ratio / 2))), 90)]))
+    cell = np.array([[1, 0, 0], [ratio * np.cos(angle), ratio * np.sin(angle), 0]])
+    return cell * np.sqrt(area / (ratio * np.sin(angle)))
+
+
+def pairs_of(surface):
+    """All right-handed pairs of lattice vectors, shapes (pairs, 2, 2), (pairs, 2, 3), and their cells."""
+    matrices = np.stack([np.repeat(GRID, len(GRID), axis=0), np.tile(GRID, (len(GRID), 1))], axis=1)
+    determinants = np.rint(np.linalg.det(matrices)).astype(int)
+    matrices = matrices[(determinants > 0) & (determinants <= 2 * SIZE)]
+    return matrices, matrices @ surface, np.rint(np.linalg.det(matrices)).astype(int)
+
+
+def exhaustive(substrate, film, matching):
+    """Cells of the smallest common cell and its smallest sum of mismatches, or None."""
+    _, vectors, cells = pairs_of(substrate)
+    film_vectors = pairs_of(film)[1]
+    squares, dots = (vectors**2).sum(axis=2), (vectors[:, 0] * vectors[:, 1]).sum(axis=1)
+    shortest = (dots > -1e-9) & (2 * dots <= squares.min(axis=1) + 1e-9) & (cells <= SIZE)
+    lengths, best = np.linalg.norm(film_vectors, axis=2), None
+    for n in range(1, SIZE + 1):
+        for own in vectors[shortest & (cells == n)]:
+            near = np.abs(lengths / np.linalg.norm(own, axis=1) - 1).max(axis=1) <= matching.max_length_mismatch
+            for other in film_vectors[near]:
+                a, b, angle = mismatch_by_hand(own, other)
+                if max(a, b) <= matching.max_length_mismatch and angle <= matching.max_angle_mismatch:
+                    best = min(best or np.inf, (a + b) / 2 + angle)
+        if best is not None:
+            return n, best
+    return None
+
+
+def mismatch_by_hand(own, other):
+    def angle(pair):
+        return np.arctan2(np.linalg.norm(np.cross(*pair)), np.dot(*pair))
+
+    a, b = (abs(np.linalg.norm(v) - np.linalg.norm(u)) / np.linalg.norm(u) for u, v in zip(own, other, strict=True))
+    return a, b, abs(angle(other) - angle(own)) / angle(own)
+
+
+def test_none_is_missed_and_none_is_larger_than_needed():
+    rng, found = np.random.default_rng(0), []
+    for _ in range(200):
+        substrate, film = reduced_cell(rng, 10.0), reduced_cell(rng, rng.uniform(10, 17))
+        matching = Matching(10.0 * SIZE, rng.choice([0.03, 0.06, 0.1]), rng.choice([0.02, 0.06, 0.1]))
+        expected = exhaustive(substrate, film, matching)
+        shear, turn = np.array([[1, rng.integers(-1, 2)], [0, 1]]), rng.uniform(0, 6)
+        rotation = np.array([[np.cos(turn), np.sin(turn), 0], [-np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+        try:
+            match = match_surfaces(substrate, shear @ film @ rotation, matching)
+        except CryinGANError:
+            match = None
+        found.append(match is not None)
+        assert found[-1] == (expected is not None), (substrate, film, matching)
+        if match is not None:
+            assert match.determinants[0] == expected[0]
+            assert match.mismatch + match.angle_mismatch == pytest.approx(expected[1], abs=2e-6)
+            np.testing.assert_allclose(match.substrate_matrix @ substrate, match.vectors, atol=1e-9)
+            np.testing.assert_allclose(match.film_matrix @ shear @ film @ rotation, match.film_vectors, atol=1e-9)
+    assert 40 < sum(found) < 160
+
+
+def test_limit_is_that_of_the_substrates_lengths():
+    """A film that is 4.42 % smaller than its substrate, 4.62 % of itself."""
+    substrate, film = 2.9783 * np.eye(2, 3), 2.8468 * np.eye(2, 3)
+    match = match_surfaces(substrate, film, Matching(30.0, 0.045))
+    assert match.determinants == (1, 1)
+    np.testing.assert_allclose(match.length_mismatches, 0.0442, atol=1e-4)
+    assert match_surfaces(substrate, film, Matching(30.0, 0.045, determinants=[2, 2])).determinants == (2, 2)
+    with pytest.raises(CryinGANError, match=r"mismatch of at most 0.044 in length and 0.02 in angle"):
+        match_surfaces(substrate, film, Matching(30.0, 0.044))
+
+
+def test_limits_are_included():
+    """The same surface needs no strain, and a cell of just the largest area is none too large."""
+    cell = np.array([[3.1, 0, 0], [0.7, 2.9, 0]])
+    match = match_surfaces(cell, cell, Matching(3.1 * 2.9, 0.0, 0.0))
+    assert match.determinants == (1, 1)
+    np.testing.assert_allclose(mismatches(match.vectors, match.film_vectors), 0, atol=1e-12)
