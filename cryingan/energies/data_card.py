@@ -4,6 +4,7 @@ The card of `NAME.extxyz` or `NAME.extxyz.gz` is the file `NAME.card.yaml` besid
 
     name: Li2O-LiCl interface   # free text
     kind: interface             # interface: J/m^2 of its area | bulk (alloy, amorphous solid): eV/atom
+    region: [0.42, 0.65]        # interface: its region along c, in fractions of c, which evaluate.py scores
     area_axis: c                # interface: the lattice vector that does not lie in its plane, a | b | c
     cutoffs:                    # energies that count as zero, each for one potential
       - potential: my-m3gnet
@@ -76,12 +77,15 @@ class DataCard:
     percentile: float = 95.0
     default_potential: str = ""
     made: Mapping[str, Any] = field(default_factory=dict)
+    region: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rule", self.rule or KINDS.get(self.kind))
         for key, allowed in (("kind", tuple(KINDS)), ("rule", RULES), ("area_axis", ("a", "b", "c"))):
             if (value := getattr(self, key)) not in allowed:
                 raise CryinGANError(f"{key}: {value!r} must be one of {', '.join(allowed)}")
+        if self.region is not None and not (_is_pair(self.region) and all(map(_is_number, self.region))):
+            raise CryinGANError(f"region: {self.region!r} must be [low, high], fractions of the third lattice vector")
         if not _is_number(self.percentile) or not 0 <= self.percentile <= 100:
             raise CryinGANError(f"percentile: {self.percentile!r} must be a number between 0 and 100")
         if not isinstance(self.default_potential, str):
@@ -183,6 +187,10 @@ def _cutoff(values: Any) -> Cutoff:
         raise CryinGANError(
             "cutoffs: each needs potential, hash and energy_per_atom, and perhaps random, nothing else"
         ) from error
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2
 
 
 def _is_number(value: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ase import Atoms
 
+from cryingan.energies.data_card import read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark
 from cryingan.evaluation.benchmarks.registry import load_benchmark
@@ -85,6 +86,8 @@ def evaluate(
         made = f"{type(benchmark).__name__}({', '.join(f'{name}=...' for name in settings)})"
         raise CryinGANError(f"a benchmark object has its own settings: give evaluate {made} or the name of a benchmark")
     structures, reference = _as_read(structures), _as_read(reference)
+    if isinstance(reference, str | Path):
+        benchmark = benchmark.for_card(read_data_card(reference), str(reference))
     structures_hash = source_hash(structures)
     against = load_reference(reference, benchmark, processes, progress, types)
     provenance = {

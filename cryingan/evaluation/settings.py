@@ -27,7 +27,8 @@ class InterfaceSettings(BenchmarkSettings):
         anions: their fractions among the neighbours are features; motifs are split by the number of the first.
         oxidation_states: charge of every element of the structures.
         region: lower and upper edge of the interface region along the third lattice vector, in fractions of it. A
-            lower edge above the upper one takes the region through the cell boundary. None scores no region.
+            lower edge above the upper one takes the region through the cell boundary. None takes that of the card
+            beside the reference, if it has one; [] scores no region.
     """
 
     kind: str = "interface"

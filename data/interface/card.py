@@ -43,7 +43,7 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
         path: NAME.card.yaml beside NAME.extxyz.gz.
         made: `data.interface.readme.facts` of the set.
     """
-    earlier = read_card(path)
+    interface, earlier = relaxed.interface, read_card(path)
     built, *others = earlier.get("cutoffs") or [{}]
     same = built.get("hash") == relaxed.potential["hash"] and _made_alike(earlier.get("made") or {}, made)
     if others and not same:
@@ -57,9 +57,10 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
         "random": ENERGIES,
     }
     content = {
-        "name": relaxed.interface.system.name,
+        "name": interface.system.name,
         "kind": "interface",
         "area_axis": "c",
+        "region": [round(float(height / interface.slabs.cell[2, 2]), 4) for height in interface.bounds],
         "cutoffs": [cutoff, *(others if same else [])],
         **default,
         "made": dict(made),

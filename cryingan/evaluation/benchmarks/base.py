@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from ase import Atoms
 
+from cryingan.energies.data_card import DataCard
 from cryingan.evaluation.settings import BenchmarkSettings
 from cryingan.metrics.bootstrap import Interval
 
@@ -80,6 +81,10 @@ class Benchmark(BenchmarkSettings):
             CryinGANError: as `require_species`.
         """
         self.require_species(composition, name)
+        return self
+
+    def for_card(self, card: DataCard, name: str) -> Self:
+        """Return this benchmark with what it takes from the card of the reference, the file `name`."""
         return self
 
     def for_reference(self, atoms: Atoms) -> Self:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from ase import Atoms
 
+from cryingan.energies.data_card import DataCard
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Benchmark, Sample, Scores
 from cryingan.evaluation.benchmarks.charges import guessed_charges
@@ -34,7 +35,7 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
     def __post_init__(self) -> None:
         if not self.species or not self.anions:
             raise CryinGANError("benchmark.species and benchmark.anions need at least one element each")
-        if self.region is not None:
+        if self.region:
             if len(self.region) != 2:
                 raise CryinGANError(f"benchmark.region={list(self.region)} must be [low,high], fractions of the cell")
             Region(*self.region)
@@ -85,6 +86,14 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
             raise CryinGANError(f"{name} holds {formula(composition)}; no neutral charges are known: give {keys}")
         return charges
 
+    def for_card(self, card: DataCard, name: str) -> Self:
+        """Return this benchmark with the region of a card, unless another or none ([]) is given."""
+        if self.region is not None or card.region is None:
+            return replace(self, region=self.region or None)
+        region = list(card.region)
+        log.info("%s: benchmark.region=[%s,%s], from its card; benchmark.region=[] scores no region", name, *region)
+        return replace(self, region=region)
+
     def require_species(self, composition: Mapping[str, int], name: str) -> None:
         """Refuse structures with none of the species, or with elements of unknown charge."""
         if not set(self.species) & set(composition):
@@ -103,7 +112,7 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
         found = fingerprints(atoms, self.motifs)
         described = {f"motifs_{species}": rows for species, rows in found.items()}
         described["rdf"] = radial.partial_rdfs(atoms, self.pairs, compatible=self.compatible)
-        if self.region is not None:
+        if self.region:
             inside = Region(*self.region).contains(atoms)
             described |= {f"inside_{species}": inside[symbols == species] for species in self.species}
             described["rdf_region"] = radial.partial_rdfs(atoms, self.pairs, centers=inside, compatible=self.compatible)
@@ -124,7 +133,7 @@ class InterfaceBenchmark(InterfaceSettings, Benchmark):
     def score(self, generated: Sample, reference: Sample) -> Scores:
         """Return d_Li and so on, d_all and the distributions behind them, likewise of the region if there is one."""
         whole = InterfaceScores(self.motifs, self.pairs, self.compatible, generated, reference)
-        return whole.scores() if self.region is None else whole.scores() | replace(whole, part="_region").scores()
+        return whole.scores() if not self.region else whole.scores() | replace(whole, part="_region").scores()
 
 
 def _keys(species: Sequence[str], anions: Sequence[str], charges: Mapping[str, float]) -> str:
