@@ -192,7 +192,7 @@ def test_stresses_are_those_of_all_frames_or_of_none(tmp_path, text):
 def test_energies_per_atom_and_stresses_in_gigapascal(tmp_path, text, capsys):
     frames = []
     for number, atoms in enumerate(ase.io.read(tmp_path / "plain.extxyz", ":")):
-        energy, larger = -4 - 0.01 * number, atoms.repeat((1, 1, 1 + number % 2))
+        energy, larger = -4 - 0.01 * number, atoms.repeat((1, 1, 1 + number // 2 % 2))
         results = {"forces": np.zeros((len(larger), 3)), "stress": atoms.get_stress() * 160}
         larger.calc = SinglePointCalculator(larger, energy=energy * len(larger), **results)
         frames.append(larger)
