@@ -66,6 +66,8 @@ def for_hydra(name: str, argument: str, sweep: bool = False) -> str:
     key, equals, value = argument.partition("=")
     if value.lower() in ("false", "null", "none") and (CONFIGS / key).is_dir():
         return f"~{key}"
+    if key.startswith("potential.arguments."):  # keys of another package, which no file of ours lists
+        return f"++{argument}"
     if value.lower() == "true" and key in ON:
         return f"{key}={ON[key]}"
     if equals and key == "compare":

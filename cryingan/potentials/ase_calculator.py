@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import subprocess
 import sys
 from collections.abc import Mapping
 from importlib.metadata import packages_distributions, version
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ase import Atoms
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard, parse_references
+from cryingan.potentials.packages import lacking
 from cryingan.potentials.potential import Potential
 from cryingan.potentials.settings import AseSettings
 from cryingan.storage.hashes import content, file_hash, settings_hash
@@ -44,10 +45,18 @@ class AsePotential(Potential):
         self.default_dtype = OwnDefaultDtype()
         try:
             with self.default_dtype:
-                self.calculator = getattr(importlib.import_module(module), name)(**arguments)
-        except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, LookupError, OSError) as error:
+                self.calculator = resolve_name(calculator)(**arguments)
+        except ImportError as error:
+            if settings.package:
+                raise lacking(settings.package, error) from error
             raise CryinGANError(f"ASE calculator {calculator!r} cannot be made: {error}") from error
-        made_of = {"calculator": calculator, "arguments": content(arguments), "version": _version(module)}
+        except (AttributeError, TypeError, ValueError, RuntimeError, LookupError, OSError) as error:
+            raise CryinGANError(f"ASE calculator {calculator!r} cannot be made: {error}") from error
+        if package := settings.package:
+            name, own_version = type(self.calculator).__name__, f"{package} {version(package)}"
+        else:
+            own_version = _version(module)
+        made_of = {"calculator": calculator, "arguments": content(arguments), "version": own_version}
         references = parse_references(settings.references)
         card = PotentialCard(name, settings_hash(made_of), tuple(settings.elements), references)
         super().__init__(card, _device(self.calculator, arguments, settings.device), settings.atoms_per_batch)

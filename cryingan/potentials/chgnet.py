@@ -11,6 +11,7 @@ from ase import Atoms
 from cryingan.devices import resolve_device
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
+from cryingan.potentials.packages import lacking
 from cryingan.potentials.potential import Potential
 from cryingan.potentials.published import known_references
 from cryingan.potentials.settings import CHGNetSettings
@@ -39,7 +40,7 @@ class CHGNetPotential(Potential):
             import chgnet
             from chgnet.model import CHGNet
         except ImportError as error:
-            raise CryinGANError(f"potential chgnet needs its package: pip install chgnet ({error})") from error
+            raise lacking("chgnet", error) from error
         version = settings.path or str(CHGNetSettings.path)
         packaged = sorted((Path(chgnet.__file__).parent / "pretrained" / version).glob("*.pth.tar"))
         file = packaged[0] if packaged else Path(version)

@@ -54,7 +54,9 @@ class AseSettings:
     """Settings of `cryingan.potentials.ase_calculator.AsePotential`.
 
     Attributes:
-        calculator: import path of the calculator's class.
+        calculator: import path of the calculator's class, or of a function that makes one.
+        package: what to install where it cannot be imported; its version is part of the hash. None: the package that
+            the path is in.
         arguments: its keyword arguments, such as a model file or a device.
         elements: chemical symbols that it knows; if empty, the calculator itself has to refuse the others.
         device: where it computes, if neither `arguments` nor the calculator says so.
@@ -64,6 +66,7 @@ class AseSettings:
 
     kind: str = "ase"
     calculator: str = "ase.calculators.emt.EMT"
+    package: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     elements: list[str] = field(default_factory=list)
     device: str = "cpu"
