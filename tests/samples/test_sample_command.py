@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from ase.io import read
 
+from cryingan.relaxation.fixed import with_fixed
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.files import write_structures
+from cryingan.structures.files import read_structures, write_structures
 from tests.conftest import random_crystals
 from tests.support.command import call
 from tests.support.relaxed_samples import CELL, SPECIES
@@ -62,3 +63,20 @@ def test_help_shows_the_keys_of_the_groups_that_are_named():
     keys = {word.partition("=")[0] for word in said.split()}
     assert {"callbacks.relax.n_samples", "callbacks.relax.thresholds", "potential.path", "relax.fmax"} <= keys
     assert "n_samples" not in call("train.py", "--help").stdout
+
+
+def test_fixed_atoms_of_a_file_and_of_a_rule_stay(tmp_path):
+    start = Crystals.from_ase(random_crystals(2, SPECIES, CELL, seed=1).to_ase())
+    start = with_fixed(start, [1])
+    write_structures(start, tmp_path / "slab.extxyz")
+    arguments = [f"structures={tmp_path / 'slab.extxyz'}", "relax=true", "potential=pair", "relax.backend=serial"]
+    result = call("sample.py", *arguments, "relax.fixed=[0]", f"output={tmp_path / 'out'}", "pictures=0")
+    assert result.returncode == 0, result.stderr
+    assert "relaxing with 2 of" in result.stdout
+    relaxed = read_structures(tmp_path / "out/relaxed.extxyz")
+    assert (relaxed.fixed.all(axis=2).nonzero()[1] == [0, 1, 0, 1]).all()
+    step = relaxed.fractional - start.fractional
+    assert np.abs((step - np.round(step)) @ CELL)[:, :2].max() < 2e-8
+    result = call("sample.py", *arguments, "relax.fixed=[Na]", f"output={tmp_path / 'other'}")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "no atom is Na" in result.stderr

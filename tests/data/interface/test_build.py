@@ -14,7 +14,7 @@ from cryingan.structures.files import read_structures
 from data.interface import build, parts
 from data.interface.settings import INTERFACE_SETS
 from data.module import StructureData
-from tests.support.interfaces import POTENTIAL, RELAX, build_settings, energy_rows
+from tests.support.interfaces import POTENTIAL, QUICK, RELAX, build_settings, energy_rows
 
 
 def test_a_set_from_two_cif_files(system):
@@ -150,3 +150,29 @@ def test_command_and_convergence_stand_in_the_card(system):
 def test_collecting_where_nothing_was_built(system):
     with pytest.raises(CryinGANError, match="holds no build"):
         build.build(build_settings(system, 2, collect=True))
+
+
+def test_fixed_layers_stay(system, tmp_path):
+    folder = build.build(build_settings(system, 3, relax={**RELAX, "fixed": "below:9.0"}))
+    crystals = read_structures(folder / "pair.extxyz.gz")
+    fixed = crystals.fixed[0].all(axis=1)
+    assert 0 < fixed.sum() < len(fixed) / 2
+    assert (crystals.fixed == fixed[:, None]).all()
+    assert crystals.fractional[:, fixed].std(axis=0).max() < 1e-6
+    made = read_data_card(folder / "pair.extxyz.gz").made
+    assert (made["relaxation"]["fixed"], made["fixed_atoms"]) == ("below:9.0", fixed.sum())
+    assert "which are fixed (relax.fixed=below:9.0)" in " ".join((folder / "README.md").read_text().split())
+    with pytest.raises(CryinGANError, match=r"fixed is below:9.0, here None"):
+        build.build(build_settings(system, 4))
+
+
+def test_the_random_region_is_not_fixed(system):
+    for rule in ("below:20", ["Li"]):
+        with pytest.raises(CryinGANError, match="fixes atoms of the disordered region, which have to relax"):
+            build.build(build_settings(system, 2, relax={**RELAX, "fixed": rule}))
+
+
+def test_fixed_layers_stay_with_two_potentials(system):
+    folder = build.build(build_settings(system, 2, first=QUICK, relax={**RELAX, "fixed": "below:9.0"}))
+    crystals = read_structures(folder / "pair.extxyz.gz")
+    assert crystals.fractional[:, crystals.fixed[0].all(axis=1)].std(axis=0).max() < 1e-6
