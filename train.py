@@ -17,24 +17,34 @@ if TYPE_CHECKING:
     from cryingan.training.run import Run
 
 
-def train(config: DictConfig) -> dict[str, float]:
+def train(config: DictConfig) -> dict[str, float] | float:
     """Train one model, or several together.
 
     Returns:
-        The last value of every metric.
+        The last value of every metric, or that of `objective`.
 
     Raises:
         CryinGANError: a setting, the structures or the checkpoint cannot be used, or training diverged.
     """
     import lightning.pytorch  # noqa: F401, it sets the level of its own messages
 
+    from configs.run_folder import use_own_folder
+    from configs.sweeps import searches
+    from cryingan.training.end_of_job import END_OF_JOB
+    from cryingan.training.objective import objective_value, require_objective
     from cryingan.training.together import each_run, train_together
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # between Lightning and torch
     use_threads(config["threads"])
+    use_own_folder(config)
+    require_objective(config["objective"], config["callbacks"], searches())
     configs = each_run(config)
-    return train_together(configs, prepare) if len(configs) > 1 else prepare(configs[0]).fit()
+    with END_OF_JOB.watched():
+        values = train_together(configs, prepare) if len(configs) > 1 else prepare(configs[0]).fit()
+    if config["objective"] is None:
+        return values
+    return objective_value(config["objective"], [one["run_dir"] for one in configs])
 
 
 def prepare(config: DictConfig, beside: Run | None = None, together: bool = False) -> Run:
@@ -46,7 +56,8 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
         together: build a model that takes its steps together with those of other runs.
     """
     from configs.trainer import build_trainer
-    from cryingan.training.checkpoints import require_same_settings, starting_point
+    from cryingan.training.checkpoints import starting_point
+    from cryingan.training.initial_weights import load_initial_weights
     from cryingan.training.run import Run, lightning_errors
 
     settings = plain(config)
@@ -54,9 +65,11 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
     checkpoint = starting_point(settings["resume"], folder)
     data, model = build(settings, beside, together)
     if checkpoint is not None:
-        require_same_settings(checkpoint, dict(model.hparams), settings["trainer"]["precision"])
+        origin = require_same_run(checkpoint, model, data, settings)
+    else:
+        origin = load_initial_weights(model, settings["init"]) if settings["init"] else None
     with lightning_errors():
-        trainer = build_trainer(settings, folder, checkpoint)
+        trainer = build_trainer(settings, folder, checkpoint, origin)
     # Converted here: Lightning would do it after loading the checkpoint, which would lose the last digits.
     run = Run(folder, trainer, trainer.precision_plugin.convert_module(model), data, checkpoint)
     if settings["trainer"]["capture"]:
@@ -64,6 +77,19 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
 
         record_steps(run)
     return run
+
+
+def require_same_run(checkpoint: Path, model: Any, data: Any, settings: dict[str, Any]) -> dict[str, str] | None:
+    """Refuse a checkpoint of another run, before a logger continues it; return the origin of its first weights."""
+    from cryingan.storage.checkpoint import read_checkpoint
+    from cryingan.training.checkpoints import require_same_settings
+    from cryingan.training.initial_weights import require_same_origin
+
+    require_same_settings(checkpoint, dict(model.hparams), settings["trainer"]["precision"])
+    state = read_checkpoint(checkpoint).get(type(data).__qualname__)
+    if state is not None:
+        data.load_state_dict(state)
+    return require_same_origin(checkpoint, settings["init"])
 
 
 def build(settings: dict[str, Any], beside: Run | None = None, together: bool = False) -> tuple[Any, Any]:

@@ -28,6 +28,7 @@ from cryingan.samples.plan import Plan
 from cryingan.samples.report import summary_line
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.fraction_keys import fraction_key
+from cryingan.training.end_of_job import END_OF_JOB
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
@@ -224,7 +225,7 @@ class RelaxSamples(Callback):
     def _finish(self, trainer: Trainer) -> None:
         if self.relaxer.waiting:
             _print(f"waiting for the relaxation of {self._names()} (progress: {self.epochs.folder / WORKER_LOG})")
-        while folders := self.relaxer.wait(lambda: trainer.received_sigterm):
+        while folders := self.relaxer.wait(lambda: trainer.received_sigterm or END_OF_JOB.announced):
             for folder in folders:
                 self._log(trainer, folder)
         if self.relaxer.waiting:

@@ -9,7 +9,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
-from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers.logger import DummyLogger, rank_zero_experiment
 
 from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import make_folder
@@ -28,23 +28,32 @@ class WandbRun(Callback):
 
     @staticmethod
     def resume(loggers: list[Logger], checkpoint: Path | None, run_dir: Path) -> None:
-        """Continue the W&B run of a checkpoint in this run folder; one of another folder starts a new run."""
+        """Continue the W&B run of a checkpoint in this run folder; one of another folder starts a new run.
+
+        Nothing reaches W&B before training begins: a start that is refused leaves its runs as they are.
+        """
         ours = [logger for logger in loggers if isinstance(logger, ClosingWandbLogger)]
+        for logger in ours:
+            logger.waiting = True
         if ours and checkpoint is not None and checkpoint.resolve().is_relative_to(run_dir.resolve()):
             run_id = read_checkpoint(checkpoint).get(RUN_ID)
             for logger in ours:
                 logger.continue_run(run_id)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Make epochs the axis of all metrics."""
+        """Begin, and make epochs the axis of all metrics."""
+        for logger in trainer.loggers:
+            if isinstance(logger, ClosingWandbLogger):
+                logger.waiting = False
         for run in wandb_runs(trainer):
             run.define_metric("epoch")
             run.define_metric("*", step_metric="epoch")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Store the id."""
-        for run in wandb_runs(trainer):
-            checkpoint[RUN_ID] = run.id
+        for logger in trainer.loggers if trainer.is_global_zero else []:
+            if isinstance(logger, WandbLogger) and (run_id := _run_id(logger)):
+                checkpoint[RUN_ID] = run_id
 
 
 class ClosingWandbLogger(WandbLogger):
@@ -54,6 +63,7 @@ class ClosingWandbLogger(WandbLogger):
         super().__init__(**settings)
         self._wandb_init.pop("anonymous")  # W&B warns of it even when it is None
         self.failed = False
+        self.waiting = False
 
     def continue_run(self, run_id: str | None) -> None:
         """Continue the run of this id, before its first use; None starts a new one."""
@@ -62,13 +72,15 @@ class ClosingWandbLogger(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The W&B run.
+        """The W&B run; while `waiting`, what other processes have, which does nothing.
 
         Raises:
             CryinGANError: W&B cannot be reached.
         """
         import wandb
 
+        if self.waiting:
+            return DummyLogger().experiment
         try:
             return super().experiment
         except wandb.errors.Error as error:
@@ -91,18 +103,28 @@ def wandb_logger(save_dir: str, mode: str | None = None, **settings: Any) -> Clo
 
     Args:
         save_dir: the run folder; W&B keeps its files in `wandb/` there.
-        mode: online or offline; None: as WANDB_MODE says, or else online when the user is logged in.
+        mode: online, offline or disabled; None: as WANDB_DISABLED or WANDB_MODE says, or else online when the user is
+            logged in.
         settings: project, name, group and tags of the run.
     """
     make_folder(save_dir)
-    mode = mode or os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+    off = "disabled" if os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes", "on", "t", "y") else None
+    mode = mode or off or os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+    if mode == "disabled":
+        print("W&B is switched off (logger.wandb.mode, WANDB_DISABLED or WANDB_MODE); metrics.csv has all values")
     import wandb
 
     # Online, W&B prints the address of the run; offline its messages are noise.
-    behaviour = wandb.Settings(silent=mode == "offline", init_timeout=SECONDS_TO_CONNECT)
+    behaviour = wandb.Settings(silent=mode != "online", init_timeout=SECONDS_TO_CONNECT)
     settings["tags"] = [tag[:LONGEST_TAG] for tag in settings.get("tags", [])]
     # create_new: replicas keep several runs open.
     return ClosingWandbLogger(save_dir=save_dir, mode=mode, settings=behaviour, reinit="create_new", **settings)
+
+
+def _run_id(logger: WandbLogger) -> str | None:
+    """The id of the run; where W&B is switched off that of the run that another job may continue, if there is one."""
+    run = logger.experiment
+    return logger._wandb_init.get("id") if getattr(run, "disabled", False) else run.id
 
 
 def _logged_in() -> bool:

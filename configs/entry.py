@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,19 @@ from configs.help import help_text
 from configs.hints import suggestion
 from configs.overrides import for_hydra, translated
 from configs.schema import SCHEMAS
+from configs.sweeps import mark_constants, stem
 from cryingan.errors import CryinGANError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 CONFIGS = Path(__file__).parent
+PLUGINS = {
+    "hydra/launcher/submitit": "pip install -e .[sweep]",
+    "hydra/launcher/joblib": "pip install -e .[sweep]",
+    "hydra/sweeper/optuna": "pip install hydra-optuna-sweeper",
+}
+"""What is to be installed where Hydra does not find an option."""
 
 
 def run(name: str, job: Callable[[Any], Any]) -> None:
@@ -48,7 +54,7 @@ def _run(name: str, job: Callable[[Any], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own report
     register(name)
     try:
-        sys.argv[1:] = translated(name, sys.argv[1:])
+        sys.argv[1:] = mark_constants(translated(name, sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(name, job))()
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"{name}.py: {one_line(error, name)}")
@@ -82,16 +88,6 @@ def register(name: str) -> None:
     ConfigStore.instance().store(name=f"{name}_schema", node=SCHEMAS[name]())
     OmegaConf.register_new_resolver("repository", lambda path: str(CONFIGS.parent / path), replace=True)
     OmegaConf.register_new_resolver("stem", stem, replace=True)
-
-
-def stem(path: str) -> str:
-    """A file's name without folder, ending and the ending of its compression; of a pattern, the name of the folder."""
-    name = Path(path)
-    if name.is_dir():
-        return name.resolve().name
-    if has_magic(path) and not name.exists():
-        return next((part for part in reversed(name.parts[:-1]) if not has_magic(part)), "structures")
-    return (name.with_suffix("") if name.suffix in (".gz", ".bz2", ".xz") else name).stem
 
 
 def instantiate(node: Any, **arguments: Any) -> Any:
@@ -151,7 +147,8 @@ def one_line(error: BaseException, name: str = "train") -> str:
     lines = [line.strip() for message in messages for line in message.splitlines()]
     noise = ("full_key:", "object_type=", "reference_type=", "To append to your config", "Key '")
     kept = dict.fromkeys(line for line in lines if line and not line.startswith(noise))
-    return " ".join(kept) + _suggestion(error, name)
+    text = " ".join(kept) + _suggestion(error, name)
+    return text + "".join(f"; not installed: {install}" for plugin, install in PLUGINS.items() if plugin in text)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

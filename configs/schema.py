@@ -71,6 +71,8 @@ def train_schema() -> DictConfig:
             "threads": IntegerNode(None),
             "run_dir": StringNode(MISSING, is_optional=False),
             "resume": StringNode("auto", is_optional=False),
+            "init": StringNode(None),
+            "objective": StringNode(None),
             "data": None,
             "model": None,
             "trainer": OmegaConf.structured(TrainerKeys),

@@ -9,11 +9,14 @@ from typing import Any
 from lightning import Trainer
 from lightning.pytorch.strategies import StrategyRegistry
 
+from callbacks.finish_epoch import FinishEpoch
+from callbacks.initial_weights import InitialWeights
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.settings_file import SettingsFile
 from callbacks.time_limit import TimeLimit
 from callbacks.wandb_run import WandbRun
 from configs.entry import instantiate
+from configs.sweeps import in_sweep
 from cryingan.devices import resolve_accelerator
 from cryingan.errors import CryinGANError
 from cryingan.training.checkpoints import AtomicCheckpointIO
@@ -21,13 +24,16 @@ from cryingan.training.precision import use_precision
 from cryingan.training.slurm import cluster_environment
 
 
-def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | None) -> Trainer:
+def build_trainer(
+    settings: dict[str, Any], folder: Path, checkpoint: Path | None, origin: dict[str, str] | None = None
+) -> Trainer:
     """Lightning's trainer with the callbacks and loggers of the config, and those that every run has.
 
     Args:
         settings: the whole config, plain values.
         folder: the run folder.
         checkpoint: where the run resumes; None for a new run.
+        origin: of the first weights, where they are those of another run.
 
     Raises:
         CryinGANError: a callback or a logger cannot be built, or the device is not there.
@@ -41,13 +47,15 @@ def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | Non
     environment = cluster_environment(keys["devices"], keys["num_nodes"])
     loggers = list(instantiate(settings["logger"]).values())
     WandbRun.resume(loggers, checkpoint, folder)
-    return Trainer(
+    trainer = Trainer(
         **keys,
         default_root_dir=folder,
         logger=[MetricsCSV(folder), *loggers],
         callbacks=[
-            *([TimeLimit(max_time)] if max_time else []),  # first: it decides whether this epoch is the last
+            FinishEpoch(),  # first, with the next one: they decide whether this epoch is the last
+            *([TimeLimit(max_time)] if max_time else []),
             WandbRun(),
+            *([InitialWeights(origin)] if origin else []),
             *instantiate(settings["callbacks"]).values(),
             SettingsFile(settings),  # last: a start that is refused keeps the old config.yaml
         ],
@@ -58,6 +66,12 @@ def build_trainer(settings: dict[str, Any], folder: Path, checkpoint: Path | Non
         enable_model_summary=False,
         enable_progress_bar=False,
     )
+    if in_sweep() and trainer.world_size > 1 and not trainer.strategy.cluster_environment.creates_processes_externally:
+        raise CryinGANError(
+            "a process that starts others (trainer=ddp) would start the whole sweep there: give each job its processes "
+            "with hydra/launcher=slurm hydra.launcher.tasks_per_node=DEVICES, or without -m"
+        )
+    return trainer
 
 
 def require_trainer(keys: dict[str, Any]) -> None:

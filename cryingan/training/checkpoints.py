@@ -135,7 +135,10 @@ def require_same_settings(path: str | Path, current: dict[str, Any], precision: 
         if _plain(saved.get(name)) != _plain(current.get(name))
     ]
     if differing:
-        raise CryinGANError(f"{path} belongs to other settings: {'; '.join(differing)}; choose another run_dir")
+        raise CryinGANError(
+            f"{path} belongs to other settings: {'; '.join(differing)}; choose another run_dir, where resume=auto "
+            f"starts anew and init={path} from these weights"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,9 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
+from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
 from tests.support.wandb_files import inspect
 from train import train
@@ -32,3 +35,45 @@ def test_a_resumed_run_continues_the_same_wandb_run(tiny, tmp_path):
     train(tiny("logger=wandb", "trainer.max_epochs=2"))
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["wandb_run_id"] == first
     assert all(first in path.name for path in (tmp_path / "run/wandb").glob("offline-run-*"))
+
+
+def contents(folder):
+    """Every file and what it holds; of W&B's, which another process finishes late, the name."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: None if "wandb" in path.parts else path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "data.batch_size=6",
+        "model.channels=5",
+        "data.path={other}",
+        "init={run}",
+        "callbacks.best={{_target_: callbacks.keep_best.KeepBest, key: relax/fraction_below_0}}",
+    ],
+)
+def test_a_refused_resume_touches_no_wandb_run(tiny, tmp_path, structures_file, change):
+    quick = ("logger=wandb", "~callbacks.quality", "~callbacks.structures")
+    train(tiny(*quick, "trainer.max_epochs=1"))
+    before = contents(tmp_path / "run")
+    (tmp_path / "other.extxyz").write_text(structures_file.read_text().replace("0.1", "0.2"))
+    change = change.format(other=tmp_path / "other.extxyz", run=tmp_path / "run")
+    with pytest.raises(CryinGANError):
+        train(tiny(*quick, "trainer.max_epochs=2", f"{'+' * change.startswith('callbacks')}{change}"))
+    assert contents(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("WANDB_MODE", "disabled"), ("WANDB_DISABLED", "true")])
+def test_wandb_that_is_switched_off_is_left_alone_and_the_run_continues_later(
+    tiny, tmp_path, monkeypatch, capsys, name, value
+):
+    quick = ("logger=wandb", "~callbacks.quality", "~callbacks.structures")
+    train(tiny(*quick, "trainer.max_epochs=1"))
+    first = read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["wandb_run_id"]
+    runs = set((tmp_path / "run/wandb").glob("offline-run-*"))
+    monkeypatch.setenv(name, value)
+    train(tiny(*quick, "trainer.max_epochs=2"))
+    assert "W&B is switched off" in capsys.readouterr().out
+    assert set((tmp_path / "run/wandb").glob("offline-run-*")) == runs
+    assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["wandb_run_id"] == first

@@ -1,0 +1,131 @@
+"""Start a run from the weights of another one: fine-tuning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule
+from torch import Tensor
+
+from cryingan.errors import CryinGANError
+from cryingan.models.cryingan.epoch_means import EpochMeans
+from cryingan.storage.checkpoint import read_checkpoint
+from cryingan.storage.hashes import file_hash
+from cryingan.training.checkpoints import best_checkpoint
+
+INIT = "init"
+"""Key of checkpoints: the setting, and the hash of the file, whose weights the run started from."""
+DISTANCES = "discriminators.distances."
+"""A model with lambda 0 has no such discriminator: it is new, or left out, where lambda changes."""
+
+SHAPING = ("widths", "channels", "latent_dim", "outputs", "n_neighbors", "pooling")
+"""Ends of settings that the shapes of weights depend on; others differ between runs whose weights fit, too."""
+
+
+def load_initial_weights(model: LightningModule, init: str) -> dict[str, str]:
+    """Copy weights and running statistics of another run into a model; nothing else of that run is used.
+
+    Args:
+        model: new, of the same species, atom counts and networks; its cell and all other settings may differ.
+        init: a checkpoint or a run folder, whose best.ckpt counts, or else its last.
+
+    Returns:
+        What checkpoints keep of the origin: `path` and `sha256`.
+
+    Raises:
+        CryinGANError: there is no such checkpoint, or the first difference that does not allow its weights.
+    """
+    if not Path(init).exists():
+        raise CryinGANError(f"init={init} is not there: give a run folder or a checkpoint of train.py")
+    path = best_checkpoint(init)
+    content = read_checkpoint(path)
+    weights, settings = content.get("state_dict"), content.get("hyper_parameters")
+    if not isinstance(weights, dict) or not isinstance(settings, dict):
+        raise CryinGANError(f"init={path} is not a checkpoint of train.py")
+    sums = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, EpochMeans))
+    weights = {name: value for name, value in weights.items() if not name.startswith(sums)}
+    own = {name: value for name, value in model.state_dict().items() if not name.startswith(sums)}
+    _require_fit(path, weights, settings, own, model.hparams)
+    model.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False)
+    new = own.keys() - weights.keys()
+    print(f"weights of {path}{'; the distance discriminator is new' if new else ''}", flush=True)
+    return {"path": init, "sha256": file_hash(path)}
+
+
+def _require_fit(
+    path: Path,
+    weights: dict[str, Tensor],
+    settings: dict[str, Any],
+    own_weights: dict[str, Tensor],
+    own: dict[str, Any],
+) -> None:
+    """Refuse weights of other atoms or networks, naming the first setting or tensor that differs."""
+    there, here = settings.get("species"), own.get("species")
+    if there is not None and here is not None and _grouped(there) != _grouped(here):
+        raise CryinGANError(f"init={path} is of {_formula(there)}; the data have {_formula(here)}, in this order")
+    needed, saved = (
+        {name: tuple(value.shape) for name, value in state.items()} for state in _comparable(own_weights, weights)
+    )
+    differing = sorted(name for name in needed.keys() | saved.keys() if needed.get(name) != saved.get(name))
+    if not differing:
+        return
+    # Settings without an influence on the shapes differ between runs that fit, too: the widths come first.
+    shaping = [
+        name for name in settings if name.endswith(("widths", "channels", "latent_dim", "outputs", "n_neighbors"))
+    ]
+    for name in shaping:
+        if (mine := own.get(name)) is not None and _list(mine) != _list(settings[name]):
+            raise CryinGANError(f"init={path} has model.{name}={settings[name]}, here it is {mine}")
+    name = differing[0]
+    raise CryinGANError(f"init={path} has {name} of shape {saved.get(name)}, here it is {needed.get(name)}")
+
+
+def _comparable(own: dict[str, Tensor], saved: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """The weights of both without the distance discriminator, where only one has it."""
+    both = all(any(name.startswith(DISTANCES) for name in state) for state in (own, saved))
+    for state in (own, saved):
+        yield {name: value for name, value in state.items() if both or not name.startswith(DISTANCES)}
+
+
+def _list(value: Any) -> Any:
+    """Tuples of settings as lists, as checkpoints may hold either."""
+    return list(value) if isinstance(value, tuple | list) else value
+
+
+def _grouped(species: list[str]) -> list[tuple[str, int]]:
+    """Species and their counts in the order of the networks' layers."""
+    return list(Counter(species).items())
+
+
+def _formula(species: list[str]) -> str:
+    return "".join(f"{symbol}{count}" for symbol, count in _grouped(species))
+
+
+def require_same_origin(checkpoint: Path, init: str | None) -> dict[str, str] | None:
+    """Return the origin of the weights of a run that resumes, whether the file is still there or not.
+
+    Args:
+        checkpoint: where the run resumes.
+        init: the setting of the run that is to resume.
+
+    Raises:
+        CryinGANError: the run started from other weights.
+    """
+    origin = read_checkpoint(checkpoint).get(INIT)
+    there = origin["path"] if origin else None
+    if init == there or (init and origin and _same_file(init, origin)):
+        return origin
+    raise CryinGANError(
+        f"{checkpoint} belongs to other settings: init is {init or 'null'} here and {there or 'null'} in the "
+        "checkpoint; choose another run_dir"
+    )
+
+
+def _same_file(init: str, origin: dict[str, str]) -> bool:
+    """Whether another spelling means the same file."""
+    if Path(init).resolve() == Path(origin["path"]).resolve():
+        return True
+    return Path(init).exists() and file_hash(best_checkpoint(init)) == origin["sha256"]
