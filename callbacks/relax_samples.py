@@ -32,7 +32,7 @@ from cryingan.training.end_of_job import END_OF_JOB
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
-SHARES = ("failed", "unconverged", "close_pairs")
+SHARES = ("failed", "unconverged", "contacts", "close_pairs")
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
 ENDS = ("", "_low", "_high")
 
@@ -42,12 +42,13 @@ class RelaxSamples(Callback):
 
     Logs, in the row of the epoch that the samples are from, `relax/fraction_below_<threshold>` (as
     `cryingan.storage.fraction_keys.fraction_key` names it), `relax/failed` and `relax/unconverged` (fractions of the
-    generated samples), `relax/energy`, `relax/energy_median`, `relax/energy_drop` and `relax/steps`, some with
-    `..._low` and `..._high`, and `relax/close_pairs` (`cryingan.samples.report.Outcome.values` defines them). Files are
-    in `relaxed/epoch_<done>/` of the run folder (`cryingan.samples.relaxer.SampleRelaxer` lists them). W&B keeps the
-    highest and the last value of each fraction in the run's summary. It also gets the histogram `relax/energies`, the
-    table `relax/samples` with a picture per sample, the first of them as `relax/structures`, the relaxed structures,
-    and as `relax/molecules_before` and `relax/molecules_after` some that turn.
+    generated samples), `relax/contacts` (of the converged), `relax/energy`, `relax/energy_median`, `relax/energy_drop`
+    and `relax/steps`, some with `..._low` and `..._high`, and `relax/close_pairs`
+    (`cryingan.samples.report.Outcome.values` defines them). Files are in `relaxed/epoch_<done>/` of the run folder
+    (`cryingan.samples.relaxer.SampleRelaxer` lists them). W&B keeps the highest and the last value of each fraction in
+    the run's summary. It also gets the histogram `relax/energies`, the table `relax/samples` with a picture per sample,
+    the first of them as `relax/structures`, the relaxed structures, and as `relax/molecules_before` and
+    `relax/molecules_after` some that turn.
 
     The samples have a seed stream of their own, so training does not depend on any of this. Interrupted evaluations are
     completed on resume. Results of other settings, or of an earlier training in the same run folder, are set aside as

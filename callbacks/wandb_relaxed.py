@@ -11,7 +11,7 @@ from cryingan.samples.folder import ENERGIES, FIGURE, MOLECULES, PICTURES, RELAX
 from cryingan.storage.atomic import make_folder
 
 SHOWN = 3  # pictures beside the table, which has them all
-TEXT = ("unit", "converged", "reason", "potential")  # columns that hold no numbers
+TEXT = ("unit", "converged", "reason", "contacts", "potential")  # columns that hold no numbers
 
 
 def upload(run: Any, folder: Path, epoch: int) -> None:

@@ -20,10 +20,11 @@ from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.trajectory import write_frames
 from cryingan.storage.atomic import make_folder, replace_file, write_json
 from cryingan.storage.hashes import arrays_hash
+from cryingan.structures.contacts import contact_text, contacts
 from cryingan.structures.crystals import Crystals
 
 RELAX_MANIFEST, ROWS, RELAXED = "relax.json", "relax.csv", "relaxed.extxyz"
-HEADER = ",".join((*COLUMNS, "potential")).encode() + b"\n"
+HEADER = ",".join((*COLUMNS, "contacts", "potential")).encode() + b"\n"
 SAMPLE = re.compile(rb"\bsample=(\d+)\b")
 
 
@@ -70,7 +71,7 @@ class Journal:
             _claim(self.folder, manifest, lambda: crystals)
             entries = _whole_entries(self.folder, len(self.species))
             ended = {sample: entry for sample, entry in entries.items() if _fields(entry[0])["reason"] != "time"}
-            self._write(ended)
+            self._write({sample: (self._with_contacts(*entry), entry[1]) for sample, entry in ended.items()})
         except OSError as error:
             raise CryinGANError(f"{folder} cannot hold results: {error.strerror or error}") from error
         self.finished = set(ended)
@@ -100,7 +101,15 @@ class Journal:
 
     def _row(self, relaxed: Relaxed) -> bytes:
         values = [getattr(relaxed, name) for name in COLUMNS]
-        return ",".join([*map(str, values), self.potential]).encode() + b"\n"
+        return ",".join([*map(str, values), self._contacts(relaxed), self.potential]).encode() + b"\n"
+
+    def _contacts(self, relaxed: Relaxed) -> str:
+        fractional = relaxed.positions @ np.linalg.inv(self.cell)
+        return contact_text(*contacts(Crystals(fractional[None], self.cell, self.species)))
+
+    def _with_contacts(self, row: bytes, frame: bytes) -> bytes:
+        """A row with its contacts, which earlier versions did not write."""
+        return row if row.count(b",") == HEADER.count(b",") else self._row(_relaxed(row, frame))
 
     def _frame(self, relaxed: Relaxed) -> bytes:
         from ase import Atoms
@@ -230,8 +239,8 @@ def _whole_entries(folder: Path, atoms: int) -> dict[int, tuple[bytes, bytes]]:
 def _fields(row: bytes) -> dict[str, str] | None:
     """The fields of a row by name; None for the header and a torn row."""
     values = row.decode(errors="replace").split(",")
-    if not row.endswith(b"\n") or len(values) != len(COLUMNS) + 1:
-        return None
+    if not row.endswith(b"\n") or len(values) not in (len(COLUMNS) + 1, len(COLUMNS) + 2):
+        return None  # the first of the two: written by an earlier version, without contacts
     fields = dict(zip(COLUMNS, values, strict=False))
     return fields if fields["reason"] in REASONS else None
 

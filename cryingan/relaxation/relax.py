@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.workers import Task, in_processes, relax_here, relax_in_workers
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.locks import lock_folder
+from cryingan.structures.contacts import Contact, contacts
 from cryingan.structures.crystals import Crystals
 
 
@@ -64,6 +66,11 @@ class RelaxationResults:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @cached_property
+    def contacts(self) -> list[list[Contact] | None]:
+        """Anions that are too close in each structure at the end, as `cryingan.structures.contacts.contacts` has it."""
+        return contacts(self.crystals)
 
     @property
     def failed(self) -> np.ndarray:

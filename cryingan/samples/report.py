@@ -16,6 +16,7 @@ from cryingan.relaxation.repair import RepairLog
 from cryingan.samples.folder import ENERGIES, FIGURE, MOLECULES, PICTURES
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.fraction_keys import fraction_key, threshold_in
+from cryingan.structures.contacts import contact_text
 from cryingan.structures.crystals import Crystals
 
 
@@ -48,6 +49,8 @@ class Outcome:
           gain of the converged, eV/atom; none of the three where nothing converged
         - `relax/steps`: mean of all that were started
         - `..._low`, `..._high` of these four: the 95 % interval (pivotal bootstrap); none of fewer than two samples
+        - `relax/contacts`: fraction of the converged with anions that are too close
+          (`cryingan.structures.contacts.contacts`); none where nothing converged, or where these are not checked
         - `relax/close_pairs`: before repair, per sample
         """
         n, results = len(self.samples), self.results
@@ -59,6 +62,10 @@ class Outcome:
         values["relax/failed"] = failed / n
         values["relax/unconverged"] = (n - failed - int(results.converged.sum())) / n
         values["relax/close_pairs"] = float(self.repairs.close_pairs.mean())
+        ended = [found for found, good in zip(results.contacts, results.converged, strict=True) if good]
+        checked = [found for found in ended if found is not None]
+        if checked:
+            values["relax/contacts"] = sum(map(bool, checked)) / len(checked)
         return values | self._averages()
 
     def _averages(self) -> dict[str, float]:
@@ -109,6 +116,7 @@ def write_rows(outcome: Outcome, folder: Path) -> None:
         "fmax": results.fmax,
         "converged": results.converged,
         "reason": results.reason,
+        "contacts": list(map(contact_text, results.contacts)),
         "potential": outcome.energies.potential.name,
     }
     table = DataFrame({"close_pairs": outcome.repairs.close_pairs}).join(DataFrame(relaxed, index=results.samples))
@@ -174,5 +182,7 @@ def summary_line(summary: dict[str, Any]) -> str:
     ]
     random = ", ".join(f"{value:.1%}" for value in summary.get("random", {}).values())
     lost = f"{values['relax/failed']:.1%} failed, {values['relax/unconverged']:.1%} unconverged"
+    if values.get("relax/contacts"):
+        lost += f", {values['relax/contacts']:.1%} of the converged with anions too close (contacts in {ENERGIES})"
     compared = f" (random structures: {random})" if random else ""
     return f"{summary['samples']} samples: {', '.join(below)}{compared}{', ' if below else ''}{lost}"

@@ -13,7 +13,7 @@ from ase.io import read
 
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.journal import Journal, projections
+from cryingan.relaxation.journal import Journal, projections, read_journal
 from cryingan.relaxation.repair import repair
 from cryingan.relaxation.settings import FireSettings, RelaxSettings
 from cryingan.storage.locks import lock_folder
@@ -245,3 +245,31 @@ def test_settings_of_a_later_version_are_other_settings(pair, tmp_path):
     (tmp_path / "relax.json").write_text(json.dumps(manifest))
     with pytest.raises(OtherResultsError, match=f"{tmp_path} holds relaxations with other settings"):
         here(rattled(2), pair, output=tmp_path)
+
+
+def without_contacts(folder):
+    """Make relax.csv one of an earlier version."""
+    path = folder / "relax.csv"
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    column = lines[0].index("contacts")
+    path.write_text("".join(",".join(line[:column] + line[column + 1 :]) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize("left", [0, 2, 5], ids="{} rows".format)
+def test_rows_of_an_earlier_version_get_their_contacts_on_resume(tmp_path, left):
+    """The first structure is apart, the others have Cl2; the potential moves nothing."""
+    places = np.array(
+        [[[0.1, 0.1, 0.1], [0.6, 0.6, 0.1], [0.1, 0.1, 0.6], [0.6, 0.1, 0.1 * n]] for n in (6, 5, 4, 3, 2)]
+    )
+    places[1:, 3] = [0.1, 0.1, 0.85]
+    crystals, still = Crystals(places, 8 * np.eye(3), ("Li", "Li", "Cl", "Cl")), load_potential("pair", depth=1e-6)
+    expected = here(crystals, still, output=tmp_path)
+    assert [found and [pair for pair, _ in found] for found in expected.contacts] == [[], *[["Cl-Cl"]] * 4]
+    whole = (tmp_path / "relax.csv").read_bytes()
+    assert [line.split(",")[-2] for line in whole.decode().splitlines()] == ["contacts", "none", *["Cl-Cl 2.00"] * 4]
+    lines = (tmp_path / "relaxed.extxyz").read_bytes().splitlines(keepends=True)
+    (tmp_path / "relaxed.extxyz").write_bytes(b"".join(lines[: 6 * left]))
+    without_contacts(tmp_path)
+    assert len(read_journal(tmp_path, 4)) == left
+    assert_same(expected, here(crystals, still, output=tmp_path))
+    assert (tmp_path / "relax.csv").read_bytes() == whole
