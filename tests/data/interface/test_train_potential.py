@@ -18,6 +18,7 @@ from data.command import run_command
 from data.interface import add_potential, compare_potentials, train_potential
 from data.interface.potential_training.frames import frames_of_file, frames_of_relaxations
 from data.interface.potential_training.settings import TrainPotentialSettings
+from data.module import StructureData
 from tests.support.interfaces import RELAX
 from tests.support.potential_training import TINY, labelled_file, system_of, train_settings
 
@@ -145,7 +146,7 @@ def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
     shutil.copytree(built.parents[1], tmp_path / "copy")
     copy = tmp_path / "copy" / "set"
     folder = train_potential.train(train_settings(copy / "work", tmp_path, folder=str(copy / "potential")))
-    datamodule = SimpleNamespace(path=copy / "pair.extxyz.gz", settings=SimpleNamespace(card=None))
+    datamodule = StructureData(copy / "pair.extxyz.gz")
     trainer = SimpleNamespace(datamodule=datamodule, default_root_dir=str(tmp_path))
     with pytest.raises(CryinGANError, match="needs a potential"):
         RelaxSamples(None, {}).setup(trainer, None, "fit")
