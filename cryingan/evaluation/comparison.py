@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.evaluation.report import METRICS, NOT_RELAXED
+from cryingan.evaluation.report import METRICS, NOT_RELAXED, SPECIES_DISTANCE
 from cryingan.plots import style
 from cryingan.plots.comparison import comparison_figure
 from cryingan.storage.atomic import make_folder, replace_file
@@ -46,8 +46,11 @@ class Comparison:
 
     @property
     def main_metrics(self) -> list[str]:
-        """The metrics that the paper reports: distances and percentages."""
-        return [name for name in self.metrics if name.startswith(("d_", "percent_")) and not name.endswith("_cosine")]
+        """The metrics that the paper reports: distances, but for species that the reference lacks, and percentages."""
+        [first, *_] = (run for runs in self.runs.values() for run in runs.values())  # all have the same reference
+        there = re.findall("[A-Z][a-z]?", first["provenance"]["reference"].get("composition", ""))
+        named = [name for name in self.metrics if name.startswith(("d_", "percent_")) and not name.endswith("_cosine")]
+        return [name for name in named if not (of := SPECIES_DISTANCE.match(name)) or of[1] in there or not there]
 
 
 def compare(folders: Sequence[str]) -> Comparison:

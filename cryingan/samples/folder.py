@@ -19,10 +19,11 @@ from cryingan.storage.fraction_keys import current_key
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import extxyz_frames, read_structures, write_structures
+from cryingan.structures.sources import STAGES
 
 log = logging.getLogger(__name__)
 
-SAMPLES, REPAIRED, RELAXED = "samples.extxyz", "repaired.extxyz", "relaxed.extxyz"
+SAMPLES, REPAIRED, RELAXED = STAGES
 ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
 SAMPLE_MANIFEST = "manifest.json"  # where samples come from, when sample.py has written them
 RELAX_SUMMARY = "relaxed.json"  # the results in numbers; written last

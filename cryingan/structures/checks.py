@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -101,9 +101,15 @@ def check_species(atoms: Atoms, where: str) -> None:
     if unknown.any():
         first = int(unknown.argmax())
         raise CryinGANError(f"{where}, atom {first + 1}: unknown element (atomic number {atoms.numbers[first]})")
-    for site, occupancy in (atoms.info.get("occupancy") or {}).items():
-        if len(occupancy) > 1 or min(occupancy.values()) < 1:
-            raise CryinGANError(f"{where}, site {site}: partly occupied by {', '.join(occupancy)}; atoms must be whole")
+    if site := partly_occupied(atoms):
+        number, occupancy = site
+        raise CryinGANError(f"{where}, site {number}: partly occupied by {', '.join(occupancy)}; atoms must be whole")
+
+
+def partly_occupied(atoms: Atoms) -> tuple[Any, Mapping[str, float]] | None:
+    """The first site that is shared or not always occupied: its key in `atoms.info`, and the occupancy by species."""
+    sites = (atoms.info.get("occupancy") or {}).items()
+    return next((site for site in sites if len(site[1]) > 1 or min(site[1].values()) < 1), None)
 
 
 def check_cell(cell: np.ndarray, where: str) -> None:
@@ -144,7 +150,7 @@ def matched(frame: CheckedFrame, first: CheckedFrame, *, sort_species: bool = Fa
 
     Args:
         frame: any frame of the file.
-        first: the first frame of the file.
+        first: the first frame, of this file or another one.
         sort_species: bring atoms into the species order of the first frame; atoms of one species keep their order.
             Otherwise another order is refused.
 
@@ -154,13 +160,13 @@ def matched(frame: CheckedFrame, first: CheckedFrame, *, sort_species: bool = Fa
     Raises:
         CryinGANError: cell, number of atoms, composition or order differ from the first frame's.
     """
-    where = frame.where
+    where, before = frame.where, name_of_first(frame, first)
     if len(frame.numbers) != len(first.numbers):
-        raise CryinGANError(f"{where} has {len(frame.numbers)} atoms, but frame 1 has {len(first.numbers)}")
+        raise CryinGANError(f"{where} has {len(frame.numbers)} atoms, but {before} has {len(first.numbers)}")
     deviation = np.abs(frame.cell - first.cell).max()
     if deviation > SAME_CELL:
         raise CryinGANError(
-            f"{where}: the cell differs from frame 1's by {deviation:.2g} Angstrom; all cells must be equal within "
+            f"{where}: the cell differs from {before}'s by {deviation:.2g} Angstrom; all cells must be equal within "
             f"{SAME_CELL:g} Angstrom"
         )
     different = frame.numbers != first.numbers
@@ -168,17 +174,23 @@ def matched(frame: CheckedFrame, first: CheckedFrame, *, sort_species: bool = Fa
         return frame
     if Counter(frame.numbers.tolist()) != Counter(first.numbers.tolist()):
         given, expected = (formula(Counter(each.symbols)) for each in (frame, first))
-        raise CryinGANError(f"{where} is {given}, but frame 1 is {expected}: compositions must be equal")
+        raise CryinGANError(f"{where} is {given}, but {before} is {expected}: compositions must be equal")
     if not sort_species:
         atom = int(different.argmax())
         raise CryinGANError(
-            f"{where}, atom {atom + 1} is {frame.symbols[atom]}, but {first.symbols[atom]} in frame 1; "
-            "(data.)sort_species=true matches frames by species"
+            f"{where}, atom {atom + 1} is {frame.symbols[atom]}, but {first.symbols[atom]} in {before}; "
+            "train.py data.sort_species=true matches frames by species"
         )
     order = np.empty(len(frame.numbers), dtype=int)
     order[np.argsort(first.numbers, kind="stable")] = np.argsort(frame.numbers, kind="stable")
     fixed = None if frame.fixed is None else frame.fixed[order]
     return frame._replace(numbers=frame.numbers[order], fractional=frame.fractional[order], fixed=fixed)
+
+
+def name_of_first(frame: CheckedFrame, first: CheckedFrame) -> str:
+    """The first frame as a message about another one names it: its file only where that is another one."""
+    file, _, number = first.where.rpartition(", ")
+    return number if frame.where.startswith(f"{file}, frame ") else first.where
 
 
 def formula(composition: Mapping[str, int]) -> str:

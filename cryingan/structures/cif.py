@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cryingan.errors import CryinGANError
 from cryingan.storage.text import in_one_line, open_text
+from cryingan.structures.checks import partly_occupied
 from cryingan.structures.frames import RawFrame
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ OPERATIONS = (
     "_space_group_symop.operation_xyz",
     "_symmetry_equiv_pos_as_xyz",
 )
+FORMULA = re.compile(r"^\s*_chemical_formula_sum\s+(['\"]?)([A-Za-z0-9. ]+)\1\s*$", re.MULTILINE | re.IGNORECASE)
+NAME = re.compile(r"^\s*(_\S+)", re.MULTILINE)
 CRYSTAL = re.compile(r"^\s*(_cell[_.]length_a|_atom_site[_.])", re.MULTILINE | re.IGNORECASE)
 
 
@@ -42,10 +45,12 @@ def iterate_cif(path: Path) -> Iterator[RawFrame]:
         where = f"{path}, frame {number}"
         try:
             outcome = read_block(block)
+            check_end(block, outcome)
         except CryinGANError as error:
             outcome = CryinGANError(f"{where}: {error}")
         except Exception as error:  # ASE and pymatgen raise whatever the text leads them to
-            outcome = CryinGANError(f"{where}: {in_one_line(error)} (read as CIF)")
+            what = f"unknown element or item {error}" if isinstance(error, KeyError) else in_one_line(error)
+            outcome = CryinGANError(f"{where}: {what} (read as CIF)")
         yield RawFrame(outcome, where, number / len(blocks), {})
 
 
@@ -83,6 +88,29 @@ def read_block(text: str) -> Atoms:
             except Exception:
                 continue
         raise error from None
+
+
+def check_end(text: str, atoms: Atoms) -> None:
+    """Refuse a block that ends with its sites and lacks some of its formula: one cut between two rows reads well.
+
+    Raises:
+        CryinGANError: names both formulae.
+    """
+    from pymatgen.core import Composition
+
+    given, names = FORMULA.search(text), NAME.findall(text)
+    if not given or not names[-1].lower().startswith(("_atom_site_", "_atom_site.")) or partly_occupied(atoms):
+        return
+    found = atoms.symbols.formula.format("hill")
+    try:
+        promised = Composition(re.sub(r"[DT](?![a-z])", "H", given[2]))  # ASE reads deuterium as H
+        same = Composition(found).fractional_composition.almost_equals(promised.fractional_composition)
+    except (ValueError, KeyError):  # no formula
+        return
+    if not same:
+        raise CryinGANError(
+            f"{found} found, but _chemical_formula_sum is {given[2].strip()}: is the file cut off? (read as CIF)"
+        )
 
 
 def crystal_only(text: str) -> str:

@@ -194,7 +194,7 @@ def parse_frame(lines: list[str], info: Mapping[str, Any], where: str, line: int
         atom = bisect_left(range(len(lines) - 1), True, key=lambda atoms: fault(atoms) is not None)
         error = fault(atom)
         place = f"{where}, atom {atom} (line {line + atom})" if atom else f"{where}, line {line}"
-        raise CryinGANError(f"{place}: {explain(error)} in {shortened(lines[atom])}") from error
+        raise CryinGANError(f"{place}: {explain(error)} in {shortened(lines[atom])}{hint(error)}") from error
     if properties == PLAIN and cut_within_number(lines[1:], slice(1, 4)):
         raise CryinGANError(f"{where} ends early: within the last number, {shortened(lines[-1])}")
     return atoms
@@ -203,8 +203,13 @@ def parse_frame(lines: list[str], info: Mapping[str, Any], where: str, line: int
 def explain(error: Exception) -> str:
     """ASE's error in a user's words."""
     if isinstance(error, KeyError):
-        hint = "; (data.)types=[Li,Cl] names the elements of types" if str(error).strip("'").isdecimal() else ""
-        return f"unknown element {error}{hint}"
+        return f"unknown element {error}"
     if "tuple of length" in str(error):
         return "too few columns"
     return in_one_line(error)
+
+
+def hint(error: Exception) -> str:
+    """How a user can mend ASE's error, where that is not plain from it."""
+    of_type = isinstance(error, KeyError) and str(error).strip("'").isdecimal()
+    return "; (data.)types=[Li,Cl] names the elements of types" if of_type else ""

@@ -239,5 +239,11 @@ def say_what_is_assumed(items: Mapping[str, Item], path: Path, types: Sequence[s
         log.warning("%s has no column id: its atoms are taken to have one order in all frames", path)
     if "element" not in words and "mass" in words and not types:
         log.info("%s has no column element: elements are taken from the column mass", path)
+    if types and {"type", "element"} <= set(words):
+        rows = (line.split() for line in items[ATOMS].lines)
+        pairs = sorted({(int(float(row[words.index("type")])), row[words.index("element")]) for row in rows})
+        named = [symbol for _, symbol in pairs]
+        if named != [types[kind - 1] for kind, _ in pairs] and set(named) != {"C"}:  # LAMMPS's default
+            log.warning("%s: column element names %s; types=[%s] holds", path, " ".join(named), ",".join(types))
     if not any(set(word) <= set("pfsm") for word in items[BOX].words):
         log.info("%s gives no boundaries: taken as periodic", path)

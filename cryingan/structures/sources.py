@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OWN_FILES = {".cryingan", "manifest.json"}  # what this project writes beside structures
+STAGES = ("samples.extxyz", "repaired.extxyz", "relaxed.extxyz")  # of samples that `sample.py` relaxes
+ONE_RUN = (STAGES, ("POSCAR", "CONTCAR", "XDATCAR", "OUTCAR", "vasprun.xml"))  # files that repeat structures
 NUMBER = re.compile(r"(\d+)")
 
 
@@ -30,7 +32,7 @@ def structure_files(path: str | Path) -> list[Path]:
     is left out. A pattern (`*`, `?`, `[...]`, `**` for any depth) gives all files that fit, hidden ones not.
 
     Raises:
-        CryinGANError: nothing is there, or the folder holds no structures.
+        CryinGANError: nothing is there, or the folder holds no structures or those of one run several times.
     """
     path = Path(path)
     if path.is_dir():
@@ -49,10 +51,24 @@ def structure_files(path: str | Path) -> list[Path]:
 
 
 def files_of_folder(folder: Path) -> list[Path]:
-    """The files of structures in a folder, in natural order."""
+    """The files of structures in a folder, in natural order.
+
+    Raises:
+        CryinGANError: there are none, or several files of one run, which hold the same structures.
+    """
     files = sorted(filter(is_structure_file, folder.iterdir()), key=natural_order)
     if not files:
-        raise CryinGANError(f"{folder} holds no structures: no *.cif, *.vasp, POSCAR*, *.xyz or others that ASE reads")
+        below = next((path for path in sorted(folder.glob("*/*"), key=natural_order) if is_structure_file(path)), None)
+        raise CryinGANError(
+            f"{folder} holds no structures: no *.cif, *.vasp, POSCAR*, *.xyz or others that ASE reads"
+            + (f"; give its folder {below.parent}, or a pattern, '{folder}/*/{below.name}'" if below else "")
+        )
+    for names_of_run in ONE_RUN:
+        if len(same := [file for file in files if file.name.removesuffix(".gz") in names_of_run]) > 1:
+            repeated = " and ".join(file.name for file in same)
+            raise CryinGANError(
+                f"{folder}: {repeated} are of one run and repeat structures; give one, such as {same[0]}"
+            )
     return files
 
 

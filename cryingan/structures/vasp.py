@@ -121,6 +121,18 @@ def skip_to_header(lines: NumberedLines) -> bool:
     return False
 
 
+def read_rows(lines: NumberedLines, promised: int) -> tuple[list[str], list[list[float]]]:
+    """Lines of the atoms of a frame, fewer than `promised` where it ends early, and the numbers that begin them."""
+    rows = lines.peek(promised)
+    positions = [numbers(row)[:3] for row in rows]
+    if all(len(position) == 3 for position in positions):  # no header among them: its scale is one number
+        return lines.read(promised), positions
+    rows = []
+    while len(rows) < promised and is_row(first(lines)) and not looks_like_header(lines.peek(8)):
+        rows += lines.read()
+    return rows, positions[: len(rows)]
+
+
 def read_positions(lines: NumberedLines, header: Header, where: str, cartesian: bool, selective: bool = False) -> Atoms:
     """Read one line for every atom.
 
@@ -138,10 +150,7 @@ def read_positions(lines: NumberedLines, header: Header, where: str, cartesian: 
     from ase.io.vasp import set_constraints
 
     promised, start = len(header.symbols), lines.number
-    rows: list[str] = []
-    while len(rows) < promised and is_row(first(lines)) and not looks_like_header(lines.peek(8)):
-        rows += lines.read()
-    positions = [numbers(row)[:3] for row in rows]
+    rows, positions = read_rows(lines, promised)
     for atom, position in enumerate(positions):
         if len(position) < 3:
             place = f"{where}, atom {atom + 1} (line {start + atom})"

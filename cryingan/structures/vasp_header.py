@@ -84,6 +84,8 @@ def read_header(lines: NumberedLines, where: str, path: Path, types: Sequence[st
         if len(numbers(line)) not in ((1, 3) if place == 1 else (3,)):
             what = "the scale of the cell" if place == 1 else "a lattice vector"
             raise CryinGANError(f"{where}, line {start + place}: {what} should stand here, not {shortened(line)}")
+    if not head:
+        raise CryinGANError(f"{where} is empty")
     if len(head) < 6:
         raise CryinGANError(f"{where} ends early, in its header (line {start + len(head) - 1})")
     scale, cell = np.array(numbers(head[1])), np.array([numbers(line) for line in head[2:5]])

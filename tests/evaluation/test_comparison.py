@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,16 @@ def test_a_run_without_a_value_is_told(evaluation):
     comparison = compare([f"a:{evaluation('x', 0.2)}", f"a:{evaluation('y', None)}", f"b:{evaluation('z', 1.0)}"])
     assert "| a | 2 | 0.2 (0.2, 0.2) [1 of 2 runs] |" in markdown(comparison)
     assert "| b | 1 | 1 |" in markdown(comparison)
+
+
+def test_species_that_the_reference_lacks_have_no_column(evaluation):
+    folders = [evaluation(name, 0.2, benchmark="interface") for name in "ab"]
+    for folder in map(Path, folders):
+        content = json.loads((folder / "metrics.json").read_text())
+        content |= {"d_Li": {"value": None}, "d_Co": {"value": None}}
+        content["provenance"]["reference"]["composition"] = "Cl4Li4"
+        (folder / "metrics.json").write_text(json.dumps(content))
+    assert "| model | runs | d_cluster | percent_failed | d_Li |" in markdown(compare(folders))
 
 
 def test_names_of_models(tmp_path):

@@ -40,7 +40,7 @@ REFUSED = {
     "cells": (text(FRAME, MOVED, keys("7.0", "7.002")), "frame 3: the cell differs from frame 1's by 0.002"),
     "species order": (
         text(FRAME, ["4", KEYS, *ATOMS[:2], ATOMS[3], ATOMS[2]]),
-        "frame 2, atom 3 is O, but Li in frame 1; (data.)sort_species=true",
+        "frame 2, atom 3 is O, but Li in frame 1; train.py data.sort_species=true",
     ),
     "composition": (text(FRAME, changed(MOVED, 3, "O 0 0 0")), "frame 2 is O3Li1, but frame 1 is Li2O2"),
     "coincident": (text(FRAME, changed(MOVED, 6, "O 3.0 2.0 1.0")), "frame 2: atoms 3 and 4 are 0.000 Angstrom apart"),

@@ -4,6 +4,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
+from pymatgen.core import Lattice, Structure
 
 from cryingan.structures.files import read_structures, write_structures
 from cryingan.structures.lenient import read_candidates
@@ -130,3 +131,19 @@ def test_atoms_that_nearly_coincide_are_two_atoms(tmp_path):
     [first, _] = read_candidates(tmp_path / "set")
     assert first.composition == {"Cl": 1, "Li": 2}
     assert "set/0001.cif, frame 1: atoms 1 and 2 are 0.016 Angstrom apart" in refusal(tmp_path / "set")
+
+
+@pytest.mark.parametrize("write", ["ase", "pymatgen"])
+def test_a_file_that_was_cut_between_two_atoms_is_refused(tmp_path, write):
+    path, structure = tmp_path / "cut.cif", Structure(Lattice.cubic(4), ["Li", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    structure.to_ase_atoms().write(path) if write == "ase" else structure.to(str(path))
+    assert read_structures(path).counts == {"Li": 1, "Cl": 1}
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    assert "frame 1: Li found, but _chemical_formula_sum is Li1 Cl1: is the file cut off?" in refusal(path)
+    path.write_text(whole.replace("Li1 Cl1", "Li1 D1 Cl1"))
+    assert "ClLi found, but _chemical_formula_sum is Li1 D1 Cl1" in refusal(path)
+    path.write_text(whole.replace("Li1 Cl1", "D1 Cl1").replace("Li  Li1", "D  D1").replace("Li  Li0", "D  D0"))
+    assert read_structures(path).counts == {"H": 1, "Cl": 1}
+    path.write_text(whole.replace("Li1 Cl1", "Li1 Cl2") + "loop_\n_refln_index_h\n1\n")  # not cut: other reasons
+    assert read_structures(path).counts == {"Li": 1, "Cl": 1}

@@ -138,7 +138,19 @@ def test_types_name_elements_of_dumps_data_files_and_numbers_in_xyz(tmp_path):
     lattice = " ".join(map(str, CELL.ravel()))
     rows = [f"{KINDS[atom.symbol]} {atom.x:.8f} {atom.y:.8f} {atom.z:.8f}\n" for atom in atoms]
     (tmp_path / "some.xyz").write_text(f'4\nLattice="{lattice}"\n' + "".join(rows))
-    assert "atom 1 (line 3): unknown element '1'; (data.)types=[Li,Cl] names" in refusal(tmp_path / "some.xyz")
+    assert "; (data.)types=[Li,Cl] names the elements of types" in refusal(tmp_path / "some.xyz")
     assert read_structures(tmp_path / "some.xyz", types=types).species == CRYSTALS.species
     with pytest.raises(CryinGANError, match="type 1: unknown element '1'"):
         read_structures(path, types=["1", "2"])
+
+
+def test_types_that_contradict_the_elements_of_a_dump_are_said(tmp_path, caplog):
+    path = tmp_path / "some.lammpstrj"
+    path.write_text(dump())
+    assert read_structures(path, types=("Li", "O", "Cl")).species == CRYSTALS.species
+    path.write_text(dump().replace(" Li ", " C ").replace(" O ", " C ").replace(" Cl ", " C "))  # LAMMPS's default
+    assert read_structures(path, types=("Li", "O", "Cl")).species == CRYSTALS.species
+    assert not caplog.messages
+    path.write_text(dump())
+    assert set(read_structures(path, types=("Cl", "O", "Li")).species) == {"Li", "O", "Cl"}
+    assert caplog.messages == [f"{path}: column element names Li O Cl; types=[Cl,O,Li] holds"]

@@ -105,7 +105,32 @@ def test_frames_are_compared_across_files(tmp_path):
     for number, edge in enumerate((5.0, 5.0, 5.1), start=1):
         structure = Structure(Lattice.cubic(edge), ["Li", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
         structure.to(str(tmp_path / f"{number}.cif"))
-    assert "3.cif, frame 1: the cell differs from frame 1's by 0.1 Angstrom" in refusal(tmp_path)
+    assert f"3.cif, frame 1: the cell differs from {tmp_path / '1.cif'}, frame 1's by 0.1" in refusal(tmp_path)
+
+
+def test_the_frame_that_others_are_compared_with_is_the_first_sound_one(tmp_path):
+    write_structures(CRYSTALS[:2], path := tmp_path / "set.extxyz")
+    write_structures(CRYSTALS[2:].reordered(np.array([1, 0, 2, 3])), tmp_path / "other.extxyz")
+    path.write_text(path.read_text().replace("Li", "Li x", 1) + (tmp_path / "other.extxyz").read_text())
+    with pytest.raises(CryinGANError, match=r"frame 3, atom 1 is O, but Li in frame 2; "):
+        salvage_structures(path)
+
+
+def test_a_folder_in_which_one_run_wrote_its_structures_twice_is_refused(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for name in ("relaxed.extxyz", "samples.extxyz"):
+        write_structures(CRYSTALS, tmp_path / "samples" / name)
+    write_structures(CRYSTALS[:1], tmp_path / "vasp", "poscar")
+    (tmp_path / "vasp" / "0001.vasp").rename(tmp_path / "vasp" / "CONTCAR")
+    (tmp_path / "vasp" / "POSCAR").write_text((tmp_path / "vasp" / "CONTCAR").read_text())
+    for folder, one in (("samples", "relaxed.extxyz"), ("vasp", "CONTCAR")):
+        assert f"repeat structures; give one, such as {tmp_path / folder / one}" in refusal(tmp_path / folder)
+        assert len(read_structures(tmp_path / folder / one)) == (12 if folder == "samples" else 1)
+
+
+def test_a_folder_above_structures_names_theirs(tmp_path):
+    write_structures(CRYSTALS, tmp_path / "poscar", "poscar")
+    assert f"give its folder {tmp_path / 'poscar'}, or a pattern, '{tmp_path}/*/0001.vasp'" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["set/*.cif", "none*/1.vasp", "none/1.vasp", "fol*"])
