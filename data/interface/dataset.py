@@ -19,6 +19,7 @@ from cryingan.relaxation.journal import RELAX_MANIFEST, read_journal
 from cryingan.relaxation.one_structure import Relaxed
 from cryingan.storage.atomic import replace_file
 from cryingan.structures.constraints import fixed_directions
+from cryingan.structures.contacts import Contact, contact_text, contacts
 from cryingan.structures.crystals import Crystals
 from data.interface.assembly import Interface
 from data.interface.parts import any_structure, part_folders, relaxed_first
@@ -36,8 +37,9 @@ class RelaxedSet:
         interface: interface of the structures.
         results: results of the relaxations.
         potential: name and hash of the potential.
-        kept: which structures are in the data set, shape (structures,).
-        cutoff: highest energy that is kept, eV/atom.
+        kept: which structures are in the data set, shape (structures,): below the cut-off, without contacts.
+        cutoff: highest energy among the share that the system keeps, with contacts or not, eV/atom.
+        contacts: anions that are too close in each structure, as `cryingan.structures.contacts.contacts` has it.
         how: settings of the relaxations: `PROTOCOL` of `cryingan.relaxation.settings.RelaxSettings`, and `fixed` where
             atoms were fixed.
         fixed: Cartesian directions in which atoms were fixed, bool, shape (atoms, 3); None where all were free.
@@ -50,6 +52,7 @@ class RelaxedSet:
     potential: Mapping[str, str]
     kept: np.ndarray
     cutoff: float
+    contacts: list[list[Contact] | None]
     how: Mapping[str, Any]
     fixed: np.ndarray | None = None
     first: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -72,10 +75,7 @@ class RelaxedSet:
     @property
     def crystals(self) -> Crystals:
         """All structures, relaxed."""
-        cell = np.asarray(self.interface.slabs.cell)
-        positions = np.array([relaxed.positions for relaxed in self.results])
-        fixed = None if self.fixed is None else np.broadcast_to(self.fixed, positions.shape)
-        return Crystals(positions @ np.linalg.inv(cell), cell, self.interface.species, fixed)
+        return _crystals(self.interface, self.results, self.fixed)
 
 
 def collect(interface: Interface, work: Path) -> RelaxedSet:
@@ -86,7 +86,7 @@ def collect(interface: Interface, work: Path) -> RelaxedSet:
         work: folder of the relaxations.
 
     Raises:
-        CryinGANError: fewer than two have been relaxed.
+        CryinGANError: fewer than two have been relaxed, or are left without those that have contacts.
     """
     folders, n_atoms = part_folders(work), len(interface.order)
     ended: list[Relaxed] = []
@@ -109,7 +109,13 @@ def collect(interface: Interface, work: Path) -> RelaxedSet:
     if rule := manifest["settings"].get("fixed"):
         how["fixed"] = rule
     fixed = fixed_directions(next(filter(None, map(any_structure, folders))))
-    return RelaxedSet(interface, ended, manifest["potential"], energies <= cutoff, cutoff, how, fixed, first)
+    found = contacts(_crystals(interface, ended, fixed))
+    kept = (energies <= cutoff) & ~np.array(list(map(bool, found)))
+    if kept.sum() < LEAST:
+        closest = contact_text(next(filter(None, found))[:1])
+        low = f"of {(energies <= cutoff).sum()} structures below the cut-off {kept.sum()} are"
+        raise CryinGANError(f"{work}: {low} without anions that are too close (such as {closest}), too few for a set")
+    return RelaxedSet(interface, ended, manifest["potential"], kept, cutoff, found, how, fixed, first)
 
 
 def highest_kept(energies: np.ndarray, share: float) -> float:
@@ -144,16 +150,23 @@ def write_structures_kept(relaxed: RelaxedSet, path: Path) -> None:
 
 
 def write_energies(relaxed: RelaxedSet, path: Path) -> None:
-    """Write a row per structure: its energies, how its relaxation ended, and whether it is kept."""
+    """Write a row per structure: its energies, how its relaxation ended, whether it is kept, and its contacts."""
     text = io.StringIO()
-    text.write("number,energy_per_atom_initial,energy_per_atom,interface_energy,steps,fmax,reason,kept\n")
+    text.write("number,energy_per_atom_initial,energy_per_atom,interface_energy,steps,fmax,reason,kept,contacts\n")
     energies = relaxed.energies
-    for one, energy, kept in zip(relaxed.results, energies, relaxed.kept, strict=True):
+    for one, energy, kept, found in zip(relaxed.results, energies, relaxed.kept, relaxed.contacts, strict=True):
         initial = one.energy_initial / relaxed.n_atoms
         values = [_number(initial), _number(energy), _number((energy - relaxed.cutoff) * relaxed.factor)]
-        text.write(f"{one.sample},{','.join(values)},{one.steps},{_number(one.fmax)},{one.reason},{kept}\n")
+        ended = f"{one.steps},{_number(one.fmax)},{one.reason},{kept},{contact_text(found)}"
+        text.write(f"{one.sample},{','.join(values)},{ended}\n")
     with replace_file(path) as file:
         file.write(text.getvalue().encode())
+
+
+def _crystals(interface: Interface, results: list[Relaxed], fixed: np.ndarray | None) -> Crystals:
+    cell, positions = np.asarray(interface.slabs.cell), np.array([relaxed.positions for relaxed in results])
+    fixed = None if fixed is None else np.broadcast_to(fixed, positions.shape)
+    return Crystals(positions @ np.linalg.inv(cell), cell, interface.species, fixed)
 
 
 def _number(value: float) -> str:

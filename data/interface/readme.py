@@ -46,9 +46,19 @@ def facts(relaxed: RelaxedSet, seed: int) -> dict[str, Any]:
         "tried": len(relaxed.results),
         "ended": dict(reasons),
         **({"relaxed_first": _quicker(relaxed)} if relaxed.first else {}),
+        **_contacts(relaxed),
         "kept_share": system.kept,
         "kept": int(relaxed.kept.sum()),
     }
+
+
+def _contacts(relaxed: RelaxedSet) -> dict[str, Any]:
+    """Converged structures whose anions are too close, and how many of them the cut-off alone would have kept."""
+    found = np.array(list(map(bool, relaxed.contacts)))
+    if all(one is None for one in relaxed.contacts):
+        return {}
+    low = found & (relaxed.energies <= relaxed.cutoff)
+    return {"contacts": {"converged": int((found & np.isfinite(relaxed.energies)).sum()), "refused": int(low.sum())}}
 
 
 def _quicker(relaxed: RelaxedSet) -> list[dict[str, Any]]:
@@ -91,9 +101,12 @@ def write_readme(relaxed: RelaxedSet, made: dict[str, Any], stem: str, command: 
         f"    {command}",
         table(
             ["file", "what it holds"],
-            [f"`{stem}.extxyz.gz`", "the structures below the cut-off, with `number` and `energy_per_atom` (eV/atom)"],
+            [f"`{stem}.extxyz.gz`", "the structures that are kept, with `number` and `energy_per_atom` (eV/atom)"],
             [f"`{stem}.card.yaml`", "cut-off and potential, and everything on this page, for machines"],
-            ["`energies.csv`", f"all {made['tried']} structures: energies, steps, how each ended, whether it is kept"],
+            [
+                "`energies.csv`",
+                f"all {made['tried']} structures: energies, steps, how each ended, contacts, if it is kept",
+            ],
         ),
         *_interface(relaxed, made),
         *_energies(relaxed, made),
@@ -155,6 +168,7 @@ def _energies(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
             f"area of the interface. They belong to this potential and no other: {relaxed.potential['name']}, SHA-256 "
             f"{relaxed.potential['hash']}."
         ),
+        *_refused(made),
         *(
             filled(
                 f"{n} structures relaxed with {name} (SHA-256 {sha}) first, then with {relaxed.potential['name']} to "
@@ -164,6 +178,18 @@ def _energies(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
         ),
         "![Energies of all structures, relaxed and as placed](distribution.png)",
         "![Kept structures, from the lowest energy to the cut-off](structures.png)",
+    ]
+
+
+def _refused(made: dict[str, Any]) -> list[str]:
+    if "contacts" not in made:
+        return ["Contacts of anions were not checked: no charge of an anion is certain in this composition."]
+    converged, refused = made["contacts"]["converged"], made["contacts"]["refused"]
+    return [
+        filled(
+            f"Converged structures with anions that are too close (`contacts` in `energies.csv`; docs/relaxation.md "
+            f"has the rule): {converged}. Of these {refused} would be below the cut-off, and are not kept."
+        )
     ]
 
 

@@ -25,8 +25,8 @@ kept: 0.5
 """
 KEPT = 0.5  # of SYSTEM
 STRUCTURES, FRAMES = 6, 3  # of the fixture `built`
-POTENTIAL = {"kind": "pair", "radii": {"Li": 0.8, "O": 1.1, "Cl": 1.5}}
-QUICK = {"kind": "pair", "radii": {"Li": 0.75, "O": 1.15, "Cl": 1.45}}
+POTENTIAL = {"kind": "pair", "radii": {"Li": 0.6, "O": 1.45, "Cl": 1.8}}
+QUICK = {"kind": "pair", "radii": {"Li": 0.55, "O": 1.5, "Cl": 1.75}}
 SERIAL = {"backend": "serial", "progress": False}
 RELAX = {**SERIAL, "max_steps": 300, "fmax": 0.5}
 
