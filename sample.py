@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from cryingan.models.cryingan.gan import CryinGAN
+    from cryingan.samples.plan import Plan
 
 
 def sample(config: DictConfig) -> Path:
@@ -28,10 +29,8 @@ def sample(config: DictConfig) -> Path:
     Raises:
         CryinGANError: a setting or a file cannot be used.
     """
-    from cryingan.samples.folder import FIGURE, RELAXED, read_summary, store_samples
+    from cryingan.samples.folder import RELAXED, store_samples
     from cryingan.samples.plan import plan_as_in_run
-    from cryingan.samples.relaxer import SampleRelaxer
-    from cryingan.samples.report import summary_line
     from cryingan.structures.lenient import salvage_structures
     from cryingan.training.checkpoints import best_checkpoint, run_settings
 
@@ -57,8 +56,7 @@ def sample(config: DictConfig) -> Path:
     else:
         path = generate(settings, checkpoint)
     if plan:
-        SampleRelaxer(plan)(output)
-        print(f"{summary_line(read_summary(output))}: {output / RELAXED}, {output / FIGURE}")
+        relax(plan, output, settings["format"])
     if scoring:
         score(output / RELAXED if plan else path, scoring)
     return output if file else path
@@ -99,6 +97,18 @@ def load(
     if reference is None:
         raise CryinGANError("upstream=PATH needs reference=FILE, whose first frame gives cell and species")
     return upstream_model(upstream, read_structures(reference, types=types)), Path(upstream)
+
+
+def relax(plan: Plan, folder: Path, form: str) -> None:
+    """Relax the samples in a folder, and print what came of them and where it is."""
+    from cryingan.samples.folder import FIGURE, RELAXED, read_summary, write_relaxed
+    from cryingan.samples.relaxer import SampleRelaxer
+    from cryingan.samples.report import summary_line
+
+    SampleRelaxer(plan)(folder)
+    other = None if form == "extxyz" else write_relaxed(folder, form)
+    files = [folder / RELAXED, *([other] if other else []), folder / FIGURE]
+    print(f"{summary_line(read_summary(folder))}: {', '.join(map(str, files))}")
 
 
 def scoring_against(reference: str | None, settings: dict[str, Any] | None, types: list[str]) -> dict[str, Any]:

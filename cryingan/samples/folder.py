@@ -17,6 +17,7 @@ from cryingan.relaxation.journal import RELAX_MANIFEST
 from cryingan.storage.atomic import make_folder, replace_file, write_json
 from cryingan.storage.fraction_keys import current_key
 from cryingan.storage.hashes import file_hash
+from cryingan.storage.locks import LOCK
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import extxyz_frames, read_structures, write_structures
 from cryingan.structures.sources import STAGES
@@ -121,6 +122,24 @@ def write_samples(
     return path
 
 
+def write_relaxed(folder: Path, form: str) -> Path | None:
+    """Write the structures of relaxed.extxyz as `relaxed_cif` or `relaxed_poscar`, too, numbered as the samples.
+
+    Returns:
+        The folder of files; None where no structure could be repaired.
+
+    Raises:
+        CryinGANError: it cannot be written.
+    """
+    from ase.io import read
+
+    if not (folder / RELAXED).stat().st_size:
+        return None
+    frames, path = read(folder / RELAXED, ":"), folder / f"relaxed_{form}"
+    write_structures(Crystals.from_ase(frames), path, form, [frame.info["sample"] for frame in frames])
+    return path
+
+
 def holds(samples: Crystals, folder: str | Path) -> bool:
     """Whether samples.extxyz of a folder has these samples, up to rounding."""
     path = Path(folder) / SAMPLES
@@ -150,7 +169,7 @@ def set_results_aside(folder: Path) -> Path:
     try:
         shutil.copyfile(folder / SAMPLES, aside / SAMPLES)
         for path in folder.iterdir():
-            if path.name not in (SAMPLES, ".lock"):
+            if path.name not in (SAMPLES, LOCK):
                 path.rename(aside / path.name)
     except OSError as error:
         raise CryinGANError(f"{folder} cannot be moved to {aside}: {error.strerror or error}") from error

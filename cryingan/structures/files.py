@@ -160,7 +160,9 @@ def save_cache(cache: Path, key: str, crystals: Crystals) -> None:
             np.savez(file, key=key, **arrays)
 
 
-def write_structures(crystals: Crystals, path: str | Path, file_format: str = "extxyz") -> None:
+def write_structures(
+    crystals: Crystals, path: str | Path, file_format: str = "extxyz", numbers: Sequence[int] | None = None
+) -> None:
     """Write structures, whole or not at all; the same structures give the same bytes.
 
     Every format keeps the order of the atoms. CIF holds lengths and angles only: it loses the orientation and the
@@ -173,6 +175,7 @@ def write_structures(crystals: Crystals, path: str | Path, file_format: str = "e
         path: a file for extxyz; for cif and poscar a folder with one file per structure, 0001.cif or 0001.vasp and so
             on. An existing file is replaced; an existing folder only if it holds nothing but such files.
         file_format: extxyz, cif or poscar.
+        numbers: of the structures for the names of files, counted from 0; None for 0, 1, 2 and so on.
 
     Raises:
         CryinGANError: unknown format, nothing to write, a fixed direction that POSCAR cannot hold, or `path` cannot be
@@ -196,9 +199,10 @@ def write_structures(crystals: Crystals, path: str | Path, file_format: str = "e
             file.writelines(extxyz_frames(crystals))
         return
     with replace_folder(path, rf"\d+\{SUFFIXES[file_format]}") as folder:
-        width = max(4, len(str(len(crystals))))
-        for number in range(len(crystals)):
-            _write_one(crystals[number], folder / f"{number + 1:0{width}d}{SUFFIXES[file_format]}")
+        numbers = range(len(crystals)) if numbers is None else numbers
+        width = max(4, len(str(max(numbers) + 1)))
+        for index, number in enumerate(numbers):
+            _write_one(crystals[index], folder / f"{number + 1:0{width}d}{SUFFIXES[file_format]}")
     if file_format == "cif" and crystals.fixed is not None:
         log.warning("%s: CIF does not hold which atoms are fixed; extxyz and poscar do", path)
 

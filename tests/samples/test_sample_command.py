@@ -80,3 +80,21 @@ def test_fixed_atoms_of_a_file_and_of_a_rule_stay(tmp_path):
     result = call("sample.py", *arguments, "relax.fixed=[Na]", f"output={tmp_path / 'other'}")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "no atom is Na" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["poscar", "cif"])
+def test_relaxed_structures_are_written_in_the_format_too(tmp_path, form):
+    start = Crystals.from_ase(random_crystals(3, SPECIES, CELL, seed=1).to_ase())
+    start.fractional[1, 3] = np.nan
+    write_structures(with_fixed(start, [1]), tmp_path / "slab.extxyz")
+    arguments = [f"structures={tmp_path / 'slab.extxyz'}", "relax=true", "potential=pair", "relax.backend=serial"]
+    result = call("sample.py", *arguments, f"output={tmp_path / 'out'}", "pictures=0", f"format={form}")
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / f"out/relaxed_{form}"
+    assert str(folder) in result.stdout
+    assert sorted(path.stem for path in folder.iterdir()) == ["0001", "0003"]
+    relaxed, again = read_structures(tmp_path / "out/relaxed.extxyz"), read_structures(folder)
+    step = relaxed.fractional - again.fractional
+    assert np.abs(step - np.round(step)).max() < 1e-7
+    assert (again.fixed is not None) == (form == "poscar")
+    assert len(read_structures(folder)) == 2
