@@ -55,7 +55,7 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
         beside: a run of the same structures, to share them with.
         together: build a model that takes its steps together with those of other runs.
     """
-    from configs.trainer import build_trainer
+    from configs.trainer import build_trainer, require_strategy
     from cryingan.training.checkpoints import starting_point
     from cryingan.training.initial_weights import load_initial_weights
     from cryingan.training.run import Run, lightning_errors
@@ -70,6 +70,7 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
         origin = load_initial_weights(model, settings["init"]) if settings["init"] else None
     with lightning_errors():
         trainer = build_trainer(settings, folder, checkpoint, origin)
+    require_strategy(settings["trainer"], trainer, model)
     # Converted here: Lightning would do it after loading the checkpoint, which would lose the last digits.
     run = Run(folder, trainer, trainer.precision_plugin.convert_module(model), data, checkpoint)
     if settings["trainer"]["capture"]:

@@ -14,7 +14,7 @@ from callbacks.epochs import UNTRAINED, due, epoch_of, epoch_title, find, log
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.relaxed_epochs import SCALE, RelaxedEpochs, scale_of
 from callbacks.wandb_relaxed import upload
-from callbacks.wandb_run import wandb_runs
+from callbacks.wandb_run import begin_wandb, wandb_runs
 from cryingan.energies.data_card import default_potential
 from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
 from cryingan.errors import CryinGANError
@@ -24,7 +24,7 @@ from cryingan.relaxation.fixed import with_fixed
 from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from cryingan.samples.background import BackgroundRelaxer, FolderRelaxer, InlineRelaxer
 from cryingan.samples.folder import WORKER_LOG, read_summary
-from cryingan.samples.plan import Plan
+from cryingan.samples.plan import FIXED_IN_SET, Plan, fixed_in_set
 from cryingan.samples.report import summary_line
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.fraction_keys import fraction_key
@@ -125,8 +125,12 @@ class RelaxSamples(Callback):
         self.epochs = RelaxedEpochs(Path(trainer.default_root_dir))
 
     def _check_fixed(self, trainer: Trainer) -> None:
-        """Refuse a rule that the atoms do not allow; say so where the structures have constraints and samples none."""
-        data, rule = trainer.datamodule, RelaxSettings.from_mapping(self.relax).fixed
+        """Take the rule of a built set, refuse one that the atoms do not allow, and say what is fixed of the set."""
+        data = trainer.datamodule
+        if rule := fixed_in_set(self.relax, data.path, data.settings.card):
+            self.relax = {**self.relax, "fixed": rule}
+            _print(FIXED_IN_SET % (rule, data.path) if trainer.is_global_zero else None)
+        rule = RelaxSettings.from_mapping(self.relax).fixed
         with_fixed(data.crystals, rule)
         if rule is None and data.crystals.fixed is not None and trainer.is_global_zero:
             _print(f"{data.path} has fixed atoms; all atoms of samples are free, unless relax.fixed names some")
@@ -135,9 +139,6 @@ class RelaxSamples(Callback):
         """Load the potential, and complete evaluations that a stopped run left unfinished."""
         if trainer.is_global_zero:
             self._start(trainer)
-            for run in wandb_runs(trainer):
-                for key in map(fraction_key, self.thresholds):
-                    run.define_metric(key, step_metric="epoch", summary="max,last")
             if self.before and trainer.current_epoch == 0:
                 self._submit(UNTRAINED, pl_module)
 
@@ -159,6 +160,7 @@ class RelaxSamples(Callback):
         """Complete the evaluations of a run whose training was over already."""
         if trainer.is_global_zero and self.relaxer is None and self._unfinished(trainer):
             self._start(trainer)
+            begin_wandb(trainer)
             self._finish(trainer)
         self._stop()
 
@@ -219,6 +221,9 @@ class RelaxSamples(Callback):
         _print(f"{epoch_title(epoch)}: {summary_line(summary)}")
         if epoch == UNTRAINED:
             return
+        for run in wandb_runs(trainer):
+            for key in map(fraction_key, self.thresholds):
+                run.define_metric(key, step_metric="epoch", summary="max,last")
         log(trainer, {**summary["values"], "time/relaxation": summary["seconds"]}, epoch)
         for run in wandb_runs(trainer):
             upload(run, folder, epoch)
@@ -230,6 +235,7 @@ class RelaxSamples(Callback):
             for folder in folders:
                 self._log(trainer, folder)
         if self.relaxer.waiting:
+            END_OF_JOB.stopped |= END_OF_JOB.announced
             _print(f"terminated before the relaxation of {self._names()} was done; the same command resumes it")
 
     def _names(self) -> str:

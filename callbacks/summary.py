@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,13 @@ class Summary(Callback):
     def __init__(self, run_dir: str) -> None:
         self.run_dir = Path(run_dir)
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print and write, also for a run that had ended before."""
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Print and write, unless a run that had ended before has done so and nothing is new.
+
+        After `on_fit_end`, in which relaxations of a run that had ended are completed.
+        """
         quality = find(trainer, SampleQuality)
-        if not trainer.is_global_zero or quality is None or not quality.after:
+        if not trainer.is_global_zero or quality is None or not quality.after or self._written(trainer):
             return
         measured = {"random atoms": quality.random, "untrained": quality.before, "trained": quality.after}
         columns = {heading: dict(values) for heading, values in measured.items()}
@@ -54,6 +58,13 @@ class Summary(Callback):
         write_json(self.run_dir / "summary.json", _defined(result))
         save_figure(training_figure(self.run_dir / "metrics.csv", quality.random), self.run_dir / "training.png")
         self._print(f"{quality.n} samples after {trainer.current_epoch} epochs", rows, columns)
+
+    def _written(self, trainer: Trainer) -> bool:
+        """Whether this job has logged nothing, and an earlier one has ended with summary and figure."""
+        summary, figure = self.run_dir / "summary.json", self.run_dir / "training.png"
+        if trainer.callback_metrics or not (summary.exists() and figure.exists()):
+            return False
+        return json.loads(summary.read_bytes())["epochs"] == trainer.current_epoch
 
     def _print(self, title: str, rows: dict[str, str], columns: dict[str, dict[str, float]]) -> None:
         table = Table(title=title, title_justify="left")

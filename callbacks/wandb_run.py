@@ -21,16 +21,17 @@ LONGEST_TAG = 64  # W&B refuses longer ones
 
 
 class WandbRun(Callback):
-    """Stores the id of the W&B run in checkpoints, and makes the epoch the axis of all plots.
+    """Begins the W&B run, stores its id in checkpoints, and makes the epoch the axis of all plots.
 
-    Logs nothing itself, and does nothing without a W&B logger.
+    Placed after the callbacks that may refuse a start. Logs nothing itself, and does nothing without a W&B logger.
     """
 
     @staticmethod
     def resume(loggers: list[Logger], checkpoint: Path | None, run_dir: Path) -> None:
         """Continue the W&B run of a checkpoint in this run folder; one of another folder starts a new run.
 
-        Nothing reaches W&B before training begins: a start that is refused leaves its runs as they are.
+        Nothing reaches W&B before training begins: a start that is refused leaves its runs as they are, and so does a
+        run that has all its epochs.
         """
         ours = [logger for logger in loggers if isinstance(logger, ClosingWandbLogger)]
         for logger in ours:
@@ -40,14 +41,9 @@ class WandbRun(Callback):
             for logger in ours:
                 logger.continue_run(run_id)
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin, and make epochs the axis of all metrics."""
-        for logger in trainer.loggers:
-            if isinstance(logger, ClosingWandbLogger):
-                logger.waiting = False
-        for run in wandb_runs(trainer):
-            run.define_metric("epoch")
-            run.define_metric("*", step_metric="epoch")
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        begin_wandb(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Store the id."""
@@ -64,10 +60,22 @@ class ClosingWandbLogger(WandbLogger):
         self._wandb_init.pop("anonymous")  # W&B warns of it even when it is None
         self.failed = False
         self.waiting = False
+        self.settings: dict[str, Any] = {}
 
     def continue_run(self, run_id: str | None) -> None:
         """Continue the run of this id, before its first use; None starts a new one."""
         self._id = self._wandb_init["id"] = run_id
+
+    def log_hyperparams(self, params: dict[str, Any]) -> None:
+        """Record settings in the run, once it has begun."""
+        self.settings = params
+        if not self.waiting:
+            super().log_hyperparams(params)
+
+    def begin(self) -> None:
+        """Begin, or continue, the run, with the settings so far."""
+        self.waiting = False
+        super().log_hyperparams(self.settings)
 
     @property
     @rank_zero_experiment
@@ -131,6 +139,16 @@ def _logged_in() -> bool:
     import wandb
 
     return bool(wandb.setup().settings.api_key) or wandb.login(prompt=False)
+
+
+def begin_wandb(trainer: Trainer) -> None:
+    """Begin, or continue, the W&B runs of a trainer, with epochs as the axis of all metrics."""
+    for logger in trainer.loggers:
+        if isinstance(logger, ClosingWandbLogger):
+            logger.begin()
+    for run in wandb_runs(trainer):
+        run.define_metric("epoch")
+        run.define_metric("*", step_metric="epoch")
 
 
 def wandb_runs(trainer: Trainer) -> list[Any]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.strategies import StrategyRegistry
 
 from callbacks.finish_epoch import FinishEpoch
@@ -54,9 +54,9 @@ def build_trainer(
         callbacks=[
             FinishEpoch(),  # first, with the next one: they decide whether this epoch is the last
             *([TimeLimit(max_time)] if max_time else []),
-            WandbRun(),
             *([InitialWeights(origin)] if origin else []),
             *instantiate(settings["callbacks"]).values(),
+            WandbRun(),
             SettingsFile(settings),  # last: a start that is refused keeps the old config.yaml
         ],
         plugins=[AtomicCheckpointIO(), *([environment] if environment else [])],
@@ -72,6 +72,19 @@ def build_trainer(
             "with hydra/launcher=slurm hydra.launcher.tasks_per_node=DEVICES, or without -m"
         )
     return trainer
+
+
+def require_strategy(keys: dict[str, Any], trainer: Trainer, model: LightningModule) -> None:
+    """Refuse a strategy that cannot train networks in turn, as a model with optimisation of its own does.
+
+    Raises:
+        CryinGANError: says which one can.
+    """
+    if trainer.world_size > 1 and keys["strategy"] in ("auto", "ddp") and not model.automatic_optimization:
+        raise CryinGANError(
+            f"trainer.strategy={keys['strategy']} cannot train networks in turn on several devices: "
+            f"use trainer=ddp trainer.devices={str(keys['devices']).replace(' ', '')}"
+        )
 
 
 def require_trainer(keys: dict[str, Any]) -> None:

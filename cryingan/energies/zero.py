@@ -20,7 +20,7 @@ from cryingan.relaxation.relax import RelaxationResults, relax
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.hashes import settings_hash
-from cryingan.storage.locks import lock_cache
+from cryingan.storage.locks import lock_cache, lock_folder
 from cryingan.structures.crystals import Crystals
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,8 @@ def _relaxed(
     folder = cache / f"relaxed-{source[:16]}-{potential.card.hash[:16]}-{how[:16]}"
     with lock_cache(folder, f"relaxes training structures ({folder})"):
         try:
-            make_folder(folder)
+            with lock_folder(make_folder(folder)):  # may be that of a colleague, who alone can write there
+                pass
         except CryinGANError as error:
             log.warning("%s; it will all be computed again next time", error)
             return relax(training[chosen], potential, settings)

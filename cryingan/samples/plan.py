@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
-from cryingan.energies.data_card import data_source, default_potential
+from cryingan.energies.data_card import data_source, default_potential, read_data_card
 from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.relaxation.settings import REPAIR_DISTANCE, WHERE, RelaxSettings
 
+log = logging.getLogger(__name__)
+
 PROTOCOL = tuple(field.name for field in fields(RelaxSettings) if field.name not in {*WHERE, "frames"})
 JUDGING = ("thresholds", "repair_distance", "n_training")
+FIXED_IN_SET = "relax.fixed=%s, as %s was relaxed; relax.fixed=[] leaves all atoms free"
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,34 @@ def plan_as_in_run(settings: Mapping[str, Any], run: Mapping[str, Any], given: C
     relax, judging = run.get("relax", {}), run.get("callbacks", {}).get("relax", {})
     own = {key.split(".")[1] for key in given if key.startswith("relax.")}
     protocol = {name: relax[name] for name in PROTOCOL if name in relax and name not in own}
+    relaxing = {**settings["relax"], **protocol}
+    rule = fixed_in_set(relaxing, path, card) if path and "fixed" not in own else None
+    if rule and (run or isinstance(rule, str)):  # numbers of atoms hold in the order of the set only
+        log.info(FIXED_IN_SET, rule, path)
+        relaxing["fixed"] = rule
     return Plan(
         potential,
-        {**settings["relax"], **protocol},
+        relaxing,
         data_source(path, card, data.get("sort_species", False), types) if path else None,
         **{name: settings[name] if name in given else judging.get(name, settings[name]) for name in JUDGING},
         cache=settings["cache"],
         pictures=settings["pictures"],
         molecules=settings["pictures"],
     )
+
+
+def fixed_in_set(relax: Mapping[str, Any], path: str | Path, card: str | Path | None = None) -> Any:
+    """The rule for fixed atoms with which a built set was relaxed, where the settings name none.
+
+    Args:
+        relax: fields of `cryingan.relaxation.settings.RelaxSettings`; `fixed` of an empty list leaves all atoms free.
+        path: the data file.
+        card: its card; None for the one beside the data file.
+
+    Raises:
+        CryinGANError: the card cannot be read.
+    """
+    if relax.get("fixed") is not None:
+        return None
+    relaxation = (read_data_card(path, card).made or {}).get("relaxation")
+    return relaxation.get("fixed") if isinstance(relaxation, Mapping) else None

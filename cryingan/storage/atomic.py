@@ -105,3 +105,9 @@ def make_folder(path: str | Path) -> Path:
     except OSError as error:
         raise CryinGANError(f"{path} cannot be made: {error.strerror or error}") from error
     return Path(path)
+
+
+def remove_without_files(path: Path, *negligible: str) -> None:
+    """Remove a folder that holds nothing but empty folders and files of `negligible` names; leave any other."""
+    if all(inner.is_dir() or inner.name in negligible for inner in path.rglob("*")):
+        shutil.rmtree(path, ignore_errors=True)

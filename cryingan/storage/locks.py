@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import make_folder
 
+LOCK = ".lock"
 SECONDS_TO_WAIT = 10.0  # for another process in a folder: one that was killed may take a moment to end
 
 log = logging.getLogger(__name__)
@@ -24,13 +25,13 @@ log = logging.getLogger(__name__)
 def lock_folder(folder: str | Path, patient: bool = False) -> Iterator[None]:
     """Keep other processes of this machine out of a folder during a block. A killed process loses its lock.
 
-    It locks the file `.lock`; the thread that holds it may lock again. With `patient` it waits up to 10 s for another
-    process to leave.
+    It locks the file `LOCK` there; the thread that holds it may lock again. With `patient` it waits up to 10 s for
+    another process to leave.
 
     Raises:
         CryinGANError: another process is at work there, or the folder cannot be locked.
     """
-    lock = _lock(Path(folder).resolve() / ".lock")
+    lock = _lock(Path(folder).resolve() / LOCK)
     try:
         lock.acquire(timeout=SECONDS_TO_WAIT if patient else 0)
     except Timeout as error:
@@ -52,7 +53,7 @@ def lock_cache(path: Path, task: str, deadline: float = math.inf) -> Iterator[No
     Raises:
         CryinGANError: another process was still at work at the deadline.
     """
-    lock = _lock(path.resolve().with_name(path.name + ".lock"))
+    lock = _lock(path.resolve().with_name(path.name + LOCK))
     try:
         make_folder(path.parent)
         try:

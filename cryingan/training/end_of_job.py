@@ -20,7 +20,7 @@ class EndOfJob:
 
     Attributes:
         number: of the signal; None before.
-        stopped: a training has stopped because of it, with epochs left.
+        stopped: because of it something is left to do: epochs of a training, or relaxations of its samples.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class EndOfJob:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Take note of the signals instead of ending at once; afterwards queue the job again if training stopped."""
+        """Take note of the signals instead of ending at once; afterwards queue the job again if something is left."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -55,7 +55,7 @@ class EndOfJob:
     def _requeue(self, handler: Callable[[int, Any], Any] | int | None) -> None:
         """Leave it to the handler of before, which is submitit's; or ask Slurm; or end as other signals do."""
         name = signal.Signals(self.number).name
-        print(f"{name}: stopped after an epoch; the same command resumes", flush=True)
+        print(f"{name}: stopped before all was done; the same command resumes", flush=True)
         if callable(handler):
             handler(self.number, None)
         elif (job := slurm_job()) and os.environ.get("SLURM_PROCID", "0") == "0":

@@ -12,8 +12,8 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cryingan.errors import CryinGANError
-from cryingan.storage.atomic import make_folder
-from cryingan.storage.locks import lock_folder
+from cryingan.storage.atomic import make_folder, remove_without_files
+from cryingan.storage.locks import LOCK, lock_folder
 
 
 @dataclass
@@ -29,6 +29,8 @@ class Run:
     def fit(self) -> dict[str, float]:
         """Train, with the run folder locked, close the loggers however it ends, and return the last metrics.
 
+        A folder in which nothing has been written when a setting is refused is removed.
+
         Raises:
             CryinGANError: another process trains in the folder, Lightning refuses a setting, or training diverged.
         """
@@ -36,6 +38,10 @@ class Run:
         with lightning_errors(), lock:
             try:
                 self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.checkpoint)
+            except (CryinGANError, MisconfigurationException):
+                if self.trainer.is_global_zero:
+                    remove_without_files(self.folder, LOCK)
+                raise
             except SystemExit:
                 print("stopped; the same command resumes after the last checkpoint, if there is one", flush=True)
                 sys.exit(143 if self.trainer.received_sigterm else 130)

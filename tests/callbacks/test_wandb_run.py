@@ -6,6 +6,8 @@ import pytest
 
 from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
+from tests.conftest import TINY, compose
+from tests.support.relaxed_runs import RELAX
 from tests.support.wandb_files import inspect
 from train import train
 
@@ -77,3 +79,42 @@ def test_wandb_that_is_switched_off_is_left_alone_and_the_run_continues_later(
     assert "W&B is switched off" in capsys.readouterr().out
     assert set((tmp_path / "run/wandb").glob("offline-run-*")) == runs
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["wandb_run_id"] == first
+
+
+@pytest.mark.parametrize("mode", ["inline", "background"])
+def test_a_potential_that_is_refused_leaves_neither_a_wandb_run_nor_a_folder(tiny, tmp_path, mode):
+    missing = ("potential=ase", "potential.calculator=no.such", f"callbacks.relax.mode={mode}")
+    with pytest.raises(CryinGANError, match=r"no\.such"):
+        train(tiny("logger=wandb", *RELAX, *missing))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_prints_one_line_and_opens_no_wandb_run_unless_a_relaxation_is_due(
+    structures_file, tmp_path, capsys
+):
+    common = [override for override in TINY if override != "~callbacks.summary"]
+    common += [f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}"]
+    arguments = (*common, *RELAX, "callbacks.relax.mode=inline", "trainer.max_epochs=2")
+    train(compose("logger=csv", *arguments))
+    before = contents(tmp_path / "run")
+    capsys.readouterr()
+    train(compose("logger=wandb", *arguments))
+    assert contents(tmp_path / "run") == before
+    said = capsys.readouterr().out
+    assert "has all its 2 epochs" in said
+    assert "samples after" not in said
+
+    with (tmp_path / "run/metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    rows[1] = {key: "" if key.startswith("relax/") else value for key, value in rows[1].items()}
+    with (tmp_path / "run/metrics.csv").open("w", newline="") as file:
+        csv.DictWriter(file, rows[0]).writerows([dict(zip(rows[0], rows[0], strict=True)), *rows])
+    train(compose("logger=wandb", *arguments))
+    assert "samples after 2 epochs" in capsys.readouterr().out
+    (folder,) = (tmp_path / "run/wandb").glob("offline-run-*")
+    report = json.loads(inspect(folder, "--summary", "--json"))
+    assert report["config"]["lambda"] == 0.05
+    assert "max" in report["summary"]["relax/fraction_below_0"]
+    (tmp_path / "run/summary.json").unlink()
+    train(compose("logger=csv", *arguments))
+    assert (tmp_path / "run/summary.json").exists(), "a kill before the summary"

@@ -17,6 +17,7 @@ from train import train
         ("trainer.max_time=11h", r"max_time=11h: it must be DD:HH:MM:SS"),
         ("trainer.max_time=11:30:00", r"it must be DD:HH:MM:SS"),
         ("trainer.strategy=foo", r"strategy=foo: Lightning has none; trainer=ddp"),
+        ("trainer.devices=2", r"on several devices: use trainer=ddp trainer\.devices=2$"),
         ("callbacks.last.every_n_epochs=0", r"callbacks\.last\.every_n_epochs=0: it must be at least 1"),
         ("callbacks.quality.every_n_epochs=-5", r"callbacks\.quality\.every_n_epochs=-5"),
         ("callbacks.quality.n=0", r"callbacks\.quality\.n=0"),

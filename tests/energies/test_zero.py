@@ -14,6 +14,7 @@ from cryingan.energies.zero import zero_by_rule
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.settings import RelaxSettings
+from cryingan.storage.locks import LOCK
 from cryingan.storage.records import RecordFile
 from cryingan.structures.crystals import Crystals
 from tests.conftest import random_crystals
@@ -150,3 +151,15 @@ def test_an_untrained_generator_does_not_shine(at_rest, potential, tmp_path):
         shares.append(fractions_below(relaxed - zero.energy, len(relaxed), (0.0,))[0.0].value)
     assert shares[0] > 0.8
     assert shares[1] < 0.3
+
+
+def test_a_folder_of_a_colleague_that_cannot_be_written_is_done_without(at_rest, potential, tmp_path, caplog):
+    moving = rattled(at_rest)
+    expected = zero_by_rule(DataCard(), moving, potential, tmp_path / "own", SETTINGS, n_training=3)
+    zero_by_rule(DataCard(), moving, potential, tmp_path, SETTINGS, n_training=0)  # keeps the energies
+    [kept] = (tmp_path / "own").glob("relaxed-*/")
+    (tmp_path / kept.name).mkdir()
+    (tmp_path / kept.name / LOCK).mkdir()  # no file can be locked there
+    zero = zero_by_rule(DataCard(), moving, potential, tmp_path, SETTINGS, n_training=3)
+    assert zero.energy == pytest.approx(expected.energy, abs=1e-9)
+    assert "cannot be locked" in caplog.text

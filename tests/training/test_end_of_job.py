@@ -7,6 +7,7 @@ import pytest
 
 from cryingan.storage.checkpoint import read_checkpoint
 from tests.support.checkpoints import assert_same
+from tests.support.relaxed_runs import RELAX
 from train import train
 
 QUICK = ("~callbacks.quality", "~callbacks.structures", "callbacks.last.every_n_epochs=10")
@@ -60,6 +61,15 @@ def test_a_task_of_an_array_is_queued_by_its_number(tiny, scontrol, monkeypatch)
 def test_a_run_that_ends_by_itself_is_not_queued_again(tiny, scontrol):
     train(tiny(*QUICK, "trainer.max_epochs=1", *signalled(0, signal.SIGUSR1)))
     assert not scontrol.exists()
+
+
+def test_a_job_that_ends_while_it_waits_for_relaxations_is_queued_again(tiny, scontrol, capsys):
+    slow = ("callbacks.relax.n_samples=400", "relax.fmax=1e-9", "trainer.max_epochs=1")
+    with pytest.raises(SystemExit) as ended:
+        train(tiny(*QUICK, *RELAX, *slow, *signalled(0, signal.SIGUSR1)))
+    assert ended.value.code == 128 + signal.SIGUSR1
+    assert "terminated before the relaxation of epoch_000001 was done" in capsys.readouterr().out
+    assert scontrol.read_text() == "requeue 77\n"
 
 
 def test_replicas_stop_together(tiny, tmp_path, scontrol):
