@@ -35,6 +35,8 @@ class Crystals:
         (3, 1, 2, 2)
         >>> crystals[-1].to_ase()
         [Atoms(symbols='LiCl', pbc=True, cell=[4.0, 4.0, 4.0])]
+        >>> crystals
+        Crystals(3 structures, 2 atoms: Li1 Cl1, cell 4.00 x 4.00 x 4.00 A)
     """
 
     fractional: np.ndarray
@@ -61,6 +63,14 @@ class Crystals:
                 raise ValueError(f"fixed has shape {np.shape(self.fixed)}; it must be {fractional.shape}")
             fixed = np.asarray(self.fixed, dtype=bool)
             object.__setattr__(self, "fixed", fixed if fixed.any() else None)
+
+    def __repr__(self) -> str:
+        structures = f"{len(self)} structure{'' if len(self) == 1 else 's'}"
+        atoms = f"{len(self.species)} atom{'' if len(self.species) == 1 else 's'}"
+        formula = " ".join(f"{symbol}{count}" for symbol, count in self.counts.items())
+        lengths = " x ".join(f"{length:.2f}" for length in np.linalg.norm(self.cell, axis=1))
+        fixed = "" if self.fixed is None else ", some fixed"
+        return f"Crystals({structures}, {atoms}: {formula}{fixed}, cell {lengths} A)"
 
     def __len__(self) -> int:
         return len(self.fractional)

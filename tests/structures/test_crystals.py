@@ -15,6 +15,13 @@ def some(cell=TRICLINIC, structures=4):
     return Crystals(np.random.default_rng(1).random((structures, 5, 3)), cell, SPECIES)
 
 
+def test_what_they_are_is_printed_on_one_line():
+    assert repr(some()) == "Crystals(4 structures, 5 atoms: O2 Li2 Zr1, cell 7.00 x 6.18 x 8.28 A)"
+    one = Crystals(np.zeros((1, 1, 3)), TRICLINIC, ("Cu",), np.ones((1, 1, 3), dtype=bool))
+    assert str(one[0]) == "Crystals(1 structure, 1 atom: Cu1, some fixed, cell 7.00 x 6.18 x 8.28 A)"
+    assert repr(one[:0]).startswith("Crystals(0 structures, ")
+
+
 def test_counts_and_grouping_follow_first_appearance_and_keep_the_order_inside_a_species():
     crystals = some()
     assert list(crystals.counts.items()) == [("O", 2), ("Li", 2), ("Zr", 1)]
