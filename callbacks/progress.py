@@ -12,15 +12,17 @@ from lightning.pytorch.callbacks import Callback
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from callbacks.epochs import log
+from callbacks.epochs import find, log
+from callbacks.time_limit import TimeLimit
 from cryingan.training.labelled_output import unlabelled
 
 
 class Progress(Callback):
     """Shows a bar over the epochs in a terminal, and elsewhere a line every `every_n_epochs` epochs.
 
-    Both show the epoch, the Wasserstein distance, steps per second and the time left. Runs that are trained together
-    share one line, printed when the last of them has finished the epoch; steps are counted per run.
+    Both show the epoch, the Wasserstein distance, steps per second and the time left, at most that of
+    `trainer.max_time`. Runs that are trained together share one line, printed when the last of them has finished the
+    epoch; steps are counted per run.
 
     Logs `time/steps_per_second`, discriminator steps per second in the epoch, without validation.
 
@@ -94,7 +96,10 @@ class Progress(Callback):
         logged = [run.callback_metrics.get("train/wasserstein") for run in runs]
         distances = [float(value) for value in logged if value is not None]  # runs that catch up have none
         per_epoch = (time.monotonic() - self.started) / max(done - self.first_epoch, 1)
-        left = timedelta(seconds=round(per_epoch * max(trainer.max_epochs - done, 0)))
+        seconds, limit = per_epoch * (trainer.max_epochs - done), find(trainer, TimeLimit)
+        if limit is not None:
+            seconds = min(seconds, limit.time_remaining())
+        left = timedelta(seconds=round(max(seconds, 0)))
         span = f"{min(distances):.4g}" if distances else "unknown"
         if len(distances) > 1:
             span += f" to {max(distances):.4g} in {len(distances)} runs"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
 
@@ -16,6 +17,19 @@ class TimeLimit(Timer):
 
     def __init__(self, duration: str) -> None:
         super().__init__(duration, interval="epoch", verbose=False)
+        self.duration, self.ended = duration, False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Decide whether this epoch is the last."""
+        stopped = trainer.should_stop
+        super().on_train_epoch_end(trainer)
+        self.ended = trainer.should_stop and not stopped and trainer.current_epoch + 1 < trainer.max_epochs
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report that the limit ended the training."""
+        if self.ended and trainer.is_global_zero:
+            after = f"after epoch {trainer.current_epoch} of {trainer.max_epochs}"
+            print(f"trainer.max_time={self.duration} ended the training {after}; the same command resumes", flush=True)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Ignore the time of earlier jobs."""

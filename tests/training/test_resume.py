@@ -1,4 +1,5 @@
 import csv
+import re
 
 import pytest
 
@@ -111,13 +112,18 @@ def test_a_run_that_is_over_says_so(tiny, capsys):
     assert "has all its 1 epochs; raise trainer.max_epochs" in capsys.readouterr().out
 
 
-def test_a_time_limit_ends_a_job_at_the_end_of_an_epoch_and_the_next_resumes(tiny, tmp_path):
+def test_a_time_limit_ends_a_job_at_the_end_of_an_epoch_and_the_next_resumes(tiny, tmp_path, capsys):
     quick = ("~callbacks.quality", "~callbacks.structures")
     reached = []
     for _ in range(2):
         train(tiny(*quick, "trainer.max_time='00:00:00:01'", "trainer.max_epochs=100000"))
         reached.append(read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["epoch"] + 1)
         assert (tmp_path / "run/metrics.csv").read_text().count("\n") == reached[-1] + 1
+        out = capsys.readouterr().out
+        assert out.count(f"max_time=00:00:00:01 ended the training after epoch {reached[-1]} of 100000;") == 1
+        left = re.findall(r"(\d):(\d\d):(\d\d) left", out)
+        assert {hours + minutes for hours, minutes, _ in left} == {"000"}, "the limit bounds the time left"
+        assert max(int(seconds) for *_, seconds in left) <= 1
     assert reached[1] > reached[0] > 0
     train(tiny(*quick, f"run_dir={tmp_path / 'whole'}", f"trainer.max_epochs={reached[1]}"))
     assert_same(tmp_path / "run/checkpoints/last.ckpt", tmp_path / "whole/checkpoints/last.ckpt")
