@@ -46,8 +46,8 @@ def sample(config: DictConfig) -> Path:
         raise CryinGANError(f"checkpoint={checkpoint} is not there")
     of_run = run_settings(checkpoint) if checkpoint and (relaxing or settings["evaluate"]) else {}
     plan = plan_as_in_run(settings, of_run, keys_given()) if relaxing else None
-    if plan and of_run:
-        print(f"relaxing as the run did, unless the command line says otherwise: {plan.summary_line()}", flush=True)
+    if plan:
+        announce(plan, of_run)
     data = of_run.get("data", {})
     types = settings["types"] or data.get("types", [])
     scoring = scoring_against(settings["training"] or data.get("path"), settings["evaluate"], types)
@@ -60,6 +60,16 @@ def sample(config: DictConfig) -> Path:
     if scoring:
         score(output / RELAXED if plan else path, scoring)
     return output if file else path
+
+
+def announce(plan: Plan, of_run: dict[str, Any]) -> None:
+    """Print how samples of a run are relaxed, and what the energies of a potential for trials are worth."""
+    if plan.trial:
+        print(plan.trial, flush=True)
+    if of_run:
+        did = "relax" in of_run.get("callbacks", {})
+        how = "as the run did, unless the command line says otherwise" if did else "(the run itself relaxed no samples)"
+        print(f"relaxing {how}: {plan.summary_line()}", flush=True)
 
 
 def keys_given() -> set[str]:

@@ -188,6 +188,7 @@ class RelaxSamples(Callback):
             molecules=self.pictures,
             earlier=self.epochs.scales(),
         )
+        _print(plan.trial)
         self.relaxer = MODES[self.mode](plan, make_folder(self.epochs.folder), report=_print)
         self.scale = self.relaxer.scale
         for folder in self._unfinished(trainer):

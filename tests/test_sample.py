@@ -18,7 +18,7 @@ from cryingan.samples.plan import plan_as_in_run
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.files import read_structures
 from cryingan.training.checkpoints import load_model
-from sample import keys_given, sample
+from sample import announce, keys_given, sample
 from tests.support.paths import ROOT
 from tests.support.sampling import compose
 
@@ -158,3 +158,22 @@ def test_what_the_command_line_does_not_say_the_run_does(monkeypatch, arguments,
     alone = plan_as_in_run(settings, {}, keys_given())
     assert alone.relax == settings["relax"]
     assert (alone.thresholds, alone.repair_distance) == (settings["thresholds"], settings["repair_distance"])
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (RUN, "relaxing as the run did, unless the command line says otherwise: optimizer=cg"),
+        ({**RUN, "callbacks": {}}, "relaxing (the run itself relaxed no samples): optimizer=cg"),
+        ({}, ""),
+    ],
+)
+@pytest.mark.parametrize("potential", ["pair", "ase"])
+def test_how_samples_are_relaxed_is_printed(capsys, run, said, potential):
+    settings = plain(compose("relax=run", f"potential={potential}"))
+    announce(plan_as_in_run(settings, run), run)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("; ")[0].partition(":")[0] for line in lines if "only for" in line] == [
+        "potential=pair is only for trying things out"
+    ] * (potential == "pair")
+    assert [line.startswith(said) for line in lines if "relaxing" in line] == [True] * bool(run)

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 PROTOCOL = tuple(field.name for field in fields(RelaxSettings) if field.name not in {*WHERE, "frames"})
 JUDGING = ("thresholds", "repair_distance", "n_training")
+TRIAL = "potential=pair is only for trying things out: its energies mean nothing"
 FIXED_IN_SET = "relax.fixed=%s, as %s was relaxed; relax.fixed=[] leaves all atoms free"
 
 
@@ -49,6 +50,11 @@ class Plan:
     pictures: int = 3
     molecules: int = 3
     earlier: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def trial(self) -> str | None:
+        """A line about a potential that is fitted to no material; None for any other."""
+        return TRIAL if self.potential["kind"] == "pair" else None
 
     def summary_line(self) -> str:
         """What decides how relaxations end and how they are judged, on one line."""

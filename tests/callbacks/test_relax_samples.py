@@ -137,6 +137,7 @@ def test_of_several_processes_the_first_relaxes(structures_file, tmp_path):
     result = call("train.py", *arguments, "trainer=ddp", "trainer.max_epochs=2")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("4 samples: ") == 1
+    assert result.stdout.count("potential=pair is only for trying things out: its energies mean nothing\n") == 1
     assert set(rows(tmp_path / "run")[1]) > KEYS
     assert read_checkpoint(tmp_path / "run/checkpoints/best.ckpt")["epoch"] == 1
 
