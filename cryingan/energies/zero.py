@@ -26,6 +26,8 @@ from cryingan.structures.crystals import Crystals
 log = logging.getLogger(__name__)
 
 MARGIN = 1e-3  # eV/Angstrom above fmax; files round coordinates, and single precision differs between devices
+ONE_MINIMUM = 1e-3  # eV/atom; structures of a disordered solid differ by more
+SAME_MINIMUM = 1e-4  # eV/atom; two relaxations to relax.fmax that end in the same minimum differ by less
 CHOICE = 0  # seed; one for all runs, whose energies then compare
 
 
@@ -105,8 +107,11 @@ def zero_by_rule(
         log.warning("%s: the zero of energies is the %s of %d of them, relaxed", moving, card.rule, n)
         relaxed = _relaxed(training, potential, Path(cache), settings, n)
         if 2 * relaxed.converged.sum() >= n:
-            return zero(relaxed.energy_final[relaxed.converged] / len(training.species), of_relaxed=True)
+            energies = relaxed.energy_final[relaxed.converged] / len(training.species)
+            _warn_of_one_minimum(energies)
+            return zero(energies, of_relaxed=True)
         moving = f"{relaxed.converged.sum()} of {n} training structures could be relaxed with {name}"
+        moving += _what_to_raise(relaxed, settings)
     log.warning(
         "%s: no zero for relaxed samples, so no thresholds; energies are relative to the %s of the training structures "
         "as they are (docs/relaxation.md, Which energy counts as zero)",
@@ -114,6 +119,33 @@ def zero_by_rule(
         card.rule,
     )
     return zero(energies, of_relaxed=False)
+
+
+def _warn_of_one_minimum(energies: np.ndarray) -> None:
+    """Say where relaxed structures of these energies, eV/atom, tell little: all or half are in one minimum."""
+    above = np.sort(energies - energies.min())
+    half = above[(len(above) - 1) // 2]
+    if len(above) < 2 or (above[-1] > ONE_MINIMUM and half > SAME_MINIMUM):
+        return
+    which, range_ = (
+        (f"all {len(above)}", above[-1]) if above[-1] <= ONE_MINIMUM else (f"half of the {len(above)}", half)
+    )
+    log.warning(
+        "%s relaxed training structures end within %.2f meV/atom, in one minimum, as those of a crystal do: thresholds "
+        "near 0 tell whether a sample has reached that minimum (docs/relaxation.md, Which energy counts as zero)",
+        which,
+        1000 * range_,
+    )
+
+
+def _what_to_raise(relaxed: RelaxationResults, settings: RelaxSettings) -> str:
+    """Why relaxations did not end at rest, and the setting that would let them; none where no setting does."""
+    stopped = (relaxed.reason == "max_steps").sum()
+    if not stopped:
+        return f" ({', '.join(sorted(set(relaxed.reason[~relaxed.converged])))})"
+    return (
+        f" ({stopped} ran out of relax.max_steps={settings.max_steps}: raise it, such as to {4 * settings.max_steps})"
+    )
 
 
 def _relaxed(

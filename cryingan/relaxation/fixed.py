@@ -82,6 +82,33 @@ def with_fixed(crystals: Crystals, rule: Any) -> Crystals:
     return replace(crystals, fixed=fixed if crystals.fixed is None else fixed | crystals.fixed)
 
 
+def warn_of_other_fixed(samples: Crystals, training: Crystals, rule: Any) -> None:
+    """Warn where a rule of heights fixes other numbers of atoms in samples than in training structures.
+
+    Args:
+        samples: as generated.
+        training: the structures that samples are compared with.
+        rule: as for `with_fixed`.
+    """
+    rule = canonical_rule(rule)
+    if not isinstance(rule, str):
+        return
+    height = float(rule.removeprefix(BELOW))
+    of_samples, of_training = ((heights(some) < height).sum(axis=1) for some in (samples, training))
+    outside = (of_samples < of_training.min()) | (of_samples > of_training.max())
+    if outside.any():
+        log.warning(
+            "relax.fixed=%s fixes %s of %d atoms of the training structures, but %s in %d of %d samples: these relax "
+            "otherwise, so their energies compare badly; a list of atoms or species fixes the same number in all",
+            rule,
+            _span(of_training),
+            len(training.species),
+            _span(of_samples[outside]),
+            outside.sum(),
+            len(samples),
+        )
+
+
 def heights(crystals: Crystals) -> np.ndarray:
     """Heights of atoms above the face of the first two lattice vectors, Angstrom, shape (structures, atoms)."""
     first, second, _ = crystals.cell

@@ -12,7 +12,7 @@ import numpy as np
 from cryingan.energies.training_scale import TrainingScale
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.fixed import with_fixed
+from cryingan.relaxation.fixed import warn_of_other_fixed, with_fixed
 from cryingan.relaxation.relax import relax_marked
 from cryingan.relaxation.repair import repair
 from cryingan.relaxation.settings import RelaxSettings
@@ -119,6 +119,8 @@ class SampleRelaxer:
         return error
 
     def _relax(self, samples: Crystals, folder: Path) -> Outcome:
+        if self.scale.structures is not None:
+            warn_of_other_fixed(samples, self.scale.structures, self.settings.fixed)
         samples = with_fixed(samples, self.settings.fixed)
         repaired, repairs = repair(samples, self.plan.repair_distance)
         write_structures(repaired, folder / REPAIRED)

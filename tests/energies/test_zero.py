@@ -10,7 +10,7 @@ from ase.optimize import FIRE
 from cryingan.energies.data_card import DataCard
 from cryingan.energies.fractions import fractions_below
 from cryingan.energies.training_energies import structures_hash
-from cryingan.energies.zero import zero_by_rule
+from cryingan.energies.zero import _warn_of_one_minimum, zero_by_rule
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.settings import RelaxSettings
@@ -70,9 +70,10 @@ def test_of_structures_in_motion_some_are_relaxed(at_rest, potential, tmp_path, 
     of_rule = {"mean": np.mean, "maximum": np.max, "percentile": np.median}[rule]
     assert zero.energy == pytest.approx(of_rule(zero.energies), abs=1e-12)
     assert zero.energy < energies_of(moving, potential).min(), "in motion they all lie above"
-    [warning] = [record.getMessage() for record in caplog.records]
+    warning, one_minimum = [record.getMessage() for record in caplog.records]
     assert "9 of 9 training structures are not at rest" in warning
     assert f"the {rule} of 4 of them, relaxed" in warning
+    assert "all 4 relaxed training structures end within" in one_minimum, "they are displaced copies of one"
     before = sum(counting.batches)
     again = zero_by_rule(card, moving, counting, tmp_path, SETTINGS, n_training=4)
     assert again.energy == pytest.approx(zero.energy, abs=1e-12)
@@ -97,7 +98,26 @@ def test_there_is_no_zero_for_relaxed_samples_without_relaxed_structures(
     zero = zero_by_rule(DataCard(), moving, potential, tmp_path, RelaxSettings(backend="serial", **settings), n)
     assert (zero.rule, zero.of_relaxed) == ("mean", False)
     assert zero.energy == pytest.approx(energies_of(moving, potential).mean(), abs=1e-12)
-    assert "no zero for relaxed samples, so no thresholds" in caplog.records[-1].getMessage()
+    said = caplog.records[-1].getMessage()
+    assert "no zero for relaxed samples, so no thresholds" in said
+    assert ("(4 ran out of relax.max_steps=1: raise it, such as to 4)" in said) is bool(n)
+
+
+@pytest.mark.parametrize(
+    ("above", "said"),
+    [
+        ([0, 0.2, 0.9, 0.5], "all 4 relaxed training structures end within 0.90 meV/atom"),
+        ([0, 0], "all 2 relaxed"),
+        ([0, 7, 0.05, 9], "half of the 4 relaxed training structures end within 0.05 meV/atom"),
+        ([40, 0, 0.01, 0.02, 30], "half of the 5 relaxed training structures end within 0.02 meV/atom"),
+        ([0, 0.05, 9, 12, 30], None),
+        ([0, 1.5, 3, 4], None),
+        ([0], None),
+    ],
+)
+def test_structures_that_end_in_one_minimum_are_told(caplog, above, said):
+    _warn_of_one_minimum(-4.5 + np.array(above) / 1000)
+    assert caplog.text == "" if said is None else said in caplog.text
 
 
 def test_a_stopped_relaxation_is_resumed(at_rest, potential, tmp_path):

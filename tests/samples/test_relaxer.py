@@ -7,6 +7,7 @@ import pytest
 from ase.io import read
 
 from cryingan.errors import CryinGANError
+from cryingan.relaxation.fixed import heights
 from cryingan.relaxation.relax import relax_marked
 from cryingan.samples.folder import holds, read_summary, set_results_aside, store_samples
 from cryingan.samples.relaxer import SampleRelaxer
@@ -189,3 +190,17 @@ def test_samples_are_repaired_to_the_distance_of_the_plan(tmp_path):
         closest[distance] = repaired.get_distance(0, 1, mic=True)
     assert closest[1.5] == pytest.approx(1.7, abs=1e-6)
     assert closest[2.2] >= 2.2 - 1e-6
+
+
+def test_samples_without_atoms_where_training_structures_are_fixed_are_told(tmp_path, training, caplog):
+    """Early samples have empty layers; a rule of heights then fixes other atoms than in the structures of the zero."""
+    samples = random_crystals(3, SPECIES, CELL, seed=1)
+    samples.fractional[:, :, 2] = 0.3 + samples.fractional[:, :, 2] / 2
+    store_samples(samples, tmp_path / "run")
+    relaxer = SampleRelaxer(plan(training=training, relax={**FAST, "fixed": "below:2.0"}))
+    relaxer(tmp_path / "run")
+    fixed = (heights(read_structures(training["path"])) < 2).sum(axis=1)
+    [said] = [line for line in caplog.messages if "compare badly" in line]
+    assert (
+        f"fixes {fixed.min()} to {fixed.max()} of 8 atoms of the training structures, but 0 in 3 of 3 samples" in said
+    )
