@@ -30,8 +30,9 @@ def score(settings: dict[str, Any]) -> Path:
     """Score structures against a reference and return the folder of the results."""
     from cryingan.evaluation.evaluate import evaluate
     from cryingan.evaluation.report import METRICS, summary_lines
+    from cryingan.evaluation.settings import BENCHMARKS
 
-    for key, example in (("benchmark", "interface"), ("structures", "FILE"), ("reference", "FILE")):
+    for key, example in (("benchmark", " | ".join(BENCHMARKS)), ("structures", "FILE"), ("reference", "FILE")):
         if settings[key] is None:
             raise CryinGANError(f"give {key}={example}; python evaluate.py --help explains every key")
     keys = ("structures", "reference", "types", "original", "output", "processes")

@@ -101,7 +101,10 @@ def load(
     from cryingan.training.checkpoints import load_model
 
     if (checkpoint is None) == (upstream is None):
-        raise CryinGANError("give either checkpoint=PATH or upstream=PATH reference=FILE")
+        raise CryinGANError(
+            "give checkpoint=PATH, structures=FILE relax=true, or upstream=PATH reference=FILE, one of them; "
+            "python sample.py --help explains every key"
+        )
     if checkpoint is not None:
         return load_model(checkpoint), checkpoint
     if reference is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,12 +143,15 @@ def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def one_line(error: BaseException, name: str = "train") -> str:
     """An error on one line, with the nearest known key of a script where a key is unknown."""
     if isinstance(error, CryinGANError):
-        return str(error)
+        return re.sub(r"(?<![\w.])types=\[", "data.types=[", str(error)) if name == "train" else str(error)
     messages = [str(error)] + [str(cause) for cause in _causes(error)]
     lines = [line.strip() for message in messages for line in message.splitlines()]
     noise = ("full_key:", "object_type=", "reference_type=", "To append to your config", "Key '")
     kept = dict.fromkeys(line for line in lines if line and not line.startswith(noise))
     text = " ".join(kept) + _suggestion(error, name)
+    if match := re.search(r"override ([^=\s]+)=.* Invalid value '(.*)', expected one of \[(.*)\]", text):
+        key, value, choices = match.groups()
+        return f"{key}={value}: use {choices.replace(', ', ' | ')}"
     return text + "".join(f"; not installed: {install}" for plugin, install in PLUGINS.items() if plugin in text)
 
 

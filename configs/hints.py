@@ -66,13 +66,12 @@ def require_key(name: str, arguments: Sequence[str], place: int) -> None:
     if argument.startswith(tuple(DASHES)):
         bare = argument.lstrip(DASHES).replace("-", "_")
         following = arguments[place + 1] if place + 1 < len(arguments) and "=" not in bare else ""
-        raise CryinGANError(
-            f"{argument}: keys have no dashes; write {_typed(bare if '=' in bare else f'{bare}={following}')}"
-        )
+        right = _offered(name, bare if "=" in bare else f"{bare}={following}")
+        raise CryinGANError(f"{argument}: keys have no dashes; {right}")
     if KEY.match(argument) and not (is_there(argument) and "/" in argument.partition("=")[0]):
         return
     if (joined := _joined(arguments, place)) is not None:
-        raise CryinGANError(f"{argument!r} is cut off by a blank; write {_typed(joined)}")
+        raise CryinGANError(f"{argument!r} is cut off by a blank; {_offered(name, joined)}")
     if is_there(argument) or "/" in argument or name == "sample":
         raise CryinGANError(f"{argument!r} is not KEY=VALUE; write {_typed(f'{FIRST[name]}={argument}')}")
     before = arguments[place - 1] if place else ""
@@ -80,6 +79,17 @@ def require_key(name: str, arguments: Sequence[str], place: int) -> None:
         quoted = _typed(f"{before} {argument}")
         raise CryinGANError(f"{argument!r} is not KEY=VALUE; if it belongs to the value before it, write {quoted}")
     raise CryinGANError(f"{argument!r} is not KEY=VALUE; python {name}.py --help lists the keys")
+
+
+def _offered(name: str, argument: str) -> str:
+    """What to write instead: KEY=VALUE where the script has the key, by its last part too, or else where to look."""
+    key, _, value = argument.partition("=")
+    if (CONFIGS / key.lstrip("+~").partition(".")[0]).is_dir():
+        return f"write {_typed(argument)}"
+    known = known_keys(name)
+    if key.lstrip("+~") not in known.values() and key not in known:
+        return f"{name}.py has no key {key}.{suggestion(name, key) or f' python {name}.py --help lists the keys'}"
+    return f"write {_typed(f'{known.get(key, key)}={value}')}"
 
 
 def _joined(arguments: Sequence[str], place: int) -> str | None:

@@ -135,8 +135,11 @@ def report_fixed(crystals: Crystals) -> None:
         return
     some, whole = crystals.fixed.any(axis=2).sum(axis=1), crystals.fixed.all(axis=2).sum(axis=1)
     atoms = len(crystals.species)
-    partly = f", {_span(some - whole)} of them in some directions only" if (some > whole).any() else ""
-    log.info("relaxing with %s of %d atoms fixed%s", _span(some), atoms, partly)
+    fixed = f"{_span(whole)} of {atoms} atoms fixed"
+    if (partly := some - whole).any():
+        only = f"{_span(partly)}{' more' if whole.any() else f' of {atoms} atoms fixed'} in some directions only"
+        fixed = f"{fixed}, {only}" if whole.any() else only
+    log.info("relaxing with %s", fixed)
     if (whole == atoms).all():
         log.warning("all atoms are fixed: the structures stay as they are")
 

@@ -14,7 +14,15 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.storage.text import in_one_line, shortened
-from cryingan.structures.frames import MAX_ATOMS, RawFrame, cut_within_number, ends_early, numbered_lines, of_type
+from cryingan.structures.frames import (
+    MAX_ATOMS,
+    RawFrame,
+    cut_within_number,
+    ends_early,
+    numbered_lines,
+    of_type,
+    types_example,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -117,6 +125,21 @@ def in_usual_case(properties: str) -> str:
     return ":".join(fields)
 
 
+def species_column(properties: str) -> int | None:
+    """The column of species, from 0; None where there is none."""
+    fields = properties.split(":")
+    if "species" not in fields[::3]:
+        return None
+    return sum(map(int, fields[2 : 3 * fields[::3].index("species") : 3]))
+
+
+def highest_type(lines: list[str], properties: str) -> int:
+    """The highest of the numbers in the place of species, 1 without any."""
+    column = species_column(properties)
+    words = (line.split()[column : column + 1] for line in lines[1:]) if column is not None else ()
+    return max([1, *(int(word) for [word] in filter(None, words) if word.isdecimal())])
+
+
 def named_types(lines: list[str], properties: str, types: Sequence[str], where: str) -> list[str]:
     """Put elements in the place of types 1, 2, ... in the column of species.
 
@@ -129,11 +152,8 @@ def named_types(lines: list[str], properties: str, types: Sequence[str], where: 
     Raises:
         CryinGANError: a type has no element.
     """
-    fields = properties.split(":")
-    if "species" not in fields[::3]:
+    if (column := species_column(properties)) is None:
         return lines
-    place = fields[::3].index("species")
-    column = sum(map(int, fields[2 : 3 * place : 3]))
     named = lines[:1]
     for atom, line in enumerate(lines[1:], start=1):
         words = line.split()
@@ -194,7 +214,9 @@ def parse_frame(lines: list[str], info: Mapping[str, Any], where: str, line: int
         atom = bisect_left(range(len(lines) - 1), True, key=lambda atoms: fault(atoms) is not None)
         error = fault(atom)
         place = f"{where}, atom {atom} (line {line + atom})" if atom else f"{where}, line {line}"
-        raise CryinGANError(f"{place}: {explain(error)} in {shortened(lines[atom])}{hint(error)}") from error
+        raise CryinGANError(
+            f"{place}: {explain(error)} in {shortened(lines[atom])}{hint(error, highest_type(lines, properties))}"
+        ) from error
     if properties == PLAIN and cut_within_number(lines[1:], slice(1, 4)):
         raise CryinGANError(f"{where} ends early: within the last number, {shortened(lines[-1])}")
     return atoms
@@ -209,7 +231,7 @@ def explain(error: Exception) -> str:
     return in_one_line(error)
 
 
-def hint(error: Exception) -> str:
+def hint(error: Exception, kinds: int) -> str:
     """How a user can mend ASE's error, where that is not plain from it."""
     of_type = isinstance(error, KeyError) and str(error).strip("'").isdecimal()
-    return "; (data.)types=[Li,Cl] names the elements of types" if of_type else ""
+    return f"; {types_example(kinds)} names the elements of types" if of_type else ""

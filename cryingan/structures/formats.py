@@ -12,9 +12,9 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.text import DECOMPRESSORS, in_one_line, open_text
 from cryingan.structures.cif import iterate_cif
 from cryingan.structures.extxyz import iterate_extxyz
-from cryingan.structures.frames import RawFrame, check_types
+from cryingan.structures.frames import RawFrame, check_types, types_example
 from cryingan.structures.json_files import is_ase_database, iterate_pymatgen, load_json
-from cryingan.structures.lammps import NO_ELEMENTS, iterate_dump
+from cryingan.structures.lammps import iterate_dump
 from cryingan.structures.vasp import iterate_poscar, iterate_xdatcar
 from cryingan.structures.vasp_output import whole_steps
 
@@ -129,7 +129,10 @@ def lammps_data_options(path: Path, types: Sequence[str]) -> dict[str, Any]:
     from ase.data import atomic_numbers
 
     if not types:
-        raise CryinGANError(f"{path}: types are numbers, no elements; {NO_ELEMENTS.partition(', or ')[2]}")
+        with open_text(path) as (file, _):
+            count = re.search(r"(\d+)\s+atom types", file.read(HEAD))
+        given = types_example(int(count[1]) if count else 2)
+        raise CryinGANError(f"{path}: types are numbers, no elements; give {given}")
     return {"Z_of_type": {number: atomic_numbers[symbol] for number, symbol in enumerate(types, start=1)}}
 
 

@@ -123,6 +123,12 @@ def element(word: str, where: str) -> str:
     return word
 
 
+def types_example(count: int = 2) -> str:
+    """The key `types` as it is typed for so many types; the elements are examples."""
+    examples = ("Li", "Cl", "O", "S", "P", "Na")
+    return f"types=[{','.join(examples[:count])}{',...' if count > len(examples) else ''}]"
+
+
 def of_type(number: int, types: Sequence[str], where: str) -> str:
     """The element of a type, from 1.
 
@@ -130,11 +136,11 @@ def of_type(number: int, types: Sequence[str], where: str) -> str:
         CryinGANError: `types` does not name it.
     """
     if not 1 <= number <= len(types):
-        raise CryinGANError(f"{where} has type {number}, but (data.)types=[{','.join(types)}] names {len(types)}")
+        raise CryinGANError(f"{where} has type {number}, but types=[{','.join(types)}] names {len(types)}")
     return types[number - 1]
 
 
 def check_types(types: Sequence[str]) -> None:
     """Refuse `types` that are no elements."""
     for number, word in enumerate(types, start=1):
-        element(word, f"(data.)types=[{','.join(types)}], type {number}")
+        element(word, f"types=[{','.join(types)}], type {number}")

@@ -23,6 +23,7 @@ from cryingan.structures.frames import (
     ends_early,
     numbered_lines,
     of_type,
+    types_example,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 BOX, ATOMS, COUNT, UNITS = "BOX BOUNDS", "ATOMS", "NUMBER OF ATOMS", "UNITS"
 POSITIONS = (("x", "y", "z"), ("xu", "yu", "zu"), ("xs", "ys", "zs"), ("xsu", "ysu", "zsu"))
 SAME_MASS = 0.05  # u; a mass names the only element that is as near
-NO_ELEMENTS = "LAMMPS's `dump_modify ID element Li Cl` writes elements, or give (data.)types=[Li,Cl]"
 
 
 class Item(NamedTuple):
@@ -190,18 +190,24 @@ def read_elements(columns: Mapping[str, list[str]], item: Item, where: str, type
         names = columns["element"]
         if set(names) == {"C"} and len(set(kinds)) > 1:
             raise CryinGANError(
-                f"{where}: column element is C, LAMMPS's default, for {len(set(kinds))} types; {NO_ELEMENTS}"
+                f"{where}: column element is C, LAMMPS's default, for {len(set(kinds))} types; {no_elements(kinds)}"
             )
         for name in set(names) - set(of_numbers(names)):
             element(name, f"{where}, atom {names.index(name) + 1}, column element")
         if not (numeric := of_numbers(names)):
             return names
-        raise CryinGANError(f"{where}: column element holds numbers, such as {numeric[0]}; {NO_ELEMENTS}")
+        raise CryinGANError(f"{where}: column element holds numbers, such as {numeric[0]}; {no_elements(kinds)}")
     if "mass" in columns:
-        return [of_mass(mass, where) for mass in as_numbers(columns, "mass", item, where)]
+        return [of_mass(mass, where, kinds) for mass in as_numbers(columns, "mass", item, where)]
     if not len(kinds):
-        raise CryinGANError(f"{where}: ITEM: ATOMS has no column element; {NO_ELEMENTS}")
-    raise CryinGANError(f"{where}: column type holds numbers, no elements; {NO_ELEMENTS}")
+        raise CryinGANError(f"{where}: ITEM: ATOMS has no column element; {no_elements(kinds)}")
+    raise CryinGANError(f"{where}: column type holds numbers, no elements; {no_elements(kinds)}")
+
+
+def no_elements(kinds: np.ndarray) -> str:
+    """What helps where a dump names no elements, for the types of its atoms."""
+    given = types_example(int(kinds.max()) if len(kinds) and np.isfinite(kinds).all() else 2)
+    return f"LAMMPS's `dump_modify ID element Li Cl` writes elements, or give {given}"
 
 
 def of_numbers(names: Sequence[str]) -> list[str]:
@@ -209,15 +215,15 @@ def of_numbers(names: Sequence[str]) -> list[str]:
     return [name for name in names if name.isdecimal()]
 
 
-def of_mass(mass: float, where: str) -> str:
+def of_mass(mass: float, where: str, kinds: np.ndarray) -> str:
     """The only element of a mass (u)."""
     from ase.data import atomic_masses, chemical_symbols
 
     masses = zip(chemical_symbols, atomic_masses, strict=True)
     near = [symbol for symbol, known in masses if abs(known - mass) <= SAME_MASS and symbol != "X"]
     if len(near) != 1:
-        kinds = " and ".join(near) or "no element"
-        raise CryinGANError(f"{where}: column mass: {mass:g} is the mass of {kinds}; {NO_ELEMENTS}")
+        found = " and ".join(near) or "no element"
+        raise CryinGANError(f"{where}: column mass: {mass:g} is the mass of {found}; {no_elements(kinds)}")
     return near[0]
 
 

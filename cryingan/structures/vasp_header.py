@@ -13,7 +13,7 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.storage.text import shortened
-from cryingan.structures.frames import MAX_ATOMS, NumberedLines, element
+from cryingan.structures.frames import MAX_ATOMS, NumberedLines, element, types_example
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ def elements(
         found = list(types) or elements_elsewhere(title, count, path)
     if len(found) != count:
         given = f"{len(found)} elements ({' '.join(found)})" if found else "no elements"
-        key = "" if names else "; (data.)types=[Li,Cl] names them"
+        key = "" if names else f"; {types_example(count)} names them"
         raise CryinGANError(f"{where}: {given} for {count} numbers of atoms{key}")
     return found
 

@@ -23,7 +23,9 @@ def refused(name, *arguments):
         (["--lambda=0.1"], "lambda=0.1"),
         (["--lambda", "0.1"], "lambda=0.1"),
         (["\N{EN DASH}lambda=0.1"], "lambda=0.1"),
-        (["--max-epochs=3"], "max_epochs=3"),
+        (["--max-epochs=3"], "trainer.max_epochs=3"),
+        (["--relax=true"], "relax=true"),
+        (["--callbacks.quality.n", "4"], "callbacks.quality.n=4"),
         (["lambda", "=", "0.1"], "lambda=0.1"),
         (["lambda=", "0.1"], "lambda=0.1"),
         (["lambda", "=0.1"], "lambda=0.1"),
@@ -89,6 +91,20 @@ def test_an_unknown_key_is_answered_by_one_of_the_same_script(name, argument, ke
     said = one_line(told.value, name)
     assert f" Did you mean {key}" in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("evaluate", ["--report", "runs"], "evaluate.py has no key report. python evaluate.py --help lists the keys"),
+        ("evaluate", ["report", "=", "runs"], "evaluate.py has no key report."),
+        ("sample", ["--data.path=x"], "write data.path=x"),
+        ("sample", ["--num-samples", "5"], "sample.py has no key num_samples. Did you mean n?"),
+        ("train", ["--lr=1e-3"], "train.py has no key lr. Did you mean model.generator_learning_rate"),
+    ],
+)
+def test_only_keys_that_are_there_are_offered(name, arguments, said):
+    assert said in refused(name, *arguments)
 
 
 @pytest.mark.parametrize("value", ["true", "True", "false", "False", "null", "None", "none"])

@@ -12,7 +12,7 @@ from ase.optimize import FIRE
 
 from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.fixed import canonical_rule, with_fixed
+from cryingan.relaxation.fixed import canonical_rule, report_fixed, with_fixed
 from cryingan.relaxation.journal import ROWS
 from cryingan.relaxation.relax import relax
 from cryingan.relaxation.repair import repair
@@ -205,6 +205,20 @@ def test_no_rules(rule):
 def test_rules_that_name_what_is_not_there(pair, rule, said):
     with pytest.raises(CryinGANError, match=said):
         relax(SLAB, pair, fixed=rule)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "said"),
+    [
+        ([FixAtoms([0, 3])], "2 of 8 atoms fixed"),
+        ([FixCartesian([0, 1, 2], (0, 0, 1))], "3 of 8 atoms fixed in some directions only"),
+        (FIXED["along z"], "1 of 8 atoms fixed, 2 more in some directions only"),
+    ],
+)
+def test_how_many_atoms_are_fixed_is_said(constraints, said, caplog):
+    caplog.set_level(logging.INFO, "cryingan")
+    report_fixed(constrained(constraints))
+    assert caplog.messages == [f"relaxing with {said}"]
 
 
 def test_a_rule_that_fixes_nothing_says_so(caplog):

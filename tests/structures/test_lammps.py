@@ -128,17 +128,17 @@ def test_types_name_elements_of_dumps_data_files_and_numbers_in_xyz(tmp_path):
         path.write_text(dump(columns=columns).replace(" Li ", " C ").replace(" O ", " C ").replace(" Cl ", " C "))
         check(path, types=types)
         assert [frame.composition for frame in read_candidates(path, types)] == [{"Cl": 1, "Li": 2, "O": 1}] * 3
-    assert "has type 3, but (data.)types=[Li,O] names 2" in refusal(path, types=types[:2])
+    assert "has type 3, but types=[Li,O] names 2" in refusal(path, types=types[:2])
     atoms = CRYSTALS.to_ase()[0]
     ase.io.write(
         tmp_path / "some.data", atoms, format="lammps-data", specorder=types, masses=False, atom_style="atomic"
     )
-    assert "types are numbers, no elements; give (data.)types=[Li,Cl]" in refusal(tmp_path / "some.data")
+    assert "types are numbers, no elements; give types=[Li,Cl,O]" in refusal(tmp_path / "some.data")
     assert read_structures(tmp_path / "some.data", types=types).species == CRYSTALS.species
     lattice = " ".join(map(str, CELL.ravel()))
     rows = [f"{KINDS[atom.symbol]} {atom.x:.8f} {atom.y:.8f} {atom.z:.8f}\n" for atom in atoms]
     (tmp_path / "some.xyz").write_text(f'4\nLattice="{lattice}"\n' + "".join(rows))
-    assert "; (data.)types=[Li,Cl] names the elements of types" in refusal(tmp_path / "some.xyz")
+    assert "; types=[Li,Cl,O] names the elements of types" in refusal(tmp_path / "some.xyz")
     assert read_structures(tmp_path / "some.xyz", types=types).species == CRYSTALS.species
     with pytest.raises(CryinGANError, match="type 1: unknown element '1'"):
         read_structures(path, types=["1", "2"])

@@ -156,7 +156,7 @@ def test_elements_that_the_file_does_not_name_are_given_or_refused(tmp_path, cap
     for title in ("a slab", "sulfides at 300 K", "Li Cl O"):
         path.write_text(joined([title, *HEADER[1:5], *HEADER[6:], "Direct", *ROWS[0]]))
         assert "line 6: " in refusal(path)
-        assert "(data.)types=[Li,Cl] names them" in refusal(path)
+        assert "types=[Li,Cl] names them" in refusal(path)
         assert read_structures(path, types=["Na", "F"]).species == ("Na", "Na", "F")
         with pytest.raises(CryinGANError, match="type 2: unknown element 'Xx'"):
             read_structures(path, types=["Na", "Xx"])
