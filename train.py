@@ -83,13 +83,16 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
 def require_same_run(checkpoint: Path, model: Any, data: Any, settings: dict[str, Any]) -> dict[str, str] | None:
     """Refuse a checkpoint of another run, before a logger continues it; return the origin of its first weights."""
     from cryingan.storage.checkpoint import read_checkpoint
-    from cryingan.training.checkpoints import require_same_settings
+    from cryingan.training.checkpoints import other_ways, require_same_settings
     from cryingan.training.initial_weights import require_same_origin
 
-    require_same_settings(checkpoint, dict(model.hparams), settings["trainer"]["precision"])
+    require_same_settings(checkpoint, dict(model.hparams), settings["trainer"]["precision"], settings["resume"])
     state = read_checkpoint(checkpoint).get(type(data).__qualname__)
     if state is not None:
-        data.load_state_dict(state)
+        try:
+            data.load_state_dict(state)
+        except CryinGANError as error:
+            raise CryinGANError(f"{error}; {other_ways(checkpoint, settings['resume'])}") from error
     return require_same_origin(checkpoint, settings["init"])
 
 

@@ -110,15 +110,23 @@ class StructureData(LightningDataModule):
         moved = self.crystals
         if self.shift is not None:
             moved = replace(moved, fractional=moved.fractional - self.shift)
-        if axes := axes_cut(moved.fractional):
-            log.warning(CUT, self.path, axes, NO_GAP if self.settings.shift == "auto" else MOVE)
-        if len(moved) < FEW:
-            log.warning("%s holds %d structures; fewer than %d are soon learned by heart", self.path, len(moved), FEW)
+        if self.trainer.global_rank == 0:
+            self._describe(moved)
         grouped = moved.reordered(moved.grouping)
         cell = torch.tensor(grouped.cell, device=device)
         for name, indices in zip(("training", "validation"), self.split(), strict=True):
             fractional = torch.tensor(grouped.fractional[indices], dtype=torch.float32, device=device)
             self.tensors[name] = with_distances(fractional, cell, k) if k else fractional
+
+    def _describe(self, moved: Crystals) -> None:
+        """Log the origin that was chosen, and warn of structures that are hard to learn."""
+        automatic = self.settings.shift == "auto"
+        if automatic:
+            log.info("data.shift: the origin %s", f"is moved to {self.shift}" if self.shift else "stays")
+        if axes := axes_cut(moved.fractional):
+            log.warning(CUT, self.path, axes, NO_GAP if automatic else MOVE)
+        if len(moved) < FEW:
+            log.warning("%s holds %d structures; fewer than %d are soon learned by heart", self.path, len(moved), FEW)
 
     def train_dataloader(self) -> TensorLoader:
         """Shuffled batches of the training structures."""
@@ -149,14 +157,14 @@ class StructureData(LightningDataModule):
             CryinGANError: names what differs from the checkpoint.
         """
         if state["hash"] != self.sha256:
-            raise CryinGANError(f"{self.path} is not the file that this run was trained on; start it in a new run_dir")
+            raise CryinGANError(f"{self.path} is not the file that this run was trained on")
         differing = [
             f"data.{name} is {getattr(self.settings, name)} here and {state[name]} in the checkpoint"
             for name in SAME_IN_A_RUN
             if state[name] != getattr(self.settings, name)
         ]
         if differing:
-            raise CryinGANError(f"the run has other settings: {'; '.join(differing)}; start it in a new run_dir")
+            raise CryinGANError(f"the run has other settings: {'; '.join(differing)}")
 
 
 def with_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:

@@ -77,7 +77,7 @@ def summary_lines(evaluation: Evaluation) -> Iterable[str]:
     counts = evaluation.counts
     yield f"{counts['accepted']} of {counts['original']} structures accepted"
     for reason, count in evaluation.failures.items():
-        yield f"  {count} failed: {reason}"
+        yield f"  {count} failed: {_with_its_first(reason, evaluation)}"
     width = max(map(len, evaluation.values))
     there = re.findall("[A-Z][a-z]?", evaluation.provenance["reference"]["composition"])
     for name, interval in evaluation.values.items():
@@ -86,3 +86,13 @@ def summary_lines(evaluation: Evaluation) -> Iterable[str]:
             yield f"{name:{width}s}  {interval.value:.4g} ({interval.low:.4g} to {interval.high:.4g}){note}"
         elif not (match := SPECIES_DISTANCE.match(name)) or match[1] in there:  # the others have nothing to compare
             yield f"{name:{width}s}  not defined: {interval.reason}"
+
+
+def _with_its_first(reason: str, evaluation: Evaluation) -> str:
+    """A reason with the numbers and the place of the first structure that it holds for, where it has numbers."""
+    row = evaluation.first_failures.get(reason)
+    if row is None or row["reason"] == reason:
+        return reason
+    sample = row["sample"]
+    place = sample if isinstance(sample, str) and sample else f"structure {row.get('number', sample)}"
+    return f"{row['reason']} ({'the first: ' if evaluation.failures[reason] > 1 else ''}{place})"

@@ -34,6 +34,7 @@ class Evaluation:
             `accepted`, `reason` and `formula`; for accepted ones also the columns of the benchmark.
         counts: numbers of `original`, `read` (in the file), `accepted` and `failed` (original - accepted) structures.
         failures: number of failed structures by reason; numbers in reasons are replaced by #.
+        first_failures: reason, as in `failures`, and the first row with it.
         relaxation: steps, energy drops and fractions below thresholds of samples that `sample.py` relaxed.
         provenance: files, their hashes, settings and versions.
 
@@ -49,6 +50,7 @@ class Evaluation:
     rows: Sequence[Mapping[str, Any]] = field(repr=False)
     counts: Mapping[str, int]
     failures: Mapping[str, int]
+    first_failures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     relaxation: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -70,7 +72,8 @@ def scored(
     if not accepted:
         values = {name: replace(value, reason="no structure was accepted") for name, value in values.items()}
     rows = _rows(frames, described, scores, origin)
-    reasons = Counter(NUMBER.sub("#", row["reason"]) for row in rows if row["reason"])
+    failed_rows = [(NUMBER.sub("#", row["reason"]), row) for row in rows if row["reason"]]
+    reasons = Counter(reason for reason, _ in failed_rows)
     missing = origin.generated - len(rows)
     return Evaluation(
         values={**values, "percent_failed": percentage(mean_interval(failed))},
@@ -83,6 +86,7 @@ def scored(
             "failed": origin.generated - len(accepted),
         },
         failures=dict((reasons + Counter({NOT_THERE: missing})).most_common()),
+        first_failures=dict(reversed(failed_rows)),
         relaxation=relaxation,
         provenance=provenance,
     )

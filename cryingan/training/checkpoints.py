@@ -16,7 +16,8 @@ from cryingan.storage.checkpoint import read_checkpoint
 if TYPE_CHECKING:
     from cryingan.models.cryingan.gan import CryinGAN
 
-KEYS = {"shift": "data.shift"}  # of hyper-parameters whose names are not those of the model's keys
+KEYS = {"shift": "data.shift", "distance_weight": "lambda"}  # of hyper-parameters that users know by another name
+BARE = ("pooling", "seed", "cell", "species", "trainer.precision")  # not of the group model
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -112,13 +113,21 @@ def run_settings(checkpoint: str | Path) -> dict[str, Any]:
     return settings
 
 
-def require_same_settings(path: str | Path, current: dict[str, Any], precision: str) -> None:
+def other_ways(checkpoint: str | Path, resume: str) -> str:
+    """What to do instead where a run cannot resume from a checkpoint; `resume` is the setting."""
+    if resume == "auto":
+        return f"choose another run_dir, where resume=auto starts anew and init={checkpoint} from these weights"
+    return f"init={checkpoint} in the place of resume starts a new run from these weights, in a run_dir of its own"
+
+
+def require_same_settings(path: str | Path, current: dict[str, Any], precision: str, resume: str = "auto") -> None:
     """Refuse to resume from a checkpoint whose model settings or precision differ from the current ones.
 
     Args:
         path: the checkpoint; the precision is that in the config of its run, where there is one.
         current: settings of the model that is to resume, as `CryinGAN.hparams`.
         precision: trainer.precision of the run that is to resume.
+        resume: the setting of the run that is to resume.
 
     Raises:
         CryinGANError: names every setting that differs, with both values.
@@ -130,15 +139,17 @@ def require_same_settings(path: str | Path, current: dict[str, Any], precision: 
     saved = {**saved, "trainer.precision": trainer.get("precision", precision)}
     current = {**current, "trainer.precision": precision}
     differing = [
-        f"{KEYS.get(name, name)} is {_short(current.get(name))} here and {_short(saved.get(name))} in the checkpoint"
+        f"{_key(name)} is {_short(current.get(name))} here and {_short(saved.get(name))} in the checkpoint"
         for name in sorted(saved.keys() | current.keys())
         if _plain(saved.get(name)) != _plain(current.get(name))
     ]
     if differing:
-        raise CryinGANError(
-            f"{path} belongs to other settings: {'; '.join(differing)}; choose another run_dir, where resume=auto "
-            f"starts anew and init={path} from these weights"
-        )
+        raise CryinGANError(f"{path} belongs to other settings: {'; '.join(differing)}; {other_ways(path, resume)}")
+
+
+def _key(name: str) -> str:
+    """The key of a hyper-parameter on the command line."""
+    return KEYS.get(name, name if name in BARE else f"model.{name}")
 
 
 def _plain(value: Any) -> Any:

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,21 @@ def test_a_single_structure_is_no_data_set(tiny, tmp_path):
         train(tiny(f"data.path={tmp_path / 'one.extxyz'}"))
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_process_of_several_tells_of_the_set(structures_file, caplog, rank):
+    class Trainer:
+        strategy = SimpleNamespace(root_device=torch.device("cpu"))
+        lightning_module, global_rank = None, rank
+
+    caplog.set_level("INFO")
+    data = StructureData(structures_file, shift="auto")
+    data.trainer = Trainer()
+    data.setup("fit")
+    told = [f"data.shift: the origin is moved to {data.shift}"]
+    assert [line for line in caplog.messages if "data.shift" in line] == ([] if rank else told)
+    assert ("24 structures; fewer than" in caplog.text) is (rank == 0)
+
+
 @pytest.mark.parametrize("k", [0, 4])
 def test_the_set_is_one_tensor_of_grouped_atoms_and_their_distances(tiny, structures_file, k):
     class Strategy:
@@ -33,7 +50,7 @@ def test_the_set_is_one_tensor_of_grouped_atoms_and_their_distances(tiny, struct
         n_neighbors = k
 
     class Trainer:
-        strategy, lightning_module = Strategy(), Model()
+        strategy, lightning_module, global_rank = Strategy(), Model(), 0
 
     data = StructureData(structures_file, validation=0.25)
     data.trainer = Trainer()

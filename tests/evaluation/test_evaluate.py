@@ -13,7 +13,9 @@ from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.evaluation.benchmarks.alloy import AlloyBenchmark
 from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.evaluation.evaluate import evaluate
+from cryingan.evaluation.report import summary_lines
 from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import write_structures
 from tests.support.evaluation import QUIET, SETS, alloy, interface, saved, sets, silicon
 
 
@@ -52,6 +54,19 @@ def test_values_do_not_depend_on_order_of_atoms_or_structures_translation_or_ima
     assert {name: value.value for name, value in second.items()} == pytest.approx(
         {name: value.value for name, value in first.items()}, rel=1e-6, abs=1e-7
     )
+
+
+def test_the_first_failure_of_a_kind_is_printed_with_its_numbers(tmp_path):
+    path = tmp_path / "cut.extxyz"
+    write(path, silicon(3, 0.1))
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+    result = evaluate(path, silicon(4, 0.1, 1), "silicon", **QUIET)
+    assert "  1 failed: ends early: 8 atoms promised, 5 found (structure 3)" in list(summary_lines(result))
+    write_structures(Crystals.from_ase(silicon(4, 0.1)), folder := tmp_path / "set", "poscar")
+    for name in ("0002.vasp", "0004.vasp"):
+        (folder / name).write_text("".join((folder / name).read_text().splitlines(keepends=True)[:-3]))
+    result = evaluate(folder, silicon(4, 0.1, 1), "silicon", **QUIET)
+    assert "  2 failed: ends early: 8 atoms promised, 5 found (the first: 0002.vasp)" in list(summary_lines(result))
 
 
 def test_structures_that_fail_are_named_and_touch_no_other(tmp_path):

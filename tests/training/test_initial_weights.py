@@ -124,5 +124,5 @@ def test_a_path_that_is_no_run_is_named(tiny, init, said):
 
 
 def test_the_refusal_of_another_setting_names_init(tiny, tmp_path, source):
-    with pytest.raises(CryinGANError, match=r"distance_weight is 0.01 here .*init=.*last.ckpt"):
+    with pytest.raises(CryinGANError, match=r"lambda is 0.01 here .*init=.*last.ckpt"):
         train(tiny(*QUICK, "lambda=0.01", f"resume={source}/checkpoints/last.ckpt", f"run_dir={tmp_path / 'new'}"))
