@@ -126,7 +126,7 @@ class StructureData(LightningDataModule):
         if axes := axes_cut(moved.fractional):
             log.warning(CUT, self.path, axes, NO_GAP if automatic else MOVE)
         if len(moved) < FEW:
-            log.warning("%s holds %d structures; fewer than %d are soon learned by heart", self.path, len(moved), FEW)
+            log.warning("%s holds %d structures; with fewer than %d a model soon overfits", self.path, len(moved), FEW)
 
     def train_dataloader(self) -> TensorLoader:
         """Shuffled batches of the training structures."""

@@ -14,11 +14,16 @@ from typing import Any
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Table
 from cryingan.evaluation.result import Evaluation
+from cryingan.metrics.bootstrap import Interval
 from cryingan.plots import style
 from cryingan.storage.atomic import sync_folder
 
 METRICS, STRUCTURES, PARTS = "metrics.json", "structures.csv", ".parts"
 NOT_RELAXED = "without relaxation by sample.py, atoms on one spot are no failure"
+ABOVE = (
+    "intervals below their distance are no mistake: drawing structures anew makes a distance between means larger, and "
+    "intervals correct that (docs/evaluation.md)"
+)
 SPECIES_DISTANCE = re.compile("d_([A-Z][a-z]?)(_|$)")
 
 
@@ -72,6 +77,11 @@ def write_table(table: Table, path: Path) -> None:
     DataFrame(table).to_csv(path, index=False, na_rep="nan", lineterminator="\n")
 
 
+def above(interval: Interval) -> bool:
+    """Whether a value lies above its interval, beyond rounding."""
+    return interval.value > interval.high + 1e-9 * abs(interval.high)
+
+
 def summary_lines(evaluation: Evaluation) -> Iterable[str]:
     """Yield the result as lines of text."""
     counts = evaluation.counts
@@ -86,6 +96,8 @@ def summary_lines(evaluation: Evaluation) -> Iterable[str]:
             yield f"{name:{width}s}  {interval.value:.4g} ({interval.low:.4g} to {interval.high:.4g}){note}"
         elif not (match := SPECIES_DISTANCE.match(name)) or match[1] in there:  # the others have nothing to compare
             yield f"{name:{width}s}  not defined: {interval.reason}"
+    if any(name.startswith("d_") and above(interval) for name, interval in evaluation.values.items()):
+        yield ABOVE
 
 
 def _with_its_first(reason: str, evaluation: Evaluation) -> str:

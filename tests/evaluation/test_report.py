@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from cryingan.errors import CryinGANError
 from cryingan.evaluation import report
 from cryingan.evaluation.evaluate import evaluate
+from cryingan.metrics.bootstrap import Interval
 from tests.support.evaluation import QUIET, alloy, numbers, saved, table
 
 
@@ -66,3 +68,20 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, undrawn):
     with pytest.raises(CryinGANError, match="No space left"):
         evaluate(structures, alloy(3, 1), "alloy", output=tmp_path / "out", original=9, **QUIET)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("values", "explained"),
+    [
+        ({"d_all": Interval(0.5, 0.1, 0.4, 6)}, True),
+        ({"d_a": Interval(0.5, 0.1, 0.4, 6), "d_b": Interval(0.5, -0.1, 0.4, 6)}, True),
+        ({"d_all": Interval(0.5, 0.4, 0.6, 6)}, False),
+        ({"d_all": Interval(1e-3, 1e-3, 1e-3 - 1e-18, 6)}, False),
+        ({"d_all": Interval(np.nan, np.nan, np.nan, 0, "none")}, False),
+    ],
+)
+def test_distances_above_their_intervals_are_explained_once(values, explained):
+    result = replace(evaluate(alloy(2), alloy(3, 1), "alloy", **QUIET), values=values)
+    lines = list(report.summary_lines(result))
+    assert lines.count(report.ABOVE) == explained
+    assert (lines[-1] == report.ABOVE) is explained
