@@ -14,6 +14,7 @@ test: .venv/installed
 
 # torch comes first, so that no other package's wish brings another build of it
 .venv/installed: setup.cfg pyproject.toml constraints.txt
+	@echo "installing into .venv, once; this takes some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test]"
