@@ -16,7 +16,7 @@ from cryingan.errors import CryinGANError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from cryingan.models.cryingan.gan import CryinGAN
+    from cryingan.models.base import GenerativeModel
     from cryingan.samples.plan import Plan
 
 
@@ -38,7 +38,7 @@ def sample(config: DictConfig) -> Path:
     relaxing, file, output = settings["relax"] is not None, settings["structures"], Path(settings["output"])
     checkpoint = settings["checkpoint"] and best_checkpoint(settings["checkpoint"])
     for key in ("n", "batch_size"):
-        if settings[key] < 1:
+        if settings[key] is not None and settings[key] < 1:
             raise CryinGANError(f"{key}={settings[key]}: it must be at least 1")
     if file and not relaxing:
         raise CryinGANError("structures=FILE has them relaxed: add relax=true")
@@ -85,8 +85,8 @@ def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
 
     model, source = load(checkpoint, settings["upstream"], settings["reference"], settings["types"])
     model.to(resolve_device(settings["device"]))
-    samples = model.sample(settings["n"], settings["seed"], settings["batch_size"])
-    origin = {"seed": settings["seed"], "source": source, "settings": dict(model.hparams)}
+    samples = model.sample(settings["n"], settings["seed"], settings["batch_size"], **settings["sampler"])
+    origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **settings["sampler"]}}
     path = write_samples(samples, settings["output"], settings["format"], origin, settings["relax"] is not None)
     print(f"{len(samples)} structures in {path}")
     return path
@@ -94,7 +94,7 @@ def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
 
 def load(
     checkpoint: Path | None, upstream: str | None, reference: str | None, types: list[str]
-) -> tuple[CryinGAN, Path]:
+) -> tuple[GenerativeModel, Path]:
     """The model and the file that it comes from: a checkpoint of ours, or upstream's generator and a reference."""
     from cryingan.models.cryingan.upstream import upstream_model
     from cryingan.structures.files import read_structures

@@ -1,4 +1,4 @@
-"""Train CryinGAN: `python train.py lambda=0.05 pooling=avg`; `--help` lists every key."""
+"""Train a generator: `python train.py lambda=0.05 pooling=avg`; `--help` lists every key."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def train(config: DictConfig) -> dict[str, float] | float:
     """
     import lightning.pytorch  # noqa: F401, it sets the level of its own messages
 
+    from configs.models import name_after_model
     from configs.run_folder import use_own_folder
     from configs.sweeps import searches
     from cryingan.training.end_of_job import END_OF_JOB
@@ -37,6 +38,7 @@ def train(config: DictConfig) -> dict[str, float] | float:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # between Lightning and torch
     use_threads(config["threads"])
+    name_after_model(config)
     use_own_folder(config)
     require_objective(config["objective"], config["callbacks"], searches())
     configs = each_run(config)
@@ -83,9 +85,10 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
 def require_same_run(checkpoint: Path, model: Any, data: Any, settings: dict[str, Any]) -> dict[str, str] | None:
     """Refuse a checkpoint of another run, before a logger continues it; return the origin of its first weights."""
     from cryingan.storage.checkpoint import read_checkpoint
-    from cryingan.training.checkpoints import other_ways, require_same_settings
+    from cryingan.training.checkpoints import other_ways, require_same_model, require_same_settings
     from cryingan.training.initial_weights import require_same_origin
 
+    require_same_model(checkpoint, model)
     require_same_settings(checkpoint, dict(model.hparams), settings["trainer"]["precision"], settings["resume"])
     state = read_checkpoint(checkpoint).get(type(data).__qualname__)
     if state is not None:

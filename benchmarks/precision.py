@@ -40,12 +40,12 @@ class SameDraws(CryinGAN):
 
     def draw_normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> torch.Tensor:
         """As a CryinGAN in float32."""
-        source = self._source(purpose, batch_idx, epoch)
+        source = self.source(purpose, batch_idx, epoch)
         return torch.randn(size, self.hparams.latent_dim, generator=source, device=self.device).to(self.dtype)
 
     def draw_uniform(self, size: int, purpose: str, batch_idx: int) -> torch.Tensor:
         """As a CryinGAN in float32."""
-        return torch.rand(size, generator=self._source(purpose, batch_idx), device=self.device).to(self.dtype)
+        return torch.rand(size, generator=self.source(purpose, batch_idx), device=self.device).to(self.dtype)
 
 
 def losses(kind: str, settings: dict, seed: int, arguments: argparse.Namespace) -> dict[str, torch.Tensor]:

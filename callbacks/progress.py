@@ -16,11 +16,18 @@ from callbacks.epochs import find, log
 from callbacks.time_limit import TimeLimit
 from cryingan.training.labelled_output import unlabelled
 
+SHOWN = (
+    ("train/wasserstein", "Wasserstein distance"),
+    ("train/loss", "loss"),
+    ("train/explained", "explained variance"),
+)
+"""Keys, the first of which that a model logs is shown, and what they are called."""
+
 
 class Progress(Callback):
     """Shows a bar over the epochs in a terminal, and elsewhere a line every `every_n_epochs` epochs.
 
-    Both show the epoch, the Wasserstein distance, steps per second and the time left, at most that of
+    Both show the epoch, the Wasserstein distance or the loss, steps per second and the time left, at most that of
     `trainer.max_time`. Runs that are trained together share one line, printed when the last of them has finished the
     epoch; steps are counted per run.
 
@@ -93,17 +100,18 @@ class Progress(Callback):
         runs = [run for run in together if run.current_epoch in (done - 1, done)] or [trainer]
         if any(run.state.status == "running" for run in runs[runs.index(trainer) + 1 :]):
             return
-        logged = [run.callback_metrics.get("train/wasserstein") for run in runs]
-        distances = [float(value) for value in logged if value is not None]  # runs that catch up have none
+        shown, name = next((pair for pair in SHOWN if pair[0] in trainer.callback_metrics), SHOWN[0])
+        logged = [run.callback_metrics.get(shown) for run in runs]
+        values = [float(value) for value in logged if value is not None]  # runs that catch up have none
         per_epoch = (time.monotonic() - self.started) / max(done - self.first_epoch, 1)
         seconds, limit = per_epoch * (trainer.max_epochs - done), find(trainer, TimeLimit)
         if limit is not None:
             seconds = min(seconds, limit.time_remaining())
         left = timedelta(seconds=round(max(seconds, 0)))
-        span = f"{min(distances):.4g}" if distances else "unknown"
-        if len(distances) > 1:
-            span += f" to {max(distances):.4g} in {len(distances)} runs"
-        state = f"Wasserstein distance {span}, {self.speed:.3g} steps/s, {left} left"
+        span = f"{min(values):.4g}" if values else "unknown"
+        if len(values) > 1:
+            span += f" to {max(values):.4g} in {len(values)} runs"
+        state = f"{name} {span}, {self.speed:.3g} steps/s, {left} left"
         if self.bar is not None:
             self.bar.update(self.task, completed=done, state=state)
         elif last or done % self.every_n_epochs == 0:

@@ -14,6 +14,7 @@ from callbacks.epochs import due, log
 from cryingan.metrics.alloy.reference import AlloyReference
 from cryingan.metrics.close_pairs import ClosePairs
 from cryingan.metrics.neighbor_distances import NeighborDistanceError, mean_neighbor_distances
+from cryingan.metrics.region_reference import RegionReference
 from cryingan.metrics.spread import Spread
 from cryingan.structures.crystals import Crystals
 
@@ -34,6 +35,14 @@ class SampleQuality(Callback):
     - `samples/spread`: how far an atom is from where it is in another sample, Angstrom, mean; near zero when all
       samples are alike.
 
+    where the training structures share most of their sites, as those of an interface do, of the atoms at the other
+    sites, paired within their species so that distances are the shortest,
+
+    - `samples/precision`, `samples/recall`, `samples/density`, `samples/coverage`: whether samples are like training
+      structures, and whether they cover them.
+    - `samples/distance`: between two samples, Angstrom, root mean square over atoms, mean.
+    - `samples/nearest_training`: likewise from the nearest training structure; small values are copies.
+
     and, where the training structures lie on the alloy's fcc lattice,
 
     - `alloy/vacancies`: share of the lattice sites without an atom within 0.8 Angstrom.
@@ -51,6 +60,7 @@ class SampleQuality(Callback):
         self.every_n_epochs = every_n_epochs
         self.n = n
         self.random: dict[str, float] = {}
+        self.training: dict[str, float] = {}
         self.before: dict[str, float] = {}
         self.after: dict[str, float] = {}
 
@@ -67,6 +77,8 @@ class SampleQuality(Callback):
         }
         self.metrics = MetricCollection(metrics)
         self.alloy = AlloyReference.of(training)
+        self.region = RegionReference.of(training) if self.alloy is None else None
+        self.training = self._of_training()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the untrained generator and, for comparison, random atoms, once per run."""
@@ -97,9 +109,17 @@ class SampleQuality(Callback):
         self.metrics.update(torch.from_numpy(samples.fractional[share]))
         values = {name: value.item() for name, value in self.metrics.compute().items()}
         self.metrics.reset()
+        if self.region is not None:
+            values |= {f"samples/{name}": value for name, value in self.region.compare(samples).items()}
         if self.alloy is not None:
             values |= {f"alloy/{name}": value for name, value in self.alloy.compare(samples).items()}
         return values
+
+    def _of_training(self) -> dict[str, float]:
+        """What the training set itself has of the values of its region, for as many structures as samples."""
+        if self.region is None:
+            return {}
+        return {f"samples/{name}": value for name, value in self.region.of_training(self.n).items()}
 
     def state_dict(self) -> dict[str, Any]:
         """The first and the last measurements, for the summary of a resumed run."""

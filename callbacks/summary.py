@@ -25,6 +25,10 @@ ROWS = {
     "samples/close_pairs": "close pairs (< 1.5 Å) per structure",
     "samples/neighbor_distance_error": "neighbour-distance error (Å)",
     "samples/spread": "distance of an atom between two samples (Å)",
+    "samples/precision": "precision: samples like training structures",
+    "samples/recall": "recall: training structures like samples",
+    "samples/coverage": "coverage of the training structures",
+    "samples/nearest_training": "distance from the nearest training structure (Å)",
     "alloy/vacancies": "lattice sites left empty",
     "alloy/formation_energy_error": "formation-energy error (eV/atom)",
     "alloy/sro_error": "short-range-order error",
@@ -52,6 +56,7 @@ class Summary(Callback):
         if not trainer.is_global_zero or quality is None or not quality.after or self._written(trainer):
             return
         measured = {"random atoms": quality.random, "untrained": quality.before, "trained": quality.after}
+        measured |= {"training set": quality.training} if quality.training else {}
         columns = {heading: dict(values) for heading, values in measured.items()}
         rows = {**ROWS, **_add_relaxed(columns, trainer)}
         result = {"epochs": trainer.current_epoch, "samples": quality.n, **columns}

@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).parent
 PATHS = ("callbacks.relax.cache", "callbacks.summary.run_dir", "logger.wandb.save_dir", "logger.tensorboard.save_dir")
 CHOICES = ("kind", "mapping", "width", "device", "accelerator", "strategy", "optimizer", "backend")  # texts, but words
 SWEEPS = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)
-NEW_ENTRY = re.compile(r"(benchmark|evaluate)\.oxidation_states\.\w+|potential\.(arguments|radii)\.\w+")
+NEW_ENTRY = re.compile(r"(benchmark|evaluate)\.oxidation_states\.\w+|potential\.(arguments|radii)\.\w+|sampler\.\w+")
 """Keys of mappings in which users put what they need."""
 FLAG = re.compile(r"-[hrmi]|-sc|--(help|run|multirun|info|resolve|version|hydra-help|shell-completion)")
 FLAG_WITH_VALUE = re.compile(r"-[cp]|-c[pnd]|--(cfg|package|config-path|config-name|config-dir|experimental-rerun)")

@@ -13,6 +13,7 @@ from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.settings import BENCHMARKS
 from cryingan.models.cryingan.settings import ModelSettings, Pooling
+from cryingan.models.registry import MODELS
 from cryingan.potentials.settings import POTENTIALS
 from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from cryingan.storage.paths import home_expanded
@@ -54,8 +55,13 @@ class TrainerKeys:
 
 
 DATA = {"data.module.StructureData": DataSettings}
-MODELS = {"cryingan.models.cryingan.gan.CryinGAN": ModelSettings}
-CHOSEN_BY = {"data": DATA, "model": MODELS, "potential": POTENTIALS, "benchmark": BENCHMARKS, "evaluate": BENCHMARKS}
+CHOSEN_BY = {
+    "data": DATA,
+    "model": dict(MODELS.values()),
+    "potential": POTENTIALS,
+    "benchmark": BENCHMARKS,
+    "evaluate": BENCHMARKS,
+}
 """Settings classes of the groups whose keys depend on `_target_` or `kind`; classes of users check their own keys."""
 
 
@@ -96,7 +102,8 @@ class SampleKeys:
     format: Format = Format.extxyz
     output: str = "samples"
     device: str = "auto"
-    batch_size: int = 256
+    batch_size: int | None = None
+    sampler: dict[str, Any] = field(default_factory=dict)
     structures: str | None = None
     types: list[str] = field(default_factory=list)
     training: str | None = None

@@ -10,10 +10,13 @@ from omegaconf import OmegaConf
 
 from configs.entry import CONFIGS
 from configs.schema import CHOSEN_BY, EvaluateKeys, SampleKeys, TrainerKeys, plain, train_schema
+from cryingan.models.registry import MODELS
 from cryingan.relaxation.settings import RelaxSettings
 from tests.conftest import compose
 
 SCRIPTS = {"sample": SampleKeys, "evaluate": EvaluateKeys}
+FILES = {"cryingan": "paper"}
+"""Configurations whose names are not those of their models."""
 GROUPS = {"potential", "evaluate", "benchmark", "relax"}
 FIXED = {"kind", "_target_", "_convert_"}
 
@@ -51,7 +54,7 @@ def assert_same_values(values, defaults):
 @pytest.mark.parametrize(
     ("path", "settings"),
     [
-        ("model/paper", CHOSEN_BY["model"]["cryingan.models.cryingan.gan.CryinGAN"]),
+        *((f"model/{FILES.get(kind, kind)}", entry.settings) for kind, entry in MODELS.items()),
         ("data/_base", CHOSEN_BY["data"]["data.module.StructureData"]),
         ("relax/fire", RelaxSettings),
         *((f"potential/{kind}", settings) for kind, settings in CHOSEN_BY["potential"].items()),
@@ -105,7 +108,8 @@ def test_every_option_composes_with_its_types(group):
     for option in options(group):
         more = ["data.path=set.extxyz"] if option.startswith("dismai") else []
         settings = plain(compose(f"{group}={option}", *more))
-        assert settings["model"]["distance_weight"] == settings["lambda"]
+        assert settings["model"]["seed"] == settings["seed"]
+        assert settings["model"].get("distance_weight", settings["lambda"]) == settings["lambda"]
 
 
 @pytest.mark.parametrize("option", options("experiment"))

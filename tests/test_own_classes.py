@@ -1,12 +1,16 @@
 """A user's own model and data module are a `_target_`; what is wrong with them is one line."""
 
+from textwrap import dedent
+
 import ase.io
 import numpy as np
 import pytest
 from omegaconf import OmegaConf, open_dict
 
 from cryingan.errors import CryinGANError
+from cryingan.storage.atomic import ROOT
 from cryingan.storage.checkpoint import read_checkpoint
+from cryingan.training.checkpoints import load_model
 from train import train
 
 MODEL = {"_target_": "tests.support.own_classes.MeanStructure", "noise": 0.02, "seed": "${seed}"}
@@ -45,6 +49,25 @@ def test_a_wrong_target_or_key_is_one_line(tiny, model, said):
     with pytest.raises(CryinGANError, match=said) as caught:
         train(with_own(tiny(), model))
     assert "\n" not in str(caught.value)
+
+
+def test_the_model_of_the_documentation_trains_resumes_and_samples(tiny, tmp_path, monkeypatch):
+    text = (ROOT / "docs/development.md").read_text()
+    code = text.partition("    # my_model.py\n")[2].partition("    # configs/model/mine.yaml")[0]
+    imports = "import torch\nfrom dataclasses import dataclass\nfrom cryingan.models.base import GenerativeModel\n"
+    (tmp_path / "my_model.py").write_text(imports + dedent(code))
+    assert code.count("\n") < 40
+    monkeypatch.syspath_prepend(tmp_path)
+    model = {"_target_": "my_model.MyModel", "width": 0.02, "seed": "${seed}"}
+    for epochs in (1, 2):
+        train(with_own(tiny(f"trainer.max_epochs={epochs}", "callbacks.structures.every_n_epochs=1"), model))
+    from my_model import MyModel
+
+    checkpoint = tmp_path / "run/checkpoints/last.ckpt"
+    samples = MyModel.load_from_checkpoint(checkpoint, weights_only=True).sample(3, seed=1)
+    assert (len(samples), samples.counts) == (3, {"Li": 4, "O": 4, "Cl": 2})
+    with pytest.raises(CryinGANError, match="there is no model 'mine'"):
+        load_model(checkpoint)
 
 
 def test_replicas_of_an_own_model_are_refused(tiny):

@@ -34,8 +34,12 @@ def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
     """Draw Wasserstein distance, sample quality and low energies against epochs; dashed lines are atoms at random."""
     titles = {
         "train/wasserstein": "Wasserstein distance",
+        "train/loss": "loss of the network",
+        "val/loss": "loss of held-out structures",
         "samples/close_pairs": "close pairs per structure",
         "samples/neighbor_distance_error": "neighbour-distance error (Å)",
+        "samples/precision": "precision",
+        "samples/coverage": "coverage of the training structures",
         "alloy/formation_energy_error": "formation-energy error (eV/atom)",
         "alloy/sro_error": "short-range-order error",
     }

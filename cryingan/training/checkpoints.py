@@ -14,7 +14,9 @@ from cryingan.storage.atomic import ROOT, make_folder, replace_file
 from cryingan.storage.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
-    from cryingan.models.cryingan.gan import CryinGAN
+    from lightning import LightningModule
+
+    from cryingan.models.base import GenerativeModel
 
 KEYS = {"shift": "data.shift", "distance_weight": "lambda"}  # of hyper-parameters that users know by another name
 BARE = ("pooling", "seed", "cell", "species", "trainer.precision")  # not of the group model
@@ -120,12 +122,29 @@ def other_ways(checkpoint: str | Path, resume: str) -> str:
     return f"init={checkpoint} in the place of resume starts a new run from these weights, in a run_dir of its own"
 
 
+def saved_model(content: dict[str, Any]) -> str | None:
+    """The name of the model whose checkpoint this is; None for a model of a user's own."""
+    return content.get("cryingan_model", "cryingan" if "cryingan_format" in content else None)
+
+
+def require_same_model(path: str | Path, model: LightningModule) -> None:
+    """Refuse to resume from the checkpoint of a model of another name.
+
+    Raises:
+        CryinGANError: the names differ.
+    """
+    saved, current = saved_model(read_checkpoint(path)), getattr(model, "kind", None)
+    if saved != current:
+        names = [name or "one of your own" for name in (saved, current)]
+        raise CryinGANError(f"{path} is of another model, {names[0]}, not {names[1]}; choose another run_dir")
+
+
 def require_same_settings(path: str | Path, current: dict[str, Any], precision: str, resume: str = "auto") -> None:
     """Refuse to resume from a checkpoint whose model settings or precision differ from the current ones.
 
     Args:
         path: the checkpoint; the precision is that in the config of its run, where there is one.
-        current: settings of the model that is to resume, as `CryinGAN.hparams`.
+        current: settings of the model that is to resume, as its `hparams`.
         precision: trainer.precision of the run that is to resume.
         resume: the setting of the run that is to resume.
 
@@ -161,7 +180,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def load_model(path: str | Path) -> CryinGAN:
+def load_model(path: str | Path) -> GenerativeModel:
     """Load the model of a checkpoint or a run folder, on the CPU.
 
     Args:
@@ -175,16 +194,17 @@ def load_model(path: str | Path) -> CryinGAN:
         >>> model.sample(2, seed=1).fractional.shape
         (2, 77, 3)
     """
-    from cryingan.models.cryingan.gan import CHECKPOINT_FORMAT, CryinGAN
+    from cryingan.models.base import CHECKPOINT_FORMAT
+    from cryingan.models.registry import model_class
 
     path = best_checkpoint(path)
     content = read_checkpoint(path)
     if "cryingan_format" not in content:
-        raise CryinGANError(f"{path} is not a checkpoint of a CryinGAN")
+        raise CryinGANError(f"{path} is not a checkpoint of a model of this project")
     if content["cryingan_format"] > CHECKPOINT_FORMAT:
         raise CryinGANError(f"{path} was written by a newer cryingan; this one reads format {CHECKPOINT_FORMAT}")
     try:
-        model = CryinGAN(**content["hyper_parameters"])
+        model = model_class(saved_model(content))(**content["hyper_parameters"])
         model.load_state_dict(content["state_dict"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CryinGANError(f"{path} does not fit its own settings: {str(error).splitlines()[-1].strip()}") from error

@@ -74,8 +74,10 @@ def record_steps(run: Run) -> None:
     """Replay the training steps of a run from recordings.
 
     Raises:
-        CryinGANError: the run is not on one GPU.
+        CryinGANError: the run is not on one GPU, or its model cannot be recorded.
     """
+    if not hasattr(run.model, "run_step"):
+        raise CryinGANError("trainer.capture=true records the steps of CryinGAN only")
     if run.trainer.strategy.root_device.type != "cuda" or run.trainer.world_size > 1:
         raise CryinGANError("trainer.capture=true needs one GPU: trainer.accelerator=gpu trainer.devices=1")
     warnings.filterwarnings("ignore", ".*came with capturable=True")  # the first steps run before there is a recording

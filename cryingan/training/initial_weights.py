@@ -11,7 +11,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from cryingan.errors import CryinGANError
-from cryingan.models.cryingan.epoch_means import EpochMeans
+from cryingan.models.epoch_means import EpochMeans
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.storage.hashes import file_hash
 from cryingan.training.checkpoints import best_checkpoint

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Any
 
-import lightning
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
-from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import neighbor_distances
+from cryingan.models.base import GenerativeModel
 from cryingan.models.cryingan.critic import critic_terms, mean_score, wasserstein
-from cryingan.models.cryingan.divergence import FiniteWatch
-from cryingan.models.cryingan.epoch_means import EpochMeans
 from cryingan.models.cryingan.networks import Discriminator, Generator, initialize
 from cryingan.models.cryingan.settings import ModelSettings
+from cryingan.models.divergence import FiniteWatch
+from cryingan.models.epoch_means import EpochMeans
 from cryingan.randomness import generator
-from cryingan.structures.crystals import Crystals
 
-CHECKPOINT_FORMAT = 1
 NOISE_CHUNK = 1024
 
 
-class CryinGAN(lightning.LightningModule):
+class CryinGAN(GenerativeModel):
     """The WGAN-GP of the Dismai-Bench paper (Yong, Su, Ertekin, Digital Discovery 2024, Supplementary Information).
 
     A batch has shape (structures, atoms, 3 + k): fractional coordinates and, where `distance_weight` is not 0, the
@@ -57,6 +52,8 @@ class CryinGAN(lightning.LightningModule):
         (5, 3, 3)
     """
 
+    kind = "cryingan"
+
     def __init__(
         self,
         cell: list[list[float]],
@@ -65,24 +62,18 @@ class CryinGAN(lightning.LightningModule):
         shift: list[float] | None = None,
         **changes: Any,
     ) -> None:
-        super().__init__()
         settings = replace(settings or ModelSettings(), **changes)
-        # Plain values, as checkpoints are read with weights_only=True.
-        plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
-        self.save_hyperparameters({"cell": cell, "species": species, "shift": shift, **plain}, logger=False)
+        super().__init__(cell, species, settings, shift)
         self.automatic_optimization = False
         self.run_step: Callable[..., Tensor] = operator.call  # or a `Replay`
         self.watch = FiniteWatch()
-        self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
-        template = Crystals(np.empty((0, len(species), 3)), cell, species)
-        self.grouping = template.grouping
         self.n_neighbors = settings.n_neighbors if settings.paired else 0
 
         features = {"coordinates": 3, "distances": settings.n_neighbors}
         weights = {"coordinates": 1.0, "distances": settings.distance_weight}
         self.weights = {name: weights[name] for name in settings.poolings}
         self.generator = Generator(len(species), settings.latent_dim, settings.channels, settings.generator_widths)
-        counts, sizes = list(template.counts.values()), (settings.discriminator_widths, settings.head_widths)
+        counts, sizes = list(self.template.counts.values()), (settings.discriminator_widths, settings.head_widths)
         self.discriminators = nn.ModuleDict(
             {
                 name: Discriminator(features[name], counts, pooling, *sizes, settings.outputs)
@@ -203,12 +194,6 @@ class CryinGAN(lightning.LightningModule):
         for scheduler in self.lr_schedulers():
             scheduler.step()
 
-    def log_epoch(self, values: dict[str, float]) -> None:
-        """Send values of the current epoch to every logger at once, so that no checkpoint is ahead of the log."""
-        self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
-        for logger in self.loggers:
-            logger.log_metrics({**values, "epoch": self.current_epoch}, step=self.global_step)
-
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Wasserstein distance between held-out structures and as many generated ones (always from the same noise)."""
         noise = self.draw_normal(len(batch), "validation noise", batch_idx, epoch=0)
@@ -217,54 +202,25 @@ class CryinGAN(lightning.LightningModule):
         gaps = [self.weights[n] * wasserstein(d(real[n]), d(fake[n])) for n, d in self.discriminators.items()]
         self.log("val/wasserstein", sum(gaps), batch_size=len(batch), sync_dist=True)
 
-    @torch.inference_mode()
-    def sample(self, n: int, seed: int, batch_size: int = 256, purpose: str = "sample") -> Crystals:
-        """Exactly `n` structures in the atom order of the user's file, from the generator in evaluation mode.
-
-        The noise depends on `seed` and `purpose` alone, neither on `batch_size` nor on the state of training: the first
-        structures of a larger `n` are those of a smaller one. What watches a training has a purpose of its own, so that
-        a model chosen by it is not judged by the same samples.
-
-        Raises:
-            CryinGANError: `n` is less than 1.
-        """
-        if n < 1:
-            raise CryinGANError(f"n={n}: there must be at least 1 sample")
+    def batches(self, n: int, seed: int, purpose: str, batch_size: int) -> list[Tensor]:
+        """Structures from noise that depends on seed, purpose and their numbers alone."""
         sources = [generator(seed, purpose, chunk) for chunk in range(-(-n // NOISE_CHUNK))]
         noise = torch.cat([torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=g) for g in sources])[:n]
-        was_training = self.generator.training
-        self.generator.eval()
-        try:
-            batches = [self.generator(part.to(self.device, self.dtype)).cpu() for part in noise.split(batch_size)]
-        finally:
-            self.generator.train(was_training)
-        fractional = torch.cat(batches).double().numpy()
-        if self.hparams.shift is not None:
-            fractional = fractional + self.hparams.shift
-        species = tuple(self.hparams.species[i] for i in self.grouping)
-        grouped = Crystals(fractional, np.array(self.hparams.cell), species)
-        return grouped.reordered(np.argsort(self.grouping))
+        return [self.generator(part.to(self.device, self.dtype)) for part in noise.split(batch_size)]
 
     def draw_normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
         """Noise (size, latent_dim) for one purpose at one batch of an epoch; overridden by `Replicas`."""
-        source = self._source(purpose, batch_idx, epoch)
+        source = self.source(purpose, batch_idx, epoch)
         return torch.randn(size, self.hparams.latent_dim, generator=source, device=self.device, dtype=self.dtype)
 
     def draw_uniform(self, size: int, purpose: str, batch_idx: int) -> Tensor:
         """Numbers between 0 and 1, shape (size,), for one purpose at one batch; overridden by `Replicas`."""
-        return torch.rand(size, generator=self._source(purpose, batch_idx), device=self.device, dtype=self.dtype)
-
-    def _source(self, purpose: str, batch_idx: int, epoch: int | None = None) -> torch.Generator:
-        step = (self.current_epoch if epoch is None else epoch, batch_idx, self.global_rank)
-        return generator(self.hparams.seed, purpose, *step, device=self.device)
+        return torch.rand(size, generator=self.source(purpose, batch_idx), device=self.device, dtype=self.dtype)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Mark the layout of the file, so that later versions know what they read; none is written after a NaN.
-
-        Learning rates become numbers, so that a run may resume with or without recordings.
-        """
+        """Write no checkpoint after a NaN; learning rates become numbers: runs resume with or without recordings."""
         self.watch.require_finite()
-        checkpoint["cryingan_format"] = CHECKPOINT_FORMAT
+        super().on_save_checkpoint(checkpoint)
         for state in checkpoint.get("optimizer_states", []):
             for group in state["param_groups"]:
                 group.update(lr=float(group["lr"]), capturable=False)

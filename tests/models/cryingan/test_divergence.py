@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from cryingan.errors import TrainingDiverged
-from cryingan.models.cryingan.divergence import FiniteWatch
+from cryingan.models.divergence import FiniteWatch
 from cryingan.storage.checkpoint import read_checkpoint
 from train import train
 

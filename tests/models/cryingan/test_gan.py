@@ -47,7 +47,7 @@ def test_a_cycle_equals_the_convolutional_reference(weight, pooling):
     draws = torch.float64
     noises = [model.draw_normal(6, "critic noise", i, epoch=0) for i in range(5)]
     alphas = [
-        {name: torch.rand(6, generator=model._source(f"interpolation of {name}", i, 0), dtype=draws) for name in before}
+        {name: torch.rand(6, generator=model.source(f"interpolation of {name}", i, 0), dtype=draws) for name in before}
         for i in range(5)
     ]
     poolings = {"coordinates": "avg" if weight else pooling, "distances": pooling}

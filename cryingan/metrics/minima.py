@@ -1,0 +1,55 @@
+"""How many different minima relaxed structures reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+SAME_DISTANCE = 0.3  # Angstrom
+SAME_ENERGY = 0.02  # in the unit of the energies: J/m^2 of an interface
+
+
+@dataclass(frozen=True, eq=False)
+class Minima:
+    """Relaxed structures by the minimum that they are in.
+
+    Attributes:
+        labels: number of the minimum of each structure, shape (structures,).
+        sizes: structures in each minimum, shape (minima,).
+    """
+
+    labels: np.ndarray
+    sizes: np.ndarray
+
+    @property
+    def distinct(self) -> int:
+        """Number of different minima."""
+        return len(self.sizes)
+
+    @property
+    def unseen(self) -> float:
+        """Probability that one more structure is in a minimum of its own: Good-Turing, the share of singles."""
+        return float((self.sizes == 1).sum() / self.sizes.sum()) if len(self.sizes) else float("nan")
+
+
+def minima(
+    distances: np.ndarray, energies: np.ndarray, within: float = SAME_DISTANCE, energy_within: float = SAME_ENERGY
+) -> Minima:
+    """Group relaxed structures: those near each other in distance *and* energy, and what they connect, are one minimum.
+
+    Args:
+        distances: between the structures, Angstrom, shape (structures, structures), as `distances_within` gives them.
+        energies: of the structures, shape (structures,); those without an energy (NaN) are each a minimum of their own.
+        within: largest distance, Angstrom.
+        energy_within: largest difference of energies, in their unit.
+
+    Example:
+        >>> apart = np.array([[0.0, 0.1, 2.0], [0.1, 0.0, 2.0], [2.0, 2.0, 0.0]])
+        >>> minima(apart, np.array([-0.5, -0.5, -0.4])).distinct
+        2
+    """
+    near = (distances <= within) & (np.abs(energies[:, None] - energies) <= energy_within)
+    _, labels = connected_components(near, directed=False)
+    return Minima(labels, np.bincount(labels))

@@ -1,0 +1,73 @@
+"""Samples compared with training structures in the region where these differ from each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryingan.metrics.coverage import NEIGHBORS, ceiling, mean_coverage
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.matching import MeanStructure, distances_within, matched_distances, mean_structure
+
+SITES_SHARED = 0.6  # Angstrom; half of the sites of an interface scatter by less, those of an alloy or a glass by more
+KEYS = ("precision", "recall", "density", "coverage", "distance", "nearest_training")
+STRUCTURES = 178  # of the training set; more change precision and coverage by less than their intervals
+
+
+@dataclass(frozen=True, eq=False)
+class RegionReference:
+    """The disordered region of a set whose structures share most of their sites.
+
+    Attributes:
+        mean: the sites of the set.
+        region: atoms of some training structures at disordered sites.
+        within: distances of these structures from each other, Angstrom.
+    """
+
+    mean: MeanStructure
+    region: Crystals
+    within: np.ndarray
+
+    @classmethod
+    def of(cls, training: Crystals) -> RegionReference | None:
+        """The region of a training set; None where its structures share no sites, or where there is no disorder."""
+        if len(training) < 2 * (NEIGHBORS + 1):
+            return None
+        mean = mean_structure(training)
+        if np.median(mean.scatter) > SITES_SHARED or not mean.disordered.any():
+            return None
+        some = np.linspace(0, len(training) - 1, min(len(training), STRUCTURES)).astype(int)
+        region = mean.region(training[some])
+        return cls(mean, region, distances_within(region))
+
+    def compare(self, samples: Crystals) -> dict[str, float]:
+        """Precision, recall, density and coverage, as `cryingan.metrics.coverage` defines them, and distances.
+
+        Returns:
+            These four, of equally many structures on both sides; `distance`, the mean distance between two samples, and
+            `nearest_training`, that of a sample from the nearest training structure, Angstrom. NaN for fewer than six
+            samples.
+        """
+        count = min(len(samples), len(self.region))
+        if count <= NEIGHBORS:
+            return dict.fromkeys(KEYS, np.nan)
+        region = self.mean.region(samples)
+        across, among = matched_distances(region, self.region), distances_within(region)
+        return {
+            **vars(mean_coverage(across, among, self.within, count)),
+            "distance": float(among[np.triu_indices(len(among), 1)].mean()),
+            "nearest_training": float(across.min(axis=1).mean()),
+        }
+
+    def of_training(self, count: int) -> dict[str, float]:
+        """What a perfect generator reaches with so many samples, as `compare`: one part of the set against another."""
+        count = min(count, len(self.region) // 2)
+        if count <= NEIGHBORS:
+            return dict.fromkeys(KEYS, np.nan)
+        others = self.within + np.diag(np.full(len(self.within), np.inf))
+        return {
+            **vars(ceiling(self.within, count)),
+            "distance": float(self.within[np.triu_indices(len(self.within), 1)].mean()),
+            "nearest_training": float(others.min(axis=1).mean()),
+        }

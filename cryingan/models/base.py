@@ -1,0 +1,135 @@
+"""What every generative model shares: hyper-parameters, random numbers, logging, samples, checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from enum import Enum
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryingan.errors import CryinGANError
+from cryingan.randomness import generator
+from cryingan.structures.crystals import Crystals
+
+CHECKPOINT_FORMAT = 2
+
+
+class GenerativeModel(lightning.LightningModule):
+    """A model of the structures of one cell and one composition.
+
+    A subclass has a `kind`, `training_step` and `generate`. Batches have the shape (structures, atoms, 3): fractional
+    coordinates, the atoms grouped by species. Random numbers come from `source`, so that a resumed run repeats an
+    uninterrupted one.
+
+    Args:
+        cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
+        species: chemical symbol of every atom, in the order of the user's file.
+        settings: a dataclass, among its fields `seed`; all become hyper-parameters.
+        shift: origin of the coordinates of batches, in fractions of the cell, which samples do not have; None for 0.
+
+    Attributes:
+        grouping: permutation of the user's atoms that groups them by species, shape (atoms,).
+        kind: name of the model, as in `cryingan.models.registry.MODELS`.
+        n_neighbors: distances to that many neighbours that batches have behind the coordinates.
+        batch_size: structures that are generated at a time.
+        sampler_keys: settings of the way from noise to structures that `sample` takes.
+    """
+
+    kind: str
+    n_neighbors = 0
+    batch_size = 256
+    sampler_keys: tuple[str, ...] = ()
+
+    def __init__(
+        self, cell: list[list[float]], species: list[str], settings: Any, shift: list[float] | None = None
+    ) -> None:
+        super().__init__()
+        # Plain values, as checkpoints are read with weights_only=True.
+        plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
+        self.save_hyperparameters({"cell": cell, "species": species, "shift": shift, **plain}, logger=False)
+        self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
+        self.template = Crystals(np.empty((0, len(species), 3)), cell, species)
+        self.grouping = self.template.grouping
+
+    def generate(self, sources: Sequence[torch.Generator], **sampler: Any) -> Tensor:
+        """One structure from each source of random numbers, fractional coordinates (structures, atoms, 3), grouped."""
+        raise NotImplementedError(f"{type(self).__name__} has no `generate`")
+
+    @torch.inference_mode()
+    def sample(
+        self, n: int, seed: int, batch_size: int | None = None, purpose: str = "sample", **sampler: Any
+    ) -> Crystals:
+        """Exactly `n` structures in the atom order of the user's file, from the networks in evaluation mode.
+
+        A structure depends on `seed`, `purpose` and its number alone, neither on `batch_size` nor on the state of
+        training: the first structures of a larger `n` are those of a smaller one. What watches a training has a purpose
+        of its own, so that a model chosen by it is not judged by the same samples.
+
+        Args:
+            n: number of structures.
+            seed: of the random numbers.
+            batch_size: structures at a time; None: what suits the model.
+            purpose: a stream of random numbers.
+            sampler: settings of the way from noise to structures, which not every model has.
+
+        Raises:
+            CryinGANError: `n` is less than 1, or the model has no such setting.
+        """
+        if n < 1:
+            raise CryinGANError(f"n={n}: there must be at least 1 sample")
+        if unknown := sorted(sampler.keys() - set(self.sampler_keys)):
+            known = ", ".join(self.sampler_keys) or "none"
+            raise CryinGANError(f"sampler.{unknown[0]}: the sampler of {self.kind} has no such key; it has {known}")
+        was_training = self.training
+        self.eval()
+        try:
+            batches = [
+                batch.cpu() for batch in self.batches(n, seed, purpose, batch_size or self.batch_size, **sampler)
+            ]
+        finally:
+            self.train(was_training)
+        return self.as_in_file(torch.cat(batches).double().numpy())
+
+    def batches(self, n: int, seed: int, purpose: str, batch_size: int, **sampler: Any) -> Iterator[Tensor]:
+        """The structures of `sample`, grouped, a batch at a time."""
+        for first in range(0, n, batch_size):
+            numbers = range(first, min(first + batch_size, n))
+            yield self.generate([generator(seed, purpose, number) for number in numbers], **sampler)
+
+    @property
+    def grouped_species(self) -> tuple[str, ...]:
+        """Chemical symbols in the order of batches."""
+        return tuple(self.hparams.species[i] for i in self.grouping)
+
+    def as_in_file(self, fractional: np.ndarray) -> Crystals:
+        """Structures with their atoms in the user's order and at the user's origin, from grouped coordinates."""
+        if self.hparams.shift is not None:
+            fractional = fractional + self.hparams.shift
+        return Crystals(fractional, self.template.cell, self.grouped_species).reordered(np.argsort(self.grouping))
+
+    def training_structures(self) -> Crystals:
+        """The training structures of the run as batches have them: grouped, from the origin of the model."""
+        training = self.trainer.datamodule.training
+        if self.hparams.shift is not None:
+            training = replace(training, fractional=training.fractional - self.hparams.shift)
+        return training.reordered(self.grouping)
+
+    def source(self, purpose: str, batch_idx: int, epoch: int | None = None) -> torch.Generator:
+        """Random numbers for one purpose at one batch of an epoch, the current one if None, on the model's device."""
+        step = (self.current_epoch if epoch is None else epoch, batch_idx, self.global_rank)
+        return generator(self.hparams.seed, purpose, *step, device=self.device)
+
+    def log_epoch(self, values: dict[str, float]) -> None:
+        """Send values of the current epoch to every logger at once, so that no checkpoint is ahead of the log."""
+        self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
+        for logger in self.loggers:
+            logger.log_metrics({**values, "epoch": self.current_epoch}, step=self.global_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Mark model and layout of the file, so that later versions know what they read."""
+        checkpoint.update(cryingan_format=CHECKPOINT_FORMAT, cryingan_model=self.kind)

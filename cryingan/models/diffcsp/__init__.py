@@ -1,0 +1,1 @@
+"""Score models and flows on a network of pairs of atoms, for a fixed cell and composition."""

@@ -1,0 +1,146 @@
+"""The training that models on a network of pairs share: a mean square error, Adam, a plateau schedule."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from cryingan.models.base import GenerativeModel
+from cryingan.models.diffcsp.network import PairNetwork
+from cryingan.models.diffcsp.settings import NetworkSettings
+from cryingan.models.divergence import FiniteWatch
+from cryingan.models.epoch_means import EpochMeans
+from cryingan.randomness import generator
+
+
+class PairModel(GenerativeModel):
+    """A `PairNetwork` that learns a vector per atom at a random time.
+
+    Logged once per epoch: `train/loss`, the mean square error, 1 for a network that knows nothing;
+    `train/gradient_norm`, before clipping; `train/learning_rate`; for the held-out structures, always at the same times
+    with the same noise, `val/loss`.
+
+    Args:
+        cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
+        species: chemical symbol of every atom, in the order of the user's file.
+        settings: network and training.
+        shift: as in `cryingan.models.base.GenerativeModel`.
+    """
+
+    batch_size = 16
+    absolute = False
+
+    def __init__(
+        self, cell: list[list[float]], species: list[str], settings: NetworkSettings, shift: list[float] | None = None
+    ) -> None:
+        super().__init__(cell, species, settings, shift)
+        self.automatic_optimization = False
+        self.watch = FiniteWatch()
+        rows, count = self._species_rows()
+        with torch.random.fork_rng(devices=[]):  # layers take their initial weights from the global generator
+            torch.manual_seed(generator(settings.seed, "initial weights").initial_seed())
+            self.network = PairNetwork(self.cell, rows, count, **self._network_settings(settings))
+        self.averaged = None
+        if settings.ema:
+            self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+        self.means = EpochMeans(["loss", "gradient_norm"])
+        self.validated: list[Tensor] = []
+
+    def _species_rows(self) -> tuple[Tensor, int]:
+        """The row of the embedding of each grouped atom, and the number of rows."""
+        symbols = list(self.template.counts)
+        return torch.tensor([symbols.index(symbol) for symbol in self.grouped_species]), len(symbols)
+
+    def _network_settings(self, settings: NetworkSettings) -> dict[str, Any]:
+        names = ("hidden", "layers", "frequencies", "neighbors", "grid")
+        return {"absolute": self.absolute, **{name: getattr(settings, name) for name in names}}
+
+    @property
+    def sampling_network(self) -> nn.Module:
+        """The network that samples come from: the averaged one where there is one."""
+        return self.network if self.averaged is None else self.averaged.module
+
+    @abstractmethod
+    def example(self, fractional: Tensor, shares: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network sees, and what it should answer.
+
+        Args:
+            fractional: training structures, shape (structures, atoms, 3).
+            shares: of the range of times, uniform in [0, 1), shape (structures,).
+            source: of all other random numbers.
+
+        Returns:
+            Fractional coordinates (structures, atoms, 3), times (structures,), answers (structures, atoms, 3).
+        """
+
+    def loss(self, network: nn.Module, fractional: Tensor, shares: Tensor, source: torch.Generator) -> Tensor:
+        """Mean square error; arguments as in `example`."""
+        seen, times, answers = self.example(fractional, shares, source)
+        return (network(seen, times) - answers).square().mean()
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """One step of Adam."""
+        source = self.source("times and noise", batch_idx)
+        shares = torch.rand(len(batch), generator=source, device=self.device, dtype=self.dtype)
+        loss = self.loss(self.network, batch[..., :3], shares, source)
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), float("inf"))
+        nn.utils.clip_grad_value_(self.network.parameters(), self.hparams.clip)
+        values = torch.stack([loss.detach(), norm])
+        self.watch.see(values)
+        self.watch.note(self.means.names, values, self.current_epoch, batch_idx)
+        optimizer.step()
+        self.means.update(values, len(batch))
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
+        if self.watch.every_step or self.trainer.is_last_batch:
+            self.watch.require_finite()
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """The loss of the network that samples come from, at times spread evenly over the batch."""
+        source = self.source("validation", batch_idx, epoch=0)
+        order = torch.randperm(len(batch), generator=source, device=self.device)
+        loss = self.loss(self.sampling_network, batch[..., :3], (order + 0.5) / len(batch), source)
+        self.log("val/loss", loss, batch_size=len(batch), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Remember that the schedule has a new loss."""
+        if not self.trainer.sanity_checking:
+            self.validated = [self.trainer.callback_metrics["val/loss"]]
+
+    def configure_optimizers(self) -> tuple[list, list]:
+        """Adam, and a schedule that waits for `val/loss` to fall."""
+        settings = self.hparams
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, fused=True)
+        self.watch = FiniteWatch(self.device)
+        optimizer.found_inf = self.watch.flag
+        schedule = ReduceLROnPlateau(
+            optimizer, factor=settings.factor, patience=settings.patience, min_lr=settings.least_learning_rate
+        )
+        return [optimizer], [schedule]
+
+    def on_train_epoch_end(self) -> None:
+        """Log the means of the epoch and step the schedule, before the epoch's checkpoint is written."""
+        rate = float(self.optimizers().param_groups[0]["lr"])
+        self.log_epoch({f"train/{name}": v for name, v in {**self.means.compute(), "learning_rate": rate}.items()})
+        self.means.reset()
+        if self.validated:
+            self.lr_schedulers().step(self.validated.pop())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write no checkpoint after a value that is not finite."""
+        self.watch.require_finite()
+        super().on_save_checkpoint(checkpoint)
+
+    def draw(self, sources: Sequence[torch.Generator], uniform: bool = False) -> Tensor:
+        """Random numbers for one structure from each source, normal or uniform, shape (structures, atoms, 3)."""
+        function, shape = (torch.rand if uniform else torch.randn), (len(self.grouping), 3)
+        return torch.stack([function(shape, generator=one) for one in sources]).to(self.device, self.dtype)

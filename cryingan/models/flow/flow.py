@@ -1,0 +1,165 @@
+"""Flow matching between a simple distribution of structures and that of a set, in a fixed cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryingan.geometry.assignment import assignment, squared_distances
+from cryingan.models.diffcsp.pair_model import PairModel
+from cryingan.models.flow.settings import FlowSettings, Prior
+from cryingan.models.linear.components import Components
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.matching import matched_to
+
+
+class Flow(PairModel):
+    """The velocity from structures of a prior to those of the set (Lipman et al., ICLR 2023, arXiv:2210.02747).
+
+    Atoms move on the shortest images of straight lines, x_t = x_0 + t (x_1 - x_0), and the network learns x_1 - x_0 in
+    Angstrom, from x_t and t, over its root mean square. With the uniform prior the atoms of each species are paired so
+    that the squares of their ways have the least sum; with the linear one the structures of a batch are.
+
+    Args:
+        cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
+        species: chemical symbol of every atom, in the order of the user's file.
+        settings: the defaults when not given.
+        shift: as in `cryingan.models.base.GenerativeModel`.
+        changes: fields of `cryingan.models.flow.settings.FlowSettings` that differ from `settings`.
+    """
+
+    kind = "flow"
+    sampler_keys = ("steps", "heun")
+    absolute = True
+
+    def __init__(
+        self,
+        cell: list[list[float]],
+        species: list[str],
+        settings: FlowSettings | None = None,
+        shift: list[float] | None = None,
+        **changes: Any,
+    ) -> None:
+        settings = replace(settings or FlowSettings(), **changes)
+        super().__init__(cell, species, settings, shift)
+        self.components = Components() if settings.prior == Prior.linear else None
+        self.register_buffer("scale", torch.ones(3))  # of the velocity on each axis, a fraction of the lattice vector
+        symbols = np.array(self.grouped_species)
+        self.blocks = [np.flatnonzero(symbols == symbol) for symbol in self.template.counts]
+
+    def on_fit_start(self) -> None:
+        """Fit prior and scale to the training structures, unless a checkpoint brought them."""
+        if bool((self.scale != 1).any()):
+            return
+        structures = self.training_structures()
+        if self.components is not None:
+            self.components.fit(structures, self.hparams.components)
+            self.components.to(self.device)
+        fractional = torch.from_numpy(structures.fractional[:256]).to(self.device, self.dtype)
+        _, moves = self.ways(fractional, self.source("scale", 0, epoch=0))
+        self.scale = moves.square().mean(dim=(0, 1)).sqrt()
+
+    def ways(self, fractional: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Starts for grouped structures (structures, atoms, 3) and the shortest ways from there, both of that shape."""
+        if self.components is None:
+            start = torch.rand(fractional.shape, generator=source, device=fractional.device, dtype=fractional.dtype)
+            start = self._paired_atoms(start, fractional)
+        else:
+            fractional = self._at_sites(fractional)
+            start = self._paired_structures(self._linear(len(fractional), source), fractional)
+        moves = fractional - start
+        return start, moves - moves.round()
+
+    def example(self, fractional: Tensor, shares: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Structures on their way, the time times 1000, and the velocity over its scale."""
+        start, moves = self.ways(fractional, source)
+        return start + shares[:, None, None] * moves, 1000 * shares, moves / self.scale
+
+    def generate(
+        self, sources: Sequence[torch.Generator], steps: int | None = None, heun: bool | None = None
+    ) -> Tensor:
+        """Integrate from the prior.
+
+        Args:
+            sources: one for each structure.
+            steps: of the integration; None: `settings.steps`.
+            heun: whether by Heun's method; None: `settings.heun`.
+
+        Returns:
+            Fractional coordinates, shape (structures, atoms, 3), grouped.
+        """
+        network = self.sampling_network
+
+        def velocity(fractional: Tensor, time: float) -> Tensor:
+            times = torch.full((len(fractional),), 1000 * time, device=self.device, dtype=self.dtype)
+            return network(fractional, times) * self.scale
+
+        if self.components is None:
+            start = self.draw(sources, uniform=True)
+        else:
+            codes = torch.stack([self.components.draw(source, 1.0) for source in sources]).to(self.device)
+            start = self._with_noise(self.components.decode(codes, self.cell.to(self.device)), self.draw(sources))
+        heun = self.hparams.heun if heun is None else heun
+        return integrated(start, velocity, steps or self.hparams.steps, heun) % 1.0
+
+    def _linear(self, count: int, source: torch.Generator) -> Tensor:
+        """Structures of the linear prior, in the order of its sites."""
+        codes = torch.randn(
+            count, len(self.components.modes), generator=source, device=self.device, dtype=torch.float64
+        )
+        places = self.components.decode(codes, self.cell.to(self.device))
+        return self._with_noise(
+            places, torch.randn(places.shape, generator=source, device=self.device, dtype=self.dtype)
+        )
+
+    def _with_noise(self, places: Tensor, normal: Tensor) -> Tensor:
+        """Places with normal noise of `prior_noise` Angstrom in each direction of space."""
+        moved = self.hparams.prior_noise * normal.double() @ torch.linalg.inv(self.cell).to(self.device)
+        return (places + moved).to(self.dtype)
+
+    def _at_sites(self, fractional: Tensor) -> Tensor:
+        """Structures with their atoms in the order of the sites of the linear prior."""
+        cell, species = self.template.cell, self.grouped_species
+        sites = Crystals(self.components.sites.cpu().numpy()[None], cell, species)
+        ordered = matched_to(sites, Crystals(fractional.double().cpu().numpy(), cell, species)).fractional
+        return torch.from_numpy(ordered).to(fractional)
+
+    def _paired_atoms(self, start: Tensor, fractional: Tensor) -> Tensor:
+        """Starts with the atoms of each species in the order of those that they are nearest to, in all."""
+        starts, ends = start.double().cpu().numpy(), fractional.double().cpu().numpy()
+        paired = np.empty_like(starts)
+        for one, other, place in zip(starts, ends, paired, strict=True):
+            for block in self.blocks:
+                costs = next(squared_distances(other[None, block], one[None, block], self.template.cell))[0]
+                place[block] = one[block[assignment(costs)[0]]]
+        return torch.from_numpy(paired).to(start)
+
+    def _paired_structures(self, start: Tensor, fractional: Tensor) -> Tensor:
+        """Starts in the order of the structures that they are nearest to, in all; atoms keep their places."""
+        moves = (fractional[:, None] - start[None]).double()
+        costs = ((moves - moves.round()) @ self.cell.to(moves)).square().sum(dim=(2, 3))
+        return start[torch.from_numpy(assignment(costs.cpu().numpy())[0]).to(start.device)]
+
+
+def integrated(start: Tensor, velocity: Callable[[Tensor, float], Tensor], steps: int, heun: bool = False) -> Tensor:
+    """Follow a velocity from time 0 to 1 in equal steps, by Euler's method or Heun's.
+
+    Args:
+        start: places, any shape.
+        velocity: of places at a time.
+        steps: their number.
+        heun: use the mean of the velocities at both ends of a step.
+    """
+    places = start
+    for step in range(steps):
+        first = velocity(places, step / steps)
+        if heun:
+            last = velocity(places + first / steps, (step + 1) / steps)
+            first = (first + last) / 2
+        places = places + first / steps
+    return places

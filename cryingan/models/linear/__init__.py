@@ -1,0 +1,1 @@
+"""A mean structure and principal components: the simplest generator, in closed form."""

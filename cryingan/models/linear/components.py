@@ -1,0 +1,86 @@
+"""Principal components of the displacements of atoms from the mean structure of a set."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cryingan.errors import CryinGANError
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.matching import displacements_from, matched_to, mean_structure
+
+CRYSTALLINE = 0.6  # Angstrom; half of the sites of an interface scatter by less, those of an alloy or a glass by more
+
+
+class Components(nn.Module):
+    """Structures as a mean plus a sum of components, with the codes of the training structures.
+
+    Attributes:
+        sites: the mean, fractional coordinates, shape (atoms, 3), grouped.
+        modes: displacements of one standard deviation, Angstrom, shape (components, atoms, 3).
+        codes: training structures by component, mean 0 and standard deviation 1, shape (structures, components).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("sites", "modes", "codes"):
+            self.register_buffer(name, torch.empty(0))
+
+    def fit(self, structures: Crystals, components: int) -> None:
+        """Find mean, components and codes.
+
+        Args:
+            structures: at least two.
+            components: how many, at most one less than the structures.
+
+        Raises:
+            CryinGANError: the structures have no sites in common.
+        """
+        mean = mean_structure(structures)
+        if (typical := float(np.median(mean.scatter))) > CRYSTALLINE:
+            raise CryinGANError(
+                f"the linear model needs structures that share most of their sites; here half of the atoms scatter by "
+                f"{typical:.2f} Angstrom or more about theirs, as in an alloy or a glass: take another model"
+            )
+        flat = mean.displacements.reshape(len(structures), -1)
+        left, sizes, right = np.linalg.svd(flat, full_matrices=False)
+        kept = min(components, len(structures) - 1)
+        # Singular vectors are unique up to their sign, which depends on the library: the largest entry is positive.
+        signs = np.sign(right[np.arange(kept), np.abs(right[:kept]).argmax(axis=1)])
+        spread = math.sqrt(len(structures))
+        self.sites = torch.from_numpy(mean.sites.fractional[0])
+        self.modes = torch.from_numpy((signs * sizes[:kept] / spread)[:, None] * right[:kept]).view(kept, -1, 3)
+        self.codes = torch.from_numpy(left[:, :kept] * signs * spread)
+
+    def decode(self, codes: Tensor, cell: Tensor) -> Tensor:
+        """Fractional coordinates of codes (structures, components): (structures, atoms, 3), not wrapped."""
+        displacements = torch.einsum("sc,cai->sai", codes.double(), self.modes.double())
+        return self.sites + displacements @ torch.linalg.inv(cell.double())
+
+    def explained(self, structures: Crystals) -> float:
+        """Share of the squared displacements of structures, grouped, from the mean that lies along the components."""
+        sites = Crystals(self.sites.cpu().numpy()[None], structures.cell, structures.species)
+        apart = displacements_from(sites, matched_to(sites, structures)).reshape(len(structures), -1)
+        directions = self.modes.flatten(1).cpu().numpy()
+        directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        return float(((apart @ directions.T) ** 2).sum() / (apart**2).sum())
+
+    def draw(self, source: torch.Generator, noise: float) -> Tensor:
+        """One code, shape (components,), of a share of `noise`; see `LinearSettings`."""
+        if not len(self.codes):
+            raise CryinGANError("the linear model is not fitted yet: train it first")
+        normal = torch.randn(self.codes.shape[1], generator=source, dtype=torch.float64)
+        if noise == 1:
+            return normal
+        chosen = torch.randint(len(self.codes), (), generator=source)
+        return math.sqrt(1 - noise**2) * self.codes[chosen].cpu() + noise * normal
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        for name in ("sites", "modes", "codes"):  # their shapes follow from the data
+            if (saved := state_dict.get(f"{prefix}{name}")) is not None:
+                setattr(self, name, torch.empty_like(saved))
+        super()._load_from_state_dict(state_dict, prefix, *others)

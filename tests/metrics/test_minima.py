@@ -1,0 +1,45 @@
+"""Distinct minima of hand-made sets."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from cryingan.metrics.minima import minima
+
+
+def on_a_line(*places):
+    line = np.array(places)[:, None]
+    return cdist(line, line)
+
+
+@pytest.mark.parametrize(
+    ("places", "energies", "sizes", "unseen"),
+    [
+        ([0, 0.1, 5], [0, 0.01, 0], [2, 1], 1 / 3),
+        ([0, 0.1, 5], [0, 0.03, 0], [1, 1, 1], 1),  # near, but of another energy
+        ([0, 0.25, 0.5], [0, 0, 0], [3], 0),  # connected through the middle
+        ([0, 0.3, 1], [0, 0.02, 0], [2, 1], 1 / 3),  # at both limits
+        ([0, 0, 0], [0, np.nan, np.nan], [1, 1, 1], 1),  # without energy nothing is known
+        ([4], [1], [1], 1),
+    ],
+)
+def test_hand_made(places, energies, sizes, unseen):
+    found = minima(on_a_line(*places), np.array(energies))
+    assert found.sizes.tolist() == sizes
+    assert found.distinct == len(sizes)
+    assert found.unseen == pytest.approx(unseen)
+
+
+def test_numbers_do_not_depend_on_the_order():
+    random = np.random.default_rng(0)
+    places, energies = random.uniform(0, 5, 60), random.choice([0.0, 0.5], 60)
+    order = random.permutation(60)
+    found = minima(on_a_line(*places), energies)
+    again = minima(on_a_line(*places[order]), energies[order])
+    assert sorted(found.sizes) == sorted(again.sizes)
+
+
+def test_no_structures():
+    found = minima(np.zeros((0, 0)), np.zeros(0))
+    assert found.distinct == 0
+    assert np.isnan(found.unseen)

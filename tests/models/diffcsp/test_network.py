@@ -1,0 +1,133 @@
+"""The network against its plain form on concatenated pairs, its symmetries and its numbers of parameters."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import silu
+
+from cryingan.geometry.distances import pair_distances
+from cryingan.models.diffcsp.network import PairNetwork, interpolated, waves, waves_of_time
+
+CELL = torch.tensor([[5.0, 0.0, 0.0], [1.0, 6.0, 0.0], [0.0, 0.5, 7.0]], dtype=torch.float64)
+SPECIES = torch.tensor([0, 0, 0, 1, 1, 2])
+SMALL = {"hidden": 16, "layers": 2, "frequencies": 4}
+
+
+def network(**settings):
+    torch.manual_seed(0)
+    return PairNetwork(CELL, SPECIES, 3, **{**SMALL, **settings}).double()
+
+
+def structures(number=3, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    return torch.rand(number, len(SPECIES), 3, generator=random, dtype=torch.float64)
+
+
+def by_concatenation(net, fractional, time, cell_term=False):
+    """Every pair with all its features in one row, atom after atom, as the paper writes it."""
+    results = []
+    for structure, moment in zip(fractional, time, strict=True):
+        atoms = [net.embedding.weight[s] for s in SPECIES]
+        clock = waves_of_time(moment[None], net.hidden)[0]
+        h = [net.input(torch.cat([a, clock])) for a in atoms]
+        for layer in net.layers:
+            normed, updated = [layer.norm(x) for x in h], []
+            for i in range(len(h)):
+                messages = []
+                for j in range(len(h)):
+                    parts = [normed[i], normed[j], waves((structure[j] - structure[i]) % 1.0, net.frequencies)]
+                    if cell_term:
+                        parts.insert(2, (CELL @ CELL.T).flatten())
+                    messages.append(silu(layer.message(silu(layer.pair(torch.cat(parts))))))
+                updated.append(h[i] + layer.node(torch.cat([normed[i], torch.stack(messages).mean(dim=0)])))
+            h = updated
+        results.append(torch.stack([net.head(net.norm(x)) for x in h]))
+    return torch.stack(results)
+
+
+@pytest.mark.parametrize("cell_term", [False, True])
+def test_the_plain_form(cell_term):
+    net, fractional, time = network(cell_term=cell_term), structures(2), torch.tensor([3.0, 700.0], dtype=torch.float64)
+    expected = by_concatenation(net, fractional, time, cell_term)
+    torch.testing.assert_close(net(fractional, time), expected, rtol=1e-6 if cell_term else 1e-10, atol=1e-9)
+
+
+def test_permutation_translation_and_periods():
+    net, fractional, time = network(), structures(), torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    result = net(fractional, time)
+    order = [2, 0, 1, 4, 3, 5]
+    torch.testing.assert_close(net(fractional[:, order], time), result[:, order], rtol=0, atol=1e-12)
+    moved = fractional + torch.tensor([0.3, -1.7, 5.2], dtype=torch.float64)
+    torch.testing.assert_close(net(moved, time), result, rtol=0, atol=1e-11)
+    assert not torch.allclose(net(fractional[:, [3, 1, 2, 0, 4, 5]], time), result)  # other species
+
+
+def test_absolute_places_end_the_translation():
+    net, time = network(absolute=True), torch.ones(3, dtype=torch.float64)
+    assert not torch.allclose(net(structures(), time), net(structures() + 0.1, time))
+    torch.testing.assert_close(net(structures(), time), net(structures() + 1.0, time), rtol=0, atol=1e-11)
+
+
+def test_nearest_atoms_of_each_atom_and_itself():
+    net, fractional = network(neighbors=2), structures()
+    senders = net._senders(fractional)
+    distances = pair_distances(fractional, CELL)
+    distances.diagonal(dim1=1, dim2=2).fill_(0)
+    assert (senders[..., 0] == torch.arange(len(SPECIES))).all()
+    assert senders.sort(dim=-1).values.equal(distances.argsort(dim=-1)[..., :3].sort(dim=-1).values)
+
+
+def test_enough_neighbours_are_all():
+    time = torch.ones(3, dtype=torch.float64)
+    for enough in (5, 6, 100):
+        torch.testing.assert_close(network(neighbors=enough)(structures(), time), network()(structures(), time))
+    one_less = network(neighbors=4)
+    assert not torch.allclose(one_less(structures(), time), network()(structures(), time))
+
+
+def test_gathered_messages_equal_dense_ones_of_the_same_atoms():
+    net, fractional, time = network(), structures(), torch.ones(3, dtype=torch.float64)
+    expected = net(fractional, time)
+    everyone = torch.arange(len(SPECIES)).expand(3, len(SPECIES), -1)
+    net._senders = lambda _: everyone
+    torch.testing.assert_close(net(fractional, time), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("grid", "error"), [(256, 2e-2), (4096, 1e-4)])
+def test_table_of_pair_features(grid, error):
+    fractional, time = structures(), torch.ones(3, dtype=torch.float64)
+    direct, table = network(frequencies=16), network(frequencies=16, grid=grid)
+    assert (direct(fractional, time) - table(fractional, time)).abs().max() < error
+    on_grid = (fractional * 256).round() / 256
+    torch.testing.assert_close(direct(on_grid, time), table(on_grid, time), rtol=0, atol=1e-10)
+
+
+def test_gradients_through_the_table():
+    fractional, time = structures(), torch.ones(3, dtype=torch.float64)
+    gradients = []
+    for grid in (0, 4096):
+        net = network(grid=grid)
+        net(fractional, time).square().sum().backward()
+        gradients.append([parameter.grad for parameter in net.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_interpolation_is_periodic():
+    table = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+    found = interpolated(torch.tensor([0.0, 0.125, 0.875, 1.25, -0.25]), table)
+    assert found.flatten().tolist() == [0, 0.5, 1.5, 1, 3]
+
+
+@pytest.mark.parametrize(("atoms", "rows", "count"), [(264, 27, 2_516_480), (256, 14, 2_513_152), (256, 28, 2_516_736)])
+def test_parameters_of_upstream(atoms, rows, count):
+    net = PairNetwork(CELL, torch.zeros(atoms, dtype=torch.long), rows, cell_term=True, cell_head=True)
+    assert sum(parameter.numel() for parameter in net.parameters()) == count
+
+
+def test_time_waves():
+    found = waves_of_time(torch.tensor([0.0, 7.0]), 6)
+    rates = [math.exp(-math.log(1e4) * k / 2) for k in range(3)]
+    assert found[0].tolist() == [0, 0, 0, 1, 1, 1]
+    assert found[1].tolist() == pytest.approx([math.sin(7 * r) for r in rates] + [math.cos(7 * r) for r in rates])

@@ -1,0 +1,100 @@
+"""The flow: closed forms, the pairing of starts, its samples."""
+
+import numpy as np
+import pytest
+import torch
+
+from cryingan.models.flow.flow import Flow, integrated
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.matching import matched_distances
+
+CELL = np.array([[6.0, 0, 0], [3.0, 5.0, 0], [0, 1.0, 8.0]])
+SPECIES = ["Li", "Cl", "Li", "O", "Li", "Cl"]
+SMALL = {"hidden": 16, "layers": 1, "frequencies": 4}
+
+
+def model(**settings):
+    return Flow(CELL.tolist(), SPECIES, **{**SMALL, **settings})
+
+
+@pytest.mark.parametrize("heun", [False, True])
+@pytest.mark.parametrize("steps", [10, 40])
+def test_one_site_is_reached(heun, steps):
+    """The exact velocity towards one site is w(site - x) / (1 - t); Euler's last step lands on it."""
+    site, start = torch.tensor([0.9, 0.1, 0.5]), torch.rand(500, 3)
+
+    def velocity(places, time):
+        apart = site - places
+        return (apart - apart.round()) / max(1 - time, 1 / steps)
+
+    apart = integrated(start, velocity, steps, heun) - site
+    assert (apart - apart.round()).abs().max() < (1 / steps if heun else 1e-5)
+
+
+def test_methods_have_the_order_that_they_should():
+    """x' = x t from 1 ends at exp(1/2); halving the step divides the error by 2 and by 4."""
+
+    def error(steps, heun):
+        found = integrated(torch.ones(1, dtype=torch.float64), lambda x, t: x * t, steps, heun)
+        return abs(found.item() - np.exp(0.5))
+
+    assert error(50, heun=False) / error(100, heun=False) == pytest.approx(2, rel=0.05)
+    assert error(50, heun=True) / error(100, heun=True) == pytest.approx(4, rel=0.05)
+
+
+def test_uniform_starts_are_paired_within_species():
+    net, fractional = model(), torch.rand(20, 6, 3)
+    torch.manual_seed(0)
+    random = torch.rand(20, 6, 3)
+    paired = net._paired_atoms(random, fractional)
+    for block in net.blocks:  # the same places, in another order, and the ways are no longer
+        assert paired[:, block].sort(dim=1).values.equal(random[:, block].sort(dim=1).values)
+        ends, starts, unpaired = (
+            Crystals(x[:, block].double().numpy(), CELL, ("Li",) * len(block)) for x in (fractional, paired, random)
+        )
+        shortest = matched_distances(ends, unpaired).diagonal()
+        apart = starts.fractional - ends.fractional
+        wrapped = np.linalg.norm((apart - np.rint(apart)) @ CELL, axis=-1)
+        assert (np.sqrt((wrapped**2).mean(axis=1)) >= shortest - 1e-6).all()
+
+
+def test_linear_starts_are_paired_over_the_batch():
+    net = model()
+    ends = torch.rand(8, 6, 3)
+    shuffled = ends[torch.randperm(8, generator=torch.Generator().manual_seed(1))] + 0.01
+    torch.testing.assert_close(net._paired_structures(shuffled, ends), ends + 0.01)
+
+
+def test_what_is_seen_lies_on_the_way():
+    net, fractional = model(), torch.rand(50, 6, 3)
+    shares = torch.rand(50)
+    seen, times, answers = net.example(fractional, shares, torch.Generator().manual_seed(0))
+    ends = seen + (1 - shares)[:, None, None] * answers * net.scale
+    apart = ends - fractional
+    assert (apart - apart.round()).abs().max() < 1e-5
+    torch.testing.assert_close(times, 1000 * shares)
+
+
+@pytest.mark.parametrize(("batch_size", "n"), [(2, 5), (16, 3)])
+def test_samples_do_not_depend_on_batches_or_their_number(batch_size, n):
+    net = model()
+    expected, found = net.sample(5, seed=3, steps=8), net.sample(n, seed=3, batch_size=batch_size, steps=8)
+    apart = found.fractional - expected.fractional[:n]
+    assert np.abs(apart - np.rint(apart)).max() < 1e-5
+    assert found.species == tuple(SPECIES)
+
+
+def test_learns_one_structure_where_it_is():
+    """Absolute places: no translation is left free, and the loss has no floor."""
+    net = Flow(CELL.tolist(), ["Li", "Cl", "O"], hidden=32, layers=2, frequencies=4)
+    structure = torch.tensor([[0.1, 0.2, 0.3], [0.6, 0.7, 0.1], [0.3, 0.5, 0.8]])
+    optimizer, source = torch.optim.Adam(net.network.parameters(), lr=3e-3), torch.Generator().manual_seed(0)
+    for _ in range(400):
+        loss = net.loss(net.network, structure.expand(32, -1, -1), torch.rand(32, generator=source), source)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    samples = net.sample(20, seed=1, steps=30)
+    known = Crystals(structure.double().numpy()[None], CELL, ("Li", "Cl", "O"))
+    assert np.median(matched_distances(samples, known)) < 0.5
+    assert np.median(matched_distances(Flow(CELL.tolist(), ["Li", "Cl", "O"], **SMALL).sample(20, 1), known)) > 1.5

@@ -1,0 +1,74 @@
+"""What all models keep: registry, hyper-parameters, checkpoints, sampler keys."""
+
+import numpy as np
+import pytest
+import torch
+
+from cryingan.errors import CryinGANError
+from cryingan.models.registry import MODELS, model_class
+from cryingan.structures.crystals import Crystals
+from cryingan.training.checkpoints import load_model
+from tests.support.small_models import SMALL, checkpoint_of, small_model
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_registry_names_the_class(kind):
+    assert model_class(kind).kind == kind
+    assert isinstance(small_model(kind), model_class(kind))
+    assert set(vars(MODELS[kind].settings(**SMALL[kind]))) <= set(small_model(kind).hparams)
+
+
+def test_unknown_model():
+    with pytest.raises(CryinGANError, match="no model 'vae'; the models are cryingan, linear"):
+        model_class("vae")
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_contract_of_samples(kind):
+    """Exactly n structures in the order of the file; a larger n begins with the same; training is not disturbed."""
+    model = small_model(kind).train()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    random_state = torch.get_rng_state()
+    five = model.sample(5, seed=2)
+    assert (len(five), five.species) == (5, ("Li", "Cl", "Li", "O"))
+    assert five.cell.tolist() == model.hparams.cell
+    apart = model.sample(3, seed=2, batch_size=2).fractional - five.fractional[:3]
+    assert np.abs(apart - np.rint(apart)).max() < 1e-5  # batches change rounding only
+    assert not model.sample(5, seed=3).same_as(five)
+    assert not model.sample(5, seed=2, purpose="quality").same_as(five)
+    assert model.training
+    assert torch.get_rng_state().equal(random_state)
+    assert all(value.equal(state[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_shift_moves_samples_back(kind):
+    plain, moved = small_model(kind), small_model(kind, shift=[0.25, 0.0, 0.5])
+    moved.load_state_dict(plain.state_dict())
+    samples = plain.sample(3, seed=1)
+    expected = Crystals(samples.fractional + np.array([0.25, 0.0, 0.5]), samples.cell, samples.species)
+    assert moved.sample(3, seed=1).same_as(expected)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_checkpoints_say_what_they_are(kind, tmp_path):
+    model = small_model(kind)
+    path = checkpoint_of(model, tmp_path / "last.ckpt")
+    loaded = load_model(path)
+    assert type(loaded) is type(model)
+    assert dict(loaded.hparams) == dict(model.hparams)
+    assert loaded.sample(3, seed=1).same_as(model.sample(3, seed=1))
+
+
+@pytest.mark.parametrize(("kind", "known"), [("cryingan", "none"), ("linear", "none"), ("flow", "steps, heun")])
+def test_unknown_sampler_keys(kind, known):
+    with pytest.raises(
+        CryinGANError, match=f"sampler.temperature: the sampler of {kind} has no such key; it has {known}"
+    ):
+        small_model(kind).sample(1, seed=1, temperature=2)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_no_samples(kind):
+    with pytest.raises(CryinGANError, match="n=0: there must be at least 1 sample"):
+        small_model(kind).sample(0, seed=1)

@@ -1,0 +1,47 @@
+"""Small models of every kind, and checkpoints of them."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cryingan.models.base import GenerativeModel
+from cryingan.models.registry import model_class
+from cryingan.structures.crystals import Crystals
+
+CELL = [[6.0, 0.0, 0.0], [1.0, 7.0, 0.0], [0.0, 0.5, 8.0]]
+SPECIES = ["Li", "Cl", "Li", "O"]
+NETWORK = {"hidden": 8, "layers": 1, "frequencies": 2, "steps": 5}
+SMALL = {
+    "cryingan": {"channels": 4, "generator_widths": [4], "discriminator_widths": [4], "head_widths": [4]},
+    "linear": {"components": 3},
+    "diffcsp": NETWORK,
+    "flow": NETWORK,
+}
+"""Settings with which a model takes no time."""
+
+
+OVERRIDES = {
+    "linear": ("model=linear", "model.components=3"),
+    "diffcsp": ("model=diffcsp", "model.hidden=8", "model.layers=1", "model.frequencies=2", "model.steps=5"),
+    "flow": ("model=flow", "model.hidden=8", "model.layers=1", "model.frequencies=2", "model.steps=5"),
+}
+"""Command lines of such models."""
+
+
+def small_model(kind: str, **changes: object) -> GenerativeModel:
+    """An untrained model of four atoms; the linear one is fitted to places that scatter about a structure."""
+    model = model_class(kind)(CELL, SPECIES, **{**SMALL[kind], **changes})
+    if kind == "linear":
+        random = np.random.default_rng(0)
+        scattered = random.random((1, 4, 3)) + random.normal(scale=0.02, size=(10, 4, 3))
+        model.components.fit(Crystals(scattered, CELL, model.grouped_species), model.hparams.components)
+    return model
+
+
+def checkpoint_of(model: GenerativeModel, path: Path) -> Path:
+    """Write what a trainer would write of a model."""
+    content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    model.on_save_checkpoint(content)
+    torch.save(content, path)
+    return path

@@ -1,0 +1,126 @@
+"""Models besides CryinGAN through train.py: they resume bit for bit, have names, and refuse keys that they lack."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from configs.models import name_after_model
+from cryingan.errors import CryinGANError
+from cryingan.storage.checkpoint import read_checkpoint
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures, write_structures
+from cryingan.training.checkpoints import load_model
+from tests.conftest import compose
+from tests.support.callbacks import InterruptedRun
+from tests.support.checkpoints import assert_same
+from tests.support.small_models import OVERRIDES
+from train import train
+
+QUICK = (
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=4",
+    "trainer.check_val_every_n_epoch=1",
+    "logger=csv",
+    "threads=1",
+)
+FEW = ("callbacks.quality.n=4", "callbacks.quality.every_n_epochs=2", "callbacks.structures.n=2", "data.batch_size=4")
+MODELS = [*OVERRIDES.items(), ("flow of linear", (*OVERRIDES["flow"], "model.prior=linear", "model.ema=0.9"))]
+
+
+@pytest.fixture
+def config(crystal_file):
+    """A function from overrides to the config of a quick run of structures that share their sites."""
+    return lambda *overrides: compose(f"data.path={crystal_file}", *QUICK, *FEW, *overrides)
+
+
+@pytest.mark.parametrize("overrides", [pair[1] for pair in MODELS], ids=[pair[0] for pair in MODELS])
+@pytest.mark.parametrize(
+    ("stopper", "values"), [("StopAfter", {"epoch": 1}), ("StopAt", {"epoch": 2, "batch": 1})], ids=["epoch", "batch"]
+)
+def test_resumes_bit_for_bit(config, tmp_path, overrides, stopper, values):
+    train(config(*overrides, f"run_dir={tmp_path / 'whole'}"))
+    run_dir = tmp_path / "broken"
+    values = values | ({"run_dir": run_dir} if stopper == "StopAt" else {})
+    stop = [f"+callbacks.stop.{key}={value}" for key, value in values.items()]
+    with pytest.raises(InterruptedRun):
+        train(
+            config(
+                *overrides, f"run_dir={run_dir}", f"+callbacks.stop._target_=tests.support.callbacks.{stopper}", *stop
+            )
+        )
+    train(config(*overrides, f"run_dir={run_dir}"))
+    assert_same(tmp_path / "whole/checkpoints/last.ckpt", run_dir / "checkpoints/last.ckpt")
+    assert (tmp_path / "whole/metrics.csv").read_bytes() == (run_dir / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize("kind", OVERRIDES)
+def test_trains_logs_and_samples(config, tmp_path, kind):
+    train(config(*OVERRIDES[kind], f"run_dir={tmp_path}"))
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    shown = "train/explained" if kind == "linear" else "train/loss"
+    assert all(0 < float(row[shown]) < 2 for row in rows)
+    assert any(row[shown.replace("train", "val")] for row in rows)
+    model = load_model(tmp_path)
+    assert model.kind == kind
+    samples = read_structures(tmp_path / "samples/epoch_000004.extxyz")
+    assert samples.species == model.sample(1, seed=1).species
+
+
+@pytest.mark.parametrize("kind", OVERRIDES)
+def test_folder_and_loggers_have_the_models_name(kind, tmp_path):
+    values = compose("data.path=set.extxyz", *OVERRIDES[kind], "logger=wandb")
+    name_after_model(values)
+    assert values["run_dir"] == f"runs/set/{kind}_seed1"
+    assert values["logger"]["wandb"]["name"] == f"{kind}_seed1"
+    assert set(values["logger"]["wandb"]["tags"]) == {"set", f"model={kind}", "seed=1"}
+    paper = compose("data.path=set.extxyz", "logger=wandb")
+    name_after_model(paper)
+    assert paper["run_dir"] == "runs/set/lambda0.05_avg_seed1"
+
+
+@pytest.mark.parametrize("key", ["lambda=0.1", "pooling=max", "replicas=2", "lambdas=[0,0.1]"])
+def test_keys_of_cryingan_are_refused(key, monkeypatch):
+    name = key.partition("=")[0]
+    monkeypatch.setattr("configs.models.given", lambda: {name: "1"})
+    with pytest.raises(CryinGANError, match=f"{name}: the model flow has none"):
+        name_after_model(compose("data.path=set.extxyz", "model=flow", key))
+
+
+def test_another_model_does_not_resume_the_run(config, tmp_path):
+    train(config(*OVERRIDES["flow"], f"run_dir={tmp_path}", "trainer.max_epochs=1"))
+    with pytest.raises(
+        CryinGANError, match=r"last\.ckpt is of another model, flow, not diffcsp; choose another run_dir"
+    ):
+        train(config(*OVERRIDES["diffcsp"], f"run_dir={tmp_path}"))
+
+
+def test_a_run_without_held_out_structures(config, tmp_path):
+    train(config(*OVERRIDES["flow"], f"run_dir={tmp_path}", "data.validation=0"))
+    assert "val/loss" not in (tmp_path / "metrics.csv").read_text()
+
+
+def test_sets_without_common_sites_end_in_one_line(tmp_path):
+    anywhere = np.random.default_rng(0).random((20, 6, 3))
+    path = tmp_path / "glass.extxyz"
+    write_structures(Crystals(anywhere, 9 * np.eye(3), ("Li", "Cl", "Li", "O", "Cl", "Li")), path)
+    with pytest.raises(CryinGANError, match="the linear model needs structures that share most of their sites"):
+        train(compose(f"data.path={path}", *QUICK, "model=linear", f"run_dir={tmp_path / 'run'}"))
+    assert not list(tmp_path.glob("run/checkpoints/*"))
+
+
+def test_not_a_number_stops_the_training(config, tmp_path, monkeypatch):
+    from cryingan.models.flow.flow import Flow
+
+    monkeypatch.setattr(Flow, "example", lambda self, x, shares, source: (x, shares, x * float("nan")))
+    monkeypatch.setattr(Flow, "on_fit_start", lambda self: None)
+    with pytest.raises(CryinGANError, match="loss, gradient_norm not finite in epoch 0, batch 0"):
+        train(config(*OVERRIDES["flow"], f"run_dir={tmp_path}"))
+    assert not (tmp_path / "checkpoints/last.ckpt").exists()
+
+
+def test_average_travels_in_checkpoints(config, tmp_path):
+    train(config(*OVERRIDES["flow"], "model.ema=0.9", f"run_dir={tmp_path}"))
+    names = read_checkpoint(tmp_path / "checkpoints/last.ckpt")["state_dict"]
+    assert any(name.startswith("averaged.module.") for name in names)
