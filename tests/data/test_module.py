@@ -38,7 +38,7 @@ def test_one_process_of_several_tells_of_the_set(structures_file, caplog, rank):
     data.setup("fit")
     told = [f"data.shift: the origin is moved to {data.shift}"]
     assert [line for line in caplog.messages if "data.shift" in line] == ([] if rank else told)
-    assert ("24 structures; fewer than" in caplog.text) is (rank == 0)
+    assert ("24 structures; with fewer than" in caplog.text) is (rank == 0)
 
 
 @pytest.mark.parametrize("k", [0, 4])
