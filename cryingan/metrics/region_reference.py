@@ -10,7 +10,6 @@ from cryingan.metrics.coverage import NEIGHBORS, ceiling, mean_coverage
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.matching import MeanStructure, distances_within, matched_distances, mean_structure
 
-SITES_SHARED = 0.6  # Angstrom; half of the sites of an interface scatter by less, those of an alloy or a glass by more
 KEYS = ("precision", "recall", "density", "coverage", "distance", "nearest_training")
 STRUCTURES = 178  # of the training set; more change precision and coverage by less than their intervals
 
@@ -35,7 +34,7 @@ class RegionReference:
         if len(training) < 2 * (NEIGHBORS + 1):
             return None
         mean = mean_structure(training)
-        if np.median(mean.scatter) > SITES_SHARED or not mean.disordered.any():
+        if not mean.shared or not mean.disordered.any():
             return None
         some = np.linspace(0, len(training) - 1, min(len(training), STRUCTURES)).astype(int)
         region = mean.region(training[some])

@@ -13,6 +13,7 @@ from cryingan.structures.crystals import Crystals
 
 ROUNDS = 3
 DISORDERED = 0.5  # Angstrom; a site of a crystal scatters by 0.1 to 0.4 over relaxed interfaces
+SHARED = 0.6  # Angstrom; half of the sites of an interface scatter by less, those of an alloy or a glass by more
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,16 @@ class MeanStructure:
     def scatter(self) -> np.ndarray:
         """Root mean square displacement of every site, Angstrom, shape (atoms,)."""
         return np.sqrt((self.displacements**2).sum(axis=-1).mean(axis=0))
+
+    @property
+    def typical_scatter(self) -> float:
+        """Median of the scatter over sites, Angstrom."""
+        return float(np.median(self.scatter))
+
+    @property
+    def shared(self) -> bool:
+        """Whether structures share most of their sites, as those of an interface do; those of an alloy do not."""
+        return self.typical_scatter <= SHARED
 
     @property
     def disordered(self) -> np.ndarray:

@@ -13,8 +13,6 @@ from cryingan.errors import CryinGANError
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.matching import displacements_from, matched_to, mean_structure
 
-CRYSTALLINE = 0.6  # Angstrom; half of the sites of an interface scatter by less, those of an alloy or a glass by more
-
 
 class Components(nn.Module):
     """Structures as a mean plus a sum of components, with the codes of the training structures.
@@ -41,10 +39,10 @@ class Components(nn.Module):
             CryinGANError: the structures have no sites in common.
         """
         mean = mean_structure(structures)
-        if (typical := float(np.median(mean.scatter))) > CRYSTALLINE:
+        if not mean.shared:
             raise CryinGANError(
                 f"the linear model needs structures that share most of their sites; here half of the atoms scatter by "
-                f"{typical:.2f} Angstrom or more about theirs, as in an alloy or a glass: take another model"
+                f"{mean.typical_scatter:.2f} Angstrom or more, as in an alloy or a glass: take another model"
             )
         flat = mean.displacements.reshape(len(structures), -1)
         left, sizes, right = np.linalg.svd(flat, full_matrices=False)
