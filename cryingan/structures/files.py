@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,13 +20,15 @@ from cryingan.structures.checks import CLOSEST, checked, matched
 from cryingan.structures.constraints import lattice_directions, stacked
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.formats import iterate_frames
-from cryingan.structures.frames import RawFrame
+from cryingan.structures.frames import RawFrame, is_isolated_atom
 from cryingan.structures.sources import name_the_others, source_hash, structure_files
+from cryingan.structures.vasp_output import RELAXATION
 
 log = logging.getLogger(__name__)
 
 SLOW_SECONDS = 2.0  # reading that takes longer is reported and cached
 CACHE_VERSION = 2
+STEPS = "%s: %d ionic steps of relaxations in %d files are all structures; '%s' gives the last ones alone"
 SUFFIXES = {"cif": ".cif", "poscar": ".vasp"}
 
 
@@ -72,9 +75,9 @@ def read_structures(
         array([[0.5, 0.5, 0.5]])
     """
     path = Path(path)
-    name_the_others(path)
     arguments = (sort_species, closest, not_finite, tuple(types))
     key = cache_key(path, *arguments)
+    name_the_others(path)
     cache = cache_folder(path) / f"{path.name}.structures.npz"
     if (crystals := load_cache(cache, key)) is not None:
         return crystals
@@ -106,7 +109,13 @@ def frames_of_all(path: Path, types: Sequence[str] = ()) -> Iterator[RawFrame]:
 def parse(path: Path, sort_species: bool, closest: float, not_finite: bool, types: Sequence[str]) -> Crystals:
     """Read and check all frames of a file or of several."""
     first, fractional, fixed, not_kept, without_pbc = None, [], [], "", False
+    isolated, relaxations = 0, Counter()
     for raw in reported_if_slow(frames_of_all(path, types), path):
+        if is_isolated_atom(raw):
+            isolated += 1
+            continue
+        if RELAXATION in raw.info:
+            relaxations[raw.where.rpartition(", frame ")[0]] += 1
         frame = checked(raw, closest, not_finite=not_finite)
         first = first or frame
         frame = matched(frame, first, sort_species=sort_species)
@@ -114,6 +123,12 @@ def parse(path: Path, sort_species: bool, closest: float, not_finite: bool, type
         fixed.append(frame.fixed)
         not_kept = not_kept or frame.not_kept
         without_pbc |= "Lattice" in raw.info and "pbc" not in raw.info
+    if first is None:
+        raise CryinGANError(f"{path} holds no structures, only {isolated} isolated atoms")
+    if isolated:
+        log.warning("%s: %d isolated atoms are no structures and left out", path, isolated)
+    if relaxations:
+        log.info(STEPS, path, relaxations.total(), len(relaxations), path.parent / "CONTCAR")
     if without_pbc:
         log.info("%s has no pbc: frames with a Lattice are taken as periodic", path)
     if not_kept:
@@ -130,8 +145,8 @@ def reported_if_slow(frames: Iterator[RawFrame], path: Path) -> Iterator[RawFram
             log.info("Reading %s, which takes a while (%d structures so far)", path, number)
             # The frames of a file are about equally long.
             left = round(number / frame.share) - number if frame.share else None
-            done = f"{path.name}: remaining structures read:"
-            yield from reported(frames, left, f"reading {path.name}", done)
+            done = f"{path.name}: structures read:"
+            yield from reported(frames, left and left + number, f"reading {path.name}", done, number)
             return
 
 

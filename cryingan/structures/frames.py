@@ -35,6 +35,15 @@ class RawFrame(NamedTuple):
     info: Mapping[str, Any]
 
 
+def is_isolated_atom(frame: RawFrame) -> bool:
+    """Whether a frame is one atom without a periodic cell, or called so: a reference energy, no crystal."""
+    atoms = frame.outcome
+    if isinstance(atoms, CryinGANError) or len(atoms) != 1:
+        return False
+    given = str({**atoms.info, **frame.info}.get("config_type", "")).lower().replace("_", "")
+    return not atoms.pbc.any() or atoms.cell.rank < 3 or given == "isolatedatom"
+
+
 class NumberedLines:
     """Lines of a text file, with a look ahead.
 

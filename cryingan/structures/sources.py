@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 OWN_FILES = {".cryingan", "manifest.json"}  # what this project writes beside structures
 STAGES = ("samples.extxyz", "repaired.extxyz", "relaxed.extxyz")  # of samples that `sample.py` relaxes
 ONE_RUN = (STAGES, ("POSCAR", "CONTCAR", "XDATCAR", "OUTCAR", "vasprun.xml"))  # files that repeat structures
+BEST_OF_RUN = ("CONTCAR", "vasprun.xml", "OUTCAR", "POSCAR")  # the one to take first
 NUMBER = re.compile(r"(\d+)")
 
 
@@ -58,10 +59,8 @@ def files_of_folder(folder: Path) -> list[Path]:
     """
     files = sorted(filter(is_structure_file, folder.iterdir()), key=natural_order)
     if not files:
-        below = next((path for path in sorted(folder.glob("*/*"), key=natural_order) if is_structure_file(path)), None)
         raise CryinGANError(
-            f"{folder} holds no structures: no *.cif, *.vasp, POSCAR*, *.xyz or others that ASE reads"
-            + (f"; give its folder {below.parent}, or a pattern, '{folder}/*/{below.name}'" if below else "")
+            f"{folder} holds no structures: no *.cif, *.vasp, POSCAR*, *.xyz or others that ASE reads{_below(folder)}"
         )
     for names_of_run in ONE_RUN:
         if len(same := [file for file in files if file.name.removesuffix(".gz") in names_of_run]) > 1:
@@ -70,6 +69,20 @@ def files_of_folder(folder: Path) -> list[Path]:
                 f"{folder}: {repeated} are of one run and repeat structures; give one, such as {same[0]}"
             )
     return files
+
+
+def _below(folder: Path) -> str:
+    """What gives the structures of subfolders, for messages; empty where there are none."""
+    for depth in ("*", "*/*"):
+        for inner in sorted(filter(Path.is_dir, folder.glob(depth)), key=natural_order):
+            if not (files := sorted(filter(is_structure_file, inner.iterdir()), key=natural_order)):
+                continue
+            name = next((one for one in BEST_OF_RUN for file in files if file.name == one), files[0].name)
+            if name not in BEST_OF_RUN and len(list(folder.glob(f"{depth}/{glob.escape(name)}"))) == 1:
+                name = f"*{files[0].suffix}"
+            pattern = f"{glob.escape(str(folder))}/{depth}/{name if name[0] == '*' else glob.escape(name)}"
+            return f"; for those in its folders give '{pattern}', for those of one '{inner}'"
+    return ""
 
 
 def name_the_others(path: str | Path) -> None:

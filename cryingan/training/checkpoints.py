@@ -73,8 +73,15 @@ def best_checkpoint(path: str | Path) -> Path:
     best = path / "checkpoints" / "best.ckpt"
     found = best if best.exists() else newest_checkpoint(best.parent)
     if found is None:
-        raise CryinGANError(f"{path} holds no checkpoints: give a checkpoint, or the folder of a run")
+        raise CryinGANError(f"{path} holds no checkpoints: give a checkpoint, or the folder of a run{_runs_in(path)}")
     return found
+
+
+def _runs_in(folder: Path) -> str:
+    """The runs below a folder, for messages; empty where there are none."""
+    found = [path.parents[1] for depth in ("*", "*/*") for path in folder.glob(f"{depth}/checkpoints/last.ckpt")]
+    runs = sorted(map(str, found))
+    return f": {', '.join(runs[:5])}{', ...' if len(runs) > 5 else ''}" if runs else ""
 
 
 def starting_point(resume: str, run_dir: Path) -> Path | None:

@@ -203,4 +203,4 @@ def test_a_log_gets_lines_with_the_structures_left(monkeypatch, capsys):
     monkeypatch.setattr(files, "SLOW_SECONDS", -1.0)
     frames = [RawFrame(None, f"frame {number}", number / 4, {}) for number in range(1, 5)]
     assert list(files.reported_if_slow(iter(frames), Path("set.extxyz"))) == frames
-    assert capsys.readouterr().err.startswith("set.extxyz: remaining structures read: 3 of 3, 0 s left")
+    assert capsys.readouterr().err.startswith("set.extxyz: structures read: 4 of 4, 0 s left")

@@ -130,7 +130,48 @@ def test_a_folder_in_which_one_run_wrote_its_structures_twice_is_refused(tmp_pat
 
 def test_a_folder_above_structures_names_theirs(tmp_path):
     write_structures(CRYSTALS, tmp_path / "poscar", "poscar")
-    assert f"give its folder {tmp_path / 'poscar'}, or a pattern, '{tmp_path}/*/0001.vasp'" in refusal(tmp_path)
+    assert f"give '{tmp_path}/*/*.vasp', for those of one '{tmp_path / 'poscar'}'" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["run_{}", "set_{}/relax"])
+@pytest.mark.parametrize(
+    ("names", "offered"),
+    [
+        (("POSCAR", "CONTCAR"), "CONTCAR"),
+        (("POSCAR",), "POSCAR"),
+        (("a.cif",), "a.cif"),
+        (("{}.cif",), "*.cif"),
+    ],
+)
+def test_a_folder_of_runs_is_answered_by_the_pattern_that_works(tmp_path, caplog, place, names, offered):
+    folder = tmp_path / "vasp runs [2]"
+    for number, atoms in enumerate(CRYSTALS.to_ase()):
+        inner = folder / place.format(number)
+        inner.mkdir(parents=True)
+        (inner / "INCAR").write_text("IBRION = 2")
+        for name in names:
+            ase.io.write(inner / name.format(number), atoms, format="cif" if "cif" in name else "vasp")
+    said = refusal(folder)
+    assert not caplog.messages
+    pattern = said.partition("folders give '")[2].partition("'")[0]
+    assert pattern.endswith(f"/{offered}")
+    assert len(read_structures(pattern)) == len(CRYSTALS)
+
+
+def test_isolated_atoms_are_left_out_and_counted(tmp_path, caplog):
+    write_structures(CRYSTALS, path := tmp_path / "set.xyz")
+    crystals = path.read_text()
+    frames = crystals.splitlines(keepends=True)
+    one, other = "1\nconfig_type=IsolatedAtom\nLi 0 0 0\n", '1\nProperties=species:S:1:pos:R:3 pbc="F F F"\nO 0 0 0\n'
+    for content in (one + other + crystals, "".join([*frames[:12], one, *frames[12:], other]), crystals + one + other):
+        caplog.clear()
+        path.write_text(content)
+        np.testing.assert_allclose(read_structures(path).fractional, CRYSTALS.fractional, atol=1e-6)
+        assert caplog.messages == [f"{path}: 2 isolated atoms are no structures and left out"]
+    path.write_text(one + other)
+    assert refusal(path) == f"{path} holds no structures, only 2 isolated atoms"
+    path.write_text(crystals + one + "2\n\nLi 0 0 0\nLi 2 0 0\n")
+    assert "frame 14 has no cell" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["set/*.cif", "none*/1.vasp", "none/1.vasp", "fol*"])

@@ -1,6 +1,7 @@
 """OUTCAR and vasprun.xml of VASP that end early: a step that was begun is named, not dropped."""
 
 import gzip
+import re
 from pathlib import Path
 
 import ase
@@ -52,3 +53,21 @@ def test_whole_steps_are_read_and_a_cut_one_is_named(tmp_path, name, parts, comp
     if name == "OUTCAR":
         write(header + 2 * step)  # killed between two steps: nothing is lost
         assert len(read_structures(path)) == 2
+
+
+@pytest.mark.parametrize(("name", "parts"), [("OUTCAR", outcar), ("vasprun.xml", vasprun)])
+@pytest.mark.parametrize("ibrion", [-1, 0, 1, 2, 3, 5])
+def test_the_steps_of_relaxations_are_counted_in_one_line(tmp_path, name, parts, ibrion, caplog):
+    caplog.set_level("INFO")
+    header, step, end = parts()
+    header, found = re.subn(r'(IBRION(?:">| *=))\s*-?\d+', rf"\g<1>  {ibrion}", header)
+    assert found
+    for folder, steps in (("run_1", 3), ("run_2", 2), ("run_3", 1)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(header + steps * step + end)
+    told = f"5 ionic steps of relaxations in 2 files are all structures; '{tmp_path}/run_*/CONTCAR' gives the last ones"
+    assert len(read_structures(tmp_path / "run_*" / name)) == 6
+    assert (told in caplog.text) == (ibrion in (1, 2, 3))
+    caplog.clear()
+    assert len(read_structures(tmp_path / "run_3" / name)) == 1
+    assert not caplog.messages

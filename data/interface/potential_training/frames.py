@@ -22,7 +22,7 @@ from cryingan.structures.files import frames_of_all, reported_if_slow
 from cryingan.structures.frames import RawFrame
 from cryingan.structures.sources import source_hash
 from data.interface.parts import any_structure, part_folders
-from data.interface.potential_training.labels import LabelReader, check_all, held, is_isolated_atom
+from data.interface.potential_training.labels import LabelReader, check_all, held, is_reference_atom
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -168,7 +168,7 @@ def frames_of_file(
     reader, isolated, read = LabelReader(label_keys or {}, stresses), 0, []
     with warnings.catch_warnings(action="ignore"):  # of ASE's parsers; what matters is checked
         for number, frame in enumerate(reported_if_slow(frames_of_all(path), path), 1):
-            if is_isolated_atom(frame):
+            if is_reference_atom(frame):
                 isolated += 1
             else:
                 checked(frame, CLOSEST)

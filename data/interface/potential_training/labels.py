@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.structures.extxyz import RawFrame
+from cryingan.structures.frames import RawFrame, is_isolated_atom
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -72,13 +72,12 @@ def held(frame: RawFrame, atoms: Atoms) -> Held:
     return Held({**values, **results}, {**arrays, **columns})
 
 
-def is_isolated_atom(frame: RawFrame) -> bool:
-    """Whether a frame is a reference energy of one atom, not a crystal."""
+def is_reference_atom(frame: RawFrame) -> bool:
+    """Whether a frame is a reference energy of one atom, in a large cell too, not a crystal."""
     atoms = frame.outcome
-    if isinstance(atoms, CryinGANError) or len(atoms) != 1:
-        return False
-    given = str({**atoms.info, **frame.info}.get("config_type", "")).lower().replace("_", "")
-    return not atoms.pbc.any() or atoms.cell.rank < 3 or given == "isolatedatom" or _shortest(atoms) > ALONE
+    return is_isolated_atom(frame) or (
+        not isinstance(atoms, CryinGANError) and len(atoms) == 1 and _shortest(atoms) > ALONE
+    )
 
 
 def _shortest(atoms: Atoms) -> float:
