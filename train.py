@@ -26,7 +26,7 @@ def train(config: DictConfig) -> dict[str, float] | float:
     Raises:
         CryinGANError: a setting, the structures or the checkpoint cannot be used, or training diverged.
     """
-    import lightning.pytorch  # noqa: F401, it sets the level of its own messages
+    from lightning.pytorch.utilities import rank_zero_only  # Lightning sets the level of its own messages, once
 
     from configs.models import name_after_model
     from configs.run_folder import use_own_folder
@@ -36,6 +36,8 @@ def train(config: DictConfig) -> dict[str, float] | float:
     from cryingan.training.together import each_run, train_together
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
+    if rank_zero_only.rank:  # of several processes that read the same structures, the first tells of them
+        logging.getLogger("cryingan.structures").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # between Lightning and torch
     use_threads(config["threads"])
     name_after_model(config)

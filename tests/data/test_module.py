@@ -1,8 +1,10 @@
+import logging
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import neighbor_distances
@@ -24,6 +26,19 @@ def test_a_single_structure_is_no_data_set(tiny, tmp_path):
     write_structures(crystals[:1], tmp_path / "one.extxyz")
     with pytest.raises(CryinGANError, match="single structure"):
         train(tiny(f"data.path={tmp_path / 'one.extxyz'}"))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_process_of_several_tells_what_is_left_out(tiny, structures_file, tmp_path, monkeypatch, caplog, rank):
+    path = tmp_path / "set.xyz"
+    path.write_text(f"1\n\nLi 0 0 0\n{structures_file.read_text()}")
+    monkeypatch.setattr(rank_zero_only, "rank", rank)
+    try:
+        with pytest.raises(CryinGANError, match="no/such"):
+            train(tiny(f"data.path={path}", "init=no/such.ckpt"))
+    finally:
+        logging.getLogger("cryingan.structures").setLevel(logging.NOTSET)
+    assert ("1 isolated atoms" in caplog.text) is (rank == 0)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
