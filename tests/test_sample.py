@@ -114,8 +114,11 @@ def test_a_device_that_is_not_there_is_named(checkpoint):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ((), "either checkpoint=PATH or upstream"),
-        (("checkpoint=a", "upstream=b"), "either checkpoint=PATH or upstream"),
+        ((), "give checkpoint=PATH, structures=FILE relax=true, or upstream=PATH reference=FILE, one of"),
+        (
+            ("checkpoint=a", "upstream=b"),
+            "give checkpoint=PATH, structures=FILE relax=true, or upstream=PATH reference=FILE, one of",
+        ),
         (("upstream=b",), "reference=FILE"),
         (("checkpoint=a", "n=0"), "n=0"),
         (("checkpoint=a",), "a cannot be read"),
