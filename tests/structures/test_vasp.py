@@ -87,7 +87,7 @@ def killed(number, atoms, rest=()):
 BAD = {
     "first cut": (killed(1, 2), "frame 1 ends early: 3 atoms promised, 2 found", 0),
     "middle cut, restarted": (killed(2, 1, WHOLE), "frame 2 ends early: 3 atoms promised, 1 found", 5),
-    "middle cut, goes on": (killed(2, 1, config(3)), "frame 2 ends early: 3 atoms promised, 1 found", 2),
+    "middle cut, then continued": (killed(2, 1, config(3)), "frame 2 ends early: 3 atoms promised, 1 found", 2),
     "last without atoms": (killed(4, 0), "frame 4 ends early: 3 atoms promised, 0 found", 3),
     "last cut in a number": (killed(4, 3)[:-4], "frame 4 ends early: within the last number", 3),
     "last cut in a row": (killed(4, 3)[:-16], "frame 4, atom 3 (line 23): three numbers", 3),

@@ -1,4 +1,4 @@
-"""A queue that announces the end of a job: the epoch is finished and saved, the job queued again, the run goes on."""
+"""A queue that announces the end of a job: the epoch is finished and saved, the job queued again, the run resumes."""
 
 import os
 import signal
