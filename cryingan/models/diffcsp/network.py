@@ -7,12 +7,14 @@ of a pair is applied to its parts, so that no pair carries the features of both 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cryingan.geometry.distances import pair_distances
+from cryingan.models.diffcsp.pair_features import DirectWaves, PairFeatures, TabulatedWaves, waves
 
 TIME_PERIOD = 1e4
 
@@ -53,12 +55,12 @@ class PairNetwork(nn.Module):
         super().__init__()
         self.cell = cell.double()  # no buffer: distances want it exact and on the CPU
         self.register_buffer("species", species, persistent=False)
-        self.hidden, self.frequencies, self.neighbors = hidden, frequencies, neighbors
+        self.hidden, self.frequencies, self.neighbors, self.grid = hidden, frequencies, neighbors, grid
         self.embedding = nn.Embedding(rows, hidden)
         self.input = nn.Linear(2 * hidden, hidden)
         self.place = nn.Linear(6 * frequencies, hidden) if absolute else None
         metric = (cell @ cell.T).flatten().float() if cell_term else None
-        self.layers = nn.ModuleList(PairLayer(hidden, frequencies, grid, metric) for _ in range(layers))
+        self.layers = nn.ModuleList(PairLayer(hidden, 6 * frequencies, metric) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, 3, bias=False)
         self.cell_head = nn.Linear(hidden, 9, bias=False) if cell_head else None
@@ -81,9 +83,15 @@ class PairNetwork(nn.Module):
         senders = self._senders(fractional)
         others = fractional[:, None] if senders is None else _gather(fractional, senders)
         difference = others - fractional[:, :, None]
-        for layer in self.layers:
-            features = layer(features, difference, senders)
+        waved = self._pair_features(difference).products([layer.parts[-1] for layer in self.layers])
+        for layer, pairs in zip(self.layers, waved, strict=True):
+            features = layer(features, pairs, senders)
         return self.head(self.norm(features))
+
+    def _pair_features(self, difference: Tensor) -> PairFeatures:
+        if self.grid:
+            return TabulatedWaves(difference, self.frequencies, self.grid)
+        return DirectWaves(difference, self.frequencies)
 
     @torch.no_grad()
     def _senders(self, fractional: Tensor) -> Tensor | None:
@@ -96,55 +104,38 @@ class PairNetwork(nn.Module):
 
 
 class PairLayer(nn.Module):
-    """One round of messages; arguments as in `PairNetwork`, `metric` being nine numbers of the cell or None."""
+    """One round of messages: its width, the number of features of a pair, nine numbers of the cell or None."""
 
-    def __init__(self, hidden: int, frequencies: int, grid: int, metric: Tensor | None) -> None:
+    def __init__(self, hidden: int, features: int, metric: Tensor | None) -> None:
         super().__init__()
-        self.frequencies, self.grid = frequencies, grid
-        self.sizes = [hidden, hidden, 0 if metric is None else 9, 6 * frequencies]
+        self.sizes = [hidden, hidden, 0 if metric is None else 9, features]
         self.register_buffer("metric", metric, persistent=False)
         self.norm = nn.LayerNorm(hidden)
         self.pair = nn.Linear(sum(self.sizes), hidden)
         self.message = nn.Linear(hidden, hidden)
         self.node = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
 
-    def forward(self, features: Tensor, difference: Tensor, senders: Tensor | None) -> Tensor:
+    @property
+    def parts(self) -> Sequence[Tensor]:
+        """The weights of receiver, sender, cell and features of a pair, each (hidden, its numbers)."""
+        return self.pair.weight.split(self.sizes, dim=1)
+
+    def forward(self, features: Tensor, pairs: Tensor, senders: Tensor | None) -> Tensor:
         """Add messages to features (structures, atoms, hidden).
 
         Args:
             features: of the atoms.
-            difference: fractional, from each atom to its senders, shape (structures, atoms, senders, 3).
+            pairs: their features times the last of `parts`, shape (structures, atoms, senders, hidden).
             senders: their indices; None for all atoms in order.
         """
         normed = self.norm(features)
-        receiver, sender, metric, waved = self.pair.weight.split(self.sizes, dim=1)
+        receiver, sender, metric, _ = self.parts
         constant = self.pair.bias if self.metric is None else self.pair.bias + metric @ self.metric
         sent = functional.linear(normed, sender)
         sent = sent[:, None] if senders is None else _gather(sent, senders)
-        pairs = functional.linear(normed, receiver, constant)[:, :, None] + sent + self._waved(difference, waved)
-        messages = functional.silu(self.message(functional.silu(pairs))).mean(dim=2)
+        first = functional.linear(normed, receiver, constant)[:, :, None] + sent + pairs
+        messages = functional.silu(self.message(functional.silu(first))).mean(dim=2)
         return features + self.node(torch.cat([normed, messages], dim=-1))
-
-    def _waved(self, difference: Tensor, weight: Tensor) -> Tensor:
-        if not self.grid:
-            return functional.linear(waves(difference, self.frequencies), weight)
-        return sum(
-            interpolated(difference[..., axis], table) for axis, table in enumerate(self._tables(weight, difference))
-        )
-
-    def _tables(self, weight: Tensor, difference: Tensor) -> list[Tensor]:
-        """For each axis what its waves contribute at the points of the grid, (grid, hidden)."""
-        places = torch.arange(self.grid, device=difference.device, dtype=difference.dtype) / self.grid
-        angles = 2 * math.pi * places[:, None] * torch.arange(self.frequencies, device=places.device)
-        basis = torch.cat([angles.sin(), angles.cos()], dim=-1)
-        per_axis = weight.view(len(weight), 2, 3, self.frequencies)
-        return [basis @ per_axis[:, :, axis].flatten(1).T for axis in range(3)]
-
-
-def waves(fractional: Tensor, frequencies: int) -> Tensor:
-    """Sines of 2 pi k x for k = 0, 1, ... on the three axes, then the cosines: (..., 3) to (..., 6 frequencies)."""
-    angles = 2 * math.pi * fractional[..., None] * torch.arange(frequencies, device=fractional.device)
-    return torch.cat([angles.sin().flatten(-2), angles.cos().flatten(-2)], dim=-1)
 
 
 def waves_of_time(time: Tensor, width: int) -> Tensor:
@@ -155,18 +146,8 @@ def waves_of_time(time: Tensor, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def interpolated(places: Tensor, table: Tensor) -> Tensor:
-    """Linear interpolation in a periodic table (grid, width) at fractions of its period: (...) to (..., width)."""
-    position = (places - places.floor()) * len(table)
-    lower = position.floor()
-    share = (position - lower)[..., None]
-    index = lower.long() % len(table)
-    return torch.lerp(
-        functional.embedding(index, table), functional.embedding((index + 1) % len(table), table), share.to(table.dtype)
-    )
-
-
 def _gather(values: Tensor, senders: Tensor) -> Tensor:
     """Values (structures, atoms, width) of the senders (structures, atoms, k): (structures, atoms, k, width)."""
-    structures = torch.arange(len(values), device=values.device)[:, None, None]
-    return values[structures, senders]
+    structures, atoms, width = values.shape
+    rows = senders + atoms * torch.arange(structures, device=senders.device)[:, None, None]
+    return values.reshape(-1, width).index_select(0, rows.flatten()).view(*senders.shape, width)

@@ -7,7 +7,8 @@ import torch
 from torch.nn.functional import silu
 
 from cryingan.geometry.distances import pair_distances
-from cryingan.models.diffcsp.network import PairNetwork, interpolated, waves, waves_of_time
+from cryingan.models.diffcsp.network import PairNetwork, waves_of_time
+from cryingan.models.diffcsp.pair_features import TabulatedWaves, WeightedRows, waves
 
 CELL = torch.tensor([[5.0, 0.0, 0.0], [1.0, 6.0, 0.0], [0.0, 0.5, 7.0]], dtype=torch.float64)
 SPECIES = torch.tensor([0, 0, 0, 1, 1, 2])
@@ -115,9 +116,38 @@ def test_gradients_through_the_table():
 
 
 def test_interpolation_is_periodic():
-    table = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
-    found = interpolated(torch.tensor([0.0, 0.125, 0.875, 1.25, -0.25]), table)
-    assert found.flatten().tolist() == [0, 0.5, 1.5, 1, 3]
+    """A frequency-1 wave on a grid of 4 points is a zigzag of period 1."""
+    places = torch.tensor([0.0, 0.125, 0.25, 0.875, 1.25, -0.25])
+    difference = torch.stack([places, torch.zeros(6), torch.zeros(6)], dim=1)
+    sine_of_the_first_axis = torch.zeros(1, 12)
+    sine_of_the_first_axis[0, 1] = 1
+    (found,) = TabulatedWaves(difference, frequencies=2, grid=4).products([sine_of_the_first_axis])
+    torch.testing.assert_close(found.flatten(), torch.tensor([0, 0.5, 1, -0.5, 1, -1]), rtol=0, atol=1e-6)
+
+
+def test_products_with_several_weights():
+    difference, random = structures(2)[:, :, None] - structures(2)[:, None], torch.Generator().manual_seed(0)
+    weights = [torch.randn(width, 30, generator=random, dtype=torch.float64) for width in (3, 7)]
+    expected = [waves(difference, 5) @ weight.T for weight in weights]
+    for found, values in zip(TabulatedWaves(difference, 5, 8192).products(weights), expected, strict=True):
+        torch.testing.assert_close(found, values, rtol=0, atol=3e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weighted_rows_and_their_gradient(dtype):
+    """Equal to indexing, with rows that repeat; weights that have gradients get them."""
+    random = torch.Generator().manual_seed(0)
+    rows, weights = torch.randint(9, (50, 6), generator=random), torch.rand(50, 6, generator=random, dtype=dtype)
+    table = torch.randn(9, 4, generator=random, dtype=dtype)
+    for differentiable in (False, True):
+        results = []
+        for compute in (lambda t, w: (t[rows] * w[..., None]).sum(dim=1), lambda t, w: WeightedRows(rows, w, 9).of(t)):
+            inputs = [table.clone().requires_grad_(), weights.clone().requires_grad_(differentiable)]
+            sums = compute(*inputs)
+            sums.square().sum().backward()
+            results.append([sums, *(value.grad for value in inputs if value.requires_grad)])
+        for one, other in zip(*results, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4 if dtype == torch.float32 else 1e-12)
 
 
 @pytest.mark.parametrize(("atoms", "rows", "count"), [(264, 27, 2_516_480), (256, 14, 2_513_152), (256, 28, 2_516_736)])
