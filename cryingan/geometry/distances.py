@@ -53,6 +53,18 @@ def neighbor_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:
         >>> neighbor_distances(center_and_corner, 4.0 * torch.eye(3), k=9)[0, 0]
         tensor([3.4641, 3.4641, 3.4641, 3.4641, 3.4641, 3.4641, 3.4641, 3.4641, 4.0000])
     """
+    vectors, _ = neighbor_vectors(fractional, cell, k)
+    return torch.linalg.vector_norm(vectors, dim=-1)
+
+
+def neighbor_vectors(fractional: Tensor, cell: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Vectors to the k nearest neighbours of every atom, as for `neighbor_distances`, and which atoms these are.
+
+    Returns:
+        Cartesian vectors in Angstrom, ascending in length up to rounding, shape (structures, atoms, k, 3); their axes
+        are those of the reduced cell, so that lengths and angles alone have a meaning. Then the numbers of the
+        neighbours, counted over all structures, shape (structures, atoms, k).
+    """
     values = _values(cell)
     lattice = reduced_lattice(values)
     reduced = reduced_coordinates(fractional, lattice)
@@ -60,8 +72,7 @@ def neighbor_distances(fractional: Tensor, cell: Tensor, k: int) -> Tensor:
         neighbors, images = _select(reduced, values, k)
     difference = reduced.reshape(-1, 3)[neighbors] - reduced[:, :, None]
     difference = difference + (images - difference.detach().round())
-    vectors = torch.stack(cartesian(difference.unbind(-1), lattice), dim=-1)
-    return torch.linalg.vector_norm(vectors, dim=-1)
+    return torch.stack(cartesian(difference.unbind(-1), lattice), dim=-1), neighbors
 
 
 def pair_distances(fractional: Tensor, cell: Tensor, cutoff: float = math.inf) -> Tensor:

@@ -76,7 +76,7 @@ def record_steps(run: Run) -> None:
     Raises:
         CryinGANError: the run is not on one GPU, or its model cannot be recorded.
     """
-    if not hasattr(run.model, "run_step"):
+    if not getattr(run.model, "recordable", False):
         raise CryinGANError("trainer.capture=true records the steps of CryinGAN only")
     if run.trainer.strategy.root_device.type != "cuda" or run.trainer.world_size > 1:
         raise CryinGANError("trainer.capture=true needs one GPU: trainer.accelerator=gpu trainer.devices=1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,19 @@ from cryingan.geometry.distances import neighbor_distances
 from cryingan.models.base import GenerativeModel
 from cryingan.models.cryingan.critic import critic_terms, mean_score, wasserstein
 from cryingan.models.cryingan.networks import Discriminator, Generator, initialize
-from cryingan.models.cryingan.settings import ModelSettings
+from cryingan.models.cryingan.settings import AdversarialSettings, ModelSettings
 from cryingan.models.divergence import FiniteWatch
 from cryingan.models.epoch_means import EpochMeans
 from cryingan.randomness import generator
 
 NOISE_CHUNK = 1024
+RATES = {
+    "generator": "generator_learning_rate",
+    "coordinates": "coordinate_learning_rate",
+    "distances": "distance_learning_rate",
+    "discriminator": "discriminator_learning_rate",
+}
+"""The setting of each network's learning rate."""
 
 
 class CryinGAN(GenerativeModel):
@@ -53,34 +60,39 @@ class CryinGAN(GenerativeModel):
     """
 
     kind = "cryingan"
+    recordable = True
+    settings_type: ClassVar[type[AdversarialSettings]] = ModelSettings
+    critic_terms = staticmethod(critic_terms)
+    mean_score = staticmethod(mean_score)
 
     def __init__(
         self,
         cell: list[list[float]],
         species: list[str],
-        settings: ModelSettings | None = None,
+        settings: AdversarialSettings | None = None,
         shift: list[float] | None = None,
         **changes: Any,
     ) -> None:
-        settings = replace(settings or ModelSettings(), **changes)
+        settings = replace(settings or self.settings_type(), **changes)
         super().__init__(cell, species, settings, shift)
         self.automatic_optimization = False
         self.run_step: Callable[..., Tensor] = operator.call  # or a `Replay`
         self.watch = FiniteWatch()
-        self.n_neighbors = settings.n_neighbors if settings.paired else 0
+        self.generator = Generator(len(species), settings.latent_dim, settings.channels, settings.generator_widths)
+        self.discriminators = nn.ModuleDict(self.build_discriminators(settings))
+        self._prepare()
 
+    def build_discriminators(self, settings: ModelSettings) -> dict[str, nn.Module]:
+        """The discriminators by name; sets `weights`, theirs in the loss, and `n_neighbors`, what batches have."""
+        self.n_neighbors = settings.n_neighbors if settings.paired else 0
         features = {"coordinates": 3, "distances": settings.n_neighbors}
         weights = {"coordinates": 1.0, "distances": settings.distance_weight}
         self.weights = {name: weights[name] for name in settings.poolings}
-        self.generator = Generator(len(species), settings.latent_dim, settings.channels, settings.generator_widths)
         counts, sizes = list(self.template.counts.values()), (settings.discriminator_widths, settings.head_widths)
-        self.discriminators = nn.ModuleDict(
-            {
-                name: Discriminator(features[name], counts, pooling, *sizes, settings.outputs)
-                for name, pooling in settings.poolings.items()
-            }
-        )
-        self._prepare()
+        return {
+            name: Discriminator(features[name], counts, pooling, *sizes, settings.outputs)
+            for name, pooling in settings.poolings.items()
+        }
 
     def _prepare(self) -> None:
         """Initial weights and the quantities that are averaged over an epoch."""
@@ -99,19 +111,18 @@ class CryinGAN(GenerativeModel):
     def configure_optimizers(self) -> tuple[list, list]:
         """One Adam and one step schedule per network (SI; the schedule counts epochs)."""
         settings = self.hparams
-        rates = {
-            "generator": settings.generator_learning_rate,
-            "coordinates": settings.coordinate_learning_rate,
-            "distances": settings.distance_learning_rate,
-        }
         optimizers = [
-            torch.optim.Adam(network.parameters(), lr=rates[name], betas=tuple(settings.betas), fused=True)
+            torch.optim.Adam(network.parameters(), lr=settings[RATES[name]], betas=tuple(settings.betas), fused=True)
             for name, network in self.networks.items()
         ]
         self.watch = FiniteWatch(self.device)
         for optimizer in optimizers:
             optimizer.found_inf = self.watch.flag
         return optimizers, [StepLR(o, settings.schedule_epochs, settings.schedule_factor) for o in optimizers]
+
+    def real_features(self, batch: Tensor) -> dict[str, Tensor]:
+        """What each discriminator sees of the structures of a batch."""
+        return {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
 
     def features(self, fractional: Tensor) -> dict[str, Tensor]:
         """What each discriminator sees of structures with fractional coordinates (structures, atoms, 3)."""
@@ -148,12 +159,12 @@ class CryinGAN(GenerativeModel):
 
     def _train_discriminators(self, trained: dict, batch: Tensor, noise: Tensor, *mixes: Tensor) -> Tensor:
         """What `critic_means` names, after a step of the optimisers in `trained`."""
-        real = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
+        real = self.real_features(batch)
         with torch.no_grad():
             fake = self.features(self.generator(noise))
         loss, distance, parts = 0.0, 0.0, []
         for (name, discriminator), mix in zip(self.discriminators.items(), mixes, strict=True):
-            terms = critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
+            terms = self.critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
             loss = loss + self.weights[name] * terms.loss
             distance = distance + self.weights[name] * (terms.real - terms.fake)
             parts += [terms.real, terms.fake, terms.penalty]
@@ -162,7 +173,7 @@ class CryinGAN(GenerativeModel):
     def _train_generator(self, trained: dict, noise: Tensor) -> Tensor:
         """What `generator_means` names, after a step of the optimiser in `trained`."""
         fake = self.features(self.generator(noise))
-        scores = {name: mean_score(d, fake[name]) for name, d in self.discriminators.items()}
+        scores = {name: self.mean_score(d, fake[name]) for name, d in self.discriminators.items()}
         loss = -sum(self.weights[name] * score for name, score in scores.items())
         return self.descend([loss], loss, trained)
 
@@ -198,7 +209,7 @@ class CryinGAN(GenerativeModel):
         """Wasserstein distance between held-out structures and as many generated ones (always from the same noise)."""
         noise = self.draw_normal(len(batch), "validation noise", batch_idx, epoch=0)
         fake = self.features(self.generator(noise))
-        real = {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
+        real = self.real_features(batch)
         gaps = [self.weights[n] * wasserstein(d(real[n]), d(fake[n])) for n, d in self.discriminators.items()]
         self.log("val/wasserstein", sum(gaps), batch_size=len(batch), sync_dist=True)
 

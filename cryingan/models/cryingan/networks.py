@@ -165,30 +165,45 @@ class Discriminator(nn.Module):
         super().__init__()
         self.counts = tuple(counts)
         self.pooling = Pooling(pooling)
-        per_atom: list[nn.Module] = [WindowLinear(features, widths[0]), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
-        for before, width in pairwise(widths):
-            per_atom += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
-        self.per_atom = nn.Sequential(*per_atom)
-        pooled = widths[-1] * len(self.counts) * (2 if self.pooling is Pooling.mix else 1)
-        per_structure: list[nn.Module] = []
-        for before, width in pairwise([pooled, *head]):
-            per_structure += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
-        self.per_structure = nn.Sequential(*per_structure, Linear(head[-1], outputs))
+        self.per_atom = atom_layers(features, widths)
+        self.per_structure = structure_layers(pooled_width(widths[-1], counts, pooling), head, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (structures, atoms, features) -> outputs (structures, outputs)."""
         atoms = self.per_atom(x.flatten(-3, -2))  # flat: behind a view, the units in place would copy on the way back
-        return self.per_structure(self.pool(atoms.unflatten(-2, x.shape[-3:-1])))
+        return self.per_structure(pool(atoms.unflatten(-2, x.shape[-3:-1]), self.counts, self.pooling))
 
-    def pool(self, x: Tensor) -> Tensor:
-        """Features of atoms (structures, atoms, width) -> of structures (structures, species x width or 2 width)."""
-        pooled = []
-        for species in x.split(self.counts, dim=-2):
-            if self.pooling is not Pooling.avg:
-                pooled.append(species.amax(dim=-2))
-            if self.pooling is not Pooling.max:
-                pooled.append(species.mean(dim=-2))
-        return torch.cat(pooled, dim=-1)
+
+def atom_layers(features: int, widths: Sequence[int]) -> nn.Sequential:
+    """Layers that see every atom alone: (..., features) -> (..., last of the widths)."""
+    layers: list[nn.Module] = [WindowLinear(features, widths[0]), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
+    for before, width in pairwise(widths):
+        layers += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
+    return nn.Sequential(*layers)
+
+
+def structure_layers(features: int, head: Sequence[int], outputs: int) -> nn.Sequential:
+    """Layers after pooling: (..., features) -> (..., outputs)."""
+    layers: list[nn.Module] = []
+    for before, width in pairwise([features, *head]):
+        layers += [Linear(before, width), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
+    return nn.Sequential(*layers, Linear(head[-1], outputs))
+
+
+def pool(x: Tensor, counts: Sequence[int], pooling: Pooling) -> Tensor:
+    """Features of atoms (structures, atoms, width) -> of structures (structures, species x width or 2 width)."""
+    pooled = []
+    for species in x.split(counts, dim=-2):
+        if pooling is not Pooling.avg:
+            pooled.append(species.amax(dim=-2))
+        if pooling is not Pooling.max:
+            pooled.append(species.mean(dim=-2))
+    return torch.cat(pooled, dim=-1)
+
+
+def pooled_width(width: int, counts: Sequence[int], pooling: Pooling | str) -> int:
+    """Features of a structure that `pool` makes of so many of each atom."""
+    return width * len(counts) * (2 if pooling == Pooling.mix else 1)
 
 
 def initialize(module: nn.Module, generator: torch.Generator) -> None:

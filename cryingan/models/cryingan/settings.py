@@ -18,27 +18,20 @@ class Pooling(StrEnum):
 
 
 @dataclass
-class ModelSettings:
-    """Networks and optimisation; the defaults are those of the Dismai-Bench paper (Supplementary Information).
+class AdversarialSettings:
+    """The generator and the training of a CryinGAN, whatever its discriminators are.
 
-    Plain values, importable without torch: the schema of the configuration group `model` and the argument of
-    `cryingan.models.cryingan.gan.CryinGAN`.
+    Plain values, importable without torch: a subclass is the schema of its configuration in the group `model` and the
+    argument of its model. The defaults are those of the Dismai-Bench paper (Supplementary Information).
 
     Attributes:
-        distance_weight: lambda, the weight of the distance discriminator; with 0 it is not built.
-        pooling: of the distance discriminator; with `distance_weight` 0 of the coordinate discriminator.
-        coordinate_pooling: of the coordinate discriminator, in place of what follows from `pooling`.
-        distance_pooling: of the distance discriminator, in place of `pooling`.
         n_neighbors: k, neighbours per atom.
         latent_dim: length of the noise vector.
         channels: channels per atom of the generator's first layer.
         generator_widths: channels of its following layers.
-        discriminator_widths: channels of the layers before pooling.
-        head_widths: widths of the layers after pooling.
+        head_widths: widths of a discriminator's layers after pooling.
         outputs: length of a discriminator's output.
         generator_learning_rate: Adam's learning rate.
-        coordinate_learning_rate: likewise, of the coordinate discriminator.
-        distance_learning_rate: likewise, of the distance discriminator.
         betas: Adam's decay rates.
         schedule_epochs: epochs after which the learning rates are multiplied by `schedule_factor`.
         schedule_factor: see `schedule_epochs`.
@@ -50,20 +43,13 @@ class ModelSettings:
         CryinGANError: a value is out of range.
     """
 
-    distance_weight: float = 0.05
-    pooling: Pooling = Pooling.avg
-    coordinate_pooling: Pooling | None = None
-    distance_pooling: Pooling | None = None
     n_neighbors: int = 6
     latent_dim: int = 64
     channels: int = 128
     generator_widths: list[int] = field(default_factory=lambda: [256, 512, 256])
-    discriminator_widths: list[int] = field(default_factory=lambda: [512, 512, 256])
     head_widths: list[int] = field(default_factory=lambda: [1000, 200])
     outputs: int = 10
     generator_learning_rate: float = 5e-5
-    coordinate_learning_rate: float = 5e-5
-    distance_learning_rate: float = 5e-5
     betas: list[float] = field(default_factory=lambda: [0.5, 0.999])
     schedule_epochs: int = 100_000
     schedule_factor: float = 0.95
@@ -72,10 +58,6 @@ class ModelSettings:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.distance_weight < math.inf:
-            raise CryinGANError(
-                f"lambda={self.distance_weight}: the weight of the distance discriminator must be a number, 0 or more"
-            )
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise CryinGANError(f"model.betas={self.betas}: it must be two decay rates, at least 0 and less than 1")
         if self.seed < 0:
@@ -85,6 +67,39 @@ class ModelSettings:
             numbers = value if isinstance(value, list | tuple) else [value]
             if "int" in one.type and one.name != "seed" and (not numbers or min(numbers) < 1):
                 raise CryinGANError(f"model.{one.name}={value}: it must be at least 1")
+
+
+@dataclass
+class ModelSettings(AdversarialSettings):
+    """The settings of `cryingan.models.cryingan.gan.CryinGAN`, besides those of every adversarial model.
+
+    Attributes:
+        distance_weight: lambda, the weight of the distance discriminator; with 0 it is not built.
+        pooling: of the distance discriminator; with `distance_weight` 0 of the coordinate discriminator.
+        coordinate_pooling: of the coordinate discriminator, in place of what follows from `pooling`.
+        distance_pooling: of the distance discriminator, in place of `pooling`.
+        discriminator_widths: channels of the layers before pooling.
+        coordinate_learning_rate: Adam's learning rate of the coordinate discriminator.
+        distance_learning_rate: likewise, of the distance discriminator.
+
+    Raises:
+        CryinGANError: a value is out of range.
+    """
+
+    distance_weight: float = 0.05
+    pooling: Pooling = Pooling.avg
+    coordinate_pooling: Pooling | None = None
+    distance_pooling: Pooling | None = None
+    discriminator_widths: list[int] = field(default_factory=lambda: [512, 512, 256])
+    coordinate_learning_rate: float = 5e-5
+    distance_learning_rate: float = 5e-5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.distance_weight < math.inf:
+            raise CryinGANError(
+                f"lambda={self.distance_weight}: the weight of the distance discriminator must be a number, 0 or more"
+            )
+        super().__post_init__()
 
     @property
     def paired(self) -> bool:
