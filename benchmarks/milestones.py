@@ -3,7 +3,7 @@
 Of every checkpoint that stays (`checkpoints/epoch_*.ckpt`) samples are relaxed by sample.py, in the run's folder
 `milestones`; those that are done are not relaxed again. Then the runs are drawn beside each other (the paper's figures
 S26 and S12), and all values go into a CSV: fractions of relaxed samples below each threshold with 95 % intervals, close
-pairs before repair, and the Wasserstein distance, its mean over the epochs since the milestone before. KEY=VALUE are
+pairs before repair, and the score difference, its mean over the epochs since the milestone before. KEY=VALUE are
 those of sample.py.
 
     python -m benchmarks.milestones RUN [RUN ...] [--n 32] [--every 1] [--output milestones] [KEY=VALUE ...]
@@ -32,7 +32,7 @@ from cryingan.storage.fraction_keys import FRACTION, threshold_in
 
 ROOT = Path(__file__).resolve().parents[1]
 CLOSE_PAIRS = "relax/close_pairs"
-WASSERSTEIN = "train/wasserstein"
+SCORE_DIFFERENCE = "train/score_difference"
 
 
 def milestones(run: Path, every: int) -> dict[int, Path]:
@@ -59,15 +59,15 @@ def rows_of(run: Path, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for every milestone of a run."""
     checkpoints, metrics = milestones(run, arguments.every), run / "metrics.csv"
     recorded = read_metrics(metrics) if metrics.is_file() else {}
-    if WASSERSTEIN not in recorded:
-        raise SystemExit(f"{metrics} holds no {WASSERSTEIN}")
-    epochs, distances = recorded[WASSERSTEIN]
+    if SCORE_DIFFERENCE not in recorded:
+        raise SystemExit(f"{metrics} holds no {SCORE_DIFFERENCE}")
+    epochs, distances = recorded[SCORE_DIFFERENCE]
     rows, before = [], 0
     for epoch, checkpoint in checkpoints.items():
         summary = relaxed(run, epoch, checkpoint, arguments.n, arguments.overrides)
         values = {name: value for name, value in summary["values"].items() if name.startswith((FRACTION, CLOSE_PAIRS))}
         between = distances[(epochs >= before) & (epochs < epoch)]
-        rows.append({"run": str(run), "epoch": epoch, WASSERSTEIN: between.mean(), **values})
+        rows.append({"run": str(run), "epoch": epoch, SCORE_DIFFERENCE: between.mean(), **values})
         before = epoch
     return rows
 
@@ -89,7 +89,7 @@ def panels_of(rows: Sequence[dict[str, Any]], titles: dict[str, str]) -> dict[st
 def draw(rows: Sequence[dict[str, Any]], output: str) -> None:
     """Write OUTPUT.png, with linear scales, and OUTPUT_close_pairs.png, with a logarithmic one."""
     thresholds = {name: threshold for name in rows[0] if (threshold := threshold_in(name)) is not None}
-    titles = {WASSERSTEIN: "Wasserstein distance"}
+    titles = {SCORE_DIFFERENCE: "difference of mean scores"}
     titles |= {name: f"relaxed to {threshold} or below" for name, threshold in thresholds.items()}
     save_figure(parameter_figure(panels_of(rows, titles), "epoch"), f"{output}.png")
     close = panels_of(rows, {CLOSE_PAIRS: "close pairs per sample"})

@@ -52,7 +52,7 @@ class PlainStep:
         }
 
     def critic_step(self, batch: Tensor, draws: Draws) -> list[float]:
-        """Step the discriminators; return loss, Wasserstein distance and mean outputs.
+        """Step the discriminators; return loss, score difference and mean outputs.
 
         Args:
             batch: features of real structures, (structures, atoms, 3 + k).

@@ -25,7 +25,7 @@ from cryingan.models.cryingan.gan import CryinGAN
 from data.loader import TensorLoader
 from data.module import StructureData
 
-LOSSES = ("critic_loss", "wasserstein", "generator_loss")
+LOSSES = ("critic_loss", "score_difference", "generator_loss")
 PARTS = 10
 KINDS = {
     "float64": (torch.float64, "highest", False),

@@ -176,7 +176,7 @@ def reference_cycle(
         reach: images of the brute-force distances.
 
     Returns:
-        critic_loss and wasserstein (lists, one per batch), generator_loss, critic_gradients (list of dicts network ->
+        critic_loss, score_difference (lists, one per batch), generator_loss, critic_gradients (list of dicts network ->
         gradients), generator_gradients, and states at the end, all under the library's names.
     """
     nets, layout = _networks(states, counts, pooling)
@@ -200,7 +200,7 @@ def reference_cycle(
             optimizers[name].step()
         return {name: layout.to_library(gradient) for name, gradient in gradients.items()}
 
-    record = {"critic_loss": [], "wasserstein": [], "critic_gradients": []}
+    record = {"critic_loss": [], "score_difference": [], "critic_gradients": []}
     for index, (batch, noise, alpha) in enumerate(zip(batches, noises, alphas, strict=True)):
         real, fake = seen(batch), {name: x.detach() for name, x in seen(nets["generator"](noise)).items()}
         loss, distance = 0, 0
@@ -209,7 +209,7 @@ def reference_cycle(
             loss = loss + weight * (penalty(nets[name], real[name], fake[name], alpha[name]) - gap)
             distance = distance + weight * gap
         record["critic_loss"].append(loss.item())
-        record["wasserstein"].append(distance.item())
+        record["score_difference"].append(distance.item())
         record["critic_gradients"].append(step(loss, list(weights)))
         if index == 0:
             fake = seen(nets["generator"](generator_noise))

@@ -27,7 +27,7 @@ class KeepBest(Checkpoint):
     in energy. Logs nothing; prints at the end which epoch is best.
 
     Args:
-        key: what is compared; fractions of relaxed samples tell quality, the Wasserstein distance does not.
+        key: what is compared; fractions of relaxed samples tell quality, the score difference does not.
         every_n_epochs: epochs between candidates: how often the key is measured.
         mode: `max`: the highest value is best; `min`: the lowest, as of energies and close pairs. None: `max`, and only
             for fractions below a threshold.

@@ -17,7 +17,7 @@ from callbacks.time_limit import TimeLimit
 from cryingan.training.labelled_output import unlabelled
 
 SHOWN = (
-    ("train/wasserstein", "Wasserstein distance"),
+    ("train/score_difference", "score difference"),
     ("train/loss", "loss"),
     ("train/explained", "explained variance"),
 )
@@ -27,7 +27,7 @@ SHOWN = (
 class Progress(Callback):
     """Shows a bar over the epochs in a terminal, and elsewhere a line every `every_n_epochs` epochs.
 
-    Both show the epoch, the Wasserstein distance or the loss, steps per second and the time left, at most that of
+    Both show the epoch, the score difference or the loss, steps per second and the time left, at most that of
     `trainer.max_time`. Runs that are trained together share one line, printed when the last of them has finished the
     epoch; steps are counted per run.
 

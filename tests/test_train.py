@@ -37,16 +37,16 @@ def test_a_run_folder_holds_everything(tiny, tmp_path, structures_file, capsys):
     assert [row["epoch"] for row in table] == ["0", "1", "2", "3"]
     assert all(np.isfinite(float(value)) for row in table for value in row.values())
     expected = {
-        "wasserstein",
+        "score_difference",
         "critic_loss",
         "generator_loss",
         "real_distances",
         "fake_coordinates",
         "penalty_distances",
     }
-    expected |= {"gradient_norm_generator", "learning_rate_distances"}
-    assert {f"train/{name}" for name in expected} | {"val/wasserstein", "samples/close_pairs"} <= set(table[0])
-    assert metrics["train/wasserstein"] == pytest.approx(float(table[-1]["train/wasserstein"]), rel=1e-6)
+    expected |= {"gradient_norm_generator", "input_gradient_norm_distances", "learning_rate_distances"}
+    assert {f"train/{name}" for name in expected} | {"val/score_difference", "samples/close_pairs"} <= set(table[0])
+    assert metrics["train/score_difference"] == pytest.approx(float(table[-1]["train/score_difference"]), rel=1e-6)
     assert set(json.loads((run / "summary.json").read_text())) == {
         "epochs",
         "samples",
@@ -60,7 +60,7 @@ def test_a_run_folder_holds_everything(tiny, tmp_path, structures_file, capsys):
         "reduce"
     )
     assert samples[0].get_chemical_symbols() == read(structures_file).get_chemical_symbols()
-    assert "epoch 4/4: Wasserstein distance" in capsys.readouterr().out
+    assert "epoch 4/4: score difference" in capsys.readouterr().out
 
 
 def test_lambda_zero_builds_no_distance_discriminator_and_computes_no_distances(tiny, monkeypatch):
@@ -85,11 +85,11 @@ def test_a_value_that_is_not_finite_stops_the_run_at_once(tiny, tmp_path, networ
     assert len(rows(tmp_path / "run/metrics.csv")) == 2
 
 
-def test_validation_wasserstein_is_that_of_the_held_out_structures(tiny):
+def test_validation_score_difference_is_that_of_the_held_out_structures(tiny):
     config = tiny("trainer.max_epochs=1", "data.batch_size=24")
     metrics = train(config)
     from configs.schema import plain
-    from cryingan.models.cryingan.critic import wasserstein
+    from cryingan.models.cryingan.critic import score_difference
     from cryingan.training.checkpoints import load_model
 
     data, _ = build(plain(config))
@@ -100,10 +100,10 @@ def test_validation_wasserstein_is_that_of_the_held_out_structures(tiny):
         fake = model.features(model.generator(model.draw_normal(len(held_out), "validation noise", 0, epoch=0)))
         real = model.features(held_out)
         gaps = [
-            w * wasserstein(model.discriminators[n](real[n]), model.discriminators[n](fake[n]))
+            w * score_difference(model.discriminators[n](real[n]), model.discriminators[n](fake[n]))
             for n, w in model.weights.items()
         ]
-    assert metrics["val/wasserstein"] == pytest.approx(sum(gaps).item(), rel=1e-4)
+    assert metrics["val/score_difference"] == pytest.approx(sum(gaps).item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("overrides", [("data.validation=1",), ("data.batch_size=0",), ("lambda=-1",)])
@@ -113,11 +113,11 @@ def test_impossible_settings_are_refused(tiny, overrides):
 
 
 def test_double_precision_runs_and_samples(tiny):
-    assert np.isfinite(train(tiny("trainer.precision=64-true", "trainer.max_epochs=1"))["train/wasserstein"])
+    assert np.isfinite(train(tiny("trainer.precision=64-true", "trainer.max_epochs=1"))["train/score_difference"])
 
 
 def test_a_run_without_held_out_structures(tiny):
-    assert "val/wasserstein" not in train(tiny("data.validation=0", "trainer.max_epochs=1"))
+    assert "val/score_difference" not in train(tiny("data.validation=0", "trainer.max_epochs=1"))
 
 
 def test_the_split_depends_on_its_own_seed_alone(structures_file):

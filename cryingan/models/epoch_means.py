@@ -1,5 +1,8 @@
 """Means of several quantities over an epoch, kept on the device and saved with the run."""
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -9,7 +12,8 @@ class EpochMeans(Metric):
     """Weighted means of named quantities, summed in float64 and fetched once.
 
     The sums travel in checkpoints, so that an epoch interrupted half-way ends with the same means. `update` gets the
-    quantities in the order of their `names`.
+    quantities in the order of their `names`. A checkpoint may lack the last of them, if it was written before they were
+    logged: those have no mean in the epoch that it interrupted.
     """
 
     full_state_update = False
@@ -29,4 +33,10 @@ class EpochMeans(Metric):
         """The mean of every quantity; none before the first update."""
         if self.weight == 0:
             return {}
-        return dict(zip(self.names, (self.total / self.weight).tolist(), strict=True))
+        means = zip(self.names, (self.total / self.weight).tolist(), strict=True)
+        return {name: mean for name, mean in means if not math.isnan(mean)}
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        unknown = self.total.new_full((len(self.names) - len(self.total),), math.nan if self.weight else 0.0)
+        self.total = torch.cat([self.total, unknown])

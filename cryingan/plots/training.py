@@ -31,9 +31,9 @@ def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 @style()
 def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
-    """Draw Wasserstein distance, sample quality and low energies against epochs; dashed lines are atoms at random."""
+    """Draw score difference, sample quality and low energies against epochs; dashed lines are atoms at random."""
     titles = {
-        "train/wasserstein": "Wasserstein distance",
+        "train/score_difference": "difference of mean scores",
         "train/loss": "loss of the network",
         "val/loss": "loss of held-out structures",
         "samples/close_pairs": "close pairs per structure",

@@ -1,7 +1,7 @@
 """Names of fractions of samples at or below a threshold, in metrics.csv, relaxed.json and the tables of W&B.
 
 They hold letters, digits, `_` and `/` only: W&B neither sorts nor filters others. Version 0.1.0 wrote the threshold as
-it is, such as `relax/fraction_below_-0.2`; readers take both.
+it is, such as `relax/fraction_below_-0.2`; readers take both. So it is with other keys that have new names.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 FRACTION = "relax/fraction_below_"
 _FORMER = re.compile(r"((?:relax/)?fraction_below_)(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)(_low|_high)?")
+_RENAMED = {f"{part}/wasserstein": f"{part}/score_difference" for part in ("train", "val")}
 _THRESHOLD = re.compile(rf"{FRACTION}((?:minus_)?\d+(?:_\d+)?)")
 
 
@@ -27,13 +28,15 @@ def fraction_key(threshold: float) -> str:
 
 
 def current_key(name: str) -> str:
-    """A name as it is written today; names that are no fractions stay.
+    """A name as it is written today; most stay.
 
     >>> current_key("relax/fraction_below_-0.2_low"), current_key("relax/energy_low")
     ('relax/fraction_below_minus_0_2_low', 'relax/energy_low')
+    >>> current_key("train/wasserstein")
+    'train/score_difference'
     """
     former = _FORMER.fullmatch(name)
-    return f"{former[1]}{_digits(float(former[2]))}{former[3] or ''}" if former else name
+    return f"{former[1]}{_digits(float(former[2]))}{former[3] or ''}" if former else _RENAMED.get(name, name)
 
 
 def threshold_in(name: str) -> str | None:

@@ -9,24 +9,25 @@ from statistics import fmean
 from typing import Any
 
 from cryingan.errors import CryinGANError
+from cryingan.storage.fraction_keys import current_key
 
 
 def objective_value(key: str, folders: Iterable[str]) -> float:
     """Return the last value of a key in metrics.csv, whether this job or an earlier one has logged it.
 
     Args:
-        key: a column of metrics.csv.
+        key: a column of metrics.csv, also by a former name.
         folders: run folders; of several replicas the mean is returned.
 
     Raises:
         CryinGANError: a run has not logged the key; names those that it has.
     """
-    return fmean(_last_value(key, Path(folder) / "metrics.csv") for folder in folders)
+    return fmean(_last_value(current_key(key), Path(folder) / "metrics.csv") for folder in folders)
 
 
 def _last_value(key: str, path: Path) -> float:
     with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = [{current_key(name): value for name, value in row.items()} for row in csv.DictReader(file)]
     values = [row[key] for row in rows if row.get(key)]
     if not values:
         known = sorted({name for row in rows for name, value in row.items() if value} - {"epoch"})

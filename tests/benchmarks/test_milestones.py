@@ -12,7 +12,7 @@ from train import train
 def write_run(folder, fractions, thresholds=("0", "-0.2")):
     """A run of 6 epochs with milestones every 2, whose samples have been relaxed."""
     (folder / "checkpoints").mkdir(parents=True)
-    lines = ["epoch,train/wasserstein", *(f"{epoch},{epoch + 1}.0" for epoch in range(6))]
+    lines = ["epoch,train/score_difference", *(f"{epoch},{epoch + 1}.0" for epoch in range(6))]
     (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
     (folder / "checkpoints" / "last.ckpt").touch()
     for epoch, fraction in zip((2, 4, 6), fractions, strict=True):
@@ -53,7 +53,7 @@ def test_table_and_figures_of_two_runs(tmp_path, monkeypatch, relaxed_before):
     assert [(row["run"], int(row["epoch"])) for row in rows] == [
         (str(run), epoch) for run in runs for epoch in (2, 4, 6)
     ]
-    np.testing.assert_allclose([float(row["train/wasserstein"]) for row in rows], [1.5, 3.5, 5.5] * 2)
+    np.testing.assert_allclose([float(row["train/score_difference"]) for row in rows], [1.5, 3.5, 5.5] * 2)
     np.testing.assert_allclose([float(row["relax/fraction_below_0"]) for row in rows], [0.2, 0.4, 0.6, 0.1, 0.2, 0.3])
     assert {path.name for path in tmp_path.glob("out*.png")} == {"out.png", "out_close_pairs.png"}
     assert len(relaxed_before) == 6
@@ -83,10 +83,10 @@ def test_milestones_of_a_training_are_relaxed_and_other_settings_refused(tmp_pat
 def test_a_run_without_its_metrics(tmp_path, monkeypatch):
     run = write_run(tmp_path / "a", (0, 0, 0))
     (run / "metrics.csv").write_text("epoch,train/other\n1,2.0\n")
-    with pytest.raises(SystemExit, match=r"metrics.csv holds no train/wasserstein"):
+    with pytest.raises(SystemExit, match=r"metrics.csv holds no train/score_difference"):
         call(monkeypatch, run)
     (run / "metrics.csv").unlink()
-    with pytest.raises(SystemExit, match=r"metrics.csv holds no train/wasserstein"):
+    with pytest.raises(SystemExit, match=r"metrics.csv holds no train/score_difference"):
         call(monkeypatch, run)
     with pytest.raises(SystemExit, match="nowhere holds no checkpoints epoch_"):
         call(monkeypatch, tmp_path / "nowhere")

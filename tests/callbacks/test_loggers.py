@@ -18,10 +18,10 @@ def test_a_logger_of_lightning_gets_settings_and_metrics(tiny, tmp_path):
     train(tiny(PLAIN, "trainer.max_epochs=2"))
     folder = tmp_path / "run/lightning"
     with (folder / "metrics.csv").open() as file:
-        logged = [row for row in csv.DictReader(file) if row["train/wasserstein"]]
+        logged = [row for row in csv.DictReader(file) if row["train/score_difference"]]
     with (tmp_path / "run/metrics.csv").open() as file:
         ours = list(csv.DictReader(file))
-    assert [row["train/wasserstein"] for row in logged] == [row["train/wasserstein"] for row in ours]
+    assert [row["train/score_difference"] for row in logged] == [row["train/score_difference"] for row in ours]
     assert yaml.safe_load((folder / "hparams.yaml").read_text())["pooling"] == "avg"
 
 

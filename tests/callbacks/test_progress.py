@@ -7,7 +7,7 @@ from train import train
 def test_one_plain_line_per_epoch_where_the_output_is_no_terminal(tiny, capsys):
     train(tiny("trainer.max_epochs=2"))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
-    pattern = r"epoch {}/2: Wasserstein distance -?\d\S+, \S+ steps/s, \d:\d\d:\d\d left"
+    pattern = r"epoch {}/2: score difference -?\d\S+, \S+ steps/s, \d:\d\d:\d\d left"
     assert all(re.fullmatch(pattern.format(n), line) for n, line in zip((1, 2), lines, strict=True))
 
 

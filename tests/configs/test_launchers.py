@@ -55,7 +55,7 @@ def test_optuna_gets_the_objective(tmp_path, structures_file):
         "lambda=interval(0.01,1)",
     ]
     command += [f"hydra.sweep.dir={tmp_path}", f"run_dir={tmp_path}/x", f"data.path={structures_file}", *TINY, *QUICK]
-    result = call("train.py", *command, "objective=train/wasserstein")
+    result = call("train.py", *command, "objective=train/score_difference")
     assert result.returncode == 0, result.stderr
     assert "best_value" in yaml.safe_load((tmp_path / "optimization_results.yaml").read_text())
     assert len(list(tmp_path.glob("x_lambda*/checkpoints/last.ckpt"))) == 2

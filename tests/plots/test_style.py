@@ -115,7 +115,7 @@ FIGURES = {
     "parameter: logarithmic": lambda: parameters(["a", "b"], LAMBDAS[1:], ("d_Li", "d_Co"), log_x=True, log_y=True),
     "parameter: one value": lambda: parameters(["a"], LAMBDAS[:1], log_x=True, log_y=True),
     "parameter: 10 models": lambda: parameters([f"model {i}" for i in range(10)], quantities=(LONG,)),
-    "parameter: 1000 epochs": lambda: parameters(["a", "b"], np.arange(1000), ("fraction", "Wasserstein distance")),
+    "parameter: 1000 epochs": lambda: parameters(["a", "b"], np.arange(1000), ("fraction", "score difference")),
     "parameter: NaN": lambda: parameter_figure({"d_all": {"a": Series(LAMBDAS, nan(5), nan(5), nan(5))}}, "λ"),
     "comparison": lambda: comparison(["CDVAE", "DiffCSP", LONG], ["d_Li", "d_Co", "d_Sc", "d_all", "percent_failed"]),
     "comparison: one": lambda: comparison(["CDVAE"], ["d_cluster"]),
@@ -260,7 +260,7 @@ def test_training_figure_draws_every_curve_that_was_logged(tmp_path):
     )
     figure = training_figure(metrics, {"samples/close_pairs": 90.0})
     lines = {axes.get_title(): axes.lines[0].get_xydata() for axes in figure.axes}
-    assert lines["Wasserstein distance"].tolist() == [[1, 5], [2, 4], [3, 3], [4, 2]]
+    assert lines["difference of mean scores"].tolist() == [[1, 5], [2, 4], [3, 3], [4, 2]]
     assert lines["close pairs per structure"].tolist() == [[2, 30], [4, 0]]
     assert lines["short-range-order error"].tolist() == [[2, 0.5], [4, 0.2]]
     save_figure(figure, tmp_path / "training.png")

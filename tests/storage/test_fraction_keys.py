@@ -28,6 +28,14 @@ def test_former_names_become_those_of_today(end):
         assert (threshold_in(former) is None) == bool(end)
 
 
+def test_what_was_called_a_wasserstein_distance_is_a_difference_of_scores():
+    assert [current_key(f"{part}/wasserstein") for part in ("train", "val", "relax")] == [
+        "train/score_difference",
+        "val/score_difference",
+        "relax/wasserstein",
+    ]
+
+
 def test_other_names_stay():
     for name in ("epoch", "relax/energy_low", "samples/close_pairs", "relax/fraction_below_", "relax/fraction_below_x"):
         assert current_key(name) == name

@@ -31,7 +31,12 @@ def gradient_penalty(
     Returns:
         A scalar that can be differentiated by the discriminator's parameters.
     """
+    return weight * (gradient_norms(discriminator, real, fake, mix) - 1).square().mean()
+
+
+def gradient_norms(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """The norm of that gradient for every structure, shape (structures,); arguments as in `gradient_penalty`."""
     mix = mix.view(-1, *[1] * (real.dim() - 1))
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
-    return weight * (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square().mean()
+    return torch.linalg.vector_norm(gradient.flatten(1), dim=1)

@@ -87,14 +87,14 @@ def alone(tiny, tmp_path):
 def test_every_run_is_what_it_is_when_trained_alone(tiny, tmp_path, alone, capsys):
     result = train(tiny(DOUBLE, folders(tmp_path, "all"), "seed=3", "replicas=2", "lambdas=[0.05,0.2]"))
     lines = [line for line in capsys.readouterr().out.splitlines() if "epoch" in line]
-    one = r"epoch {}/4: Wasserstein distance -?\d\S+ to -?\d\S+ in 4 runs, \S+ steps/s, \d:\d\d:\d\d left"
+    one = r"epoch {}/4: score difference -?\d\S+ to -?\d\S+ in 4 runs, \S+ steps/s, \d:\d\d:\d\d left"
     assert all(re.fullmatch(one.format(n), line) for n, line in zip(range(1, 5), lines, strict=True))
     for weight in ("0.05", "0.2"):
         for seed in (3, 4):
             run = tmp_path / f"all/{weight}_{seed}"
             assert_equal_runs(run, alone(seed, weight))
-            last = table(run / "metrics.csv")[-1]["train/wasserstein"]
-            assert result[f"{run}/train/wasserstein"] == pytest.approx(last, rel=1e-6)
+            last = table(run / "metrics.csv")[-1]["train/score_difference"]
+            assert result[f"{run}/train/score_difference"] == pytest.approx(last, rel=1e-6)
 
 
 def test_runs_without_a_distance_discriminator(tiny, tmp_path, alone):
@@ -154,7 +154,7 @@ def test_one_that_diverges_says_so_and_the_others_continue(tiny, tmp_path, alone
     poison = "{_target_: tests.training.test_lockstep.BreakAt, epoch: 2, seed: 2}"
     with pytest.raises(CryinGANError, match=r"1 of 3 runs ended early: \S+/all/0.05_2$"):
         train(tiny(DOUBLE, folders(tmp_path, "all"), "replicas=3", f"+callbacks.poison={poison}"))
-    start = f"train.py: {tmp_path}/all/0.05_2: wasserstein"
+    start = f"train.py: {tmp_path}/all/0.05_2: score_difference"
     [line] = [text for text in capsys.readouterr().err.splitlines() if text.startswith(start)]
     assert "not finite in epoch 2, batch" in line
     assert "nothing of it is saved" in line

@@ -19,6 +19,7 @@ def test_the_last_value_of_the_key_is_returned_also_of_a_finished_run(tiny, tmp_
 
 
 def test_of_replicas_the_mean_is_returned(tiny, tmp_path):
+    """Of a key that has had another name, by which it is found, too."""
     command = [*QUICK, "objective=train/wasserstein", f"run_dir='{tmp_path}/r${{seed}}'"]
     each = [train(tiny(*command, f"seed={seed}")) for seed in (1, 2)]
     assert train(tiny(*command, "replicas=2")) == pytest.approx(sum(each) / 2, rel=1e-12)

@@ -31,21 +31,25 @@ REAL, FAKE, BETWEEN = range(3)
 
 
 class CriticTerms(NamedTuple):
-    """Scalars of one discriminator's step: penalty, mean outputs, and the loss, penalty - (real - fake).
+    """Scalars of one discriminator's step: mean outputs, penalty, and the loss, penalty - (real - fake).
 
-    Only the loss has a gradient, by the discriminator's parameters. For stacked ones there is a number for each.
+    The norm is the mean of what the penalty draws to 1, the norm of the gradient by the interpolated structures. Only
+    the loss has a gradient, by the discriminator's parameters. For stacked ones there is a number for each.
     """
 
     loss: Tensor
     real: Tensor
     fake: Tensor
     penalty: Tensor
+    norm: Tensor
 
 
-def wasserstein(real_outputs: Tensor, fake_outputs: Tensor) -> Tensor:
-    """The critic's estimate of the Wasserstein distance: mean score of real minus mean score of generated structures.
+def score_difference(real_outputs: Tensor, fake_outputs: Tensor) -> Tensor:
+    """Mean score of real minus mean score of generated structures, from outputs (structures, outputs).
 
-    The discriminator maximises it, the generator minimises it by raising the mean of its outputs (structures, outputs).
+    The discriminator maximises it, the generator minimises it by raising its scores. Divided by the Lipschitz constant
+    of the score it is a lower bound of the Wasserstein distance (Arjovsky et al. 2017, eq. 2), so it is an estimate of
+    it only where the gradient norm is near that constant everywhere.
     """
     return real_outputs.mean() - fake_outputs.mean()
 
@@ -53,7 +57,7 @@ def wasserstein(real_outputs: Tensor, fake_outputs: Tensor) -> Tensor:
 def critic_terms(
     discriminator: Discriminator, real: Tensor, fake: Tensor, mix: Tensor, weight: float = PAPER.penalty_weight
 ) -> CriticTerms:
-    """The penalty, mean of weight * (|gradient| - 1)^2, minus the Wasserstein distance (paper, SI), and their parts.
+    """The penalty, mean of weight * (|gradient| - 1)^2, minus the `score_difference` (paper, SI), and their parts.
 
     The gradient is that of the sum of the outputs: their sum, not their mean, is drawn to slope 1.
 
@@ -78,11 +82,11 @@ class _ClosedForm(torch.autograd.Function):
         for part in zip(*(_split(whole, given[0]) for whole in given), strict=True):
             sums = _both_ways(discriminator, part, weight, given[0].shape[-3])
             totals = [total.add_(more) for total, more in zip(totals, sums, strict=True)] if totals else sums
-        scores, penalty, *gradients = totals
+        scores, penalty, norm, *gradients = totals
         real, fake = scores.unbind(-1)
         context.save_for_backward(*gradients)
-        context.mark_non_differentiable(real, fake, penalty)
-        return penalty - (real - fake), real, fake, penalty
+        context.mark_non_differentiable(real, fake, penalty, norm)
+        return penalty - (real - fake), real, fake, penalty, norm
 
     @staticmethod
     @once_differentiable
@@ -98,18 +102,18 @@ def _split(values: Tensor, features: Tensor) -> tuple[Tensor, ...]:
 
 
 def _both_ways(discriminator: Discriminator, given: tuple[Tensor, ...], weight: float, structures: int) -> list[Tensor]:
-    """What some structures add to means over all `structures`: outputs (real, generated), penalty, gradients."""
+    """What some structures add to means over all `structures`: outputs (real, generated), penalty, norm, gradients."""
     real, fake, mix = given
     axis = real.dim() - 3  # of the kinds, before that of the structures
     mix = mix[..., None, None]
     passes = Passes(discriminator, torch.stack([real, fake, mix * real + (1 - mix) * fake], dim=axis))
     scores = passes.outputs.narrow(axis, 0, 2).to(real.dtype).mean(dim=-1).sum(dim=-1) / structures
-    penalty = _there_and_back(passes, weight, structures, axis)
-    return [scores, penalty, *(g for layers in (passes.atoms, passes.head) for g in _gradients(layers, axis))]
+    penalty, norm = _there_and_back(passes, weight, structures, axis)
+    return [scores, penalty, norm, *(g for layers in (passes.atoms, passes.head) for g in _gradients(layers, axis))]
 
 
-def _there_and_back(passes: Passes, weight: float, structures: int, axis: int) -> Tensor:
-    """Return the gradient penalty, and leave t in place of what the interpolated structures passed."""
+def _there_and_back(passes: Passes, weight: float, structures: int, axis: int) -> tuple[Tensor, Tensor]:
+    """Return the gradient penalty and the mean norm, and leave t in place of what interpolated structures passed."""
 
     def between(values: Tensor) -> Tensor:
         return values.select(axis, BETWEEN)
@@ -124,7 +128,8 @@ def _there_and_back(passes: Passes, weight: float, structures: int, axis: int) -
     excess = norm - 1
     divisor = norm.masked_fill(norm == 0, torch.inf)  # the norm has no gradient at 0; zero is as good as any
     passes.carry(gradient * (2 * weight / structures * excess / divisor), between)
-    return weight * excess.square().flatten(-3).sum(dim=-1) / structures
+    penalty = weight * excess.square().flatten(-3).sum(dim=-1) / structures
+    return penalty, norm.flatten(-3).sum(dim=-1) / structures
 
 
 def _gradients(layers: Layers, axis: int) -> list[Tensor]:

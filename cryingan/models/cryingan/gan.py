@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from cryingan.geometry.distances import neighbor_distances
 from cryingan.models.base import GenerativeModel
-from cryingan.models.cryingan.critic import critic_terms, mean_score, wasserstein
+from cryingan.models.cryingan.critic import critic_terms, mean_score, score_difference
 from cryingan.models.cryingan.networks import Discriminator, Generator, initialize
 from cryingan.models.cryingan.settings import AdversarialSettings, ModelSettings
 from cryingan.models.divergence import FiniteWatch
@@ -37,10 +37,13 @@ class CryinGAN(GenerativeModel):
     distances to the k nearest neighbours in Angstrom; atoms are grouped by species. Every batch is one step of the
     discriminators; batches 0, 5, 10, ... of an epoch (`generator_interval`) are followed by a step of the generator.
 
-    Logged once per epoch, means over its batches weighted by their size: `train/wasserstein` (without penalty),
-    `train/critic_loss`, `train/generator_loss`, `train/real_<d>`, `train/fake_<d>` (mean outputs), `train/penalty_<d>`,
-    `train/gradient_norm_<network>` and `train/learning_rate_<network>` for d in coordinates and distances; for the
-    held-out structures `val/wasserstein`.
+    Logged once per epoch, means over its batches weighted by their size: `train/score_difference` (mean score of real
+    minus generated structures, of both discriminators, the second times lambda), `train/critic_loss`,
+    `train/generator_loss`, `train/real_<d>`, `train/fake_<d>` (mean outputs), `train/penalty_<d>`,
+    `train/input_gradient_norm_<d>` (of the sum of the outputs by the interpolated structures: the penalty draws it to
+    1, and where it is not near 1 the difference of scores estimates no Wasserstein distance),
+    `train/gradient_norm_<network>` (of the loss by the weights) and `train/learning_rate_<network>` for d in
+    coordinates and distances; for the held-out structures `val/score_difference`.
 
     Args:
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
@@ -99,8 +102,8 @@ class CryinGAN(GenerativeModel):
         for name, network in self.networks.items():
             initialize(network, generator(self.hparams.seed, f"initial weights of {name}"))
         per_discriminator = [f"{kind}_{name}" for name in self.weights for kind in ("real", "fake", "penalty")]
-        norms = [f"gradient_norm_{name}" for name in self.weights]
-        self.critic_means = EpochMeans(["wasserstein", "critic_loss", *per_discriminator, *norms])
+        norms = [f"{kind}_{name}" for kind in ("gradient_norm", "input_gradient_norm") for name in self.weights]
+        self.critic_means = EpochMeans(["score_difference", "critic_loss", *per_discriminator, *norms])
         self.generator_means = EpochMeans(["generator_loss", "gradient_norm_generator"])
 
     @property
@@ -162,13 +165,14 @@ class CryinGAN(GenerativeModel):
         real = self.real_features(batch)
         with torch.no_grad():
             fake = self.features(self.generator(noise))
-        loss, distance, parts = 0.0, 0.0, []
+        loss, difference, parts, norms = 0.0, 0.0, [], []
         for (name, discriminator), mix in zip(self.discriminators.items(), mixes, strict=True):
             terms = self.critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
             loss = loss + self.weights[name] * terms.loss
-            distance = distance + self.weights[name] * (terms.real - terms.fake)
+            difference = difference + self.weights[name] * (terms.real - terms.fake)
             parts += [terms.real, terms.fake, terms.penalty]
-        return self.descend([distance, loss, *parts], loss, trained)
+            norms.append(terms.norm)
+        return torch.cat([self.descend([difference, loss, *parts], loss, trained), torch.stack(norms)])
 
     def _train_generator(self, trained: dict, noise: Tensor) -> Tensor:
         """What `generator_means` names, after a step of the optimiser in `trained`."""
@@ -206,12 +210,12 @@ class CryinGAN(GenerativeModel):
             scheduler.step()
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Wasserstein distance between held-out structures and as many generated ones (always from the same noise)."""
+        """Score difference of held-out structures and as many generated ones (always from the same noise)."""
         noise = self.draw_normal(len(batch), "validation noise", batch_idx, epoch=0)
         fake = self.features(self.generator(noise))
         real = self.real_features(batch)
-        gaps = [self.weights[n] * wasserstein(d(real[n]), d(fake[n])) for n, d in self.discriminators.items()]
-        self.log("val/wasserstein", sum(gaps), batch_size=len(batch), sync_dist=True)
+        gaps = [self.weights[n] * score_difference(d(real[n]), d(fake[n])) for n, d in self.discriminators.items()]
+        self.log("val/score_difference", sum(gaps), batch_size=len(batch), sync_dist=True)
 
     def batches(self, n: int, seed: int, purpose: str, batch_size: int) -> list[Tensor]:
         """Structures from noise that depends on seed, purpose and their numbers alone."""

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from cryingan.models.cryingan import critic
-from cryingan.models.cryingan.critic import critic_terms, mean_score, wasserstein
+from cryingan.models.cryingan.critic import critic_terms, mean_score, score_difference
 from cryingan.models.cryingan.networks import Discriminator
-from tests.support.losses import gradient_penalty
+from tests.support.losses import gradient_norms, gradient_penalty
 
 FLOAT64 = 1e-11
 COUNTS = [(5,), (3, 1, 4), (1, 1, 1, 2)]
@@ -48,7 +48,8 @@ def test_values_and_gradients_equal_those_of_automatic_differentiation(
     terms = critic_terms(network, real, fake, alpha, weight=2.5)
     penalty = gradient_penalty(network, real, fake, alpha, weight=2.5)
     scores = network(real), network(fake)
-    expected = penalty - wasserstein(*scores), scores[0].mean(), scores[1].mean(), penalty
+    norm = gradient_norms(network, real, fake, alpha).mean()
+    expected = penalty - score_difference(*scores), scores[0].mean(), scores[1].mean(), penalty, norm
     torch.testing.assert_close(terms, type(terms)(*expected), rtol=FLOAT64, atol=FLOAT64)
     found, wanted = gradients(network, 0.3 * terms.loss), gradients(network, 0.3 * expected[0])
     torch.testing.assert_close(found, wanted, rtol=FLOAT64, atol=FLOAT64)
@@ -56,7 +57,7 @@ def test_values_and_gradients_equal_those_of_automatic_differentiation(
 
 def test_only_the_loss_has_a_gradient():
     terms = critic_terms(discriminator((2, 3), "mix"), *features(2, 5, 3))
-    assert [term.requires_grad for term in terms] == [True, False, False, False]
+    assert [term.requires_grad for term in terms] == [True, False, False, False, False]
 
 
 def test_inputs_are_left_as_they_were():

@@ -7,8 +7,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from benchmarks.reference_cycle import reference_cycle
-from cryingan.models.cryingan.critic import wasserstein
+from cryingan.models.cryingan.critic import score_difference
 from cryingan.models.cryingan.gan import CryinGAN
+from cryingan.models.epoch_means import EpochMeans
 from cryingan.structures.crystals import Crystals
 from cryingan.training.checkpoints import load_model
 from tests.conftest import TINY, random_crystals
@@ -64,7 +65,7 @@ def test_a_cycle_equals_the_convolutional_reference(weight, pooling):
         4,
         learning_rate=1e-3,
     )
-    for name in ("critic_loss", "wasserstein"):
+    for name in ("critic_loss", "score_difference"):
         np.testing.assert_allclose(means[f"train/{name}"], np.mean(reference[name]), **EXACT)
     np.testing.assert_allclose(means["train/generator_loss"], reference["generator_loss"], **EXACT)
 
@@ -178,6 +179,20 @@ def environment():
     return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
 
 
-def test_wasserstein_of_equal_outputs_is_zero():
+def test_score_difference_of_equal_outputs_is_zero():
     outputs = torch.randn(4, 10, dtype=torch.float64)
-    assert wasserstein(outputs, outputs) == 0
+    assert score_difference(outputs, outputs) == 0
+
+
+@pytest.mark.parametrize("updates", [0, 1])
+def test_means_of_a_checkpoint_from_before_a_quantity_was_logged(updates):
+    """It has no mean in the epoch that was interrupted, and one in the next."""
+    before, after = EpochMeans(["loss"]), EpochMeans(["loss", "norm"])
+    for _ in range(updates):
+        before.update(torch.tensor([1.0]), 2)
+    after.load_state_dict(before.state_dict())
+    after.update(torch.tensor([4.0, 7.0]), 1)
+    assert after.compute() == ({"loss": 2.0} if updates else {"loss": 4.0, "norm": 7.0})
+    after.reset()
+    after.update(torch.tensor([4.0, 7.0]), 1)
+    assert after.compute() == {"loss": 4.0, "norm": 7.0}

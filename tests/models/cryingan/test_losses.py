@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.reference_cycle import Layout, ReferenceDiscriminator, penalty
-from cryingan.models.cryingan.critic import wasserstein
+from cryingan.models.cryingan.critic import score_difference
 from cryingan.models.cryingan.networks import Discriminator
 from tests.support.losses import gradient_penalty
 
@@ -22,10 +22,10 @@ def half_square(x: Tensor) -> Tensor:
     return torch.cat([0.3 * total, 0.7 * total], dim=1)
 
 
-def test_wasserstein_is_positive_where_real_scores_higher() -> None:
+def test_score_difference_is_positive_where_real_scores_higher() -> None:
     real, fake = torch.tensor([[3.0, 5.0], [1.0, 3.0]]), torch.tensor([[1.0, 2.0]])
-    assert wasserstein(real, fake) == 1.5
-    assert wasserstein(fake.expand(2, 2), real[:1]) == -2.5
+    assert score_difference(real, fake) == 1.5
+    assert score_difference(fake.expand(2, 2), real[:1]) == -2.5
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
