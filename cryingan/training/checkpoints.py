@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,8 @@ def require_same_settings(path: str | Path, current: dict[str, Any], precision: 
     """Refuse to resume from a checkpoint whose model settings or precision differ from the current ones.
 
     Args:
-        path: the checkpoint; the precision is that in the config of its run, where there is one.
+        path: the checkpoint; the precision is that in the config of its run, where there is one. Settings that it does
+            not have, as its version did not, had what is their default now.
         current: settings of the model that is to resume, as its `hparams`.
         precision: trainer.precision of the run that is to resume.
         resume: the setting of the run that is to resume.
@@ -158,11 +160,12 @@ def require_same_settings(path: str | Path, current: dict[str, Any], precision: 
     Raises:
         CryinGANError: names every setting that differs, with both values.
     """
-    saved = read_checkpoint(path).get("hyper_parameters")
+    content = read_checkpoint(path)
+    saved = content.get("hyper_parameters")
     if not isinstance(saved, dict):
         raise CryinGANError(f"{path} is not a checkpoint of train.py, or its model saves no hyper-parameters")
     trainer = run_settings(path).get("trainer", {})
-    saved = {**saved, "trainer.precision": trainer.get("precision", precision)}
+    saved = {**_defaults(saved_model(content)), **saved, "trainer.precision": trainer.get("precision", precision)}
     current = {**current, "trainer.precision": precision}
     differing = [
         f"{_key(name)} is {_short(current.get(name))} here and {_short(saved.get(name))} in the checkpoint"
@@ -171,6 +174,13 @@ def require_same_settings(path: str | Path, current: dict[str, Any], precision: 
     ]
     if differing:
         raise CryinGANError(f"{path} belongs to other settings: {'; '.join(differing)}; {other_ways(path, resume)}")
+
+
+def _defaults(kind: str | None) -> dict[str, Any]:
+    """The default settings of a model; none of a user's own."""
+    from cryingan.models.registry import MODELS
+
+    return asdict(MODELS[kind].settings()) if kind in MODELS else {}
 
 
 def _key(name: str) -> str:

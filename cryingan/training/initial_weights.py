@@ -20,6 +20,8 @@ INIT = "init"
 """Key of checkpoints: the setting, and the hash of the file, whose weights the run started from."""
 DISTANCES = "discriminators.distances."
 """A model with lambda 0 has no such discriminator: it is new, or left out, where lambda changes."""
+AVERAGED = "averaged."
+"""A model with ema 0 has no such averages: they begin with the weights, or are left out, where ema changes."""
 
 SHAPING = ("widths", "channels", "latent_dim", "outputs", "n_neighbors", "pooling")
 """Ends of settings that the shapes of weights depend on; others differ between runs whose weights fit, too."""
@@ -50,7 +52,7 @@ def load_initial_weights(model: LightningModule, init: str) -> dict[str, str]:
     own = {name: value for name, value in model.state_dict().items() if not name.startswith(sums)}
     _require_fit(path, weights, settings, own, model.hparams)
     model.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False)
-    new = own.keys() - weights.keys()
+    new = any(name.startswith(DISTANCES) for name in own.keys() - weights.keys())
     print(f"weights of {path}{'; the distance discriminator is new' if new else ''}", flush=True)
     return {"path": init, "sha256": file_hash(path)}
 
@@ -84,10 +86,11 @@ def _require_fit(
 
 
 def _comparable(own: dict[str, Tensor], saved: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """The weights of both without the distance discriminator, where only one has it."""
-    both = all(any(name.startswith(DISTANCES) for name in state) for state in (own, saved))
+    """The weights of both without the distance discriminator and the averages, where only one has them."""
+    parts = (DISTANCES, AVERAGED)
+    alone = tuple(part for part in parts if not all(any(n.startswith(part) for n in state) for state in (own, saved)))
     for state in (own, saved):
-        yield {name: value for name, value in state.items() if both or not name.startswith(DISTANCES)}
+        yield {name: value for name, value in state.items() if not name.startswith(alone)}
 
 
 def _list(value: Any) -> Any:

@@ -32,6 +32,8 @@ class Replicas(CryinGAN):
         self.to(first.device, first.dtype)
         self.__dict__["models"] = list(models)  # not as submodules
         self.generator = stacked([model.generator for model in models])
+        if self.averaged is not None:
+            self.averaged.module = stacked([model.averaged.module for model in models])
         for name in first.discriminators:
             self.discriminators[name] = stacked([model.discriminators[name] for model in models])
         for name in first.weights:

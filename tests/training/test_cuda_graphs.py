@@ -27,6 +27,7 @@ def trained(run_step=None, weight: float = 0.05, epochs: int = 6, **settings) ->
         **SIZES,
         schedule_epochs=2,
         schedule_factor=0.5,
+        ema=0.9,
     )
     model.double()  # in float32 Adam makes a whole step of a gradient that is nothing but rounding
     if run_step is not None:
@@ -92,7 +93,7 @@ def test_no_step_asks_the_device_for_a_value(weight, pooling):
 
     Nor is anything copied there, for which the host would wait and which no recording may do.
     """
-    model = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **SIZES).to("meta")
+    model = CryinGAN(CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, ema=0.9, **SIZES).to("meta")
     fabric = Fabric(accelerator="cpu", devices=1)
     model.fabric = fabric  # the model keeps a weak reference
     model.configure_optimizers()

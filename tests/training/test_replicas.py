@@ -25,7 +25,7 @@ FLOAT32 = 1e-4  # of a norm; one step in float32 is within 2e-6 of float64
 def model_of(kind, number, weight, pooling="avg", dtype=torch.float64, critic_rate=1e-3):
     rates = {"generator_learning_rate": 1e-3}
     rates |= {f"{name}_learning_rate": critic_rate for name in ("coordinate", "distance")}
-    settings = {**SIZES, **rates, "generator_interval": 2, "seed": number}
+    settings = {**SIZES, **rates, "generator_interval": 2, "seed": number, "ema": 0.9}
     return kind(CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **settings).to(dtype)
 
 

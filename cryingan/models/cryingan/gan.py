@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from cryingan.geometry.distances import neighbor_distances
 from cryingan.models.base import GenerativeModel
+from cryingan.models.cryingan.averaged import AveragedGenerator
 from cryingan.models.cryingan.critic import critic_terms, mean_score, score_difference
 from cryingan.models.cryingan.networks import Discriminator, Generator, initialize
 from cryingan.models.cryingan.settings import AdversarialSettings, ModelSettings
@@ -21,6 +22,7 @@ from cryingan.models.epoch_means import EpochMeans
 from cryingan.randomness import generator
 
 NOISE_CHUNK = 1024
+STATISTICS = 256  # structures
 RATES = {
     "generator": "generator_learning_rate",
     "coordinates": "coordinate_learning_rate",
@@ -82,6 +84,7 @@ class CryinGAN(GenerativeModel):
         self.run_step: Callable[..., Tensor] = operator.call  # or a `Replay`
         self.watch = FiniteWatch()
         self.generator = Generator(len(species), settings.latent_dim, settings.channels, settings.generator_widths)
+        self.averaged = AveragedGenerator(self.generator, settings.ema) if settings.ema else None
         self.discriminators = nn.ModuleDict(self.build_discriminators(settings))
         self._prepare()
 
@@ -110,6 +113,11 @@ class CryinGAN(GenerativeModel):
     def networks(self) -> dict[str, nn.Module]:
         """Generator and discriminators by name, in the order of their optimisers."""
         return {"generator": self.generator, **self.discriminators}
+
+    def on_train_start(self) -> None:
+        """Begin the average as a copy of the generator; that of a checkpoint continues."""
+        if self.averaged is not None and self.averaged.n_averaged == 0:
+            self.averaged.update_parameters(self.generator)
 
     def configure_optimizers(self) -> tuple[list, list]:
         """One Adam and one step schedule per network (SI; the schedule counts epochs)."""
@@ -179,7 +187,10 @@ class CryinGAN(GenerativeModel):
         fake = self.features(self.generator(noise))
         scores = {name: self.mean_score(d, fake[name]) for name, d in self.discriminators.items()}
         loss = -sum(self.weights[name] * score for name, score in scores.items())
-        return self.descend([loss], loss, trained)
+        values = self.descend([loss], loss, trained)
+        if self.averaged is not None:
+            self.averaged.follow(self.generator)
+        return values
 
     def descend(self, values: list[Tensor], loss: Tensor, trained: dict) -> Tensor:
         """Step the optimisers of the networks named in `trained`; overridden by `Replicas`.
@@ -221,7 +232,16 @@ class CryinGAN(GenerativeModel):
         """Structures from noise that depends on seed, purpose and their numbers alone."""
         sources = [generator(seed, purpose, chunk) for chunk in range(-(-n // NOISE_CHUNK))]
         noise = torch.cat([torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=g) for g in sources])[:n]
-        return [self.generator(part.to(self.device, self.dtype)) for part in noise.split(batch_size)]
+        network = self.sampling_generator()
+        return [network(part.to(self.device, self.dtype)) for part in noise.split(batch_size)]
+
+    def sampling_generator(self) -> nn.Module:
+        """The generator that samples come from: the averaged one where there is one that has begun."""
+        if self.averaged is None or self.averaged.n_averaged == 0:
+            return self.generator
+        source = generator(self.hparams.seed, "statistics of the averaged generator")
+        noise = torch.randn(STATISTICS, self.hparams.latent_dim, generator=source).to(self.device, self.dtype)
+        return self.averaged.with_statistics(noise.split(64))
 
     def draw_normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
         """Noise (size, latent_dim) for one purpose at one batch of an epoch; overridden by `Replicas`."""

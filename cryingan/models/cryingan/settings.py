@@ -37,6 +37,7 @@ class AdversarialSettings:
         schedule_factor: see `schedule_epochs`.
         penalty_weight: weight of the gradient penalty.
         generator_interval: the generator steps on batches 0, n, 2n, ... of an epoch.
+        ema: decay of the exponential moving average of the generator that samples come from; 0: none.
         seed: every random number follows from it.
 
     Raises:
@@ -55,11 +56,14 @@ class AdversarialSettings:
     schedule_factor: float = 0.95
     penalty_weight: float = 10.0
     generator_interval: int = 5
+    ema: float = 0.0
     seed: int = 1
 
     def __post_init__(self) -> None:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise CryinGANError(f"model.betas={self.betas}: it must be two decay rates, at least 0 and less than 1")
+        if not 0 <= self.ema < 1:
+            raise CryinGANError(f"model.ema={self.ema}: it must be at least 0 and less than 1")
         if self.seed < 0:
             raise CryinGANError(f"seed={self.seed}: it must be at least 0")
         for one in fields(self):
