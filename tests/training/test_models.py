@@ -1,6 +1,7 @@
 """Models besides CryinGAN through train.py: they resume bit for bit, have names, and refuse keys that they lack."""
 
 import csv
+import math
 
 import numpy as np
 import pytest
@@ -25,7 +26,10 @@ QUICK = (
     "threads=1",
 )
 FEW = ("callbacks.quality.n=4", "callbacks.quality.every_n_epochs=2", "callbacks.structures.n=2", "data.batch_size=4")
-MODELS = [*OVERRIDES.items(), ("flow of linear", (*OVERRIDES["flow"], "model.prior=linear", "model.ema=0.9"))]
+MODELS = [
+    *OVERRIDES.items(),
+    ("flow of linear", (*OVERRIDES["flow"], "model.prior=linear", "model.ema=0.9", "model.schedule=cosine")),
+]
 
 
 @pytest.fixture
@@ -52,6 +56,17 @@ def test_resumes_bit_for_bit(config, tmp_path, overrides, stopper, values):
     train(config(*overrides, f"run_dir={run_dir}"))
     assert_same(tmp_path / "whole/checkpoints/last.ckpt", run_dir / "checkpoints/last.ckpt")
     assert (tmp_path / "whole/metrics.csv").read_bytes() == (run_dir / "metrics.csv").read_bytes()
+
+
+def test_cosine_schedule_falls_to_the_least_rate_and_goes_on_with_more_epochs(config, tmp_path):
+    overrides = (*OVERRIDES["flow"], "model.schedule=cosine", "model.learning_rate=0.01", f"run_dir={tmp_path}")
+    for epochs in (4, 8):
+        train(config(*overrides, "model.least_learning_rate=0.001", f"trainer.max_epochs={epochs}"))
+    with (tmp_path / "metrics.csv").open() as file:
+        rates = [float(row["train/learning_rate"]) for row in csv.DictReader(file)]
+    expected = [0.001 + 0.009 * (1 + math.cos(math.pi * k / 4)) / 2 for k in range(4)]
+    assert rates[:4] == pytest.approx(expected)
+    assert rates[5:] == pytest.approx([0.001 + 0.009 * (1 + math.cos(math.pi * k / 8)) / 2 for k in range(5, 8)])
 
 
 @pytest.mark.parametrize("kind", OVERRIDES)

@@ -1,19 +1,20 @@
-"""The training that models on a network of pairs share: a mean square error, Adam, a plateau schedule."""
+"""The training that models on a network of pairs share: a mean square error, Adam, a schedule."""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cryingan.models.base import GenerativeModel
 from cryingan.models.diffcsp.network import PairNetwork
-from cryingan.models.diffcsp.settings import NetworkSettings
+from cryingan.models.diffcsp.settings import NetworkSettings, Schedule
 from cryingan.models.divergence import FiniteWatch
 from cryingan.models.epoch_means import EpochMeans
 from cryingan.randomness import generator
@@ -117,22 +118,34 @@ class PairModel(GenerativeModel):
             self.validated = [self.trainer.callback_metrics["val/loss"]]
 
     def configure_optimizers(self) -> tuple[list, list]:
-        """Adam, and a schedule that waits for `val/loss` to fall."""
-        settings = self.hparams
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate, fused=True)
+        """Adam and its schedule."""
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.hparams.learning_rate, fused=True)
         self.watch = FiniteWatch(self.device)
         optimizer.found_inf = self.watch.flag
-        schedule = ReduceLROnPlateau(
-            optimizer, factor=settings.factor, patience=settings.patience, min_lr=settings.least_learning_rate
-        )
-        return [optimizer], [schedule]
+        return [optimizer], [self._schedule(optimizer)]
+
+    def _schedule(self, optimizer: torch.optim.Optimizer) -> LambdaLR | ReduceLROnPlateau:
+        settings = self.hparams
+        if settings.schedule == Schedule.plateau:
+            return ReduceLROnPlateau(
+                optimizer, factor=settings.factor, patience=settings.patience, min_lr=settings.least_learning_rate
+            )
+        return LambdaLR(optimizer, self._share_of_rate)
+
+    def _share_of_rate(self, epoch: int) -> float:
+        """The learning rate of an epoch over the first one; a resumed run may have more epochs than it began with."""
+        least = min(1.0, self.hparams.least_learning_rate / self.hparams.learning_rate)
+        done = min(1.0, epoch / max(1, self.trainer.max_epochs))
+        return least + (1 - least) * (1 + math.cos(math.pi * done)) / 2
 
     def on_train_epoch_end(self) -> None:
         """Log the means of the epoch and step the schedule, before the epoch's checkpoint is written."""
         rate = float(self.optimizers().param_groups[0]["lr"])
         self.log_epoch({f"train/{name}": v for name, v in {**self.means.compute(), "learning_rate": rate}.items()})
         self.means.reset()
-        if self.validated:
+        if self.hparams.schedule == Schedule.cosine:
+            self.lr_schedulers().step()
+        elif self.validated:
             self.lr_schedulers().step(self.validated.pop())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from cryingan.errors import CryinGANError
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls."""
+
+    plateau = "plateau"  # by a factor whenever val/loss has not fallen for a while
+    cosine = "cosine"  # as half a wave from first to last epoch, so that a short training ends settled
 
 
 @dataclass
@@ -19,7 +27,8 @@ class NetworkSettings:
         grid: points of the tables from which pair features are interpolated; 0: the direct form, exact and slower.
         learning_rate: Adam's learning rate at first.
         least_learning_rate: the lowest one.
-        patience: validations without a lower loss after which the learning rate is multiplied by `factor`.
+        schedule: how it falls.
+        patience: validations without a lower loss after which a plateau multiplies the learning rate by `factor`.
         factor: see `patience`.
         clip: largest magnitude of a gradient's component.
         ema: decay of the exponential moving average of the weights that samples come from; 0: none.
@@ -36,6 +45,7 @@ class NetworkSettings:
     grid: int = 0
     learning_rate: float = 1e-3
     least_learning_rate: float = 1e-4
+    schedule: Schedule = Schedule.plateau
     patience: int = 30
     factor: float = 0.6
     clip: float = 0.5
