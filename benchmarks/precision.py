@@ -43,9 +43,10 @@ class SameDraws(CryinGAN):
         source = self.source(purpose, batch_idx, epoch)
         return torch.randn(size, self.hparams.latent_dim, generator=source, device=self.device).to(self.dtype)
 
-    def draw_uniform(self, size: int, purpose: str, batch_idx: int) -> torch.Tensor:
+    def draw_uniform(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> torch.Tensor:
         """As a CryinGAN in float32."""
-        return torch.rand(size, generator=self.source(purpose, batch_idx), device=self.device).to(self.dtype)
+        source = self.source(purpose, batch_idx, epoch)
+        return torch.rand(size, generator=source, device=self.device).to(self.dtype)
 
 
 def losses(kind: str, settings: dict, seed: int, arguments: argparse.Namespace) -> dict[str, torch.Tensor]:

@@ -51,6 +51,8 @@ class SampleQuality(Callback):
     - `alloy/sro_1_Cr-Fe` ..., `alloy/sro_error`: first-shell Warren-Cowley parameters, and the mean distance of the six
       from the training means.
 
+    Neither of the latter two where training structures are translated (data.translate): samples have no sites then.
+
     Args:
         every_n_epochs: epochs between measurements.
         n: number of samples.
@@ -76,8 +78,9 @@ class SampleQuality(Callback):
             "samples/spread": Spread(cell),
         }
         self.metrics = MetricCollection(metrics)
-        self.alloy = AlloyReference.of(training)
-        self.region = RegionReference.of(training) if self.alloy is None else None
+        placed = not getattr(trainer.datamodule, "translated", ())
+        self.alloy = AlloyReference.of(training) if placed else None
+        self.region = RegionReference.of(training) if placed and self.alloy is None else None
         self.training = self._of_training()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

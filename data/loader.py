@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -24,10 +24,19 @@ class TensorLoader:
         rank: this process among `world_size`. All processes get the same number of structures; where division leaves
             a remainder, the first structures of the permutation occur twice.
         world_size: number of processes that train together.
+        translations: gives, for an epoch, what is added to the fractional coordinates of every structure, the first
+            three columns, shape (structures, 1, 3); they are wrapped into [0, 1).
     """
 
     def __init__(
-        self, tensor: Tensor, batch_size: int, seed: int, shuffle: bool = True, rank: int = 0, world_size: int = 1
+        self,
+        tensor: Tensor,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+        translations: Callable[[int], Tensor] | None = None,
     ) -> None:
         self.tensor = tensor
         self.batch_size = batch_size
@@ -35,6 +44,7 @@ class TensorLoader:
         self.shuffle = shuffle
         self.rank = rank
         self.world_size = world_size
+        self.translations = translations
         self.epoch = 0
         self.position = 0
         self.resume_at = 0
@@ -58,11 +68,16 @@ class TensorLoader:
 
     def __iter__(self) -> Iterator[Tensor]:
         order = self.order().to(self.tensor.device)
+        moves = None if self.translations is None else self.translations(self.epoch).to(self.tensor)
         self.position, self.resume_at = self.resume_at, 0
         while self.position < len(self):
             start = self.position * self.batch_size
             self.position += 1
-            yield self.tensor[order[start : start + self.batch_size]]
+            chosen = order[start : start + self.batch_size]
+            batch = self.tensor[chosen]
+            if moves is not None:
+                batch[..., :3] = (batch[..., :3] + moves[chosen]) % 1.0
+            yield batch
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the permutation of the next pass; an interrupted pass resumes in its own epoch only."""

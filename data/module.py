@@ -24,10 +24,11 @@ from cryingan.structures.sources import source_hash
 from data.loader import TensorLoader
 from data.origin import CUT, MOVE, NO_GAP, axes_cut, origin_of
 from data.settings import DataSettings
+from data.translation import AXES, axes_of, require_no_lattice, translations
 
 STRUCTURES_PER_CHUNK = 256
 FEW = 100  # structures
-SAME_IN_A_RUN = ("sort_species", "validation", "split_seed", "batch_size")
+SAME_IN_A_RUN = ("sort_species", "validation", "split_seed", "batch_size", "translate")
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,18 @@ class StructureData(LightningDataModule):
         return origin_of(self.settings.shift, self.crystals.fractional)
 
     @cached_property
+    def translated(self) -> tuple[int, ...]:
+        """The axes along which batches are translated at random, 0, 1, 2 for a, b, c.
+
+        Raises:
+            CryinGANError: the setting means nothing for these structures.
+        """
+        axes = axes_of(self.settings.translate, self.path, self.settings.card)
+        if self.settings.translate is True and len(axes) == 3:
+            require_no_lattice(self.crystals, self.path)
+        return axes
+
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 of the file, or of the names and contents of several."""
         return source_hash(self.path)
@@ -106,7 +119,13 @@ class StructureData(LightningDataModule):
         """Put both parts on the device of the trainer, with their neighbour distances."""
         if self.tensors:
             return
-        device, k = self.trainer.strategy.root_device, getattr(self.trainer.lightning_module, "n_neighbors", 0)
+        model = self.trainer.lightning_module
+        if self.translated and not getattr(model, "translatable", True):
+            raise CryinGANError(
+                f"data.translate={self.settings.translate}: {model.kind} learns displacements from one mean structure, "
+                "which translated structures do not have; leave it out, or take another model or prior"
+            )
+        device, k = self.trainer.strategy.root_device, getattr(model, "n_neighbors", 0)
         moved = self.crystals
         if self.shift is not None:
             moved = replace(moved, fractional=moved.fractional - self.shift)
@@ -123,7 +142,9 @@ class StructureData(LightningDataModule):
         automatic = self.settings.shift == "auto"
         if automatic:
             log.info("data.shift: the origin %s", f"is moved to {self.shift}" if self.shift else "stays")
-        if axes := axes_cut(moved.fractional):
+        if self.translated:
+            log.info("data.translate: structures move at random along %s", ", ".join(AXES[n] for n in self.translated))
+        elif axes := axes_cut(moved.fractional):
             log.warning(CUT, self.path, axes, NO_GAP if automatic else MOVE)
         if len(moved) < FEW:
             log.warning("%s holds %d structures; with fewer than %d a model soon overfits", self.path, len(moved), FEW)
@@ -137,13 +158,19 @@ class StructureData(LightningDataModule):
         return self._loader("validation", shuffle=False) if len(self.tensors["validation"]) else []
 
     def _loader(self, name: str, shuffle: bool) -> TensorLoader:
+        structures, axes = self.tensors[name], self.translated
+
+        def moves(epoch: int) -> Tensor:
+            return translations(len(structures), axes, self.seed, epoch if shuffle else 0)
+
         return TensorLoader(
-            self.tensors[name],
+            structures,
             self.settings.batch_size,
             seed=self.seed,
             shuffle=shuffle,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
+            translations=moves if axes else None,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -159,9 +186,9 @@ class StructureData(LightningDataModule):
         if state["hash"] != self.sha256:
             raise CryinGANError(f"{self.path} is not the file that this run was trained on")
         differing = [
-            f"data.{name} is {getattr(self.settings, name)} here and {state[name]} in the checkpoint"
+            f"data.{name} is {getattr(self.settings, name)} here and {value} in the checkpoint"
             for name in SAME_IN_A_RUN
-            if state[name] != getattr(self.settings, name)
+            if (value := state.get(name, getattr(DataSettings, name))) != getattr(self.settings, name)
         ]
         if differing:
             raise CryinGANError(f"the run has other settings: {'; '.join(differing)}")

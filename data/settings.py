@@ -26,6 +26,9 @@ class DataSettings:
         sort_species: reorder frames whose species come in another order, instead of refusing them.
         shift: the new origin of the coordinates that the model learns, in fractions of the cell; `auto`: where few
             atoms are. Samples have the origin of the file again.
+        translate: whether each structure is translated at random in every epoch, along the axes in which no place is
+            special: True for those of the plane of an interface, and for all of bulk, as the card says; or the axes
+            themselves, such as `ab`.
         validation: fraction of the structures that is held out, in [0, 1).
         split_seed: seed of the split, separate from that of the run: all seeds train on the same structures.
         batch_size: structures per batch and process.
@@ -40,6 +43,7 @@ class DataSettings:
     types: list[str] = field(default_factory=list)
     sort_species: bool = False
     shift: Any = None
+    translate: Any = False
     validation: float = 0.2
     split_seed: int = 0
     batch_size: int = 32

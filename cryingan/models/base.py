@@ -38,12 +38,14 @@ class GenerativeModel(lightning.LightningModule):
         n_neighbors: distances to that many neighbours that batches have behind the coordinates.
         batch_size: structures that are generated at a time.
         sampler_keys: settings of the way from noise to structures that `sample` takes.
+        translatable: whether structures that are translated at random can be learned.
     """
 
     kind: str
     n_neighbors = 0
     batch_size = 256
     sampler_keys: tuple[str, ...] = ()
+    translatable = True
 
     def __init__(
         self, cell: list[list[float]], species: list[str], settings: Any, shift: list[float] | None = None

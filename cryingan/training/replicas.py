@@ -32,6 +32,7 @@ class Replicas(CryinGAN):
         self.to(first.device, first.dtype)
         self.__dict__["models"] = list(models)  # not as submodules
         self.generator = stacked([model.generator for model in models])
+        self.translated = first.translated
         if self.averaged is not None:
             self.averaged.module = stacked([model.averaged.module for model in models])
         for name in first.discriminators:
@@ -109,9 +110,9 @@ class Replicas(CryinGAN):
         """Noise (models, size, latent_dim), each model's from its own seed."""
         return torch.stack([model.draw_normal(size, purpose, batch_idx, epoch) for model in self.models])
 
-    def draw_uniform(self, size: int, purpose: str, batch_idx: int) -> Tensor:
+    def draw_uniform(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
         """Numbers between 0 and 1, shape (models, size), each model's from its own seed."""
-        return torch.stack([model.draw_uniform(size, purpose, batch_idx) for model in self.models])
+        return torch.stack([model.draw_uniform(size, purpose, batch_idx, epoch) for model in self.models])
 
 
 class StackedAdam(torch.optim.Adam):

@@ -26,7 +26,9 @@ def model_of(kind, number, weight, pooling="avg", dtype=torch.float64, critic_ra
     rates = {"generator_learning_rate": 1e-3}
     rates |= {f"{name}_learning_rate": critic_rate for name in ("coordinate", "distance")}
     settings = {**SIZES, **rates, "generator_interval": 2, "seed": number, "ema": 0.9}
-    return kind(CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **settings).to(dtype)
+    model = kind(CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **settings).to(dtype)
+    model.translated, model.on_fit_start = (0, 2), lambda: None  # as a data module would have it
+    return model
 
 
 def training(model, structures=20, epochs=1, precision="64-true"):

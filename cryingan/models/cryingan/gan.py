@@ -38,6 +38,8 @@ class CryinGAN(GenerativeModel):
     A batch has shape (structures, atoms, 3 + k): fractional coordinates and, where `distance_weight` is not 0, the
     distances to the k nearest neighbours in Angstrom; atoms are grouped by species. Every batch is one step of the
     discriminators; batches 0, 5, 10, ... of an epoch (`generator_interval`) are followed by a step of the generator.
+    Where the data module translates its structures, generated ones are translated at random, too, before a
+    discriminator sees them: it cannot tell them apart by their places, and the generator need not learn all of these.
 
     Logged once per epoch, means over its batches weighted by their size: `train/score_difference` (mean score of real
     minus generated structures, of both discriminators, the second times lambda), `train/critic_loss`,
@@ -83,6 +85,7 @@ class CryinGAN(GenerativeModel):
         self.automatic_optimization = False
         self.run_step: Callable[..., Tensor] = operator.call  # or a `Replay`
         self.watch = FiniteWatch()
+        self.translated: tuple[int, ...] = ()
         self.generator = Generator(len(species), settings.latent_dim, settings.channels, settings.generator_widths)
         self.averaged = AveragedGenerator(self.generator, settings.ema) if settings.ema else None
         self.discriminators = nn.ModuleDict(self.build_discriminators(settings))
@@ -114,6 +117,10 @@ class CryinGAN(GenerativeModel):
         """Generator and discriminators by name, in the order of their optimisers."""
         return {"generator": self.generator, **self.discriminators}
 
+    def on_fit_start(self) -> None:
+        """Find along which axes the structures of the data module are translated."""
+        self.translated = getattr(self.trainer.datamodule, "translated", ())
+
     def on_train_start(self) -> None:
         """Begin the average as a copy of the generator; that of a checkpoint continues."""
         if self.averaged is not None and self.averaged.n_averaged == 0:
@@ -142,6 +149,11 @@ class CryinGAN(GenerativeModel):
             seen["distances"] = neighbor_distances(fractional, self.cell, self.n_neighbors)
         return seen
 
+    def generated_features(self, noise: Tensor, *translation: Tensor) -> dict[str, Tensor]:
+        """What each discriminator sees of structures from noise, after a translation (structures, 1, 3), if any."""
+        fractional = self.generator(noise)
+        return self.features((fractional + translation[0]) % 1.0 if translation else fractional)
+
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """One step of the discriminators and, on every `generator_interval`-th batch, one of the generator."""
         optimizers = dict(zip(self.networks, self.optimizers(), strict=True))
@@ -154,6 +166,7 @@ class CryinGAN(GenerativeModel):
     def _discriminator_step(self, batch: Tensor, batch_idx: int, optimizers: dict) -> None:
         size = batch.shape[-3]
         draws = [self.draw_normal(size, "critic noise", batch_idx)]
+        draws += self.draw_translation(size, "critic translation", batch_idx)
         draws += [self.draw_uniform(size, f"interpolation of {name}", batch_idx) for name in self.discriminators]
         trained = {name: optimizers[name] for name in self.discriminators}
         values = self.run_step(self._train_discriminators, trained, batch, *draws)
@@ -161,18 +174,22 @@ class CryinGAN(GenerativeModel):
 
     def _generator_step(self, size: int, batch_idx: int, optimizer: Any) -> None:
         noise = self.draw_normal(size, "generator noise", batch_idx)
-        values = self.run_step(self._train_generator, {"generator": optimizer}, noise)
+        translation = self.draw_translation(size, "generator translation", batch_idx)
+        values = self.run_step(self._train_generator, {"generator": optimizer}, noise, *translation)
         self._record(self.generator_means, values, size, batch_idx)
 
     def _record(self, means: EpochMeans, values: Tensor, size: int, batch_idx: int) -> None:
         means.update(values, size)
         self.watch.note(means.names, values, self.current_epoch, batch_idx)
 
-    def _train_discriminators(self, trained: dict, batch: Tensor, noise: Tensor, *mixes: Tensor) -> Tensor:
-        """What `critic_means` names, after a step of the optimisers in `trained`."""
-        real = self.real_features(batch)
+    def _train_discriminators(self, trained: dict, batch: Tensor, noise: Tensor, *draws: Tensor) -> Tensor:
+        """What `critic_means` names, after a step of the optimisers in `trained`.
+
+        `draws` are a translation, where there is one, and for each discriminator the shares of the real structures.
+        """
+        real, mixes = self.real_features(batch), draws[-len(self.discriminators) :]
         with torch.no_grad():
-            fake = self.features(self.generator(noise))
+            fake = self.generated_features(noise, *draws[: -len(mixes)])
         loss, difference, parts, norms = 0.0, 0.0, [], []
         for (name, discriminator), mix in zip(self.discriminators.items(), mixes, strict=True):
             terms = self.critic_terms(discriminator, real[name], fake[name], mix, self.hparams.penalty_weight)
@@ -182,9 +199,9 @@ class CryinGAN(GenerativeModel):
             norms.append(terms.norm)
         return torch.cat([self.descend([difference, loss, *parts], loss, trained), torch.stack(norms)])
 
-    def _train_generator(self, trained: dict, noise: Tensor) -> Tensor:
+    def _train_generator(self, trained: dict, noise: Tensor, *translation: Tensor) -> Tensor:
         """What `generator_means` names, after a step of the optimiser in `trained`."""
-        fake = self.features(self.generator(noise))
+        fake = self.generated_features(noise, *translation)
         scores = {name: self.mean_score(d, fake[name]) for name, d in self.discriminators.items()}
         loss = -sum(self.weights[name] * score for name, score in scores.items())
         values = self.descend([loss], loss, trained)
@@ -223,8 +240,8 @@ class CryinGAN(GenerativeModel):
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Score difference of held-out structures and as many generated ones (always from the same noise)."""
         noise = self.draw_normal(len(batch), "validation noise", batch_idx, epoch=0)
-        fake = self.features(self.generator(noise))
-        real = self.real_features(batch)
+        translation = self.draw_translation(len(batch), "validation translation", batch_idx, epoch=0)
+        fake, real = self.generated_features(noise, *translation), self.real_features(batch)
         gaps = [self.weights[n] * score_difference(d(real[n]), d(fake[n])) for n, d in self.discriminators.items()]
         self.log("val/score_difference", sum(gaps), batch_size=len(batch), sync_dist=True)
 
@@ -248,9 +265,18 @@ class CryinGAN(GenerativeModel):
         source = self.source(purpose, batch_idx, epoch)
         return torch.randn(size, self.hparams.latent_dim, generator=source, device=self.device, dtype=self.dtype)
 
-    def draw_uniform(self, size: int, purpose: str, batch_idx: int) -> Tensor:
+    def draw_uniform(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:
         """Numbers between 0 and 1, shape (size,), for one purpose at one batch; overridden by `Replicas`."""
-        return torch.rand(size, generator=self.source(purpose, batch_idx), device=self.device, dtype=self.dtype)
+        source = self.source(purpose, batch_idx, epoch)
+        return torch.rand(size, generator=source, device=self.device, dtype=self.dtype)
+
+    def draw_translation(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> list[Tensor]:
+        """A translation of each structure along the axes `translated`, (size, 1, 3); none where there are no axes."""
+        if not self.translated:
+            return []
+        drawn = {axis: self.draw_uniform(size, f"{purpose} {axis}", batch_idx, epoch) for axis in self.translated}
+        still = torch.zeros_like(drawn[self.translated[0]])
+        return [torch.stack([drawn.get(axis, still) for axis in range(3)], dim=-1).unsqueeze(-2)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write no checkpoint after a NaN; learning rates become numbers: runs resume with or without recordings."""

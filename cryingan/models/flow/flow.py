@@ -48,6 +48,7 @@ class Flow(PairModel):
         settings = replace(settings or FlowSettings(), **changes)
         super().__init__(cell, species, settings, shift)
         self.components = Components() if settings.prior == Prior.linear else None
+        self.translatable = self.components is None
         self.register_buffer("scale", torch.ones(3))  # of the velocity on each axis, a fraction of the lattice vector
         symbols = np.array(self.grouped_species)
         self.blocks = [np.flatnonzero(symbols == symbol) for symbol in self.template.counts]

@@ -30,6 +30,7 @@ class Linear(GenerativeModel):
     """
 
     kind = "linear"
+    translatable = False
 
     def __init__(
         self,
