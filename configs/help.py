@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 CONFIGS = Path(__file__).parent
-GROUP = re.compile(r"  - (\w+): (\w+) +# (.+)")
+GROUP = re.compile(r"  - (?:optional )?(\w+): (\S+) +# (.+)")
 EXTENDED = re.compile(r"^  - (?:/(\w+)@_here_: )?(\w+)(?: +#.*)?$", re.MULTILINE)
 OVERRIDE = re.compile(r"^  - override /(\w+): (\w+)", re.MULTILINE)
 KEY = re.compile(r"( *)(\w+):(?: +([^#\s].*?))?(?: +# (.*))?")
+GLOBAL = "# @package _global_"
 INTERNAL = ("_target_", "_convert_", "kind")
 WIDTH = 44  # of KEY=VALUE before its meaning
 
@@ -25,14 +26,16 @@ def help_text(name: str, arguments: Iterable[str] = ()) -> str:
     chosen = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     path = CONFIGS / f"{name}.yaml"
     parts = [*heading(path), "", *(line(*entry) for entry in keys(path))]
-    for group, default, meaning in GROUP.findall(path.read_text()):
-        option = chosen.get(group, default)
+    groups = GROUP.findall(path.read_text())
+    taken = {group: chosen.get(group, default) for group, default, _ in groups}
+    for group, _, meaning in groups:
+        option = taken.get(taken[group].strip("${}"), taken[group])  # ${model}: the option of that group
         options = sorted(file.stem for file in (CONFIGS / group).glob("[!_]*.yaml"))
         parts += ["", line(group, option, meaning), f"  options: {', '.join(options)}"]
         file = CONFIGS / group / f"{option}.yaml"
         if file.exists():
             parts += [f"  {text}" for text in heading(file)]
-            start = "" if group == "experiment" else f"{group}."
+            start = "" if GLOBAL in file.read_text() else f"{group}."
             parts += [f"  {line(start + key, value, words)}" for key, value, words in keys(file)]
         else:
             parts.append(f"  keys of an option: python {name}.py {group}={options[0]} --help")
@@ -49,7 +52,7 @@ def heading(path: Path) -> list[str]:
     """The comment that a file begins with."""
     lines = path.read_text().splitlines()
     end = next((number for number, text in enumerate(lines) if not text.startswith("#")), len(lines))
-    return [text.removeprefix("# ") for text in lines[:end] if "@package" not in text]
+    return [text.removeprefix("# ") for text in lines[:end] if text != GLOBAL]
 
 
 def keys(path: Path) -> list[tuple[str, str | None, str]]:

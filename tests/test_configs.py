@@ -103,6 +103,19 @@ def test_a_callbacks_keys_are_arguments_and_the_first_values_its_defaults(option
                     assert value == (list(default) if isinstance(default, tuple) else default), f"{target}: {key}"
 
 
+def test_a_model_brings_its_length_and_batches_and_the_user_has_the_last_word():
+    for kind, batch, epochs, between in (("diffcsp", 4, 1000, 5), ("flow", 4, 1000, 5), ("linear", 32, 1, 1)):
+        config = compose(f"model={kind}", "data=lsc_lco")
+        trainer = config.trainer
+        assert (config.data.batch_size, trainer.max_epochs, trainer.check_val_every_n_epoch) == (batch, epochs, between)
+    own = ["trainer=cpu", "trainer.max_epochs=7", "data.batch_size=9", "callbacks.quality.n=5"]
+    config = compose("model=diffcsp", *own)
+    assert (config.trainer.max_epochs, config.data.batch_size, config.callbacks.quality.n) == (7, 9, 5)
+    assert compose("experiment=diffcsp_small").data.batch_size == 8
+    for others in (["model=diffcsp", "preset=null"], ["model=paper"]):
+        assert (compose(*others).trainer.max_epochs, compose(*others).data.batch_size) == (100_000, 32)
+
+
 @pytest.mark.parametrize("group", ["data", "model", "trainer", "callbacks", "potential", "relax", "logger"])
 def test_every_option_composes_with_its_types(group):
     for option in options(group):

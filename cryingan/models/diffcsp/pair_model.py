@@ -106,10 +106,11 @@ class PairModel(GenerativeModel):
             self.watch.require_finite()
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """The loss of the network that samples come from, at times spread evenly over the batch."""
+        """The loss of the network that samples come from, at times spread over the batch, other ones in each batch."""
         source = self.source("validation", batch_idx, epoch=0)
         order = torch.randperm(len(batch), generator=source, device=self.device)
-        loss = self.loss(self.sampling_network, batch[..., :3], (order + 0.5) / len(batch), source)
+        within = torch.rand((), generator=source, device=self.device, dtype=self.dtype)
+        loss = self.loss(self.sampling_network, batch[..., :3], (order + within) / len(batch), source)
         self.log("val/loss", loss, batch_size=len(batch), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:

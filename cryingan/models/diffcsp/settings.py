@@ -29,6 +29,7 @@ class NetworkSettings:
         least_learning_rate: the lowest one.
         schedule: how it falls.
         patience: validations without a lower loss after which a plateau multiplies the learning rate by `factor`.
+            The paper counts 30 epochs, of which one in five has a validation.
         factor: see `patience`.
         clip: largest magnitude of a gradient's component.
         ema: decay of the exponential moving average of the weights that samples come from; 0: none.
@@ -46,7 +47,7 @@ class NetworkSettings:
     learning_rate: float = 1e-3
     least_learning_rate: float = 1e-4
     schedule: Schedule = Schedule.plateau
-    patience: int = 30
+    patience: int = 5
     factor: float = 0.6
     clip: float = 0.5
     ema: float = 0.0
