@@ -1,4 +1,4 @@
-"""What a run's folder and names are where its model is not a CryinGAN, which alone has lambda and pooling."""
+"""What a run's folder and names are where its model is not a CryinGAN with lambda and pooling."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from cryingan.models.registry import MODELS
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-OF_CRYINGAN = "lambda${lambda}_${pooling}"
+NAME = "lambda${lambda}_${pooling}"
 """Part of names in configs/, in place of which other models have their own name."""
-KEYS = ("lambda", "pooling", "lambdas", "replicas")
+NEEDS = {"lambda": "lambda", "pooling": "pooling", "lambdas": "lambda", "replicas": "lambda"}
+"""Keys that not every model takes, and what the configuration of one that does refers to."""
 
 
 def name_after_model(config: DictConfig) -> None:
-    """Name folder and loggers' runs after a model that takes neither lambda nor pooling, and refuse these keys for it.
+    """Name folder and loggers' runs after a model that does not take lambda, and refuse keys that it does not take.
 
     Raises:
         CryinGANError: one of the keys is given.
@@ -25,20 +26,23 @@ def name_after_model(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     node = OmegaConf.to_container(config["model"], resolve=False)
-    if any("${lambda}" in str(value) for value in node.values()):
+    missing = {key for key in NEEDS.values() if not any(f"${{{key}}}" in str(value) for value in node.values())}
+    if "lambda" not in missing:
         return
     target = str(node.get("_target_"))
     name = next((kind for kind, entry in MODELS.items() if entry.target == target), target.rpartition(".")[2])
-    if wrong := [key for key in KEYS if key in given()]:
+    if wrong := [key for key, needed in NEEDS.items() if needed in missing and key in given()]:
         raise CryinGANError(f"{wrong[0]}: the model {name} has none; leave it out, or take model=paper")
-    config["run_dir"] = OmegaConf.to_container(config, resolve=False)["run_dir"].replace(OF_CRYINGAN, name)
+    own = name if "pooling" in missing else f"{name}_${{pooling}}"
+    config["run_dir"] = OmegaConf.to_container(config, resolve=False)["run_dir"].replace(NAME, own)
     for logger in config["logger"].values():
         for key, value in OmegaConf.to_container(logger, resolve=False).items():
-            logger[key] = _renamed(value, name)
+            logger[key] = _renamed(value, name, own, missing)
 
 
-def _renamed(value: Any, name: str) -> Any:
+def _renamed(value: Any, name: str, own: str, missing: set[str]) -> Any:
+    """A value of a logger for the model `name` whose runs are named `own`, without tags of keys that it lacks."""
     if isinstance(value, list):
-        kept = [one for one in value if "${lambda}" not in str(one) and "${pooling}" not in str(one)]
+        kept = [one for one in value if not any(f"${{{key}}}" in str(one) for key in missing)]
         return kept if len(kept) == len(value) else [*kept, f"model={name}"]
-    return value.replace(OF_CRYINGAN, name) if isinstance(value, str) else value
+    return value.replace(NAME, own) if isinstance(value, str) else value

@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryingan.errors import CryinGANError
+from cryingan.models.cgcnn.settings import CGCNNSettings
+from cryingan.models.comb.settings import CombSettings
 from cryingan.models.cryingan.settings import ModelSettings
 from cryingan.models.diffcsp.settings import DiffCSPSettings
 from cryingan.models.flow.settings import FlowSettings
@@ -24,6 +26,8 @@ class Entry(NamedTuple):
 
 MODELS = {
     "cryingan": Entry("cryingan.models.cryingan.gan.CryinGAN", ModelSettings),
+    "comb": Entry("cryingan.models.comb.comb.Comb", CombSettings),
+    "cgcnn": Entry("cryingan.models.cgcnn.cgcnn.CGCNN", CGCNNSettings),
     "linear": Entry("cryingan.models.linear.linear.Linear", LinearSettings),
     "diffcsp": Entry("cryingan.models.diffcsp.diffcsp.DiffCSP", DiffCSPSettings),
     "flow": Entry("cryingan.models.flow.flow.Flow", FlowSettings),

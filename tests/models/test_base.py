@@ -19,7 +19,7 @@ def test_registry_names_the_class(kind):
 
 
 def test_unknown_model():
-    with pytest.raises(CryinGANError, match="no model 'vae'; the models are cryingan, linear"):
+    with pytest.raises(CryinGANError, match="no model 'vae'; the models are cryingan, comb, cgcnn, linear"):
         model_class("vae")
 
 
@@ -60,7 +60,9 @@ def test_checkpoints_say_what_they_are(kind, tmp_path):
     assert loaded.sample(3, seed=1).same_as(model.sample(3, seed=1))
 
 
-@pytest.mark.parametrize(("kind", "known"), [("cryingan", "none"), ("linear", "none"), ("flow", "steps, heun")])
+@pytest.mark.parametrize(
+    ("kind", "known"), [("cryingan", "none"), ("cgcnn", "none"), ("linear", "none"), ("flow", "steps, heun")]
+)
 def test_unknown_sampler_keys(kind, known):
     with pytest.raises(
         CryinGANError, match=f"sampler.temperature: the sampler of {kind} has no such key; it has {known}"

@@ -12,8 +12,11 @@ from cryingan.structures.crystals import Crystals
 CELL = [[6.0, 0.0, 0.0], [1.0, 7.0, 0.0], [0.0, 0.5, 8.0]]
 SPECIES = ["Li", "Cl", "Li", "O"]
 NETWORK = {"hidden": 8, "layers": 1, "frequencies": 2, "steps": 5}
+GENERATOR = {"latent_dim": 4, "channels": 4, "generator_widths": [4], "head_widths": [4], "n_neighbors": 3}
 SMALL = {
-    "cryingan": {"channels": 4, "generator_widths": [4], "discriminator_widths": [4], "head_widths": [4]},
+    "cryingan": {**GENERATOR, "discriminator_widths": [4]},
+    "comb": {**GENERATOR, "discriminator_widths": [4]},
+    "cgcnn": {**GENERATOR, "features": 4, "convolutions": 1, "gaussians": 5},
     "linear": {"components": 3},
     "diffcsp": NETWORK,
     "flow": NETWORK,
@@ -21,7 +24,10 @@ SMALL = {
 """Settings with which a model takes no time."""
 
 
+GAN = ("model.latent_dim=4", "model.channels=4", "model.generator_widths=[4]", "model.head_widths=[4]")
 OVERRIDES = {
+    "comb": ("model=comb", *GAN, "model.discriminator_widths=[4]", "model.n_neighbors=3"),
+    "cgcnn": ("model=cgcnn", *GAN, "model.features=4", "model.convolutions=1", "model.n_neighbors=3"),
     "linear": ("model=linear", "model.components=3"),
     "diffcsp": ("model=diffcsp", "model.hidden=8", "model.layers=1", "model.frequencies=2", "model.steps=5"),
     "flow": ("model=flow", "model.hidden=8", "model.layers=1", "model.frequencies=2", "model.steps=5"),

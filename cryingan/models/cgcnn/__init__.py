@@ -1,0 +1,1 @@
+"""A CryinGAN whose discriminator is a crystal graph network."""

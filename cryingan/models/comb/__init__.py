@@ -1,0 +1,1 @@
+"""CryinGAN-comb: one discriminator that sees coordinates and distances."""
