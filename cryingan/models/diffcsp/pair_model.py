@@ -64,8 +64,9 @@ class PairModel(GenerativeModel):
 
     @property
     def sampling_network(self) -> nn.Module:
-        """The network that samples come from: the averaged one where there is one."""
-        return self.network if self.averaged is None else self.averaged.module
+        """The network that samples come from: the averaged one where there is one that has begun."""
+        begun = self.averaged is not None and self.averaged.n_averaged > 0
+        return self.averaged.module if begun else self.network
 
     @abstractmethod
     def example(self, fractional: Tensor, shares: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -34,6 +34,13 @@ def trained(net, fractional, steps, rate=3e-3):
     return np.mean(losses[-steps // 5 :])
 
 
+def test_samples_come_from_the_network_until_its_average_begins():
+    net = model(ema=0.9)
+    assert net.sampling_network is net.network
+    net.averaged.update_parameters(net.network)
+    assert net.sampling_network is net.averaged.module
+
+
 def test_loss_stays_above_what_the_mean_displacement_hides():
     """Differences of places do not tell the mean displacement, 1 / atoms of the variance while noise is small."""
     net = DiffCSP(CELL, ["Li", "Cl"], **SMALL, sigma_max=[0.02])
