@@ -61,9 +61,14 @@ class Flow(PairModel):
         if self.components is not None:
             self.components.fit(structures, self.hparams.components)
             self.components.to(self.device)
-        fractional = torch.from_numpy(structures.fractional[:256]).to(self.device, self.dtype)
-        _, moves = self.ways(fractional, self.source("scale", 0, epoch=0))
-        self.scale = moves.square().mean(dim=(0, 1)).sqrt()
+        self.scale = self._typical_move(torch.from_numpy(structures.fractional[:256]).to(self.device, self.dtype))
+
+    def _typical_move(self, fractional: Tensor) -> Tensor:
+        """Root mean square of the ways on each axis, paired in batches as training pairs them, shape (3,)."""
+        source = self.source("scale", 0, epoch=0)
+        batches = fractional.split(self.trainer.datamodule.settings.batch_size)
+        moves = torch.cat([self.ways(batch, source)[1] for batch in batches])
+        return moves.square().mean(dim=(0, 1)).sqrt()
 
     def ways(self, fractional: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
         """Starts for grouped structures (structures, atoms, 3) and the shortest ways from there, both of that shape."""
