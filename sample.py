@@ -1,5 +1,6 @@
 """Write samples of a trained generator: `python sample.py checkpoint=PATH n=1000`, with `relax=true` relaxed ones, too.
 
+`python sample.py rival=random data=NAME` writes those of a rival, which generators have to beat.
 `python sample.py structures=FILE relax=true` relaxes structures of any origin. `evaluate=interface` scores the result.
 `--help` lists every key.
 """
@@ -32,7 +33,7 @@ def sample(config: DictConfig) -> Path:
     from cryingan.samples.folder import RELAXED, store_samples
     from cryingan.samples.plan import plan_as_in_run
     from cryingan.structures.lenient import salvage_structures
-    from cryingan.training.checkpoints import best_checkpoint, run_settings
+    from cryingan.training.checkpoints import best_checkpoint
 
     settings = plain(config)
     relaxing, file, output = settings["relax"] is not None, settings["structures"], Path(settings["output"])
@@ -44,22 +45,67 @@ def sample(config: DictConfig) -> Path:
         raise CryinGANError("structures=FILE has them relaxed: add relax=true")
     if relaxing and checkpoint and not checkpoint.is_file():
         raise CryinGANError(f"checkpoint={checkpoint} is not there")
-    of_run = run_settings(checkpoint) if checkpoint and (relaxing or settings["evaluate"]) else {}
+    rival = rival_settings(settings)
+    of_run = settings_of_origin(settings, checkpoint, rival)
     plan = plan_as_in_run(settings, of_run, keys_given()) if relaxing else None
     if plan:
-        announce(plan, of_run)
+        announce(plan, {} if rival else of_run)
     data = of_run.get("data", {})
     types = settings["types"] or data.get("types", [])
     scoring = scoring_against(settings["training"] or data.get("path"), settings["evaluate"], types)
     if file:
         store_samples(salvage_structures(file, settings["types"]), output)
     else:
-        path = generate(settings, checkpoint)
+        path = draw_rival(settings, rival) if rival else generate(settings, checkpoint)
     if plan:
         relax(plan, output, settings["format"])
     if scoring:
         score(output / RELAXED if plan else path, scoring)
     return output if file else path
+
+
+def rival_settings(settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The settings of the data set whose rival is wanted; None where none is.
+
+    Raises:
+        CryinGANError: there is no data set, or what is wanted is something else, too.
+    """
+    rival, data = settings["rival"], settings["data"]
+    if rival is None:
+        if data:
+            raise CryinGANError("data=... belongs to rival=random | linear; elsewhere it is training=FILE")
+        return None
+    if others := [key for key in ("checkpoint", "upstream", "structures") if settings[key]]:
+        raise CryinGANError(f"rival={rival} has no {others[0]}: give one of them")
+    if not data and not settings["training"]:
+        raise CryinGANError(f"rival={rival} needs data=NAME, such as data=li2o_licl, or training=FILE")
+    module = {"_target_": "data.module.StructureData", "path": settings["training"], "types": settings["types"]}
+    return data or module
+
+
+def settings_of_origin(
+    settings: dict[str, Any], checkpoint: Path | None, rival: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The config of the run that samples are of, as far as relaxing and scores want it; of a rival its data alone."""
+    from cryingan.training.checkpoints import run_settings
+
+    if rival:
+        return {"data": rival}
+    return run_settings(checkpoint) if checkpoint and (settings["relax"] is not None or settings["evaluate"]) else {}
+
+
+def draw_rival(settings: dict[str, Any], node: dict[str, Any]) -> Path:
+    """Write samples of a rival and a manifest of their origin; return the path of the structures."""
+    from configs.entry import instantiate
+    from cryingan.samples.folder import write_samples
+    from data.rivals import rival_samples, what_is_random
+
+    data = instantiate(node)
+    samples, origin = rival_samples(settings["rival"], data, settings["n"], settings["seed"], settings["sampler"])
+    path = write_samples(samples, settings["output"], settings["format"], origin, settings["relax"] is not None)
+    of = what_is_random(data) if settings["rival"] == "random" else f"the linear model of {data.path}"
+    print(f"{len(samples)} structures in {path}: {of}")
+    return path
 
 
 def announce(plan: Plan, of_run: dict[str, Any]) -> None:
@@ -102,7 +148,8 @@ def load(
 
     if (checkpoint is None) == (upstream is None):
         raise CryinGANError(
-            "give checkpoint=PATH, structures=FILE relax=true, or upstream=PATH reference=FILE, one of them; "
+            "give checkpoint=PATH, structures=FILE relax=true, or upstream=PATH reference=FILE, one of them, or "
+            "rival=random data=NAME; "
             "python sample.py --help explains every key"
         )
     if checkpoint is not None:

@@ -20,6 +20,7 @@ from cryingan.structures.crystals import Crystals
 
 NEIGHBORS = 6
 REFERENCE_STRUCTURES = 256  # enough for a mean within 0.001 Angstrom
+RANDOM_ATOMS = "random atoms"  # with which runs of earlier versions compared
 
 
 class SampleQuality(Callback):
@@ -62,6 +63,7 @@ class SampleQuality(Callback):
         self.every_n_epochs = every_n_epochs
         self.n = n
         self.random: dict[str, float] = {}
+        self.random_title = RANDOM_ATOMS
         self.training: dict[str, float] = {}
         self.before: dict[str, float] = {}
         self.after: dict[str, float] = {}
@@ -84,11 +86,12 @@ class SampleQuality(Callback):
         self.training = self._of_training()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the untrained generator and, for comparison, random atoms, once per run."""
+        """Measure the untrained generator and, for comparison, random structures, once per run."""
         if not self.before:
             samples = self._samples(trainer, pl_module)
-            anywhere = np.random.default_rng(pl_module.hparams.seed).uniform(size=samples.fractional.shape)
-            self.random = self.measure(Crystals(anywhere, samples.cell, samples.species), trainer)
+            random = trainer.datamodule.random
+            self.random = self.measure(random.draw(self.n, pl_module.hparams.seed), trainer)
+            self.random_title = random.title
             self.before = self.measure(samples, trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -126,11 +129,12 @@ class SampleQuality(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The first and the last measurements, for the summary of a resumed run."""
-        return {"random": self.random, "before": self.before, "after": self.after}
+        return {"random": self.random, "random_title": self.random_title, "before": self.before, "after": self.after}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the measurements."""
         self.random, self.before, self.after = (state_dict[name] for name in ("random", "before", "after"))
+        self.random_title = state_dict.get("random_title", RANDOM_ATOMS)
 
 
 def evenly(count: int, wanted: int) -> np.ndarray:

@@ -36,7 +36,7 @@ ROWS = {
 
 
 class Summary(Callback):
-    """Prints, at the end, the sample quality before and after training and of random atoms, and where files are.
+    """Prints, at the end, the sample quality before and after training and of random structures, and where files are.
 
     Writes summary.json (the numbers) and training.png (curves) into the run folder. Logs nothing.
 
@@ -55,7 +55,7 @@ class Summary(Callback):
         quality = find(trainer, SampleQuality)
         if not trainer.is_global_zero or quality is None or not quality.after or self._written(trainer):
             return
-        measured = {"random atoms": quality.random, "untrained": quality.before, "trained": quality.after}
+        measured = {quality.random_title: quality.random, "untrained": quality.before, "trained": quality.after}
         measured |= {"training set": quality.training} if quality.training else {}
         columns = {heading: dict(values) for heading, values in measured.items()}
         rows = {**ROWS, **_add_relaxed(columns, trainer)}

@@ -17,6 +17,7 @@ from cryingan.models.registry import MODELS
 from cryingan.potentials.settings import POTENTIALS
 from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from cryingan.storage.paths import home_expanded
+from data.rivals import RIVALS
 from data.settings import DataSettings
 
 
@@ -36,6 +37,9 @@ class Format(Choice):
     extxyz = "extxyz"
     cif = "cif"
     poscar = "poscar"
+
+
+Rival = Choice("Rival", {name: name for name in RIVALS})
 
 
 @dataclass
@@ -97,6 +101,8 @@ class SampleKeys:
     checkpoint: str | None = None
     upstream: str | None = None
     reference: str | None = None
+    rival: Rival | None = None
+    data: Any = None
     n: int = 1000
     seed: int = 1
     format: Format = Format.extxyz

@@ -23,6 +23,7 @@ from cryingan.structures.files import read_structures
 from cryingan.structures.sources import source_hash
 from data.loader import TensorLoader
 from data.origin import CUT, MOVE, NO_GAP, axes_cut, origin_of
+from data.random_structures import RandomStructures, random_structures
 from data.settings import DataSettings
 from data.translation import AXES, axes_of, require_no_lattice, translations
 
@@ -109,6 +110,11 @@ class StructureData(LightningDataModule):
     def training(self) -> Crystals:
         """The training structures, in the file's atom order."""
         return self.crystals[self.split()[0]]
+
+    @cached_property
+    def random(self) -> RandomStructures:
+        """Random structures of this set, with which samples are compared."""
+        return random_structures(self.crystals, self.path, self.settings.card)
 
     @property
     def source(self) -> dict[str, Any]:

@@ -115,11 +115,14 @@ class GenerativeModel(lightning.LightningModule):
         return Crystals(fractional, self.template.cell, self.grouped_species).reordered(np.argsort(self.grouping))
 
     def training_structures(self) -> Crystals:
-        """The training structures of the run as batches have them: grouped, from the origin of the model."""
-        training = self.trainer.datamodule.training
+        """The training structures of the run as batches have them."""
+        return self.as_in_batches(self.trainer.datamodule.training)
+
+    def as_in_batches(self, structures: Crystals) -> Crystals:
+        """Structures in the user's order as batches have them: grouped, from the origin of the model."""
         if self.hparams.shift is not None:
-            training = replace(training, fractional=training.fractional - self.hparams.shift)
-        return training.reordered(self.grouping)
+            structures = replace(structures, fractional=structures.fractional - self.hparams.shift)
+        return structures.reordered(self.grouping)
 
     def source(self, purpose: str, batch_idx: int, epoch: int | None = None) -> torch.Generator:
         """Random numbers for one purpose at one batch of an epoch, the current one if None, on the model's device."""

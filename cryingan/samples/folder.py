@@ -93,7 +93,8 @@ def write_samples(
         samples: the samples.
         folder: where.
         form: `extxyz`, `cif` or `poscar`.
-        origin: `seed`, `source` (the file of the model) and `settings` (of the model).
+        origin: `seed`, `source` (the file of the model) and `settings` (of the model); `source_sha256` where the
+            source may be several files.
         relaxed: whether they will be relaxed there; then samples.extxyz is written, too, as `store_samples` does.
 
     Returns:
@@ -114,7 +115,7 @@ def write_samples(
         "seed": origin["seed"],
         "format": form,
         "source": Path(origin["source"]).name,
-        "source_sha256": file_hash(origin["source"]),
+        "source_sha256": origin.get("source_sha256") or file_hash(origin["source"]),
         "cryingan": __version__,
         "settings": origin["settings"],
     }

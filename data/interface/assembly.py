@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.structures.crystals import Crystals
 from data.interface.matching import Match, match_surfaces
-from data.interface.region import random_positions
+from data.interface.placement import Placement
 from data.interface.surfaces import SurfaceSlab, make_slab
 
 if TYPE_CHECKING:
@@ -21,57 +18,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Interface:
-    """Two slabs in their common cell, and the atoms to be placed between them.
+class Interface(Placement):
+    """Two slabs in their common cell, the atoms to be placed between them, and where they come from.
 
     Attributes:
         system: the system.
-        match: the common cell.
-        slabs: atoms of the substrate below and of the strained film above, in the cell of the interface.
-        random: element of every atom of the disordered region.
-        bounds: heights of the layers that face each other, Angstrom.
+        match: the common cell, to which the film is strained.
         crystals: crystals that substrate and film were cut from.
     """
 
     system: System
     match: Match
-    slabs: Atoms
-    random: tuple[str, ...]
-    bounds: tuple[float, float]
     crystals: tuple[Atoms, Atoms]
-
-    @property
-    def species(self) -> tuple[str, ...]:
-        """Element of every atom of a structure."""
-        symbols = [*self.slabs.get_chemical_symbols(), *self.random]
-        return tuple(symbols[i] for i in self.order)
-
-    @cached_property
-    def order(self) -> np.ndarray:
-        """Permutation that makes every element contiguous, shape (atoms,): by first appearance, random atoms last."""
-        symbols = [*self.slabs.get_chemical_symbols(), *self.random]
-        first = {symbol: rank for rank, symbol in enumerate(dict.fromkeys(symbols))}
-        return np.argsort([first[symbol] for symbol in symbols], kind="stable")
-
-    def structures(self, seed: int, numbers: Sequence[int]) -> Crystals:
-        """Structures with random regions; each depends on the seed and its own number alone.
-
-        Raises:
-            CryinGANError: the region has no room for its atoms.
-        """
-        cell, region = np.asarray(self.slabs.cell), self.system.region
-        positions = [
-            np.concatenate(
-                [
-                    self.slabs.positions,
-                    random_positions(
-                        self.slabs, self.random, self.bounds, region, np.random.default_rng([seed, number])
-                    ),
-                ]
-            )[self.order]
-            for number in numbers
-        ]
-        return Crystals(np.array(positions) @ np.linalg.inv(cell), cell, self.species)
 
 
 def assemble(system: System, substrate: Atoms, film: Atoms) -> Interface:
@@ -99,7 +57,8 @@ def assemble(system: System, substrate: Atoms, film: Atoms) -> Interface:
     slabs.positions[:, 2] += offset
     random = [*lower.moved * match.determinants[0], *upper.moved * match.determinants[1]]
     random += _formula(film) * system.region.formula_units
-    return Interface(system, match, slabs, tuple(random), (top + offset, bottom + offset), (substrate, film))
+    bounds = (top + offset, bottom + offset)
+    return Interface(slabs, tuple(random), bounds, system.region, system, match, (substrate, film))
 
 
 def _formula(crystal: Atoms) -> list[str]:

@@ -24,6 +24,7 @@ from data.interface.card import read_card, write_card
 from data.interface.dataset import ENERGIES, RelaxedSet, collect, write_energies, write_structures_kept
 from data.interface.figures import draw
 from data.interface.parts import relax_structures, require_same_build
+from data.interface.placement import SLABS, write_slabs
 from data.interface.readme import facts, write_readme
 from data.interface.settings import BuildSettings
 from data.interface.systems import read_system, system_path
@@ -62,6 +63,7 @@ def write_set(relaxed: RelaxedSet, settings: BuildSettings) -> None:
     made = facts(relaxed, settings.seed)
     write_structures_kept(relaxed, folder / f"{stem}.extxyz.gz")
     write_energies(relaxed, folder / ENERGIES)
+    write_slabs(relaxed.interface, folder / SLABS)
     write_card(relaxed, settings.card, made)
     write_readme(relaxed, made, stem, _command(relaxed, settings), folder / "README.md")
     draw(relaxed, folder)

@@ -11,6 +11,7 @@ import numpy as np
 
 from cryingan.storage.atomic import replace_file
 from data.interface.bulk import reduced_formula
+from data.interface.placement import SLABS, slab_facts
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -40,6 +41,7 @@ def facts(relaxed: RelaxedSet, seed: int) -> dict[str, Any]:
             "thickness": system.region.thickness,
             "minimum_distances": dict(system.region.minimum_distances),
         },
+        "slabs": slab_facts(relaxed.interface),
         "seed": seed,
         "relaxation": dict(relaxed.how),
         **({} if relaxed.fixed is None else {"fixed_atoms": int(relaxed.fixed.all(axis=1).sum())}),
@@ -107,6 +109,7 @@ def write_readme(relaxed: RelaxedSet, made: dict[str, Any], stem: str, command: 
                 "`energies.csv`",
                 f"all {made['tried']} structures: energies, steps, how each ended, contacts, if it is kept",
             ],
+            [f"`{SLABS}`", "the two slabs between which atoms are placed, and these atoms: makes random structures"],
         ),
         *_interface(relaxed, made),
         *_energies(relaxed, made),

@@ -51,8 +51,16 @@ class Linear(GenerativeModel):
     def on_fit_start(self) -> None:
         """Fit the training structures, unless a checkpoint brought the components."""
         if not len(self.components.codes):
-            self.components.fit(self.training_structures(), self.hparams.components)
-            self.components.to(self.device)
+            self.fit(self.trainer.datamodule.training)
+
+    def fit(self, training: Crystals) -> None:
+        """Fit structures in the order of the user's file.
+
+        Raises:
+            CryinGANError: they have no sites in common.
+        """
+        self.components.fit(self.as_in_batches(training), self.hparams.components)
+        self.components.to(self.device)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """Nothing."""

@@ -1,0 +1,49 @@
+"""Samples of the rivals that need no training: `python sample.py rival=random data=li2o_licl`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cryingan.errors import CryinGANError
+
+if TYPE_CHECKING:
+    from cryingan.structures.crystals import Crystals
+    from data.module import StructureData
+
+RIVALS = ("random", "linear")
+
+
+def rival_samples(
+    rival: str, data: StructureData, n: int, seed: int, sampler: Mapping[str, Any] | None = None
+) -> tuple[Crystals, dict[str, Any]]:
+    """Samples of a rival, and where they come from, as `cryingan.samples.folder.write_samples` takes it.
+
+    Args:
+        rival: `random`: random structures of the set; `linear`: the linear model of its training structures, as
+            `train.py model=linear` fits it.
+        data: the set.
+        n: number of samples.
+        seed: of the samples.
+        sampler: settings of a sampler; rivals have none.
+
+    Raises:
+        CryinGANError: `sampler` holds a key, or the set is no set for the rival.
+    """
+    if sampler:
+        raise CryinGANError(f"sampler.{min(sampler)}: rival={rival} has no such key; it has none")
+    if rival == "random":
+        samples, how = data.random.draw(n, seed), {"structures": data.random.title}
+    else:
+        from cryingan.models.linear.linear import Linear
+
+        model = Linear(data.crystals.cell.tolist(), list(data.crystals.species), shift=data.shift)
+        model.fit(data.training)
+        samples, how = model.sample(n, seed), dict(model.hparams)
+    origin = {"seed": seed, "source": data.path, "source_sha256": data.sha256, "settings": {"rival": rival, **how}}
+    return samples, origin
+
+
+def what_is_random(data: StructureData) -> str:
+    """In one line what random structures of a set are, and why they are no better where they could be."""
+    return f"{data.random.title} of {data.path}" + (f": {data.random.why}" if data.random.why else "")

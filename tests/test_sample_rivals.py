@@ -1,0 +1,76 @@
+"""Samples of the rivals: `sample.py rival=random` and `rival=linear`."""
+
+import json
+
+import pytest
+
+from cryingan.errors import CryinGANError
+from cryingan.structures.files import read_structures
+from cryingan.structures.sources import source_hash
+from data.module import StructureData
+from sample import sample
+from tests.support.sampling import compose
+from train import train
+
+PAIR = ("potential=pair", "potential.radii={Li: 0.6, O: 1.0, Cl: 1.2}", "relax.backend=serial", "relax.max_steps=2")
+
+
+def test_random_structures_are_written_as_samples_of_a_model(structures_file, tmp_path, capsys):
+    overrides = ("rival=random", f"training={structures_file}", "n=5")
+    paths = [sample(compose(*overrides, f"output={tmp_path / name}")) for name in ("a", "b")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    data = StructureData(structures_file)
+    assert read_structures(paths[0], closest=0).same_as(data.random.draw(5, 1))
+    manifest = json.loads((tmp_path / "a/manifest.json").read_text())
+    assert (manifest["n"], manifest["seed"], manifest["source"]) == (5, 1, structures_file.name)
+    assert manifest["source_sha256"] == source_hash(structures_file)
+    assert manifest["settings"] == {"rival": "random", "structures": data.random.title}
+    assert f"5 structures in {paths[0]}: {data.random.title} of {structures_file}" in capsys.readouterr().out
+
+
+def test_a_set_of_the_project_is_named_as_in_training(tmp_path, capsys):
+    path = sample(compose("rival=random", "data=li2o_licl", "n=2", f"output={tmp_path / 'out'}"))
+    assert "random interfaces of" in capsys.readouterr().out
+    assert read_structures(path).counts == {"Li": 46, "O": 15, "Cl": 16}
+
+
+@pytest.mark.parametrize("shift", ["", "[0.1,0.2,0.3]"])
+def test_the_linear_rival_is_the_linear_model(tiny_linear, crystal_file, tmp_path, shift):
+    keys = (f"data.shift={shift}",) if shift else ()
+    train(tiny_linear(f"data.path={crystal_file}", *keys))
+    trained = sample(compose(f"checkpoint={tmp_path / 'run'}", "n=4", f"output={tmp_path / 'trained'}"))
+    given = ("data=li2o_licl", f"data.path={crystal_file}", *keys)
+    rival = sample(compose("rival=linear", *given, "n=4", f"output={tmp_path / 'rival'}"))
+    assert rival.read_bytes() == trained.read_bytes()
+
+
+@pytest.fixture
+def tiny_linear(tiny):
+    """A function from overrides to the config of a run of the linear model."""
+    return lambda *overrides: tiny("model=linear", "trainer.max_epochs=1", "data.validation=0.2", *overrides)
+
+
+def test_they_relax(structures_file, tmp_path, capsys):
+    keys = ("rival=random", f"training={structures_file}", "n=2", "n_training=0", "relax=true", *PAIR)
+    sample(compose(*keys, f"output={tmp_path / 'out'}", "pictures=0"))
+    assert (tmp_path / "out/relaxed.json").exists()
+    assert "relaxing as the run did" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("rival=random",), "rival=random needs data=NAME, such as data=li2o_licl, or training=FILE"),
+        (("rival=random", "data=li2o_licl", "checkpoint=a"), "rival=random has no checkpoint: give one of them"),
+        (("rival=linear", "data=li2o_licl", "structures=a", "relax=true"), "rival=linear has no structures"),
+        (("data=li2o_licl", "checkpoint=a"), "data=... belongs to rival=random | linear"),
+        (("rival=random", "data=li2o_licl", "+sampler.steps=3", "n=1"), "sampler.steps: rival=random has no such key"),
+        (("rival=linear", "data=alloy_1500K", "n=1"), "the linear model needs structures that share most"),
+        (("rival=random", "training=nowhere.extxyz"), "nowhere.extxyz"),
+        (("rival=random", "data=dismai_lsc_lco"), "data.path"),
+    ],
+)
+def test_what_is_no_rival(overrides, said, tmp_path):
+    with pytest.raises((CryinGANError, Exception), match=said):
+        sample(compose(*overrides, f"output={tmp_path / 'out'}"))
+    assert not (tmp_path / "out").exists()
