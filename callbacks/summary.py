@@ -61,7 +61,8 @@ class Summary(Callback):
         rows = {**ROWS, **_add_relaxed(columns, trainer)}
         result = {"epochs": trainer.current_epoch, "samples": quality.n, **columns}
         write_json(self.run_dir / "summary.json", _defined(result))
-        save_figure(training_figure(self.run_dir / "metrics.csv", quality.random), self.run_dir / "training.png")
+        figure = training_figure(self.run_dir / "metrics.csv", quality.random, quality.random_title)
+        save_figure(figure, self.run_dir / "training.png")
         self._print(f"{quality.n} samples after {trainer.current_epoch} epochs", rows, columns)
 
     def _written(self, trainer: Trainer) -> bool:

@@ -18,6 +18,7 @@ KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w.@/:-]*=|~[A-Za-z_][\w.@/]*$")
 DASHES = "-\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}"
 FIRST = {"train": "data.path", "sample": "checkpoint", "evaluate": "structures"}
 """What a path without a key most likely is."""
+OWN_SET = {"train": "data.path", "sample": "training", "evaluate": "reference"}
 RATES = "model.generator_learning_rate, model.coordinate_learning_rate or model.distance_learning_rate"
 OTHER_WORDS = {
     "train": {
@@ -136,14 +137,14 @@ def require_readable(argument: str, translated: str, sweep: bool) -> None:
         raise CryinGANError(f"{argument}: {ways}{_typed(_quoted(key, value))}")
 
 
-def require_option(argument: str) -> None:
-    """Refuse an option of a group that is not there."""
+def require_option(name: str, argument: str) -> None:
+    """Refuse an option of a group that is not there, for the script of a name."""
     key, _, value = argument.lstrip("+").partition("=")
     options = sorted(file.stem for file in (CONFIGS / key).glob("[!_]*.yaml")) if key.isidentifier() else []
     if not options or not re.fullmatch(r"[^\s,()\[\]{}$'\"]+", value) or (CONFIGS / key / f"{value}.yaml").exists():
         return
     if key == "data" and ("." in value or "/" in value or is_there(value)):
-        raise CryinGANError(f"{argument}: your own structures are {_typed(f'data.path={value}')}")
+        raise CryinGANError(f"{argument}: your own structures are {_typed(f'{OWN_SET[name]}={value}')}")
     options = ["true" if option == ON.get(key) else option for option in options]
     near = get_close_matches(value, options, 1)
     raise CryinGANError(f"{argument}: use {' | '.join(options)}" + (f"; did you mean {near[0]}?" if near else ""))

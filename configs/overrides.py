@@ -40,7 +40,7 @@ def translated(name: str, arguments: Sequence[str]) -> list[str]:
     result = [a if flag else for_hydra(name, a, sweep) for a, flag in zip(arguments, flags, strict=True)]
     for argument, override, flag in zip(arguments, result, flags, strict=True):
         if not flag:
-            require_option(override)
+            require_option(name, override)
             require_readable(argument, override, sweep)
     return result
 

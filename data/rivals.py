@@ -28,8 +28,11 @@ def rival_samples(
         sampler: settings of a sampler; rivals have none.
 
     Raises:
-        CryinGANError: `sampler` holds a key, or the set is no set for the rival.
+        CryinGANError: `sampler` holds a key, structures of the set are to be translated, or the set is no set for the
+            rival.
     """
+    if data.settings.translate:
+        raise CryinGANError(f"data.translate={data.settings.translate}: rival={rival} has no such key; leave it out")
     if sampler:
         raise CryinGANError(f"sampler.{min(sampler)}: rival={rival} has no such key; it has none")
     if rival == "random":

@@ -14,7 +14,7 @@ The card of `NAME.extxyz` or `NAME.extxyz.gz` is the file `NAME.card.yaml` besid
     rule: maximum               # zero for any other potential: maximum | mean | percentile of training energies at rest
     percentile: 95.0            # for rule: percentile
     default_potential: potential  # folder beside the card: the M3GNet that relaxes samples unless another is given
-    made:                       # free: how the data set was made
+    made:                       # free: how the data set was made; of an interface, what makes its random structures
       seed: 0
 
 Every key has a default. The default rule is `maximum` for an interface, whose training set holds the structures below

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.plots.style import BLUE, GREY, new_figure, style
+from cryingan.plots.style import BLUE, GREY, legend_above, new_figure, style
 from cryingan.storage.fraction_keys import FRACTION, current_key, threshold_in
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 @style()
-def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
-    """Draw score difference, sample quality and low energies against epochs; dashed lines are atoms at random."""
+def training_figure(metrics: str | Path, random: dict[str, float], random_title: str = "random") -> Figure:
+    """Draw score difference, sample quality and low energies against epochs; dashed lines are random structures."""
     titles = {
         "train/score_difference": "difference of mean scores",
         "train/loss": "loss of the network",
@@ -50,10 +50,11 @@ def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
     curves = {name: curve for name, curve in read.items() if name in titles and len(curve[0])}
     columns = int(np.clip(len(curves), 1, COLUMNS))
     figure = new_figure(columns, max(math.ceil(len(curves) / columns), 1), height=1.8)
+    dashed = []
     for axis, (name, (epochs, values)) in zip(figure.axes, curves.items(), strict=False):
         axis.plot(epochs + 1, values, color=BLUE, marker="." if len(values) < 30 else None)
         if name in random:
-            axis.axhline(random[name], color=GREY, linestyle="--", linewidth=0.8)
+            dashed.append(axis.axhline(random[name], color=GREY, linestyle="--", linewidth=0.8, label=random_title))
         if name == "samples/close_pairs":
             axis.set_yscale("symlog", linthresh=1)
             axis.set_ylim(bottom=0)
@@ -64,4 +65,5 @@ def training_figure(metrics: str | Path, random: dict[str, float]) -> Figure:
         axis.set_title(titles[name])
     for axis in figure.axes[len(curves) :]:
         axis.set_axis_off()
+    legend_above(figure, dashed[:1])
     return figure

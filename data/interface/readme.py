@@ -109,7 +109,7 @@ def write_readme(relaxed: RelaxedSet, made: dict[str, Any], stem: str, command: 
                 "`energies.csv`",
                 f"all {made['tried']} structures: energies, steps, how each ended, contacts, if it is kept",
             ],
-            [f"`{SLABS}`", "the two slabs between which atoms are placed, and these atoms: makes random structures"],
+            [f"`{SLABS}`", "the two slabs between which atoms are placed at random"],
         ),
         *_interface(relaxed, made),
         *_energies(relaxed, made),
