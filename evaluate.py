@@ -31,13 +31,15 @@ def score(settings: dict[str, Any]) -> Path:
     from cryingan.evaluation.evaluate import evaluate
     from cryingan.evaluation.report import METRICS, summary_lines
     from cryingan.evaluation.settings import BENCHMARKS
+    from data.rivals import random_beside
 
     for key, example in (("benchmark", " | ".join(BENCHMARKS)), ("structures", "FILE"), ("reference", "FILE")):
         if settings[key] is None:
             raise CryinGANError(f"give {key}={example}; python evaluate.py --help explains every key")
     keys = ("structures", "reference", "types", "original", "output", "processes")
-    benchmark = settings["benchmark"]
-    evaluation = evaluate(benchmark=benchmark.pop("kind"), **{key: settings[key] for key in keys}, **benchmark)
+    benchmark, beside = settings["benchmark"], random_beside(settings["reference"], settings["types"])
+    given = {key: settings[key] for key in keys}
+    evaluation = evaluate(benchmark=benchmark.pop("kind"), beside=beside, **given, **benchmark)
     output = Path(settings["output"])
     print("\n".join(summary_lines(evaluation)))
     print(output / METRICS)

@@ -175,6 +175,7 @@ def scoring_against(reference: str | None, settings: dict[str, Any] | None, type
     """Arguments of `evaluate` besides the structures, checked before anything is computed; none without settings."""
     from cryingan.evaluation.benchmarks.registry import load_benchmark
     from cryingan.structures.lenient import read_candidates
+    from data.rivals import random_beside
 
     if settings is None:
         return {}
@@ -183,7 +184,8 @@ def scoring_against(reference: str | None, settings: dict[str, Any] | None, type
     benchmark = load_benchmark(**settings)
     if not Path(reference).is_dir():
         benchmark = benchmark.for_species(next(read_candidates(reference, types)).composition, reference)
-    return {"reference": reference, "benchmark": benchmark, "types": types}
+    beside = random_beside(reference, types)
+    return {"reference": reference, "benchmark": benchmark, "types": types, "beside": beside}
 
 
 def score(structures: Path, scoring: dict[str, Any]) -> None:

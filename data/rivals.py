@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryingan.errors import CryinGANError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from data.module import StructureData
 
 RIVALS = ("random", "linear")
+BESIDE = 20  # random structures whose scores stand beside others: describing one takes up to seconds
 
 
 def rival_samples(
@@ -45,6 +47,25 @@ def rival_samples(
         samples, how = model.sample(n, seed), dict(model.hparams)
     origin = {"seed": seed, "source": data.path, "source_sha256": data.sha256, "settings": {"rival": rival, **how}}
     return samples, origin
+
+
+def random_beside(reference: str | Path, types: Sequence[str]) -> dict[str, Crystals]:
+    """A few random structures of a reference, with what they are, for `beside` of `cryingan.evaluate`.
+
+    None where the reference is no file of one cell and composition, such as published statistics.
+
+    Raises:
+        CryinGANError: its card cannot be read.
+    """
+    from cryingan.structures.files import read_structures
+    from data.random_structures import random_structures
+
+    try:
+        crystals = read_structures(reference, sort_species=True, types=types)
+    except CryinGANError:
+        return {}
+    random = random_structures(crystals, reference)
+    return {f"{BESIDE} {random.title} as placed": random.draw(BESIDE, seed=1)}
 
 
 def what_is_random(data: StructureData) -> str:

@@ -10,8 +10,10 @@ import time
 import pytest
 import yaml
 
+import cryingan
 from configs.entry import CONFIGS
 from configs.help import INTERNAL, help_text
+from data.module import StructureData
 from tests.support.command import call, leaves
 from tests.support.evaluation import alloy, saved, silicon
 from tests.support.paths import ROOT
@@ -34,6 +36,11 @@ def test_a_file_is_scored_and_two_results_are_compared(tmp_path):
         assert "percent_failed          40 (" in result.stdout
     content = json.loads((tmp_path / "out/b/metrics.json").read_text())
     assert content["percent_with_vacancies"]["value"] == 100
+    [(title, beside)] = content["beside"].items()
+    random = StructureData(reference, sort_species=True).random.draw(20, 1)
+    alone = cryingan.evaluate(random, reference, "alloy", processes=1, progress=False).values["d_cluster"].value
+    assert (title, beside["d_cluster"]["value"]) == ("20 random occupation as placed", pytest.approx(alone))
+    assert f"{title}: d_cluster {alone:.4g}, " in result.stdout
     result = call("evaluate.py", f"compare=[{tmp_path / 'out/a'},{tmp_path / 'out/b'}]", f"output={tmp_path / 'table'}")
     assert result.returncode == 0, result.stderr
     assert "| b | 1 |" in result.stdout

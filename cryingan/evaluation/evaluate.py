@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,10 @@ from cryingan.evaluation.benchmarks.base import Benchmark
 from cryingan.evaluation.benchmarks.registry import load_benchmark
 from cryingan.evaluation.describe import DescriptorFile, describe_all
 from cryingan.evaluation.origin import Origin, origin_of
-from cryingan.evaluation.reference import ReferenceSet, descriptor_key, load_reference, versions
+from cryingan.evaluation.reference import ReferenceSet, descriptor_key, load_reference, stacked, versions
 from cryingan.evaluation.report import write_evaluation
 from cryingan.evaluation.result import Evaluation, scored
+from cryingan.metrics.bootstrap import Interval
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.locks import lock_folder
 from cryingan.structures.checks import formula
@@ -44,6 +45,7 @@ def evaluate(
     processes: int | None = None,
     progress: bool = True,
     types: Sequence[str] = (),
+    beside: Mapping[str, Crystals] | None = None,
     **settings: Any,
 ) -> Evaluation:
     """Score structures against a reference; one that cannot be read or described counts as failed, with its reason.
@@ -74,6 +76,7 @@ def evaluate(
         processes: number of processes that describe structures; by default one per processor.
         progress: report progress on stderr.
         types: elements of the types 1, 2, ... of files that give none, such as dumps of LAMMPS.
+        beside: other structures of the reference's cell by name, such as random ones, whose values stand beside.
         settings: fields of the benchmark's settings, where it is given by name; others are refused.
 
     Raises:
@@ -110,10 +113,21 @@ def evaluate(
             key = descriptor_key(against.benchmark, structures_hash, types) | {"reference": against.hash}
             kept = DescriptorFile(folder / DESCRIPTORS, key, replace=overwrite)
         described = describe_all(frames, against.benchmark.describe, kept, processes, progress)
-        evaluation = scored(frames, described, against, origin, provenance)
+        others = {name: _values_of(one, against, processes, progress) for name, one in (beside or {}).items()}
+        evaluation = replace(scored(frames, described, against, origin, provenance), beside=others)
         if folder is not None:
             write_evaluation(evaluation, folder)
     return evaluation
+
+
+def _values_of(
+    crystals: Crystals, reference: ReferenceSet, processes: int | None, progress: bool
+) -> Mapping[str, Interval]:
+    """The metrics of the structures among some that can be described; none where none can."""
+    frames = list(read_candidates(crystals.to_ase()))
+    described = describe_all(frames, reference.benchmark.describe, None, processes, progress)
+    accepted = [one for one in described if not one.reason]
+    return reference.benchmark.score(stacked(accepted), reference.sample).values if accepted else {}
 
 
 def _as_read(source: Source) -> str | Path | Sequence[Atoms]:

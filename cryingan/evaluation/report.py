@@ -66,8 +66,13 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "counts": dict(evaluation.counts),
         "failures": dict(evaluation.failures),
         **({"relaxation": dict(evaluation.relaxation)} if evaluation.relaxation else {}),
+        **({"beside": _beside_as_json(evaluation)} if evaluation.beside else {}),
         "provenance": evaluation.provenance,
     }
+
+
+def _beside_as_json(evaluation: Evaluation) -> dict[str, Any]:
+    return {of: {name: one.as_json() for name, one in values.items()} for of, values in evaluation.beside.items()}
 
 
 def write_table(table: Table, path: Path) -> None:
@@ -98,6 +103,9 @@ def summary_lines(evaluation: Evaluation) -> Iterable[str]:
             yield f"{name:{width}s}  not defined: {interval.reason}"
     if any(name.startswith("d_") and above(interval) for name, interval in evaluation.values.items()):
         yield ABOVE
+    for of, values in evaluation.beside.items():
+        shown = [f"{name} {one.value:.4g}" for name, one in values.items() if math.isfinite(one.value)]
+        yield f"{of}: {', '.join(shown) or 'none can be described'}"
 
 
 def _with_its_first(reason: str, evaluation: Evaluation) -> str:

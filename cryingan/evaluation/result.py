@@ -37,6 +37,7 @@ class Evaluation:
         first_failures: reason, as in `failures`, and the first row with it.
         relaxation: steps, energy drops and fractions below thresholds of samples that `sample.py` relaxed.
         provenance: files, their hashes, settings and versions.
+        beside: metrics of other structures by their name, such as random ones.
 
     Example:
         >>> silicon = cryingan.Crystals([[[0, 0, 0], [0.25, 0.25, 0.25]]] * 3, 5.43 / 2 * (1 - np.eye(3)), ["Si", "Si"])
@@ -53,6 +54,7 @@ class Evaluation:
     first_failures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     relaxation: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    beside: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
 
 
 def scored(
