@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from omegaconf.errors import OmegaConfBaseException
 
 from cryingan.errors import CryinGANError
-from cryingan.structures.files import read_structures
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures, write_structures
 from cryingan.structures.sources import source_hash
 from data.module import StructureData
 from sample import sample
@@ -67,7 +69,6 @@ def test_they_relax(structures_file, tmp_path, capsys):
         (("rival=linear", "data=li2o_licl", "structures=a", "relax=true"), "rival=linear has no structures"),
         (("data=li2o_licl", "checkpoint=a"), "data=... belongs to rival=random | linear"),
         (("rival=random", "data=li2o_licl", "+sampler.steps=3", "n=1"), "sampler.steps: rival=random has no such key"),
-        (("rival=linear", "data=alloy_1500K", "n=1"), "the linear model needs structures that share most"),
         (("rival=random", "training=nowhere.extxyz"), "nowhere.extxyz"),
         (("rival=random", "data=dismai_lsc_lco"), "data.path"),
     ],
@@ -76,3 +77,10 @@ def test_what_is_no_rival(overrides, said, tmp_path):
     with pytest.raises((CryinGANError, OmegaConfBaseException), match=said):
         sample(compose(*overrides, f"output={tmp_path / 'out'}"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_glass_has_no_linear_rival(tmp_path):
+    places = np.random.default_rng(0).random((8, 6, 3))
+    write_structures(Crystals(places, np.diag([9.0, 9.0, 12.0]), ("Si",) * 6), tmp_path / "glass.extxyz")
+    with pytest.raises(CryinGANError, match="the linear model needs structures that share most"):
+        sample(compose("rival=linear", f"training={tmp_path / 'glass.extxyz'}", f"output={tmp_path / 'out'}"))
