@@ -161,6 +161,9 @@ def suggestion(name: str, unknown: str) -> str:
     last = unknown.rpartition(".")[2]
     if found := others.get(unknown) or others.get(last):
         return f" Did you mean {found}?"
+    if known.get(last) == unknown:  # of another option of its group
+        group = unknown.partition(".")[0]
+        return f" Another {group} has it; python {name}.py --help lists the keys of the one that is set."
     near = get_close_matches(last, known)
     return f" Did you mean {known[near[0]]}?" if near else ""
 

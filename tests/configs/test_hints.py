@@ -93,6 +93,13 @@ def test_an_unknown_key_is_answered_by_one_of_the_same_script(name, argument, ke
     assert "\n" not in said
 
 
+def test_a_key_of_another_option_of_the_group_is_not_offered():
+    with pytest.raises(Exception, match="override") as told:
+        compose("train", "model=cgcnn", "model.coordinate_learning_rate=1")
+    said = "Another model has it; python train.py --help lists the keys of the one that is set."
+    assert one_line(told.value, "train").endswith(said)
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
