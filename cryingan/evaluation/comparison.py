@@ -34,7 +34,7 @@ class Comparison:
     metrics: Sequence[str]
 
     def values(self, model: str, metric: str, end: str = "value") -> np.ndarray:
-        """Return a metric of all runs of a model, shape (runs,); NaN where it is not defined."""
+        """Return value, `low` or `high` end of a metric of all runs of a model, shape (runs,); NaN if not defined."""
         found = (run.get(metric, {}).get(end) for run in self.runs[model].values())
         return np.array([np.nan if value is None else value for value in found], dtype=np.float64)
 

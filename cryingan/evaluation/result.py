@@ -64,7 +64,15 @@ def scored(
     origin: Origin,
     provenance: Mapping[str, Any],
 ) -> Evaluation:
-    """Return the evaluation of structures with descriptors in the same order, against a reference."""
+    """Return the evaluation of structures against a reference.
+
+    Args:
+        frames: the structures.
+        described: their descriptors, in the same order.
+        reference: what they are compared with.
+        origin: where they come from, with the number of generated ones.
+        provenance: files, their hashes, settings and versions.
+    """
     accepted = [one for one in described if not one.reason]
     generated = stacked(accepted) if accepted else reference.sample.nothing()
     relaxation, histogram = relaxed_energies(origin, reference.benchmark.kind, reference.benchmark.compatible)

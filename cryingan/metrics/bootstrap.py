@@ -100,7 +100,9 @@ def median_interval(per_structure: np.ndarray) -> Interval:
 
 
 def distance_of_means(generated: np.ndarray, reference: np.ndarray, distance: str = "euclidean") -> Interval:
-    """The d_motif, d_rdf, d_angle and d_cluster of docs/dismai_bench.md; NaN when a side has no structure.
+    """Distance between the mean rows of two sets, with a reason where it is NaN as a side has no structure.
+
+    These are the d_motif, d_rdf, d_angle and d_cluster of docs/dismai_bench.md, in the unit of the features.
 
     Args:
         generated: one row per structure, shape (structures, features); only this side is resampled.

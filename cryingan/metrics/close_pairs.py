@@ -43,7 +43,12 @@ def close_pairs(fractional: Tensor, cell: Tensor, cutoff: float = CUTOFF) -> Ten
 
 
 class ClosePairs(Metric):
-    """Mean number of `close_pairs` per structure, over all structures given to `update` (on all ranks)."""
+    """Mean number of `close_pairs` per structure, over all structures given to `update` (on all ranks).
+
+    Args:
+        cell: lattice vectors of the structures in rows, Angstrom, shape (3, 3).
+        cutoff: as in `close_pairs`, Angstrom.
+    """
 
     higher_is_better = False
     full_state_update = False

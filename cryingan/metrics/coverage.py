@@ -135,7 +135,10 @@ def neighbor_radius(distances: np.ndarray, k: int = NEIGHBORS) -> np.ndarray:
 
 
 def nearest_distances(across: np.ndarray) -> np.ndarray:
-    """Distance of each sample from the nearest reference structure, shape (samples,); small ones are copies."""
+    """Distance of each sample from the nearest reference structure, shape (samples,); small ones are copies.
+
+    Of `across`, shape (samples, references), in its unit.
+    """
     return across.min(axis=1)
 
 

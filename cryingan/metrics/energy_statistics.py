@@ -14,9 +14,15 @@ RANGES = {"interface": (-0.5, 0.5, 20), "silicon": (-50.0, 100.0, 30), "alloy": 
 
 @dataclass(frozen=True, eq=False)
 class EnergyHistogram:
-    """Shares of structures by their energy, percent: in each bin, (bins,), below the lowest and above the highest edge.
+    """Shares of structures by their energy.
 
-    They are NaN where none has an energy; `missing` counts those without one. `edges` have the unit of the energies.
+    Attributes:
+        edges: of the bins, in the unit of the energies, shape (bins + 1,).
+        shares: percent of the structures in each bin, shape (bins,); NaN where none has an energy.
+        below: percent below the lowest edge.
+        above: percent above the highest edge.
+        structures: number of structures with an energy.
+        missing: number of those without.
     """
 
     edges: np.ndarray
@@ -28,7 +34,7 @@ class EnergyHistogram:
 
 
 def histogram_edges(benchmark: str, compatible: bool = False) -> np.ndarray:
-    """Edges of the histogram of `interface`, `silicon` or `alloy`, shape (bins + 1,).
+    """Edges of the histogram of `interface`, `silicon` or `alloy`, in the unit of `RANGES`, shape (bins + 1,).
 
     Args:
         benchmark: one of `RANGES`.
@@ -66,7 +72,7 @@ def energy_histogram(energies: np.ndarray, edges: np.ndarray, compatible: bool =
 
 
 def histogram_table(histogram: EnergyHistogram, unit: str) -> dict[str, list[float]]:
-    """Bins as columns, with what lies below and above them in the first and the last row."""
+    """Edges in `unit` and shares in percent as columns; what lies below and above is in the first and the last row."""
     edges = [-np.inf, *histogram.edges.tolist(), np.inf]
     shares = [histogram.below, *histogram.shares.tolist(), histogram.above]
     return {f"from ({unit})": edges[:-1], f"to ({unit})": edges[1:], "structures with an energy (%)": shares}

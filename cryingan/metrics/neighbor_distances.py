@@ -33,7 +33,12 @@ def mean_neighbor_distances(fractional: Tensor, cell: Tensor, neighbors: int) ->
 
 
 class NeighborDistanceError(Metric):
-    """Mean over the neighbours of how far `mean_neighbor_distances` of structures are from those of a `reference`."""
+    """Mean over the neighbours of how far `mean_neighbor_distances` of structures are from those of a reference.
+
+    Args:
+        reference: its `mean_neighbor_distances`, Angstrom, shape (neighbors,).
+        cell: lattice vectors of the structures in rows, Angstrom, shape (3, 3).
+    """
 
     higher_is_better = False
     full_state_update = False

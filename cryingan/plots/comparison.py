@@ -23,8 +23,10 @@ COLUMNS = 5
 def comparison_figure(models: Sequence[str], metrics: Mapping[str, np.ndarray]) -> Figure:
     """Draw mean and range of metrics, as the paper reports them: a panel for each metric, a row for each model.
 
-    By the name of a metric, with the unit: value, lowest and highest of every model, shape (3, models). A model whose
-    value is NaN is marked as undefined.
+    Args:
+        models: names, the first at the top.
+        metrics: by name, with the unit: value, lowest and highest of every model, shape (3, models). A model whose
+            value is NaN is marked as undefined.
     """
     rows = math.ceil(len(metrics) / COLUMNS)
     columns = math.ceil(len(metrics) / rows)

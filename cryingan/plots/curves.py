@@ -24,7 +24,11 @@ APART, WIDEST = 2.5, 8  # points, between the error bars of two series at one pl
 def curve_figure(panels: Panels, xlabel: str, ylabel: str, *, share_y: bool = True) -> Figure:
     """Draw curves with confidence bands, a panel for each pair or species: RDFs and bond angles (SI Figs. S7, S34).
 
-    By title and label; curves of the first label, the reference, are black. Labels have their units.
+    Args:
+        panels: for each title the curves by label; those of the first label, the reference, are black.
+        xlabel: with its unit.
+        ylabel: likewise.
+        share_y: one scale for all panels.
     """
     columns = len(panels) if len(panels) < 4 else 2 if len(panels) == 4 else 3
     rows = math.ceil(len(panels) / columns)

@@ -14,7 +14,10 @@ def finite(values: np.ndarray | None) -> np.ndarray:
 
 
 def limits_without_outliers(values: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest finite value within ten interquartile ranges of the quartiles; of all, where that is 0."""
+    """Smallest and largest of the values within ten interquartile ranges of the quartiles; of all, where that is 0.
+
+    There must be a value, and all must be finite.
+    """
     low, high = np.percentile(values, (25, 75))
     if high > low:
         reach = FENCES * (high - low)
@@ -23,7 +26,7 @@ def limits_without_outliers(values: np.ndarray) -> tuple[float, float]:
 
 
 def padded(low: float, high: float, share: float = 0.05) -> tuple[float, float]:
-    """Limits of an axis that holds low to high and a margin, also where the two are equal."""
+    """Limits of an axis that holds low to high and a margin (a share of what lies between), also if they are equal."""
     width = high - low
     if width <= 1e-9 * max(abs(low), abs(high)):
         width = 0.1 * abs(high) or 1.0

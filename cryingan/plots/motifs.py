@@ -62,7 +62,12 @@ def motif_neighbor_figure(
 ) -> Figure:
     """Draw bars of `motif_figure`, stacked by how many neighbours are of one species (SI Figs. S18, S33).
 
-    Both sides are percent of atoms with 0, 1, 2 ... such neighbours, shape (motifs, numbers).
+    Args:
+        motifs: names such as `octahedral CN_6`, the first at the top.
+        training: percent of atoms with 0, 1, 2 ... such neighbours, shape (motifs, numbers).
+        generated: likewise.
+        neighbor: the species that is counted.
+        species: of the atoms, named at the axis.
     """
     from matplotlib import colormaps
     from matplotlib.patches import Patch

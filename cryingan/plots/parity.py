@@ -24,7 +24,7 @@ SIDES = (2.5, 2.5, 1.7)  # inch, of one of 1, 2 or 3 panels beside each other
 
 @dataclass(frozen=True, eq=False)
 class Parity:
-    """Reference and predicted values of a quantity, of one shape and unit.
+    """Reference and predicted values of a quantity, of one shape, in `unit`.
 
     Attributes:
         mae: mean absolute error in `error_unit`.
@@ -43,7 +43,8 @@ class Parity:
 def parity_figure(quantities: Mapping[str, Parity], methods: tuple[str, str] = ("reference", "predicted")) -> Figure:
     """Draw predicted against reference values, a panel for each quantity with its errors above.
 
-    Points more than ten interquartile ranges off are counted. `methods` name the reference and what predicts it.
+    Points more than ten interquartile ranges off are counted instead of shown. `methods` names the reference and what
+    predicts it.
     """
     columns = min(len(quantities), COLUMNS)
     rows = -(-len(quantities) // columns)

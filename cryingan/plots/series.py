@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Values (points,) along an axis x, ascending; NaN leaves a gap. Low and high end intervals, if there are any."""
+    """Values along an axis, all of shape (points,).
+
+    Attributes:
+        x: ascending.
+        value: NaN leaves a gap.
+        low: lower ends of intervals, or the smallest of several runs; None where there are none.
+        high: upper ends, or the largest.
+    """
 
     x: np.ndarray
     value: np.ndarray

@@ -19,7 +19,7 @@ WIDTH, HEIGHT, NARROWEST = 2.9, 3.2, 0.8  # inch, of one structure
 
 @style()
 def structure_figure(crystals: Crystals, titles: Sequence[str] = ()) -> Figure:
-    """Draw structures side by side, seen along the second lattice vector, in Jmol colours."""
+    """Draw structures side by side, in Jmol colours, seen along the Cartesian y axis; titles are for the first ones."""
     from ase.data import atomic_numbers
     from ase.data.colors import jmol_colors
     from ase.visualize.plot import plot_atoms

@@ -31,7 +31,13 @@ def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 @style()
 def training_figure(metrics: str | Path, random: dict[str, float], random_title: str = "random") -> Figure:
-    """Draw score difference, sample quality and low energies against epochs; dashed lines are random structures."""
+    """Draw score difference or loss, sample quality and low energies against epochs.
+
+    Args:
+        metrics: the metrics.csv of a run.
+        random: by key the value of random structures, a dashed line.
+        random_title: their name in the legend.
+    """
     titles = {
         "train/score_difference": "difference of mean scores",
         "train/loss": "loss of the network",

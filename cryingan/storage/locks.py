@@ -48,7 +48,8 @@ def lock_folder(folder: str | Path, patient: bool = False) -> Iterator[None]:
 def lock_cache(path: Path, task: str, deadline: float = math.inf) -> Iterator[None]:
     """Have other processes wait while this one fills a cache file; no lock is taken if the filesystem refuses it.
 
-    They say that another process does the `task`, and wait until the deadline, seconds since the epoch.
+    They say that they wait for another process that does the `task`, such as "describes set.extxyz", and wait until the
+    deadline, seconds since 1970.
 
     Raises:
         CryinGANError: another process was still at work at the deadline.

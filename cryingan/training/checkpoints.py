@@ -204,7 +204,7 @@ def load_model(path: str | Path) -> GenerativeModel:
         path: a checkpoint of train.py, or the folder of a run: then as `best_checkpoint` chooses.
 
     Raises:
-        CryinGANError: the file is no checkpoint of a CryinGAN, or one of a newer version.
+        CryinGANError: the file is no checkpoint of a model of the project, is damaged, or is one of a newer version.
 
     Example:
         >>> model = cryingan.load_model("pretrained/li2o_licl")

@@ -24,7 +24,7 @@ Recorder = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
 def cuda_graph(step: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
     """Record a step without running it; return what runs it, and the tensor in which its result then is.
 
-    It reads and writes the same memory whenever it runs, and never makes the host wait.
+    The step reads and writes the same memory whenever it runs, and never makes the host wait.
     """
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):

@@ -42,6 +42,9 @@ def require_objective(objective: str | None, callbacks: dict[str, Any], searches
         objective: the key.
         callbacks: settings of the callbacks by name.
         searches: the sweeper chooses values of later jobs by what earlier ones return.
+
+    Raises:
+        CryinGANError: says which objective or callback is missing.
     """
     if objective is None and searches:
         raise CryinGANError("the sweeper optimises a value: add objective=KEY, such as objective=samples/close_pairs")

@@ -107,7 +107,7 @@ def count_devices(devices: Any) -> int | None:
 
 
 def require_processes(started: int, devices: Any, num_nodes: int) -> None:
-    """Refuse another number of processes than `started` by Slurm."""
+    """Refuse, with a CryinGANError, settings that need another number of processes than Slurm has `started`."""
     wanted = f"trainer.devices={devices} and trainer.num_nodes={num_nodes}"
     if started == 1:
         raise CryinGANError(f"Slurm started one process, and {wanted} need several: begin the command with srun")

@@ -97,11 +97,19 @@ class Benchmark(BenchmarkSettings):
         return {"benchmark": values.pop("kind"), **values}
 
     def describe(self, atoms: Atoms) -> dict[str, np.ndarray]:
-        """Return arrays whose shapes depend on the composition alone; a CryinGANError says why a structure failed."""
+        """Return descriptors, arrays of shapes that depend on the composition alone.
+
+        Raises:
+            CryinGANError: why the structure cannot be described and has failed.
+        """
         raise NotImplementedError
 
     def published(self, folder: Path) -> tuple[Sample, dict[str, int]]:
-        """Read reference descriptors from the CSV files of Dismai-Bench, and the atoms per species found in them."""
+        """Read reference descriptors from the CSV files of Dismai-Bench, and the atoms per species found in them.
+
+        Raises:
+            CryinGANError: a file is missing or has other columns.
+        """
         raise NotImplementedError
 
     def score(self, generated: Sample, reference: Sample) -> Scores:

@@ -17,7 +17,7 @@ from cryingan.plots.series import Series
 
 
 def likely(fingerprints: np.ndarray, settings: MotifSettings, compatible: bool = False) -> MostLikely:
-    """Return the most likely coordination of stacked structures as arrays (structures, sites, ...)."""
+    """Return the most likely coordination as arrays (structures, sites, ...), from (structures, sites, features)."""
     structures, sites, features = fingerprints.shape
     found = most_likely(fingerprints.reshape(structures * sites, features), settings, compatible)
     return MostLikely(*(column.reshape(structures, sites, *column.shape[1:]) for column in found))

@@ -13,15 +13,16 @@ MULTIPLICITIES = np.repeat(
 
 
 def cluster_probabilities(counts: np.ndarray) -> np.ndarray:
-    """Counts per atom divided by clusters per site: the rows (structures, 45) whose means d_cluster compares.
+    """Counts per atom divided by clusters per site: the rows whose means d_cluster compares.
 
-    The six of a shell sum to 1 without vacancies. They sum to less with them, since a pair with a vacancy is none.
+    Both are as from `cluster_counts`, shape (structures, 45), columns as `CLUSTER_NAMES`. The six of a shell sum to 1
+    without vacancies. They sum to less with them, since a pair with a vacancy is none.
     """
     return counts / MULTIPLICITIES
 
 
 def undefined_order(counts: np.ndarray) -> list[str]:
-    """The reason for a NaN in `short_range_order` of each structure; empty where there is none."""
+    """The reason for a NaN in `short_range_order` of each row of `cluster_counts`; empty where there is none."""
     reasons = []
     for row, order in zip(counts, short_range_order(counts), strict=True):
         missing = [symbol for symbol, count in zip(SPECIES, row, strict=False) if count == 0]

@@ -26,8 +26,11 @@ def ideal_vectors(axes: np.ndarray) -> list[np.ndarray]:
 def partners(positions: np.ndarray, cell: np.ndarray, vectors: np.ndarray, decimals: int | None = None) -> np.ndarray:
     """Index of the atom nearest to each ideal point, or -1 if none is within the margin, shape (atoms, vectors).
 
-    `vectors` (vectors, 3) lead from an atom to its ideal points, Angstrom, whose fractional coordinates are rounded to
-    `decimals`; upstream takes 3.
+    Args:
+        positions: of the atoms, Angstrom, shape (atoms, 3).
+        cell: lattice vectors in rows, Angstrom, shape (3, 3).
+        vectors: from an atom to its ideal points, Angstrom, shape (vectors, 3).
+        decimals: to which fractional coordinates of ideal points are rounded; upstream takes 3, None does not round.
     """
     points = (positions[:, None] + vectors).reshape(-1, 3)
     if decimals is not None:
@@ -36,7 +39,10 @@ def partners(positions: np.ndarray, cell: np.ndarray, vectors: np.ndarray, decim
 
 
 def nearest_atoms(points: np.ndarray, positions: np.ndarray, cell: np.ndarray, cutoff: float = MARGIN) -> np.ndarray:
-    """Index of the atom nearest to each point (points, 3), over all images, or -1 if none is within the cutoff."""
+    """Index of the atom nearest to each point (points, 3), over all images, or -1 if none is within the cutoff.
+
+    Points, positions (atoms, 3), cell and cutoff are in Angstrom.
+    """
     point, atom, _, distance = images_within(_wrapped(points, cell), _wrapped(positions, cell), cell, cutoff)
     nearest = np.full(len(points), -1)
     order = np.argsort(-distance, kind="stable")
@@ -45,10 +51,11 @@ def nearest_atoms(points: np.ndarray, positions: np.ndarray, cell: np.ndarray, c
 
 
 def surroundings(atoms: Atoms, shells: list[np.ndarray], decimals: int | None = None) -> tuple[np.ndarray, int]:
-    """Clusters per atom and vacancies of a structure all of whose atoms lie on one lattice with shells `ideal_vectors`.
+    """Clusters per atom and vacancies of a structure all of whose atoms lie on one lattice.
 
-    Clusters are ordered as `CLUSTER_NAMES`, shape (45,), NaN without atoms. Vacancies are nearest-neighbour points
-    without an atom; points within the margin of each other are one. `decimals` as in `partners`.
+    Its `shells` are those of `ideal_vectors`, Angstrom. Clusters are ordered as `CLUSTER_NAMES`, shape (45,), NaN
+    without atoms. Vacancies are nearest-neighbour points without an atom; points within the margin of each other are
+    one. `decimals` as in `partners`.
     """
     positions, cell = atoms.positions, atoms.cell.array
     if len(atoms) == 0:
@@ -69,14 +76,20 @@ def surroundings(atoms: Atoms, shells: list[np.ndarray], decimals: int | None = 
 
 
 def pairs_within(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of `cryingan.geometry.neighbors.neighbors` and vectors (pairs, 3); positions need not be in the cell."""
+    """First atoms, second atoms and vectors (pairs, 3) of the ordered pairs within a cutoff, as `neighbors` has them.
+
+    All lengths are in Angstrom. Positions (atoms, 3) need not be in the cell.
+    """
     inside = _wrapped(positions, cell)
     first, second, image = neighbors(inside, cell, cutoff)
     return first, second, inside[second] + image @ cell - inside[first]
 
 
 def second_shell(positions: np.ndarray, cell: np.ndarray, constant: float) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors between atoms about a lattice constant apart: first atoms, in order, and vectors of `pairs_within`."""
+    """Pairs of atoms about a lattice constant apart: first atoms, in order, and vectors (pairs, 3).
+
+    All lengths are in Angstrom; positions have the shape (atoms, 3).
+    """
     shortest, longest = (limit * constant for limit in EDGE_RANGE)
     first, _, vectors = pairs_within(positions, cell, longest)
     far = np.linalg.norm(vectors, axis=1) >= shortest
@@ -84,7 +97,7 @@ def second_shell(positions: np.ndarray, cell: np.ndarray, constant: float) -> tu
 
 
 def pieces(points: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Which connected piece every point is in, shape (points,), by pairs of points."""
+    """Number of the connected piece that every point is in, shape (points,), from pairs of points, (pairs,) each."""
     return connected_components(csr_array((np.ones(len(first)), (first, second)), shape=(points, points)))[1]
 
 

@@ -46,7 +46,7 @@ def map_rotated(atoms: Atoms, lattice: FccLattice) -> Mapping:
 
 
 def fitted_axes(vectors: np.ndarray, constant: float) -> np.ndarray | None:
-    """Edges of the conventional cell (3, 3), Angstrom, that best fit the vectors of the second shell (vectors, 3).
+    """Edges of the conventional cell in rows, (3, 3), that best fit the vectors of `second_shell`; all in Angstrom.
 
     Of many directions the one with the largest sum of fourth powers of the direction cosines starts a fit, in which
     every edge becomes the mean of the vectors near it or its negative, with less weight the farther they are from it:
@@ -72,6 +72,7 @@ def grain(positions: np.ndarray, cell: np.ndarray, nearest: np.ndarray) -> np.nd
     """Atoms that belong to the lattice, indices in order: the largest piece in which each has at least four partners.
 
     Random coordinates have no such piece. A partner is a member at a point of `nearest`, the first of `ideal_vectors`.
+    Positions (atoms, 3), cell (3, 3) and vectors are in Angstrom.
     """
     atoms = np.arange(len(positions))
     held = partners(positions, cell, nearest)

@@ -35,8 +35,9 @@ def motif_distances(
 ) -> dict[str, Interval]:
     """d_X of every species and d_all, with intervals (docs/dismai_bench.md, "Interface: motif distance d_X").
 
-    NaN with a reason where a species is missing. All structures have the same weight. For d_all the mean fingerprints
-    of the species are averaged with the numbers of sites as weights, the same on both sides.
+    They stand in the order of `sites`, d_all last; NaN with a reason where a species is missing. All structures have
+    the same weight. For d_all the mean fingerprints of the species are averaged with the numbers of sites as weights,
+    the same on both sides.
 
     Args:
         generated: for each species the mean fingerprints of structures, shape (structures, features).

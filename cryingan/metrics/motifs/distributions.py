@@ -71,9 +71,14 @@ def motif_shares(
 
 
 def bond_shares(counts: PerStructure, masks: PerStructure | None = None) -> np.ndarray:
-    """Shares of each structure's atoms with 0 to 24 bonds to one species (Fig. S19), as `motif_shares` without motifs.
+    """Shares of each structure's atoms by their number of bonds to one species (SI, Fig. S19).
 
-    In percent, shape (structures, 25), by the number of neighbours of that species; an isolated atom has 0.
+    Args:
+        counts: neighbours of that species, int, shape (structures, sites), or for each structure (sites,).
+        masks: as in `motif_shares`.
+
+    Returns:
+        Percent, shape (structures, 25): 0 to 24 bonds; an isolated atom has 0. NaN for a structure without a site.
     """
     return motif_shares([np.zeros_like(numbers) for numbers in counts], counts, masks)[:, 0]
 
@@ -81,8 +86,8 @@ def bond_shares(counts: PerStructure, masks: PerStructure | None = None) -> np.n
 def motif_distribution(generated: np.ndarray, reference: np.ndarray) -> MotifDistribution:
     """Most likely motifs of two sets of structures: those that are frequent in the reference, and the rest.
 
-    Both are shares of `motif_shares`; a mean that is known already is a single row. The generated ones are NaN, with a
-    reason, when no structure has the species.
+    Both are from `motif_shares`, percent, shape (structures, motifs, 25); a mean that is known already is a single row.
+    The generated shares are NaN, with a reason, when no structure has the species.
     """
     mean = mean_row(reference)
     listed = [index for index in FIGURE_ORDER if mean[index].sum() >= AT_LEAST]

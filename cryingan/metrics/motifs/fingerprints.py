@@ -65,8 +65,8 @@ def fingerprints(atoms: Atoms, settings: MotifSettings) -> dict[str, np.ndarray]
     """Fingerprints of all atoms of the wanted species: for each an array (atoms of it, features), as `feature_names`.
 
     Equal to matminer's CrystalNNFingerprint.from_preset("ops", cation_anion=...) where that has a value. An atom
-    without neighbours has zeros, also where no ion of opposite charge exists and matminer raises an error. The
-    structure is periodic along all axes; positions need not be wrapped.
+    without neighbours has zeros, also where no ion of opposite charge exists and matminer raises an error. A species
+    that the structure lacks has no rows. The structure is periodic along all axes; positions need not be wrapped.
 
     Raises:
         CryinGANError: the structure is not periodic or flat, a position is not finite, two atoms coincide, or an

@@ -43,6 +43,11 @@ def voronoi_faces(atoms: Atoms, centres: np.ndarray, cutoff: float = 7.0) -> Fac
     Where these leave the cell open, as beside a vacuum, the cutoff is doubled until the cell closes. A closed cell
     stays as it is, even if an atom beyond the cutoff would cut it: pymatgen does the same, and these are its numbers.
 
+    Args:
+        atoms: structure, periodic along all axes; positions need not be wrapped.
+        centres: indices of atoms, shape (centres,).
+        cutoff: first radius of the spheres, Angstrom.
+
     Raises:
         CryinGANError: the structure is not periodic or flat, a position is not finite, two atoms coincide.
     """

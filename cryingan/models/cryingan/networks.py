@@ -44,7 +44,11 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation that can be stacked: every network has statistics of its own."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(rows, width) -> the same; stacked, (networks, rows, width) -> the same, in training mode only."""
+        """(rows, width) -> the same; stacked, (networks, rows, width) -> the same.
+
+        Raises:
+            RuntimeError: stacked networks are in evaluation mode.
+        """
         if self.weight.dim() == 1:
             return super().forward(x)
         if not self.training:
@@ -56,7 +60,12 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class SharedBiasExpansion(nn.Module):
-    """The (1, 3) transposed convolution: one matrix for each of the three coordinates, one bias for all of them."""
+    """The (1, 3) transposed convolution: one matrix for each of the three coordinates, one bias for all of them.
+
+    Args:
+        channels: features of an atom.
+        width: features of each of its coordinates.
+    """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
