@@ -98,7 +98,7 @@ def require_same_run(checkpoint: Path, model: Any, data: Any, settings: dict[str
             data.load_state_dict(state)
         except CryinGANError as error:
             raise CryinGANError(f"{error}; {other_ways(checkpoint, settings['resume'])}") from error
-    return require_same_origin(checkpoint, settings["init"])
+    return require_same_origin(checkpoint, settings["init"], settings["resume"])
 
 
 def build(settings: dict[str, Any], beside: Run | None = None, together: bool = False) -> tuple[Any, Any]:

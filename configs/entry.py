@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,20 +33,34 @@ PLUGINS = {
 def run(name: str, job: Callable[[Any], Any]) -> None:
     """Compose configs/NAME.yaml with the command line and call `job` with the config.
 
-    A mistake of the user ends in one line on stderr and exit code 1, Ctrl-C in one line and exit code 130.
+    A mistake of the user ends in one line on stderr and exit code 1, Ctrl-C in one line and exit code 130. Where what
+    reads the output has ended, as `head` does, the script ends without a word and with exit code 141, as by SIGPIPE.
 
     Args:
         name: the config and the script.
         job: called with the config, once or, in a sweep (`-m`), once per combination.
     """
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        print(help_text(name, [for_hydra(name, argument) for argument in sys.argv[1:]]))
-        return
     try:
-        _run(name, job)
+        if {"--help", "-h"} & set(sys.argv[1:]):
+            print(help_text(name, [for_hydra(name, argument) for argument in sys.argv[1:]]))
+        else:
+            _run(name, job)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _end_if_unread()
+        raise
     except KeyboardInterrupt:
         print(f"{name}.py: stopped", file=sys.stderr)
         sys.exit(130)
+
+
+def _end_if_unread() -> None:
+    """End this process if nobody reads its standard output any more."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def _run(name: str, job: Callable[[Any], Any]) -> None:
@@ -130,6 +146,9 @@ def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
         try:
             return job(config)
+        except BrokenPipeError:  # ended here, before Hydra reports an error
+            _end_if_unread()
+            raise
         except (CryinGANError, OmegaConfBaseException) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 job_name = ",".join(HydraConfig.get().overrides.task)

@@ -140,7 +140,7 @@ def require_readable(argument: str, translated: str, sweep: bool) -> None:
 def require_option(name: str, argument: str) -> None:
     """Refuse an option of a group that is not there, for the script of a name."""
     key, _, value = argument.lstrip("+").partition("=")
-    options = sorted(file.stem for file in (CONFIGS / key).glob("[!_]*.yaml")) if key.isidentifier() else []
+    options = _options(key)
     if not options or not re.fullmatch(r"[^\s,()\[\]{}$'\"]+", value) or (CONFIGS / key / f"{value}.yaml").exists():
         return
     if key == "data" and ("." in value or "/" in value or is_there(value)):
@@ -148,6 +148,11 @@ def require_option(name: str, argument: str) -> None:
     options = ["true" if option == ON.get(key) else option for option in options]
     near = get_close_matches(value, options, 1)
     raise CryinGANError(f"{argument}: use {' | '.join(options)}" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def _options(group: str) -> list[str]:
+    """Names of the options of a group; none where there is no such group."""
+    return sorted(file.stem for file in (CONFIGS / group).glob("[!_]*.yaml")) if group.isidentifier() else []
 
 
 def suggestion(name: str, unknown: str) -> str:
@@ -158,7 +163,9 @@ def suggestion(name: str, unknown: str) -> str:
         unknown: the last part of the key, or the whole key.
     """
     known, others = known_keys(name), OTHER_WORDS[name]
-    last = unknown.rpartition(".")[2]
+    group, _, last = unknown.rpartition(".")
+    if last == "kind" and (options := _options(group)):
+        return f" Choose it by {group}={' | '.join(options)}"
     if found := others.get(unknown) or others.get(last):
         return f" Did you mean {found}?"
     if known.get(last) == unknown:  # of another option of its group

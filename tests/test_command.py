@@ -1,6 +1,8 @@
 """The command line as users type it."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -113,10 +115,14 @@ def test_there_is_a_demo():
 @pytest.mark.parametrize("path", sorted((CONFIGS / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_runs_a_step(path, tmp_path):
     shorter = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "callbacks.quality.n=2", "logger=csv"]
+    shorter += ["callbacks.structures.n=1", "callbacks.structures.pictures=0", "data.batch_size=2"]
+    if (model := compose(f"experiment={path.stem}").model).get("steps"):
+        assert model.steps > 4
+        shorter += ["model.steps=4"]
     if "override /callbacks: demo" in path.read_text():
         shorter += ["callbacks.relax.n_samples=1", "relax.max_steps=1", "relax.backend=serial"]
     if path.stem.endswith("_paper"):
-        shorter += ["model.hidden=8", "model.frequencies=2", "model.steps=2"]
+        shorter += ["model.hidden=8", "model.frequencies=2"]
     result = call("train.py", f"experiment={path.stem}", f"run_dir={tmp_path}", "trainer.accelerator=cpu", *shorter)
     if result.returncode and "extxyz.gz is not there" in result.stderr:
         pytest.skip("the data set has not been built")
@@ -160,6 +166,22 @@ run("train", job)
 """
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (ended.returncode, ended.stderr) == (130, "train.py: stopped\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["compare=[a]"]])
+def test_a_script_whose_output_nobody_reads_ends_without_a_word(arguments):
+    code = f"""
+import sys
+from configs.entry import run
+
+sys.argv = ["evaluate.py", *{arguments}]
+run("evaluate", print)
+"""
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=300)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 def test_types_of_the_command_line():

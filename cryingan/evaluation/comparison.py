@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cryingan.errors import CryinGANError
-from cryingan.evaluation.report import METRICS, NOT_RELAXED, SPECIES_DISTANCE
+from cryingan.evaluation.report import ABOVE, METRICS, NOT_RELAXED, SPECIES_DISTANCE, above
 from cryingan.plots import style
 from cryingan.plots.comparison import comparison_figure
 from cryingan.storage.atomic import make_folder, replace_file
@@ -119,14 +119,32 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
 
 
 def markdown(comparison: Comparison) -> str:
-    """Return a Markdown table with mean (min, max) over the runs of each model, or the value of a single run."""
+    """Return a Markdown table with mean (min, max) over the runs of each model, or the value of a single run.
+
+    Lines below it say what its numbers are.
+    """
     metrics = comparison.main_metrics
     lines = [["model", "runs", *metrics], ["---"] * (len(metrics) + 2)]
     for model, runs in comparison.runs.items():
         lines.append([model, str(len(runs)), *(_cell(comparison, model, metric) for metric in metrics)])
+    table = [f"| {' | '.join(line)} |\n" for line in lines]
+    return "".join([*table, *(f"\n{note}\n" for note in _notes(comparison))])
+
+
+def _notes(comparison: Comparison) -> Iterator[str]:
+    """What the numbers of a table are."""
     every = [run for runs in comparison.runs.values() for run in runs.values()]
-    note = "" if all(run.get("relaxation") for run in every) else f"\npercent_failed: {NOT_RELAXED}\n"
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + note
+    if not all(run.get("relaxation") for run in every):
+        yield f"percent_failed: {NOT_RELAXED}"
+    if any(len(runs) > 1 for runs in comparison.runs.values()):
+        yield "several runs: mean (min, max) over them, no intervals"
+    single = [model for model, runs in comparison.runs.items() if len(runs) == 1]
+    if single:
+        yield f"a single run: its value; the 95 % interval over its structures is in {ROWS}"
+    distances = [name for name in comparison.main_metrics if name.startswith("d_")]
+    ends = ((comparison.values(m, d).item(), comparison.values(m, d, "high").item()) for m in single for d in distances)
+    if any(above(*pair) for pair in ends):
+        yield ABOVE
 
 
 def _cell(comparison: Comparison, model: str, metric: str) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Table
 from cryingan.evaluation.result import Evaluation
-from cryingan.metrics.bootstrap import Interval
 from cryingan.plots import style
 from cryingan.storage.atomic import sync_folder
 
@@ -82,9 +81,9 @@ def write_table(table: Table, path: Path) -> None:
     DataFrame(table).to_csv(path, index=False, na_rep="nan", lineterminator="\n")
 
 
-def above(interval: Interval) -> bool:
-    """Whether a value lies above its interval, beyond rounding."""
-    return interval.value > interval.high + 1e-9 * abs(interval.high)
+def above(value: float, high: float) -> bool:
+    """Whether a value lies above the upper end of its interval, beyond rounding."""
+    return value > high + 1e-9 * abs(high)
 
 
 def summary_lines(evaluation: Evaluation) -> Iterable[str]:
@@ -101,7 +100,8 @@ def summary_lines(evaluation: Evaluation) -> Iterable[str]:
             yield f"{name:{width}s}  {interval.value:.4g} ({interval.low:.4g} to {interval.high:.4g}){note}"
         elif not (match := SPECIES_DISTANCE.match(name)) or match[1] in there:  # the others have nothing to compare
             yield f"{name:{width}s}  not defined: {interval.reason}"
-    if any(name.startswith("d_") and above(interval) for name, interval in evaluation.values.items()):
+    distances = (interval for name, interval in evaluation.values.items() if name.startswith("d_"))
+    if any(above(interval.value, interval.high) for interval in distances):
         yield ABOVE
     for of, values in evaluation.beside.items():
         shown = [f"{name} {one.value:.4g}" for name, one in values.items() if math.isfinite(one.value)]

@@ -107,12 +107,13 @@ def _formula(species: list[str]) -> str:
     return "".join(f"{symbol}{count}" for symbol, count in _grouped(species))
 
 
-def require_same_origin(checkpoint: Path, init: str | None) -> dict[str, str] | None:
+def require_same_origin(checkpoint: Path, init: str | None, resume: str = "auto") -> dict[str, str] | None:
     """Return the origin of the weights of a run that resumes, whether the file is still there or not.
 
     Args:
         checkpoint: where the run resumes.
         init: the setting of the run that is to resume.
+        resume: likewise.
 
     Raises:
         CryinGANError: the run started from other weights.
@@ -121,6 +122,11 @@ def require_same_origin(checkpoint: Path, init: str | None) -> dict[str, str] | 
     there = origin["path"] if origin else None
     if init == there or (init and origin and _same_file(init, origin)):
         return origin
+    if init and resume not in ("auto", "never"):
+        raise CryinGANError(
+            f"init={init} and resume={resume} exclude each other: init starts a new run from the weights alone, resume "
+            "continues a run with all that it has; give one of them"
+        )
     raise CryinGANError(
         f"{checkpoint} belongs to other settings: init is {init or 'null'} here and {there or 'null'} in the "
         "checkpoint; choose another run_dir"

@@ -101,6 +101,19 @@ def test_a_key_of_another_option_of_the_group_is_not_offered():
 
 
 @pytest.mark.parametrize(
+    ("name", "argument", "right"),
+    [
+        ("train", "potential.kind=x", "potential=ase | chgnet | m3gnet | "),
+        ("evaluate", "benchmark.kind=x", "benchmark=alloy | interface | silicon"),
+    ],
+)
+def test_the_kind_of_a_group_that_is_not_chosen_names_the_kinds_there_are(name, argument, right):
+    with pytest.raises(Exception, match="override") as told:
+        compose(name, argument)
+    assert f"Choose it by {right}" in one_line(told.value, name)
+
+
+@pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
         ("evaluate", ["--report", "runs"], "evaluate.py has no key report. python evaluate.py --help lists the keys"),

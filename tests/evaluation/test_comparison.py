@@ -65,6 +65,18 @@ def test_a_run_without_a_value_is_told(evaluation):
     assert "| b | 1 | 1 |" in markdown(comparison)
 
 
+def test_the_table_says_what_its_numbers_are(evaluation):
+    several, single = [evaluation(f"a_seed{seed}", 0.2) for seed in (1, 2)], evaluation("b", 0.3)
+    assert "mean (min, max)" in markdown(compare([*several, single]))
+    assert "interval over its structures is in comparison.csv" in markdown(compare([*several, single]))
+    assert "a single run" not in markdown(compare(several))
+    assert "intervals below their distance" not in markdown(compare([*several, single]))
+    content = json.loads(Path(single, "metrics.json").read_text())
+    content["d_cluster"]["high"] = 0.29
+    Path(single, "metrics.json").write_text(json.dumps(content))
+    assert "intervals below their distance are no mistake" in markdown(compare([*several, single]))
+
+
 def test_species_that_the_reference_lacks_have_no_column(evaluation):
     folders = [evaluation(name, 0.2, benchmark="interface") for name in "ab"]
     for folder in map(Path, folders):

@@ -77,6 +77,13 @@ def test_another_origin_of_a_run_from_scratch_is_refused(tiny, source):
         train(tiny(*QUICK, f"init={source}", f"run_dir={source}"))
 
 
+def test_init_and_a_checkpoint_to_resume_from_exclude_each_other(tiny, tmp_path, source):
+    both = [f"init={source}", f"resume={source}/checkpoints/last.ckpt", f"run_dir={tmp_path / 'new'}"]
+    with pytest.raises(CryinGANError, match=r"init=.*source and resume=.*last.ckpt exclude each other"):
+        train(tiny(*QUICK, *both))
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_distance_discriminator_is_new_or_left_out_where_lambda_changes(tiny, tmp_path, source, capsys):
     train(tiny(*QUICK, *NO_STEP, "lambda=0", f"init={source}", f"run_dir={tmp_path / 'without'}"))
     train(tiny(*QUICK, *NO_STEP, f"init={tmp_path / 'without'}", f"run_dir={tmp_path / 'with'}"))
