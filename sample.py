@@ -131,7 +131,10 @@ def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
 
     model, source = load(checkpoint, settings["upstream"], settings["reference"], settings["types"])
     model.to(resolve_device(settings["device"]))
-    samples = model.sample(settings["n"], settings["seed"], settings["batch_size"], **settings["sampler"])
+    shown = bool(model.sampler_keys)  # a model that samples in steps takes its time
+    samples = model.sample(
+        settings["n"], settings["seed"], settings["batch_size"], progress=shown, **settings["sampler"]
+    )
     origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **settings["sampler"]}}
     path = write_samples(samples, settings["output"], settings["format"], origin, settings["relax"] is not None)
     print(f"{len(samples)} structures in {path}")

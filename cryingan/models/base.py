@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 
 from cryingan.errors import CryinGANError
+from cryingan.models.anchor import Anchor
+from cryingan.progress import reported
 from cryingan.randomness import generator
 from cryingan.structures.crystals import Crystals
 
 CHECKPOINT_FORMAT = 2
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 class GenerativeModel(lightning.LightningModule):
@@ -39,6 +42,8 @@ class GenerativeModel(lightning.LightningModule):
         batch_size: structures that are generated at a time.
         sampler_keys: settings of the way from noise to structures that `sample` takes.
         translatable: whether structures that are translated at random can be learned.
+        translation_invariant: whether the model cannot know where in the cell a structure stands. Its samples are
+            translated to where the training structures stand, if these share their sites.
     """
 
     kind: str
@@ -46,17 +51,25 @@ class GenerativeModel(lightning.LightningModule):
     batch_size = 256
     sampler_keys: tuple[str, ...] = ()
     translatable = True
+    translation_invariant = False
 
     def __init__(
         self, cell: list[list[float]], species: list[str], settings: Any, shift: list[float] | None = None
     ) -> None:
         super().__init__()
+        self.settings = settings
         # Plain values, as checkpoints are read with weights_only=True.
         plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
         self.save_hyperparameters({"cell": cell, "species": species, "shift": shift, **plain}, logger=False)
         self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
         self.template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = self.template.grouping
+        self.anchor = Anchor() if self.translation_invariant else None
+
+    def on_fit_start(self) -> None:
+        """Find where the training structures stand, unless a checkpoint brought it."""
+        if self.anchor is not None and not self.anchor.fitted:
+            self.anchor.fit(self.training_structures())
 
     def generate(self, sources: Sequence[torch.Generator], **sampler: Any) -> Tensor:
         """One structure from each source of random numbers, fractional coordinates (structures, atoms, 3), grouped."""
@@ -64,7 +77,13 @@ class GenerativeModel(lightning.LightningModule):
 
     @torch.inference_mode()
     def sample(
-        self, n: int, seed: int, batch_size: int | None = None, purpose: str = "sample", **sampler: Any
+        self,
+        n: int,
+        seed: int,
+        batch_size: int | None = None,
+        purpose: str = "sample",
+        progress: bool = False,
+        **sampler: Any,
     ) -> Crystals:
         """Exactly `n` structures in the atom order of the user's file, from the networks in evaluation mode.
 
@@ -77,25 +96,38 @@ class GenerativeModel(lightning.LightningModule):
             seed: of the random numbers.
             batch_size: structures at a time; None: what suits the model.
             purpose: a stream of random numbers.
+            progress: report on stderr how many structures are there, and the time that the others take.
             sampler: settings of the way from noise to structures, which not every model has.
 
         Raises:
-            CryinGANError: `n` is less than 1, or the model has no such setting.
+            CryinGANError: `n` is less than 1, or the model has no such setting, or not such a value of it.
         """
         if n < 1:
             raise CryinGANError(f"n={n}: there must be at least 1 sample")
-        if unknown := sorted(sampler.keys() - set(self.sampler_keys)):
-            known = ", ".join(self.sampler_keys) or "none"
-            raise CryinGANError(f"sampler.{unknown[0]}: the sampler of {self.kind} has no such key; it has {known}")
+        self._require_sampler(sampler)
         was_training = self.training
         self.eval()
         try:
-            batches = [
-                batch.cpu() for batch in self.batches(n, seed, purpose, batch_size or self.batch_size, **sampler)
-            ]
+            batches = self.batches(n, seed, purpose, batch_size or self.batch_size, **sampler)
+            structures = (structure for batch in batches for structure in batch.cpu())
+            found = list(reported(structures, n, "sampling", "sampled") if progress else structures)
         finally:
             self.train(was_training)
-        return self.as_in_file(torch.cat(batches).double().numpy())
+        return self.as_in_file(self.placed(torch.stack(found).double().numpy()))
+
+    def _require_sampler(self, sampler: dict[str, Any]) -> None:
+        """Refuse settings of the sampler that the model does not have, and values that it does not take."""
+        for key, value in sampler.items():
+            if key not in self.sampler_keys:
+                known = ", ".join(self.sampler_keys) or "none"
+                raise CryinGANError(f"sampler.{key}: the sampler of {self.kind} has no such key; it has {known}")
+            kind = type(self.hparams[key])
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise CryinGANError(f"sampler.{key}={value}: it must be {KINDS[kind]}")
+        try:
+            replace(self.settings, **sampler)
+        except CryinGANError as error:
+            raise CryinGANError(str(error).replace("model.", "sampler.", 1)) from error
 
     def batches(self, n: int, seed: int, purpose: str, batch_size: int, **sampler: Any) -> Iterator[Tensor]:
         """The structures of `sample`, grouped, a batch at a time."""
@@ -107,6 +139,12 @@ class GenerativeModel(lightning.LightningModule):
     def grouped_species(self) -> tuple[str, ...]:
         """Chemical symbols in the order of batches."""
         return tuple(self.hparams.species[i] for i in self.grouping)
+
+    def placed(self, fractional: np.ndarray) -> np.ndarray:
+        """Grouped coordinates (structures, atoms, 3), brought to the sites of the training structures where need be."""
+        if self.anchor is None:
+            return fractional
+        return self.anchor.placed(Crystals(fractional, self.template.cell, self.grouped_species)).fractional
 
     def as_in_file(self, fractional: np.ndarray) -> Crystals:
         """Structures with their atoms in the user's order and at the user's origin, from grouped coordinates."""

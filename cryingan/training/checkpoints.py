@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from lightning import LightningModule
 
     from cryingan.models.base import GenerativeModel
+
+log = logging.getLogger(__name__)
 
 KEYS = {"shift": "data.shift", "distance_weight": "lambda"}  # of hyper-parameters that users know by another name
 BARE = ("pooling", "seed", "cell", "species", "trainer.precision")  # not of the group model
@@ -225,4 +228,6 @@ def load_model(path: str | Path) -> GenerativeModel:
         model.load_state_dict(content["state_dict"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CryinGANError(f"{path} does not fit its own settings: {str(error).splitlines()[-1].strip()}") from error
+    if model.anchor is not None and not model.anchor.fitted:
+        log.warning("%s does not hold where its training structures stand: samples stand anywhere in the cell", path)
     return model

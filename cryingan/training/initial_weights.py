@@ -11,7 +11,9 @@ from lightning import LightningModule
 from torch import Tensor
 
 from cryingan.errors import CryinGANError
+from cryingan.models.anchor import Anchor
 from cryingan.models.epoch_means import EpochMeans
+from cryingan.models.linear.components import Components
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.storage.hashes import file_hash
 from cryingan.training.checkpoints import best_checkpoint
@@ -20,6 +22,8 @@ INIT = "init"
 """Key of checkpoints: the setting, and the hash of the file, whose weights the run started from."""
 DISTANCES = "discriminators.distances."
 """A model with lambda 0 has no such discriminator: it is new, or left out, where lambda changes."""
+NO_WEIGHTS = (EpochMeans, Anchor, Components)
+"""Modules that hold sums, or what follows from the training structures: a new run finds its own."""
 AVERAGED = "averaged."
 """A model with ema 0 has no such averages: they begin with the weights, or are left out, where ema changes."""
 
@@ -47,9 +51,9 @@ def load_initial_weights(model: LightningModule, init: str) -> dict[str, str]:
     weights, settings = content.get("state_dict"), content.get("hyper_parameters")
     if not isinstance(weights, dict) or not isinstance(settings, dict):
         raise CryinGANError(f"init={path} is not a checkpoint of train.py")
-    sums = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, EpochMeans))
-    weights = {name: value for name, value in weights.items() if not name.startswith(sums)}
-    own = {name: value for name, value in model.state_dict().items() if not name.startswith(sums)}
+    others = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, NO_WEIGHTS))
+    weights = {name: value for name, value in weights.items() if not name.startswith(others)}
+    own = {name: value for name, value in model.state_dict().items() if not name.startswith(others)}
     _require_fit(path, weights, settings, own, model.hparams)
     model.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False)
     new = any(name.startswith(DISTANCES) for name in own.keys() - weights.keys())

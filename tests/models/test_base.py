@@ -70,6 +70,22 @@ def test_unknown_sampler_keys(kind, known):
         small_model(kind).sample(1, seed=1, temperature=2)
 
 
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "said"),
+    [
+        ("diffcsp", "steps", 0, "sampler.steps=0: it must be between 1 and 1000"),
+        ("diffcsp", "steps", 5000, "sampler.steps=5000: it must be between 1 and 1000"),
+        ("diffcsp", "steps", 1.5, "sampler.steps=1.5: it must be a whole number"),
+        ("diffcsp", "step_size", -1, "sampler.step_size=-1: it must be at least 0"),
+        ("flow", "steps", -3, "sampler.steps=-3: it must be at least 1"),
+        ("flow", "heun", "yes", "sampler.heun=yes: it must be true or false"),
+    ],
+)
+def test_values_that_a_sampler_does_not_take(kind, key, value, said):
+    with pytest.raises(CryinGANError, match=said):
+        small_model(kind).sample(1, seed=1, **{key: value})
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_no_samples(kind):
     with pytest.raises(CryinGANError, match="n=0: there must be at least 1 sample"):

@@ -20,7 +20,8 @@ class DiffCSP(PairModel):
     """The score model of Jiao et al., NeurIPS 2023 (arXiv:2309.04475), without its denoising of the cell.
 
     The network learns the score of the noise that was added, over its root mean square. A network that sees differences
-    alone cannot know the mean displacement, so the loss of a structure stays above 1 / atoms.
+    alone cannot know the mean displacement, so the loss of a structure stays above 1 / atoms, and samples are brought
+    to where the training structures stand.
 
     Args:
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
@@ -38,6 +39,7 @@ class DiffCSP(PairModel):
     """
 
     kind = "diffcsp"
+    translation_invariant = True
     sampler_keys = ("steps", "step_size")
 
     def __init__(
@@ -102,7 +104,7 @@ class DiffCSP(PairModel):
             self.draw(sources, uniform=True),
             at_level,
             self.sigmas,
-            visited_levels(LEVELS, steps or self.hparams.steps),
+            visited_levels(LEVELS, self.hparams.steps if steps is None else steps),
             self.hparams.step_size if step_size is None else step_size,
             lambda: self.draw(sources),
         )

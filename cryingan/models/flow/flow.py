@@ -55,12 +55,12 @@ class Flow(PairModel):
 
     def on_fit_start(self) -> None:
         """Fit prior and scale to the training structures, unless a checkpoint brought them."""
-        if bool((self.scale != 1).any()):
-            return
         structures = self.training_structures()
-        if self.components is not None:
+        if self.components is not None and not len(self.components.codes):
             self.components.fit(structures, self.hparams.components)
             self.components.to(self.device)
+        if bool((self.scale != 1).any()):
+            return
         self.scale = self._typical_move(torch.from_numpy(structures.fractional[:256]).to(self.device, self.dtype))
 
     def _typical_move(self, fractional: Tensor) -> Tensor:
@@ -111,7 +111,8 @@ class Flow(PairModel):
             codes = torch.stack([self.components.draw(source, 1.0) for source in sources]).to(self.device)
             start = self._with_noise(self.components.decode(codes, self.cell.to(self.device)), self.draw(sources))
         heun = self.hparams.heun if heun is None else heun
-        return integrated(start, velocity, steps or self.hparams.steps, heun) % 1.0
+        steps = self.hparams.steps if steps is None else steps
+        return integrated(start, velocity, steps, heun) % 1.0
 
     def _linear(self, count: int, source: torch.Generator) -> Tensor:
         """Structures of the linear prior, in the order of its sites."""

@@ -1,0 +1,82 @@
+"""The translations that bring structures onto the sites of a set, from anywhere in the periodic cell."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import maximum_filter
+
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.matching import displacements_from, matched_to
+
+WIDTH = 0.5  # Angstrom; atoms count as being at a site up to about this distance in the search
+SPACING = 0.6  # Angstrom between the translations that the search tries
+STARTS = 4  # of them, those that bring most atoms to sites, are refined
+ROUNDS = 8
+LEAST_SCATTER = 0.1  # Angstrom; fixed atoms scatter by nothing
+
+
+def registered(structures: Crystals, sites: Crystals, scatter: np.ndarray) -> Crystals:
+    """Translate each structure to where its atoms are nearest to the sites of their species.
+
+    Least is the sum over sites of log(1 + d^2 / s^2), d the displacement of the atom at a site and s the site's
+    scatter: disordered sites have little say, and a misplaced atom has no more. The search correlates atoms with sites
+    over all translations by Fourier transform; the best ones are refined, atoms and sites paired anew in each round.
+
+    Args:
+        structures: of the cell and atom counts of the sites.
+        sites: one structure.
+        scatter: root mean square displacement at each site, Angstrom, shape (atoms,).
+
+    Returns:
+        The structures in their order of atoms.
+
+    Raises:
+        CryinGANError: cells or compositions differ.
+    """
+    widths = np.maximum(scatter, LEAST_SCATTER)
+    starts = np.stack([_starts(one, structures.species, sites, widths) for one in structures.fractional])
+    moved, costs = zip(*(_refined(structures, starts[:, i], sites, widths) for i in range(STARTS)), strict=True)
+    best = np.argmin(costs, axis=0)
+    return Crystals(np.stack(moved)[best, np.arange(len(structures))], structures.cell, structures.species)
+
+
+def _refined(
+    structures: Crystals, translations: np.ndarray, sites: Crystals, widths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates (structures, atoms, 3) after the best translations near some, and their costs (structures,)."""
+    fractional, inverse = structures.fractional + translations[:, None], np.linalg.inv(sites.cell)
+    for _ in range(ROUNDS):
+        apart = _from_sites(sites, fractional, structures.species)
+        weights = 1 / (widths**2 + (apart**2).sum(axis=-1))
+        mean = (weights[..., None] * apart).sum(axis=1) / weights.sum(axis=1, keepdims=True)
+        fractional = fractional - (mean @ inverse)[:, None]
+    squares = (_from_sites(sites, fractional, structures.species) ** 2).sum(axis=-1)
+    return fractional, np.log1p(squares / widths**2).sum(axis=1)
+
+
+def _from_sites(sites: Crystals, fractional: np.ndarray, species: tuple[str, ...]) -> np.ndarray:
+    """Displacements from the sites to their atoms, Angstrom, shape (structures, atoms, 3)."""
+    return displacements_from(sites, matched_to(sites, Crystals(fractional, sites.cell, species)))
+
+
+def _starts(fractional: np.ndarray, species: tuple[str, ...], sites: Crystals, widths: np.ndarray) -> np.ndarray:
+    """The translations that bring most atoms of one structure to sites, in fractions of the cell, (STARTS, 3)."""
+    heights = 1 / np.linalg.norm(np.linalg.inv(sites.cell), axis=0)  # between opposite faces
+    shape = np.maximum(np.ceil(heights / SPACING).astype(int), 4)
+    waves = [np.fft.fftfreq(size, 1 / size) for size in shape]
+    lengths = np.stack(np.meshgrid(*waves, indexing="ij"), axis=-1) @ np.linalg.inv(sites.cell).T
+    transform = np.zeros(shape, dtype=complex)
+    for symbol in sites.counts:
+        atoms, places = (np.array(names) == symbol for names in (species, sites.species))
+        of_sites = _structure_factors(sites.fractional[0, places], waves, 1 / widths[places])
+        transform += of_sites * _structure_factors(fractional[atoms], waves, np.ones(atoms.sum())).conj()
+    overlap = np.fft.ifftn(transform * np.exp(-((2 * np.pi * WIDTH) ** 2) * (lengths**2).sum(axis=-1))).real
+    peaks = np.where(overlap == maximum_filter(overlap, 3, mode="wrap"), overlap, -np.inf)
+    highest = np.argsort(-peaks, axis=None, kind="stable")[:STARTS]
+    return np.stack(np.unravel_index(highest, shape), axis=-1) / shape
+
+
+def _structure_factors(fractional: np.ndarray, waves: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Sums of exp(-2 pi i k x) over atoms, for all waves k on the three axes: one number for each of their triples."""
+    phases = [np.exp(-2j * np.pi * fractional[:, axis, None] * waves[axis]) for axis in range(3)]
+    return np.einsum("a,ax,ay,az->xyz", weights, *phases, optimize=True)

@@ -1,0 +1,63 @@
+"""Translations back onto the sites of a set: places that are known, in a triclinic cell, across its faces."""
+
+import numpy as np
+import pytest
+
+from cryingan.errors import CryinGANError
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.registration import registered
+
+CELL = np.array([[7.0, 0, 0], [1.5, 8.0, 0], [0.5, -1.0, 15.0]])
+SPECIES = ("Li", "Cl", "Li", "Li", "O", "Cl", "Li", "Li", "Cl", "Li", "O", "Li")
+WIDE = np.array([0.1] * 8 + [1.0] * 4)
+RANDOM = np.random.default_rng(0)
+SITES = Crystals(RANDOM.random((1, 12, 3)), CELL, SPECIES)
+
+
+def scattered(count, seed=1, wide=WIDE):
+    """Structures about the sites, Cartesian noise of `wide` / sqrt(3) on each axis, mean 0 over the narrow sites."""
+    random = np.random.default_rng(seed)
+    noise = random.normal(size=(count, 12, 3)) * wide[:, None] / np.sqrt(3)
+    noise -= noise[:, :8].mean(axis=1, keepdims=True)
+    return SITES.fractional + noise @ np.linalg.inv(CELL)
+
+
+def exchanged(fractional, seed=2):
+    """The atoms of each species in another order in each structure."""
+    random, species = np.random.default_rng(seed), np.array(SPECIES)
+    orders = np.tile(np.arange(12), (len(fractional), 1))
+    for symbol in SITES.counts:
+        atoms = np.flatnonzero(species == symbol)
+        orders[:, atoms] = random.permuted(np.tile(atoms, (len(fractional), 1)), axis=1)
+    return np.take_along_axis(fractional, orders[..., None], axis=1)
+
+
+def test_structures_come_back_from_anywhere():
+    expected = exchanged(scattered(30))
+    moved = expected + RANDOM.uniform(-2, 2, (30, 1, 3))
+    found = registered(Crystals(moved, CELL, SPECIES), SITES, WIDE)
+    apart = found.fractional - expected
+    apart = (apart - np.rint(apart)) @ CELL
+    assert np.abs(apart).max() < 0.05
+    assert np.ptp(apart, axis=1).max() < 1e-9  # a translation, and nothing else
+    assert found.species == SPECIES
+
+
+def test_a_misplaced_atom_has_little_say():
+    expected = scattered(10)
+    expected[:, 3] += np.array([0.2, 0.1, 0.1])
+    found = registered(Crystals(expected + RANDOM.random((10, 1, 3)), CELL, SPECIES), SITES, WIDE)
+    apart = found.fractional - expected
+    assert np.abs((apart - np.rint(apart)) @ CELL).max() < 0.05
+
+
+def test_each_structure_alone():
+    many = Crystals(exchanged(scattered(4)) + RANDOM.random((4, 1, 3)), CELL, SPECIES)
+    together = registered(many, SITES, WIDE)
+    for number in range(4):
+        assert registered(many[number], SITES, WIDE).same_as(together[number])
+
+
+def test_other_atoms_are_refused():
+    with pytest.raises(CryinGANError, match="differ in their cell or their composition"):
+        registered(Crystals(SITES.fractional, CELL, ("Li",) * 12), SITES, WIDE)
