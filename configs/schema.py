@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -170,5 +170,9 @@ def _typed(group: str, node: dict[str, Any], settings: type) -> dict[str, Any]:
     try:
         typed = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(settings), keys), enum_to_str=True)
     except OmegaConfBaseException as error:
+        value = keys.get(error.full_key)
+        types = {one.name: str(one.type) for one in fields(settings)}
+        if types.get(error.full_key, "").startswith("list") and not isinstance(value, list):
+            raise CryinGANError(f"{group}.{error.full_key}={value}: it must be a list: [{value}]") from error
         raise CryinGANError(f"{group}.{error.full_key}: {error.msg.splitlines()[0]}") from error
     return {key: typed.get(key, value) for key, value in node.items()}

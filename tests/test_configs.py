@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from configs.entry import CONFIGS
 from configs.schema import CHOSEN_BY, EvaluateKeys, SampleKeys, TrainerKeys, plain, train_schema
+from cryingan.errors import CryinGANError
 from cryingan.models.registry import MODELS
 from cryingan.relaxation.settings import RelaxSettings
 from tests.conftest import compose
@@ -123,6 +124,11 @@ def test_every_option_composes_with_its_types(group):
         settings = plain(compose(f"{group}={option}", *more))
         assert settings["model"]["seed"] == settings["seed"]
         assert settings["model"].get("distance_weight", settings["lambda"]) == settings["lambda"]
+
+
+def test_a_number_in_place_of_a_list_is_refused_with_the_list():
+    with pytest.raises(CryinGANError, match=r"model\.sigma_max=0\.05: it must be a list: \[0\.05\]"):
+        plain(compose("model=diffcsp", "model.sigma_max=0.05"))
 
 
 @pytest.mark.parametrize("option", options("experiment"))

@@ -48,6 +48,16 @@ def test_loss_stays_above_what_the_mean_displacement_hides():
     assert 0.47 < loss < 0.6  # one half
 
 
+def test_one_atom_tells_nothing():
+    """A network that sees differences alone has a constant answer for it, and the best is zero."""
+    net = DiffCSP(CELL, ["Li"], **SMALL)
+    fractional, source = torch.rand(2000, 1, 3), torch.Generator().manual_seed(0)
+    seen, times, answers = net.example(fractional, torch.rand(2000, generator=source), source)
+    one, other = net.network(seen, times), net.network(torch.zeros_like(seen), times)
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+    assert answers.square().mean().item() == pytest.approx(1, abs=0.05)
+
+
 def test_two_bonds_of_equal_weight_come_back():
     """Two atoms on an axis, 0.3 or 0.7 of it apart."""
     net = DiffCSP(CELL, ["Li", "Cl"], **SMALL, sigma_max=[0.3])

@@ -59,6 +59,30 @@ def test_uniform_starts_are_paired_within_species():
         assert np.sqrt((nearest**2).mean(axis=1)) == pytest.approx(shortest, abs=1e-6)
 
 
+def test_uniform_structures_need_no_velocity():
+    """One atom anywhere: the mean of its way is zero, wherever it is seen, so that the best answer is zero."""
+    net = Flow(CELL.tolist(), ["Li"], **SMALL)
+    source = torch.Generator().manual_seed(0)
+    seen, _, answers = net.example(torch.rand(4_000, 1, 3, generator=source), torch.full((4_000,), 0.6), source)
+    for axis in range(3):
+        place = (8 * (seen[:, 0, axis] % 1)).long()
+        means = torch.stack([answers[place == part, 0, axis].mean() for part in range(8)])
+        assert means.abs().max() < 0.06  # 1 / sqrt(12 * 500) is 0.013
+
+
+@pytest.mark.parametrize(("heun", "error"), [(False, 2e-2), (True, 2e-4)])
+def test_the_way_back_ends_at_the_start(heun, error):
+    start = torch.rand(200, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def velocity(places, time):
+        return 0.1 * torch.sin(2 * np.pi * places) * (1 + time)
+
+    end = integrated(start, velocity, 50, heun)
+    assert (end - start).abs().max() > 0.05
+    back = integrated(end, lambda places, time: -velocity(places, 1 - time), 50, heun)
+    assert (back - start).abs().max() < error
+
+
 def test_linear_starts_are_paired_over_the_batch():
     net = model()
     ends = torch.rand(8, 6, 3)
