@@ -58,6 +58,16 @@ def test_one_atom_tells_nothing():
     assert answers.square().mean().item() == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
+def test_one_structure_comes_back_up_to_a_translation():
+    net = DiffCSP(CELL, ["Li", "Cl", "O"], **SMALL, sigma_max=[0.4])
+    structure = torch.tensor([[0.1, 0.2, 0.3], [0.6, 0.7, 0.1], [0.3, 0.5, 0.8]])
+    trained(net, structure, 1500)
+    known = Crystals(structure.double().numpy()[None], CELL, ("Li", "Cl", "O"))
+    net.anchor.fit(known[[0, 0]].reordered(net.grouping))
+    assert np.quantile(matched_distances(net.sample(40, seed=1, batch_size=40, steps=200), known), 0.9) < 0.05
+
+
 def test_two_bonds_of_equal_weight_come_back():
     """Two atoms on an axis, 0.3 or 0.7 of it apart."""
     net = DiffCSP(CELL, ["Li", "Cl"], **SMALL, sigma_max=[0.3])
