@@ -166,12 +166,15 @@ def relax(plan: Plan, folder: Path, form: str) -> None:
     """Relax the samples in a folder, and print what came of them and where it is."""
     from cryingan.samples.folder import FIGURE, RELAXED, read_summary, write_relaxed
     from cryingan.samples.relaxer import SampleRelaxer
-    from cryingan.samples.report import summary_line
+    from cryingan.samples.report import comparison_line, summary_line
 
     SampleRelaxer(plan)(folder)
     other = None if form == "extxyz" else write_relaxed(folder, form)
     files = [folder / RELAXED, *([other] if other else []), folder / FIGURE]
-    print(f"{summary_line(read_summary(folder))}: {', '.join(map(str, files))}")
+    summary = read_summary(folder)
+    print(f"{summary_line(summary)}: {', '.join(map(str, files))}")
+    if (compared := comparison_line(summary)) is not None:
+        print(compared)
 
 
 def scoring_against(reference: str | None, settings: dict[str, Any] | None, types: list[str]) -> dict[str, Any]:

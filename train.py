@@ -59,7 +59,7 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
         beside: a run of the same structures, to share them with.
         together: build a model that takes its steps together with those of other runs.
     """
-    from configs.trainer import build_trainer, require_strategy
+    from configs.trainer import build_trainer, keep_former_best, require_strategy
     from cryingan.training.checkpoints import starting_point
     from cryingan.training.initial_weights import load_initial_weights
     from cryingan.training.run import Run, lightning_errors
@@ -70,6 +70,7 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
     data, model = build(settings, beside, together)
     if checkpoint is not None:
         origin = require_same_run(checkpoint, model, data, settings)
+        keep_former_best(settings["callbacks"], checkpoint)
     else:
         origin = load_initial_weights(model, settings["init"]) if settings["init"] else None
     with lightning_errors():

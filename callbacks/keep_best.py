@@ -11,9 +11,12 @@ from lightning.pytorch.callbacks import Checkpoint
 from callbacks.epochs import due, epoch_name, epoch_of, find
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.relax_samples import LOGGED, RelaxSamples
+from callbacks.sample_quality import SampleQuality
 from cryingan.errors import CryinGANError
+from cryingan.metrics.coverage import NEIGHBORS
+from cryingan.metrics.region_reference import RegionReference
 from cryingan.storage.checkpoint import read_checkpoint
-from cryingan.storage.fraction_keys import FRACTION, current_key, fraction_key
+from cryingan.storage.fraction_keys import current_key, distinct_key, fraction_key, mode_of
 
 SIGNS = {"max": 1, "min": -1}
 
@@ -23,51 +26,100 @@ class KeepBest(Checkpoint):
 
     The value may be known long after the epoch. Until then the epoch's checkpoint waits as
     `checkpoints/candidates/epoch_<done>.ckpt`. It is removed when its evaluation is given up, or when a later epoch has
-    a value, since values come in order. Of equal epochs the last is kept: it has trained longest while no sample is low
-    in energy. Logs nothing; prints at the end which epoch is best.
+    a value, since values come in order. Of equal epochs the last is kept: it has trained longest while no sample is
+    good. Logs nothing; prints at the end which epoch is best.
+
+    A key that samples which are all alike cannot win is the default: `relax/f1` where samples are relaxed and the
+    training structures share most of their sites; elsewhere `relax/distinct_below_<first threshold>`. Where none are
+    relaxed, the loss of held-out structures of models that have one, else `samples/f1`; without shared sites, nothing
+    is kept then. Relaxed samples of translated structures cannot be compared by place: a fraction is
+    followed.
 
     Args:
-        key: what is compared; fractions of relaxed samples tell quality, the score difference does not.
-        every_n_epochs: epochs between candidates: how often the key is measured.
-        mode: `max`: the highest value is best; `min`: the lowest, as of energies and close pairs. None: `max`, and only
-            for fractions below a threshold.
+        key: what is compared, any key of metrics.csv; the score difference does not tell quality. None: as above.
+        every_n_epochs: epochs between candidates. None: as often as the key is measured.
+        mode: `max`: the highest value is best; `min`: the lowest. None: what is good of the key
+            (`cryingan.storage.fraction_keys.mode_of`); it is needed where that is not clear.
     """
 
-    def __init__(self, key: str = fraction_key(0), every_n_epochs: int = 1000, mode: str | None = None) -> None:
-        self.key, self.every_n_epochs, self.mode = current_key(key), every_n_epochs, mode
+    def __init__(self, key: str | None = None, every_n_epochs: int | None = None, mode: str | None = None) -> None:
+        self.key, self.every_n_epochs, self.mode = key and current_key(key), every_n_epochs, mode
         self.best: float | None = None  # times the sign: more is better
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a key that is never logged, or whose best value is ambiguous."""
-        self.relax = find(trainer, RelaxSamples)
+        """Choose the key, and refuse one that is never logged, or whose best value is ambiguous."""
+        self.relax, self.quality = find(trainer, RelaxSamples), find(trainer, SampleQuality)
+        self.key = self.key or self._default_key(trainer, pl_module)
+        if self.key is None:
+            return
         known = self.relax.keys if self.relax else set()
         if self.key.startswith("relax/") and self.key not in known:
             why = f"is not logged; use {', '.join(sorted(known))}" if known else "needs callbacks=relax"
             raise CryinGANError(f"callbacks.best.key={self.key} {why}")
-        mode = "max" if self.mode is None and self.key.startswith(FRACTION) else self.mode
+        mode = self.mode or mode_of(self.key)
         if mode not in SIGNS:
             raise CryinGANError(f"callbacks.best.key={self.key} needs callbacks.best.mode=min or max, what is best")
         self.sign = SIGNS[mode]
+        self.every_n_epochs = self.every_n_epochs or self._measured_every(trainer)
+
+    def _default_key(self, trainer: Trainer, pl_module: LightningModule) -> str | None:
+        if self.relax and self.relax.thresholds and getattr(trainer.datamodule, "translated", ()):
+            return fraction_key(self.relax.thresholds[0])
+        if self.relax:
+            if self.relax.n_samples > NEIGHBORS and self._has_region(trainer):
+                return "relax/f1"
+            return distinct_key(self.relax.thresholds[0]) if self.relax.thresholds else "relax/distinct_minima"
+        held_out = getattr(pl_module, "held_out_loss", None)
+        if held_out and len(trainer.datamodule.split()[1]):
+            return held_out
+        measured = self.quality and self.quality.n > NEIGHBORS and self._has_region(trainer)
+        return "samples/f1" if measured else None
+
+    def _has_region(self, trainer: Trainer) -> bool:
+        training = trainer.datamodule.training
+        return (self.quality.region if self.quality else RegionReference.of(training)) is not None
+
+    def _measured_every(self, trainer: Trainer) -> int:
+        """Epochs between values of the key."""
+        of = self.key.partition("/")[0]
+        if of == "relax":
+            return self.relax.every_n_epochs
+        if of in ("samples", "alloy") and self.quality:
+            return self.quality.every_n_epochs
+        return trainer.check_val_every_n_epoch if of == "val" else 1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the best so far."""
-        self._prepare(trainer)
+        if self.key:
+            self._prepare(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save a candidate, and compare those whose value is known."""
-        if due(trainer, self.every_n_epochs):
+        """Save a candidate, unless it is known to be worse than the best, and compare those whose value is known."""
+        if self.key is None:
+            return
+        if due(trainer, self.every_n_epochs) and trainer.strategy.broadcast(self._may_be_best(trainer)):
             trainer.save_checkpoint(_candidates(trainer) / f"{epoch_name(trainer.current_epoch)}.ckpt")
         self._compare(trainer)
 
+    def _may_be_best(self, trainer: Trainer) -> bool:
+        if not trainer.is_global_zero:
+            return False  # the first process decides
+        value = self.metrics.value(trainer.current_epoch, self.key)
+        if value is None:
+            return not self.key.startswith("val/")  # the last epoch may be without a validation
+        return self.sign * value >= self.best
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare the last candidates."""
+        if self.key is None:
+            return
         self._compare(trainer)
         if trainer.is_global_zero:
             self._report(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare candidates of a run whose training was over already."""
-        if self.best is None:
+        if self.key and self.best is None:
             self._prepare(trainer)
             self._compare(trainer)
 

@@ -25,16 +25,16 @@ from cryingan.relaxation.settings import REPAIR_DISTANCE, RelaxSettings
 from cryingan.samples.background import BackgroundRelaxer, FolderRelaxer, InlineRelaxer
 from cryingan.samples.folder import WORKER_LOG, read_summary
 from cryingan.samples.plan import FIXED_IN_SET, Plan, fixed_in_set
-from cryingan.samples.report import summary_line
+from cryingan.samples.report import comparison_line, summary_line
+from cryingan.samples.set_comparison import ENDS, comparison_keys
 from cryingan.storage.atomic import make_folder
-from cryingan.storage.fraction_keys import fraction_key
+from cryingan.storage.fraction_keys import fraction_key, mode_of
 from cryingan.training.end_of_job import END_OF_JOB
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
 SHARES = ("failed", "unconverged", "contacts", "close_pairs")
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
-ENDS = ("", "_low", "_high")
 
 
 class RelaxSamples(Callback):
@@ -96,7 +96,8 @@ class RelaxSamples(Callback):
         """All keys that an evaluation may log."""
         with_ends = [*map(fraction_key, self.thresholds)]
         with_ends += [f"relax/{name}" for name in AVERAGES]
-        return {f"{name}{end}" for name in with_ends for end in ENDS} | {f"relax/{name}" for name in SHARES}
+        own = {f"{name}{end}" for name in with_ends for end in ENDS} | {f"relax/{name}" for name in SHARES}
+        return own | comparison_keys(tuple(self.thresholds))
 
     def gave_up(self, epoch: int) -> bool:
         """Whether the samples of an epoch cannot be relaxed."""
@@ -187,6 +188,7 @@ class RelaxSamples(Callback):
             pictures=self.n_samples if wandb_runs(trainer) else self.pictures,
             molecules=self.pictures,
             earlier=self.epochs.scales(),
+            placed=not getattr(trainer.datamodule, "translated", ()),
         )
         _print(plan.trial)
         self.relaxer = MODES[self.mode](plan, make_folder(self.epochs.folder), report=_print)
@@ -220,10 +222,11 @@ class RelaxSamples(Callback):
         summary, epoch = read_summary(folder), epoch_of(folder)
         self.scale = scale_of(summary)
         _print(f"{epoch_title(epoch)}: {summary_line(summary)}")
+        _print(comparison_line(summary))
         if epoch == UNTRAINED:
             return
         for run in wandb_runs(trainer):
-            for key in map(fraction_key, self.thresholds):
+            for key in (key for key in summary["values"] if mode_of(key) == "max" and not key.endswith(ENDS[1:])):
                 run.define_metric(key, step_metric="epoch", summary="max,last")
         log(trainer, {**summary["values"], "time/relaxation": summary["seconds"]}, epoch)
         for run in wandb_runs(trainer):

@@ -14,8 +14,9 @@ from callbacks.epochs import due, log
 from cryingan.metrics.alloy.reference import AlloyReference
 from cryingan.metrics.close_pairs import ClosePairs
 from cryingan.metrics.neighbor_distances import NeighborDistanceError, mean_neighbor_distances
-from cryingan.metrics.region_reference import RegionReference
-from cryingan.metrics.spread import Spread
+from cryingan.metrics.region_coverage import RegionCoverage
+from cryingan.metrics.region_reference import KEYS, RegionReference
+from cryingan.metrics.sample_distance import SampleDistance
 from cryingan.structures.crystals import Crystals
 
 NEIGHBORS = 6
@@ -33,16 +34,15 @@ class SampleQuality(Callback):
     - `samples/close_pairs`: unique pairs within 1.5 Angstrom per structure.
     - `samples/neighbor_distance_error`: how far the mean distances to the first, second, ... sixth neighbour are from
       those of the training set, Angstrom, mean over the six.
-    - `samples/spread`: how far an atom is from where it is in another sample, Angstrom, mean; near zero when all
-      samples are alike.
+    - `samples/distance`: between two samples, Angstrom, root mean square over atoms, mean; atoms are paired within
+      their species so that it is the shortest. Near zero when all samples are alike.
 
     where the training structures share most of their sites, as those of an interface do, of the atoms at the other
-    sites, paired within their species so that distances are the shortest,
+    sites, which `samples/distance` is of, too, there,
 
-    - `samples/precision`, `samples/recall`, `samples/density`, `samples/coverage`: whether samples are like training
-      structures, and whether they cover them.
-    - `samples/distance`: between two samples, Angstrom, root mean square over atoms, mean.
-    - `samples/nearest_training`: likewise from the nearest training structure; small values are copies.
+    - `samples/precision`, `samples/recall`, `samples/f1`, `samples/density`, `samples/coverage`: whether samples are
+      like training structures, and whether they cover them.
+    - `samples/nearest_training`: distance from the nearest training structure; small values are copies.
 
     and, where the training structures lie on the alloy's fcc lattice,
 
@@ -77,12 +77,15 @@ class SampleQuality(Callback):
         metrics = {
             "samples/close_pairs": ClosePairs(cell),
             "samples/neighbor_distance_error": NeighborDistanceError(reference, cell),
-            "samples/spread": Spread(cell),
         }
-        self.metrics = MetricCollection(metrics)
         placed = not getattr(trainer.datamodule, "translated", ())
         self.alloy = AlloyReference.of(training) if placed else None
         self.region = RegionReference.of(training) if placed and self.alloy is None else None
+        if self.region is None:
+            metrics["samples/distance"] = SampleDistance(training[:0])
+        else:
+            metrics["samples/region"] = RegionCoverage(self.region, training[:0])
+        self.metrics = MetricCollection(metrics)
         self.training = self._of_training()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -113,10 +116,10 @@ class SampleQuality(Callback):
             self.metrics.to(trainer.strategy.root_device)  # where processes can gather what they have
         share = np.array_split(np.arange(len(samples)), trainer.world_size)[trainer.global_rank]
         self.metrics.update(torch.from_numpy(samples.fractional[share]))
-        values = {name: value.item() for name, value in self.metrics.compute().items()}
+        values = {name: value.tolist() for name, value in self.metrics.compute().items()}
         self.metrics.reset()
         if self.region is not None:
-            values |= {f"samples/{name}": value for name, value in self.region.compare(samples).items()}
+            values |= zip((f"samples/{name}" for name in KEYS), values.pop("samples/region"), strict=True)
         if self.alloy is not None:
             values |= {f"alloy/{name}": value for name, value in self.alloy.compare(samples).items()}
         return values

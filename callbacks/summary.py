@@ -15,23 +15,35 @@ from rich.table import Table
 from callbacks.epochs import find
 from callbacks.relax_samples import RelaxSamples
 from callbacks.sample_quality import SampleQuality
+from cryingan.energies.fractions import QUANTILES
 from cryingan.plots.style import save_figure
 from cryingan.plots.training import training_figure
 from cryingan.samples.folder import FIGURE as ENERGIES
 from cryingan.storage.atomic import write_json
-from cryingan.storage.fraction_keys import fraction_key, threshold_in
+from cryingan.storage.fraction_keys import fraction_key, random_key, threshold_in
 
 ROWS = {
     "samples/close_pairs": "close pairs (< 1.5 Å) per structure",
     "samples/neighbor_distance_error": "neighbour-distance error (Å)",
-    "samples/spread": "distance of an atom between two samples (Å)",
+    "samples/distance": "distance between two samples (Å)",
     "samples/precision": "precision: samples like training structures",
     "samples/recall": "recall: training structures like samples",
+    "samples/f1": "F1 score of these two",
     "samples/coverage": "coverage of the training structures",
     "samples/nearest_training": "distance from the nearest training structure (Å)",
     "alloy/vacancies": "lattice sites left empty",
     "alloy/formation_energy_error": "formation-energy error (eV/atom)",
     "alloy/sro_error": "short-range-order error",
+}
+RELAXED = {
+    "relax/precision": "relaxed: precision",
+    "relax/recall": "relaxed: recall",
+    "relax/f1": "relaxed: F1 score",
+    "relax/coverage": "relaxed: coverage",
+    "relax/distance": "relaxed: distance between samples (Å)",
+    "relax/nearest_training": "relaxed: nearest training structure (Å)",
+    "relax/distinct_minima": "relaxed: distinct minima per sample",
+    "relax/kolmogorov_smirnov": "relaxed: Kolmogorov-Smirnov, energies",
 }
 
 
@@ -61,7 +73,9 @@ class Summary(Callback):
         rows = {**ROWS, **_add_relaxed(columns, trainer)}
         result = {"epochs": trainer.current_epoch, "samples": quality.n, **columns}
         write_json(self.run_dir / "summary.json", _defined(result))
-        figure = training_figure(self.run_dir / "metrics.csv", quality.random, quality.random_title)
+        figure = training_figure(
+            self.run_dir / "metrics.csv", quality.random, quality.random_title, columns.get("training set")
+        )
         save_figure(figure, self.run_dir / "training.png")
         self._print(f"{quality.n} samples after {trainer.current_epoch} epochs", rows, columns)
 
@@ -97,7 +111,7 @@ class Summary(Callback):
 
 
 def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict[str, str]:
-    """Add the fractions of low-energy samples to the columns; return the names of the rows."""
+    """Add the values of relaxed samples to the columns; return the names of the rows."""
     relax = find(trainer, RelaxSamples)
     untrained, trained = relax.summaries() if relax else (None, None)
     if trained is None:
@@ -107,9 +121,15 @@ def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict
         rows[key] = f"relaxed to {threshold_in(key)} {trained['unit']} or below"
         if key in trained.get("random", {}):
             rows[key] += f" (random structures: {trained['random'][key]:.2g})"
-    for heading, summary in (("untrained", untrained), ("trained", trained)):
+    for percent, key in ((percent, random_key(percent)) for percent in QUANTILES):
+        if key in trained.get("quantiles", {}):
+            rows[key] = f"below {percent} % of random ({trained['quantiles'][key]:.2f} {trained['unit']})"
+    rows |= RELAXED
+    of_training = {"values": trained.get("training", {})}
+    for heading, summary in (("untrained", untrained), ("trained", trained), ("training set", of_training)):
         values = summary["values"] if summary else {}  # of other thresholds where they were changed during the run
-        columns[heading] |= {key: values[key] for key in rows if key in values}
+        if found := {key: values[key] for key in rows if key in values}:
+            columns[heading] = columns.get(heading, {}) | found
     return rows
 
 

@@ -19,9 +19,12 @@ from configs.entry import instantiate
 from configs.sweeps import in_sweep
 from cryingan.devices import resolve_accelerator
 from cryingan.errors import CryinGANError
-from cryingan.training.checkpoints import AtomicCheckpointIO
+from cryingan.storage.fraction_keys import fraction_key
+from cryingan.training.checkpoints import AtomicCheckpointIO, run_settings
 from cryingan.training.precision import use_precision
 from cryingan.training.slurm import cluster_environment
+
+FORMER_BEST = fraction_key(0)
 
 
 def build_trainer(
@@ -72,6 +75,14 @@ def build_trainer(
             "with hydra/launcher=slurm hydra.launcher.tasks_per_node=DEVICES, or without -m"
         )
     return trainer
+
+
+def keep_former_best(callbacks: dict[str, Any], checkpoint: Path) -> None:
+    """Let best.ckpt of a run that began when `relax/fraction_below_0` was the default key follow this key still."""
+    before = run_settings(checkpoint).get("callbacks", {}).get("best", {}).get("key")
+    best = callbacks.get("best", {})
+    if "relax" in callbacks and before == FORMER_BEST and best.get("key", before) is None:
+        best["key"] = before
 
 
 def require_strategy(keys: dict[str, Any], trainer: Trainer, model: LightningModule) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from cryingan.errors import CryinGANError
 
 THRESHOLDS = (0.0, -0.2)
+QUANTILES = (50, 10, 1)  # percent of random structures
 N_TRAINING = 20  # training structures that are relaxed for the zero where they are not at rest
 
 
@@ -38,6 +39,27 @@ def fractions_below(
     if n_generated < max(1, len(energies)):
         raise CryinGANError(f"n_generated={n_generated} must be at least 1 and at least the {len(energies)} energies")
     return {threshold: wilson(int((energies <= threshold).sum()), n_generated) for threshold in thresholds}
+
+
+def quantile_thresholds(random: np.ndarray) -> dict[int, float]:
+    """The energy at or below which 50, 10 and 1 % of random structures lie: thresholds that compare across data sets.
+
+    Args:
+        random: relaxed energies of random structures, shape (structures,); NaN, of one that could not be relaxed,
+            counts as above all others.
+
+    Returns:
+        By percentage, in the unit of `random`; without those that fewer than one structure, or one without an energy,
+        would decide.
+
+    Example:
+        >>> quantile_thresholds(np.arange(200.0))
+        {50: 99.0, 10: 19.0, 1: 1.0}
+    """
+    energies = np.sort(np.where(np.isnan(random), np.inf, random))
+    counts = {percent: percent * len(energies) // 100 for percent in QUANTILES}
+    found = {percent: float(energies[count - 1]) for percent, count in counts.items() if count}
+    return {percent: energy for percent, energy in found.items() if np.isfinite(energy)}
 
 
 def wilson(count: int, total: int) -> Fraction:

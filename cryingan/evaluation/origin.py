@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cryingan.errors import CryinGANError
 from cryingan.samples.folder import ENERGIES, RELAXED, SAMPLE_MANIFEST, read_summary
+from cryingan.samples.set_comparison import comparison_keys
+from cryingan.storage.fraction_keys import DISTINCT, FRACTION
 
 NUMBERS = ("energy_per_atom_initial", "energy_per_atom", "energy", "steps")
 
@@ -27,8 +29,9 @@ class Origin:
         unit: unit of `energy`.
         zero: zero of `energy` in eV/atom, from relaxed.json: 0 where the training structures are unknown; None where
             it is not recorded.
-        fractions: fractions of all samples, from relaxed.json, such as `relax/fraction_below_0` with its `_low` and
-            `_high`.
+        fractions: shares of all samples, from relaxed.json, such as `relax/fraction_below_0` with its `_low` and
+            `_high`, and what `cryingan.samples.set_comparison.SetComparison` has.
+        training: the same of training structures, likewise.
     """
 
     generated: int | None = None
@@ -38,6 +41,7 @@ class Origin:
     unit: str = ""
     zero: float | None = None
     fractions: Mapping[str, float] = field(default_factory=dict)
+    training: Mapping[str, float] = field(default_factory=dict)
 
 
 def origin_of(path: Path, samples: set[int]) -> Origin:
@@ -68,5 +72,9 @@ def _from_energies(path: Path, samples: set[int]) -> Origin:
     values = {sample: {name: float(row[name] or "nan") for name in NUMBERS} for sample, row in rows.items()}
     unit = next((row["unit"] for row in rows.values() if row["unit"]), "")
     summary = read_summary(path.parent) or {"values": {}}
-    fractions = {name: value for name, value in summary["values"].items() if name.startswith("relax/fraction")}
-    return Origin(len(rows), False, lost, values, unit, summary.get("zero_ev_per_atom"), fractions)
+    compared, shares = comparison_keys(()), (FRACTION, DISTINCT)
+    fractions = {
+        name: value for name, value in summary["values"].items() if name in compared or name.startswith(shares)
+    }
+    zero, training = summary.get("zero_ev_per_atom"), summary.get("training", {})
+    return Origin(len(rows), False, lost, values, unit, zero, fractions, training)

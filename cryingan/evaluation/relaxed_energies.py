@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ NO_ZERO = "energies are not relative to the training structures: give training=F
 
 
 def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> tuple[dict[str, Any], Scores]:
-    """Return steps, energy drops, fractions below thresholds and the histogram of relaxed samples.
+    """Return steps, energy drops, fractions below thresholds, likeness and the histogram of relaxed samples.
 
     Definitions are in docs/dismai_bench.md (Relaxation statistics, Energy histograms). The values are for metrics.json,
     the scores are table and figure of the histogram, whose range follows from the `kind` of benchmark; all are empty
@@ -33,8 +34,9 @@ def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> tup
     summary = {
         "steps": _entry(*energy_statistics.mean_and_deviation(steps[converged])),
         "energy_drop_meV_per_atom": _entry(*energy_statistics.mean_and_deviation(1000 * (initial - final)[converged])),
-        **{name.removeprefix("relax/"): value for name, value in origin.fractions.items()},
+        **_short(origin.fractions),
         "unit": origin.unit,
+        **({"training": _short(origin.training)} if origin.training else {}),
     }
     unit, factor = HISTOGRAM_UNITS.get(kind, ("", 1.0))
     if kind == "silicon" and not origin.zero:
@@ -48,6 +50,10 @@ def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> tup
     table = energy_statistics.histogram_table(histogram, unit)
     figure = partial(energy_figure, energies, None, len(energies), unit)
     return summary, Scores(tables={"energy_histogram.csv": table}, figures={"energies": figure})
+
+
+def _short(values: Mapping[str, float]) -> dict[str, float]:
+    return {name.removeprefix("relax/"): value for name, value in values.items()}
 
 
 def _entry(interval: Interval, deviation: float) -> dict[str, Any]:

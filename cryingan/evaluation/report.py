@@ -15,6 +15,7 @@ from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Table
 from cryingan.evaluation.result import Evaluation
 from cryingan.plots import style
+from cryingan.samples.report import comparison_line
 from cryingan.storage.atomic import sync_folder
 
 METRICS, STRUCTURES, PARTS = "metrics.json", "structures.csv", ".parts"
@@ -100,12 +101,21 @@ def summary_lines(evaluation: Evaluation) -> Iterable[str]:
             yield f"{name:{width}s}  {interval.value:.4g} ({interval.low:.4g} to {interval.high:.4g}){note}"
         elif not (match := SPECIES_DISTANCE.match(name)) or match[1] in there:  # the others have nothing to compare
             yield f"{name:{width}s}  not defined: {interval.reason}"
+    yield from _beside_training(evaluation)
     distances = (interval for name, interval in evaluation.values.items() if name.startswith("d_"))
     if any(above(interval.value, interval.high) for interval in distances):
         yield ABOVE
     for of, values in evaluation.beside.items():
         shown = [f"{name} {one.value:.4g}" for name, one in values.items() if math.isfinite(one.value)]
         yield f"{of}: {', '.join(shown) or 'none can be described'}"
+
+
+def _beside_training(evaluation: Evaluation) -> Iterable[str]:
+    """A line about relaxed samples beside the training set, where there is one."""
+    sets = {"values": evaluation.relaxation, "training": evaluation.relaxation.get("training", {})}
+    named = {name: {f"relax/{key}": value for key, value in of.items()} for name, of in sets.items()}
+    line = comparison_line(named)
+    return [] if line is None else [line]
 
 
 def _with_its_first(reason: str, evaluation: Evaluation) -> str:

@@ -34,12 +34,23 @@ class Coverage:
     density: float
     coverage: float
 
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall: samples that are all alike have no recall, random ones no precision.
+
+        Sajjadi et al., NeurIPS 2018 (arXiv:1806.00035), weigh precision and recall so. Density and coverage do not take
+        its place: in many dimensions samples near the mean lie in most balls.
+        """
+        both = self.precision + self.recall
+        return 2 * self.precision * self.recall / both if both else 0.0
+
 
 def coverage(across: np.ndarray, samples: np.ndarray, reference: np.ndarray, k: int = NEIGHBORS) -> Coverage:
     """Compare samples with a reference by the distances between structures.
 
     Args:
-        across: distances of the samples from the reference structures, shape (samples, references).
+        across: distances of the samples from the reference structures, shape (samples, references); NaN for a sample
+            that is lost, which is then in no ball and has none.
         samples: distances of the samples from each other, shape (samples, samples).
         reference: distances of the reference structures from each other, shape (references, references).
         k: the neighbour that a ball reaches to.
@@ -130,7 +141,7 @@ def neighbor_radius(distances: np.ndarray, k: int = NEIGHBORS) -> np.ndarray:
     """
     if len(distances) <= k:
         raise CryinGANError(f"{len(distances)} structures have no {k} neighbours each: give at least {k + 1}")
-    others = distances + np.diag(np.full(len(distances), np.inf))
+    others = distances + np.diag(np.full(len(distances), np.nan))  # NaN is sorted behind all numbers
     return np.partition(others, k - 1, axis=1)[:, k - 1]
 
 

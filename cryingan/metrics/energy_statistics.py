@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,28 @@ def histogram_table(histogram: EnergyHistogram, unit: str) -> dict[str, list[flo
     edges = [-np.inf, *histogram.edges.tolist(), np.inf]
     shares = [histogram.below, *histogram.shares.tolist(), histogram.above]
     return {f"from ({unit})": edges[:-1], f"to ({unit})": edges[1:], "structures with an energy (%)": shares}
+
+
+def kolmogorov_smirnov(energies: np.ndarray, reference: np.ndarray) -> float:
+    """Largest difference of the distribution functions of two sets of energies: 0 for the same, 1 for none in common.
+
+    Args:
+        energies: shape (structures,); a structure without an energy (NaN) counts as above all others.
+        reference: of the reference structures, likewise.
+
+    Returns:
+        NaN where a side has no structures.
+
+    Example:
+        >>> kolmogorov_smirnov(np.array([1.0, 2.0, np.nan, np.nan]), np.array([1.0, 2.0]))
+        0.5
+    """
+    from scipy.stats import ks_2samp
+
+    if not (len(energies) and len(reference)):
+        return math.nan
+    ones, others = (np.where(np.isnan(side), np.inf, side) for side in (energies, reference))
+    return float(ks_2samp(ones, others, method="asymp").statistic)
 
 
 def mean_and_deviation(values: np.ndarray) -> tuple[Interval, float]:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.matching import matched_distances
+
 SAME_DISTANCE = 0.3  # Angstrom
 SAME_ENERGY = 0.02  # in the unit of the energies: J/m^2 of an interface
+SAME_ENERGY_PER_ATOM = 0.001  # eV/atom of bulk, which 0.02 J/m^2 of a small interface are, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,3 +57,22 @@ def minima(
     near = (distances <= within) & (np.abs(energies[:, None] - energies) <= energy_within)
     _, labels = connected_components(near, directed=False)
     return Minima(labels, np.bincount(labels))
+
+
+def minima_of(
+    structures: Crystals, energies: np.ndarray, within: float = SAME_DISTANCE, energy_within: float = SAME_ENERGY
+) -> Minima:
+    """`minima` by the matched distances of structures, which are computed only where energies are near.
+
+    Args:
+        structures: relaxed.
+        energies: as in `minima`.
+        within: as in `minima`.
+        energy_within: as in `minima`.
+    """
+    distances = np.full((len(structures),) * 2, np.inf)
+    np.fill_diagonal(distances, 0)
+    for i in range(1, len(structures)):
+        near = np.flatnonzero(np.abs(energies[:i] - energies[i]) <= energy_within)
+        distances[i, near] = distances[near, i] = matched_distances(structures[i], structures[near])[0]
+    return minima(distances, energies, within, energy_within)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryingan.metrics.coverage import NEIGHBORS, ceiling, mean_coverage
+from cryingan.metrics.coverage import NEIGHBORS, Coverage, ceiling, mean_coverage
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.matching import MeanStructure, distances_within, matched_distances, mean_structure
 
-KEYS = ("precision", "recall", "density", "coverage", "distance", "nearest_training")
+KEYS = ("precision", "recall", "f1", "density", "coverage", "distance", "nearest_training")
 STRUCTURES = 178  # of the training set, from its first to its last: matching thousands would delay every start
 
 
@@ -40,23 +40,35 @@ class RegionReference:
         region = mean.region(some)
         return cls(mean, region, distances_within(region))
 
-    def compare(self, samples: Crystals) -> dict[str, float]:
+    def compare(self, samples: Crystals, lost: int = 0) -> dict[str, float]:
         """Precision, recall, density and coverage, as `cryingan.metrics.coverage` defines them, and distances.
 
+        Args:
+            samples: of the cell and composition of the set.
+            lost: samples that are not among these, as they could not be relaxed: they are like no training structure
+                and cover none.
+
         Returns:
-            These four, of equally many structures on both sides; `distance`, the mean distance between two samples, and
-            `nearest_training`, that of a sample from the nearest training structure, Angstrom. NaN for fewer than six
-            samples.
+            These four and the F1 score of the first two, of equally many structures on both sides; `distance`, the mean
+            distance between two samples, and `nearest_training`, that of a sample from the nearest training structure,
+            Angstrom. NaN for fewer than six samples, lost ones included; the distances also where all are lost.
         """
-        count = min(len(samples), len(self.region))
+        region = self.mean.region(samples)
+        return self.compare_distances(matched_distances(region, self.region), distances_within(region), lost)
+
+    def compare_distances(self, across: np.ndarray, among: np.ndarray, lost: int = 0) -> dict[str, float]:
+        """`compare` by distances in the region: from `region`, (samples, structures), and among samples."""
+        samples = len(across)
+        count = min(samples + lost, len(self.region))
         if count <= NEIGHBORS:
             return dict.fromkeys(KEYS, np.nan)
-        region = self.mean.region(samples)
-        across, among = matched_distances(region, self.region), distances_within(region)
+        pairs = among[np.triu_indices(samples, 1)]
+        padded = np.pad(across, ((0, lost), (0, 0)), constant_values=np.nan)
+        around = np.pad(among, (0, lost), constant_values=np.nan)
         return {
-            **vars(mean_coverage(across, among, self.within, count)),
-            "distance": float(among[np.triu_indices(len(among), 1)].mean()),
-            "nearest_training": float(across.min(axis=1).mean()),
+            **_values(mean_coverage(padded, around, self.within, count)),
+            "distance": float(pairs.mean()) if len(pairs) else np.nan,
+            "nearest_training": float(across.min(axis=1).mean()) if samples else np.nan,
         }
 
     def of_training(self, count: int) -> dict[str, float]:
@@ -66,7 +78,11 @@ class RegionReference:
             return dict.fromkeys(KEYS, np.nan)
         others = self.within + np.diag(np.full(len(self.within), np.inf))
         return {
-            **vars(ceiling(self.within, count)),
+            **_values(ceiling(self.within, count)),
             "distance": float(self.within[np.triu_indices(len(self.within), 1)].mean()),
             "nearest_training": float(others.min(axis=1).mean()),
         }
+
+
+def _values(found: Coverage) -> dict[str, float]:
+    return {**vars(found), "f1": found.f1}

@@ -40,6 +40,7 @@ class GenerativeModel(lightning.LightningModule):
         kind: name of the model, as in `cryingan.models.registry.MODELS`.
         n_neighbors: distances to that many neighbours that batches have behind the coordinates.
         batch_size: structures that are generated at a time.
+        held_out_loss: key of the loss of held-out structures, where a model logs one that tells how good it is.
         sampler_keys: settings of the way from noise to structures that `sample` takes.
         translatable: whether structures that are translated at random can be learned.
         translation_invariant: whether the model cannot know where in the cell a structure stands. Its samples are
@@ -49,6 +50,7 @@ class GenerativeModel(lightning.LightningModule):
     kind: str
     n_neighbors = 0
     batch_size = 256
+    held_out_loss: str | None = None
     sampler_keys: tuple[str, ...] = ()
     translatable = True
     translation_invariant = False

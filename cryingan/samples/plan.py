@@ -38,6 +38,7 @@ class Plan:
         molecules: how many are also written as PDB.
         earlier: the scales of energies that these ones will stand beside, as `TrainingScale.record` gives them, with
             `where` they were found; another scale is refused.
+        placed: whether samples lie where the training structures do; those of a training on translated ones do not.
     """
 
     potential: Mapping[str, Any]
@@ -50,6 +51,7 @@ class Plan:
     pictures: int = 3
     molecules: int = 3
     earlier: Sequence[Mapping[str, Any]] = ()
+    placed: bool = True
 
     @property
     def trial(self) -> str | None:
@@ -98,6 +100,7 @@ def plan_as_in_run(settings: Mapping[str, Any], run: Mapping[str, Any], given: C
         cache=settings["cache"],
         pictures=settings["pictures"],
         molecules=settings["pictures"],
+        placed=not data.get("translate"),
     )
 
 

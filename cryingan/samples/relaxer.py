@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from cryingan.energies.training_scale import TrainingScale
 from cryingan.errors import CryinGANError, OtherResultsError
+from cryingan.metrics.region_reference import RegionReference
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.fixed import warn_of_other_fixed, with_fixed
 from cryingan.relaxation.relax import relax_marked
@@ -19,6 +21,7 @@ from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.folder import ERROR, RELAX_SUMMARY, REPAIRED, SAMPLES, set_results_aside, write_error
 from cryingan.samples.plan import Plan
 from cryingan.samples.report import Outcome, draw, write_rows
+from cryingan.samples.set_comparison import SetComparison
 from cryingan.storage.atomic import write_json
 from cryingan.storage.fraction_keys import fraction_key
 from cryingan.storage.hashes import file_hash
@@ -56,6 +59,15 @@ class SampleRelaxer:
         """Compute the energies of the training structures, and relax some if need be, unless they are known."""
         _ = self.scale.scale, self.scale.shown
 
+    @cached_property
+    def comparison(self) -> SetComparison:
+        """What relaxed samples are compared with."""
+        scale, region, placed = self.scale, None, self.plan.placed
+        if scale.structures is not None and placed:
+            region = RegionReference.of(scale.structures)
+        shown = scale.shown if scale.of_relaxed else None
+        return SetComparison(scale.known()["unit"], shown, scale.random, region, placed)
+
     def __call__(self, folder: str | Path) -> dict[str, float]:
         """Relax `samples.extxyz` in a folder; everything else there comes from it, `relaxed.json` last.
 
@@ -64,7 +76,8 @@ class SampleRelaxer:
         after. Called again, it resumes, and relaxes nothing twice.
 
         Returns:
-            The values that a training logs, by name; see `cryingan.samples.report.Outcome.values`.
+            The values that a training logs, by name; see `cryingan.samples.report.Outcome.values` and
+            `cryingan.samples.set_comparison.SetComparison.values`.
 
         Raises:
             OtherResultsError: the folder holds relaxations with another potential or other settings.
@@ -79,13 +92,15 @@ class SampleRelaxer:
         with lock_folder(folder, patient=True):
             outcome = self._relax(samples, folder)
             write_rows(outcome, folder)
-            random = self.scale.random
+            random, thresholds = self.scale.random, outcome.thresholds
             draw(outcome, folder, self.plan.pictures, self.plan.molecules, self.scale.shown, random)
-            below = {fraction_key(t): float((random <= t).mean()) for t in outcome.thresholds if random is not None}
+            below = {fraction_key(t): float((random <= t).mean()) for t in thresholds if random is not None}
             summary = {
-                "values": outcome.values(),
+                "values": outcome.values() | self.comparison.values(outcome),
                 "samples": len(outcome.samples),
                 "random": below,
+                "training": self.comparison.of_training(len(outcome.samples), thresholds),
+                "quantiles": self.comparison.quantiles,
                 **self.scale.record(),
                 "seconds": round(time.monotonic() - start, 1),
             }

@@ -9,15 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from cryingan.energies.fractions import fractions_below
+from cryingan.energies.fractions import QUANTILES, fractions_below
 from cryingan.energies.scale import Energies
 from cryingan.relaxation.relax import RelaxationResults
 from cryingan.relaxation.repair import RepairLog
 from cryingan.samples.folder import ENERGIES, FIGURE, MOLECULES, PICTURES
 from cryingan.storage.atomic import make_folder, replace_file
-from cryingan.storage.fraction_keys import fraction_key, threshold_in
+from cryingan.storage.fraction_keys import fraction_key, random_key, threshold_in
 from cryingan.structures.contacts import contact_text
 from cryingan.structures.crystals import Crystals
+
+COMPARED = {
+    "relax/precision": "precision",
+    "relax/recall": "recall",
+    "relax/f1": "F1",
+    "relax/coverage": "coverage",
+    "relax/distance": "distance between samples",
+    "relax/nearest_training": "from the nearest training structure",
+    "relax/distinct_minima": "distinct minima per sample",
+    "relax/kolmogorov_smirnov": "Kolmogorov-Smirnov distance of energies",
+    **{random_key(percent): f"below {percent} % of random structures" for percent in QUANTILES},
+}
+"""Values of relaxed samples that stand beside those of the training set, and how they are printed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,15 +187,30 @@ def draw(
 def summary_line(summary: dict[str, Any]) -> str:
     """The fractions in the summary of a folder, on one line."""
     values, unit = summary["values"], summary["unit"]
+    absolute = {name: threshold for name in values if (threshold := threshold_in(name)) is not None}
     below = [
         f"{values[name]:.1%} at or below {threshold} {unit}"
         f" ({values[f'{name}_low']:.1%} to {values[f'{name}_high']:.1%})"
-        for name in values
-        if (threshold := threshold_in(name)) is not None
+        for name, threshold in absolute.items()
     ]
-    random = ", ".join(f"{value:.1%}" for value in summary.get("random", {}).values())
+    sets = {"random structures": summary.get("random", {}), "training set": summary.get("training", {})}
+    shares = {name: [f"{of[key]:.1%}" for key in absolute if key in of] for name, of in sets.items()}
+    compared = "".join(f" ({name}: {', '.join(found)})" for name, found in shares.items() if found)
     lost = f"{values['relax/failed']:.1%} failed, {values['relax/unconverged']:.1%} unconverged"
     if values.get("relax/contacts"):
         lost += f", {values['relax/contacts']:.1%} of the converged with anions too close (contacts in {ENERGIES})"
-    compared = f" (random structures: {random})" if random else ""
     return f"{summary['samples']} samples: {', '.join(below)}{compared}{', ' if below else ''}{lost}"
+
+
+def comparison_line(summary: dict[str, Any]) -> str | None:
+    """Relaxed samples beside the training set, on one line; None in folders of earlier versions."""
+    values, training = summary["values"], summary.get("training", {})
+    found = [
+        f"{title} {values[key]:.3g}{f' ({training[key]:.3g})' if key in training else ''}"
+        for key, title in COMPARED.items()
+        if key in values
+    ]
+    if not found:
+        return None
+    beside = " (training set)" if any(key in training for key in COMPARED if key in values) else ""
+    return f"relaxed{beside}: {', '.join(found)}"

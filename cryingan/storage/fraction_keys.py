@@ -11,6 +11,10 @@ import re
 import numpy as np
 
 FRACTION = "relax/fraction_below_"
+DISTINCT = "relax/distinct_below_"
+HIGH = ("/precision", "/recall", "/f1", "/coverage", "/distinct_minima")
+LOW = ("/loss", "_error", "/close_pairs", "/energy", "/energy_median", "/kolmogorov_smirnov")
+LOW += ("/failed", "/unconverged", "/contacts")
 _FORMER = re.compile(r"((?:relax/)?fraction_below_)(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)(_low|_high)?")
 _RENAMED = {f"{part}/wasserstein": f"{part}/score_difference" for part in ("train", "val")}
 _THRESHOLD = re.compile(rf"{FRACTION}((?:minus_)?\d+(?:_\d+)?)")
@@ -25,6 +29,24 @@ def fraction_key(threshold: float) -> str:
     ('relax/fraction_below_0_05', 'relax/fraction_below_0_00001', 'relax/fraction_below_10')
     """
     return FRACTION + _digits(threshold)
+
+
+def random_key(percent: int) -> str:
+    """The name of the fraction at or below the energy under which so many percent of random structures lie.
+
+    >>> random_key(10)
+    'relax/fraction_below_random_10'
+    """
+    return f"{FRACTION}random_{percent}"
+
+
+def distinct_key(threshold: float) -> str:
+    """The name of the share of distinct minima at or below a threshold.
+
+    >>> distinct_key(-0.2)
+    'relax/distinct_below_minus_0_2'
+    """
+    return DISTINCT + _digits(threshold)
 
 
 def current_key(name: str) -> str:
@@ -47,6 +69,19 @@ def threshold_in(name: str) -> str | None:
     """
     found = _THRESHOLD.fullmatch(current_key(name))
     return found and found[1].replace("minus_", "-").replace("_", ".")
+
+
+def mode_of(name: str) -> str | None:
+    """Whether a value is good when it is high, `max`, or low, `min`; None where that is not clear.
+
+    Neither is density, which samples that are all alike raise, nor any distance between structures.
+
+    >>> mode_of("relax/fraction_below_0"), mode_of("val/loss"), mode_of("samples/distance")
+    ('max', 'min', None)
+    """
+    if name.startswith((FRACTION, DISTINCT)) or name.endswith(HIGH):
+        return "max"
+    return "min" if name.endswith(LOW) else None
 
 
 def _digits(threshold: float) -> str:

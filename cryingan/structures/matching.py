@@ -87,7 +87,8 @@ def matched_distances(ones: Crystals, others: Crystals) -> np.ndarray:
     _check_comparable(ones, others)
     squared = np.zeros((len(ones), len(others)))
     for one, other in zip(_blocks(ones), _blocks(others), strict=True):
-        squared += [[assignment(costs)[1] for costs in row] for row in squared_distances(one, other, ones.cell)]
+        costs = ([assignment(cost)[1] for cost in row] for row in squared_distances(one, other, ones.cell))
+        squared += np.reshape(list(costs), squared.shape)
     return np.sqrt(squared / len(ones.species))
 
 

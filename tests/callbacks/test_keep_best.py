@@ -1,16 +1,24 @@
+from types import SimpleNamespace
+
 import pytest
+import yaml
 
 from callbacks.epochs import epoch_of
+from callbacks.keep_best import KeepBest
 from callbacks.relax_samples import RelaxSamples
+from callbacks.sample_quality import SampleQuality
 from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
+from tests.conftest import random_crystals
 from tests.support.callbacks import InterruptedRun
+from tests.support.relaxed_runs import RELAX
+from tests.support.shared_sites import CELL, SPECIES, interfaces
 from train import train
 
 SCORES = [0.1, 0.5, 0.3, 0.5, 0.4, 0.2]
 LATE = f"{{_target_: tests.support.callbacks.LateScores, scores: {SCORES}, delay: 2}}"
 BEST = "{_target_: callbacks.keep_best.KeepBest, key: score, mode: max, every_n_epochs: 1}"
-SETTINGS = (f"+callbacks.late={LATE}", f"+callbacks.best={BEST}")
+SETTINGS = (f"+callbacks.late={LATE}", f"callbacks.best={BEST}")
 
 
 def epochs(folder):
@@ -42,9 +50,9 @@ def test_a_resumed_run_remembers_how_good_the_best_is(tiny, tmp_path, epoch):
 def test_the_lowest_value_is_best_where_that_is_meant(tiny, tmp_path):
     best = BEST.replace("mode: max", "mode: min")
     late = LATE.replace("0.1, 0.5, 0.3", "0.3, 0.1, 0.1").replace("delay: 2", "delay: 0")
-    train(tiny(f"+callbacks.late={late}", f"+callbacks.best={best}", "trainer.max_epochs=4"))
+    train(tiny(f"+callbacks.late={late}", f"callbacks.best={best}", "trainer.max_epochs=4"))
     assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 2
-    train(tiny(f"+callbacks.late={late}", f"+callbacks.best={best}", "trainer.max_epochs=6"))
+    train(tiny(f"+callbacks.late={late}", f"callbacks.best={best}", "trainer.max_epochs=6"))
     assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 2
 
 
@@ -53,9 +61,11 @@ def test_the_lowest_value_is_best_where_that_is_meant(tiny, tmp_path):
     [
         (("callbacks.best.key=relax/fraction_below_-0.3",), "is not logged; use .*relax/fraction_below_minus_0_2"),
         (("callbacks.best.key=relax/enrgy",), "relax/enrgy is not logged"),
-        (("~callbacks.relax", "callbacks.best.every_n_epochs=1"), "needs callbacks=relax"),
-        (("callbacks.best.key=samples/close_pairs",), "needs callbacks.best.mode=min or max"),
-        (("callbacks.best.key=relax/energy",), "needs callbacks.best.mode=min or max"),
+        (("~callbacks.relax", "callbacks.best.key=relax/energy"), "needs callbacks=relax"),
+        (("callbacks.best.key=samples/distance",), "needs callbacks.best.mode=min or max"),
+        (("callbacks.best.key=train/score_difference",), "needs callbacks.best.mode=min or max"),
+        (("callbacks.best.key=relax/density",), "needs callbacks.best.mode=min or max"),
+        (("callbacks.best.key=relax/energy_drop",), "needs callbacks.best.mode=min or max"),
         (("callbacks.best.mode=lowest",), "needs callbacks.best.mode=min or max"),
     ],
 )
@@ -82,7 +92,7 @@ def test_candidates_whose_value_never_comes_are_dropped(tiny, tmp_path, monkeypa
     monkeypatch.setattr(RelaxSamples, "_log", lossy)
     settings = ("callbacks=relax", "potential=pair", "relax.backend=serial", "callbacks.relax.mode=inline")
     settings += ("callbacks.relax.every_n_epochs=1", "callbacks.relax.n_samples=2", "callbacks.relax.pictures=0")
-    settings += ("callbacks.best.key=relax/energy", "callbacks.best.mode=min")
+    settings += ("callbacks.best.key=relax/energy",)
     train(tiny(*settings, "trainer.max_epochs=2"))
     assert epochs(folder)["best.ckpt"] == 0
     assert not list((folder / "candidates").glob("*"))
@@ -93,16 +103,70 @@ def test_candidates_whose_value_never_comes_are_dropped(tiny, tmp_path, monkeypa
 
 def test_a_candidate_older_than_a_known_value_is_dropped(tiny, tmp_path):
     """A key that is logged less often than candidates are kept."""
-    settings = ("+callbacks.best.key=samples/close_pairs", "+callbacks.best.mode=min")
-    settings += ("+callbacks.best._target_=callbacks.keep_best.KeepBest", "+callbacks.best.every_n_epochs=1")
+    settings = ("callbacks.best.key=samples/close_pairs", "callbacks.best.every_n_epochs=1")
     train(tiny(*settings, "callbacks.quality.every_n_epochs=3", "trainer.max_epochs=3"))
     assert epochs(tmp_path / "run/checkpoints")["best.ckpt"] == 2
     assert not list((tmp_path / "run/checkpoints/candidates").glob("*"))
 
 
 def test_a_run_says_what_its_best_is_and_when_there_is_none(tiny, tmp_path, capsys):
-    best = "+callbacks.best={{_target_: callbacks.keep_best.KeepBest, key: {}, mode: min, every_n_epochs: 1}}"
+    best = "callbacks.best={{_target_: callbacks.keep_best.KeepBest, key: {}, mode: min, every_n_epochs: 1}}"
     train(tiny(best.format("samples/close_pairs"), "trainer.max_epochs=2"))
     assert "best: samples/close_pairs = " in capsys.readouterr().out
     train(tiny(best.format("samples/close_pair"), "trainer.max_epochs=2", f"run_dir={tmp_path / 'other'}"))
     assert "no best.ckpt: samples/close_pair has not been logged" in capsys.readouterr().out
+
+
+SHARED, NONE_SHARED = interfaces(30, 0), random_crystals(30, SPECIES, CELL)
+
+
+def chosen(training, callbacks, loss=None, held_out=0, translated=()):
+    """The key, its sign and how often it is compared by default, where a run has these callbacks."""
+    data = SimpleNamespace(training=training, split=lambda: ([0], [1] * held_out), translated=translated)
+    trainer = SimpleNamespace(datamodule=data, callbacks=callbacks, loggers=[], check_val_every_n_epoch=7)
+    for callback in callbacks:
+        if isinstance(callback, SampleQuality):
+            callback.setup(trainer, None, "fit")
+    best = KeepBest()
+    best.setup(trainer, SimpleNamespace(held_out_loss=loss), "fit")
+    return best.key and (best.key, best.sign, best.every_n_epochs)
+
+
+def relaxing(n=50, thresholds=(0.0, -0.2)):
+    return RelaxSamples({"kind": "pair"}, {}, 1000, n, thresholds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((SHARED, [SampleQuality(30), relaxing()]), ("relax/f1", 1, 1000)),
+        ((SHARED, [relaxing()], "val/loss", 3), ("relax/f1", 1, 1000)),
+        ((SHARED, [relaxing(5)]), ("relax/distinct_below_0", 1, 1000)),  # too few for balls of five neighbours
+        ((NONE_SHARED, [relaxing(50, (-0.2, 0.0))]), ("relax/distinct_below_minus_0_2", 1, 1000)),
+        ((NONE_SHARED, [relaxing(50, ())]), ("relax/distinct_minima", 1, 1000)),
+        ((SHARED, [SampleQuality(30)], "val/loss", 3), ("val/loss", -1, 7)),
+        ((SHARED, [SampleQuality(30)], "val/loss"), ("samples/f1", 1, 30)),  # nothing is held out
+        ((SHARED, [SampleQuality(30)]), ("samples/f1", 1, 30)),
+        ((SHARED, [SampleQuality(30, 5)]), None),
+        ((NONE_SHARED, [SampleQuality(30)]), None),
+        ((SHARED, []), None),
+        ((SHARED, [SampleQuality(30), relaxing()], None, 0, (0, 1)), ("relax/fraction_below_0", 1, 1000)),
+    ],
+)
+def test_what_is_best_by_default(arguments, expected):
+    assert chosen(*arguments) == expected
+
+
+def test_a_run_keeps_the_default_that_it_began_with(tiny, tmp_path):
+    former, settings = "relax/fraction_below_0", (*RELAX, "callbacks.relax.mode=inline")
+
+    def key():
+        return yaml.safe_load((tmp_path / "run/config.yaml").read_text())["callbacks"]["best"]["key"]
+
+    train(tiny(*settings, f"callbacks.best.key={former}", "trainer.max_epochs=1"))
+    train(tiny(*settings, "trainer.max_epochs=2"))
+    assert key() == former
+    train(tiny(*settings, "callbacks.best.key=relax/distinct_minima", "trainer.max_epochs=3"))
+    assert key() == "relax/distinct_minima"
+    train(tiny(*settings, "trainer.max_epochs=4"))
+    assert key() is None

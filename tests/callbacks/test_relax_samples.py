@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import shutil
@@ -81,9 +82,10 @@ def test_samples_of_a_run_are_relaxed_as_the_run_did(whole, tmp_path):
     }
 
 
-def test_best_is_the_epoch_with_the_highest_fraction(whole):
-    fractions = {epoch: rows(whole / "background")[epoch]["relax/fraction_below_0"] for epoch in (1, 3)}
-    best = max(fractions, key=lambda epoch: (fractions[epoch], epoch))
+def test_best_is_the_epoch_with_most_distinct_minima_below_zero(whole):
+    """The default for structures that share no sites."""
+    shares = {epoch: rows(whole / "background")[epoch]["relax/distinct_below_0"] for epoch in (1, 3)}
+    best = max(shares, key=lambda epoch: (shares[epoch], epoch))
     for mode in ("inline", "background"):
         checkpoints = whole / mode / "checkpoints"
         assert read_checkpoint(checkpoints / "best.ckpt")["epoch"] == best
@@ -240,6 +242,15 @@ def test_the_untrained_generator_and_random_structures_stand_beside_what_was_lea
     assert found["untrained"][key] == untrained["values"][key]
     assert found["trained"][key] == trained["values"][key]
     assert key not in found["random atoms"]
+    assert found["training set"][key] == trained["training"][key] == 1
+    quantile = "relax/fraction_below_random_50"
+    assert trained["quantiles"] == {quantile: -1e6}  # four structures have no tenth
+    with (run / "relaxed/epoch_000004/energies.csv").open() as file:
+        energies = [float(row["energy"]) for row in csv.DictReader(file)]
+    assert trained["values"][quantile] == np.mean(np.array(energies) <= -1e6)
+    assert 0 < trained["training"][quantile] < trained["training"][key]
+    assert "below 50 % of random (-1000000.00 eV/atom)" in text
+    assert set(rows(run)[3]) > {quantile, f"{quantile}_low", f"{quantile}_high"}
     assert "relaxed to 0 eV/atom or below (random structures: 0.5)" in text
     assert str(run / "relaxed/epoch_000004/energies.png") in "".join(text.split("\n"))
     assert [set(row) & KEYS != set() for row in rows(run)] == [False, True, False, True]

@@ -11,9 +11,11 @@ from cryingan.geometry.distances import neighbor_distances
 from cryingan.metrics.alloy.fcc import PAIR_NAMES, cluster_counts, fcc_sites, formation_energy, short_range_order
 from cryingan.metrics.alloy.reference import AlloyReference
 from cryingan.metrics.close_pairs import close_pairs
-from cryingan.metrics.spread import spread
+from cryingan.metrics.region_reference import KEYS, RegionReference
+from cryingan.metrics.sample_distance import sample_distance
 from cryingan.structures.crystals import Crystals
 from tests.conftest import random_crystals
+from tests.support.shared_sites import interfaces
 
 SPECIES = ("Cr",) * 51 + ("Fe",) * 154 + ("Ni",) * 51
 CELL = np.eye(3) * 14.4
@@ -81,7 +83,7 @@ def test_other_structures_are_no_alloy(crystals):
     assert set(measure(crystals, crystals)) == {
         "samples/close_pairs",
         "samples/neighbor_distance_error",
-        "samples/spread",
+        "samples/distance",
     }
 
 
@@ -93,20 +95,30 @@ def test_values_are_those_of_the_functions_to_the_last_bit():
     assert measure(crystals, samples) == {
         "samples/close_pairs": close_pairs(sampled, cell).double().mean().item(),
         "samples/neighbor_distance_error": (means[0] - means[1]).abs().mean().item(),
-        "samples/spread": spread(samples.fractional, samples.cell),
+        "samples/distance": sample_distance(samples),
     }
-    assert np.isnan(measure(crystals, samples[:1])["samples/spread"])
+    assert np.isnan(measure(crystals, samples[:1])["samples/distance"])
 
 
-def one_process(rank, samples, expected, path):
+def test_sets_of_shared_sites_have_the_measures_of_their_region():
+    training, samples = interfaces(40, 0), interfaces(9, 1)
+    found = RegionReference.of(training).compare(samples)
+    values = measure(training, samples)
+    assert {name: values[f"samples/{name}"] for name in KEYS} == found
+    assert np.isnan([measure(training, samples[:5])[f"samples/{name}"] for name in KEYS]).all()
+
+
+def one_process(rank, expected, path):
     torch.distributed.init_process_group("gloo", init_method=f"file://{path}", rank=rank, world_size=2)
-    assert measure(alloy(5), samples, rank, processes=2) == pytest.approx(expected, rel=1e-12)
+    for training, here, values in expected:
+        assert measure(training, here, rank, processes=2) == pytest.approx(values, rel=1e-12)
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow  # processes that import torch
 def test_several_processes_are_one(tmp_path):
-    samples = random_crystals(3, SPECIES, CELL)
-    expected = measure(alloy(5), samples)
-    assert set(expected) > {"samples/spread", "alloy/vacancies"}
-    torch.multiprocessing.spawn(one_process, (samples, expected, tmp_path / "meeting"), nprocs=2)
+    sets = [(alloy(5), random_crystals(3, SPECIES, CELL)), (interfaces(14, 0), interfaces(7, 1))]
+    expected = [(training, samples, measure(training, samples)) for training, samples in sets]
+    assert set(expected[0][2]) > {"samples/distance", "alloy/vacancies"}
+    assert set(expected[1][2]) > {"samples/distance", "samples/f1"}
+    torch.multiprocessing.spawn(one_process, (expected, tmp_path / "meeting"), nprocs=2)

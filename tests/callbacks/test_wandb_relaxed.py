@@ -31,7 +31,7 @@ def test_wandb_gets_values_table_and_structures_under_their_epoch(tiny, tmp_path
     assert logged == pytest.approx(expected)
     assert {epoch for epoch, _ in logged} == {1, 3}
     summary = json.loads(inspect(folder, "--summary", "--json"))["summary"]
-    for key in map(fraction_key, (0, -0.49)):
+    for key in (*map(fraction_key, (0, -0.49)), "relax/distinct_minima"):
         values = [value for (_, name), value in sorted(logged.items()) if name == key]
         assert summary[key] == {"max": max(values), "last": values[-1]}
     axes = [record["metric"] for record in records if "metric" in record]

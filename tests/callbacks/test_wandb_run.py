@@ -62,7 +62,7 @@ def test_a_refused_resume_touches_no_wandb_run(tiny, tmp_path, structures_file, 
     (tmp_path / "other.extxyz").write_text(structures_file.read_text().replace("0.1", "0.2"))
     change = change.format(other=tmp_path / "other.extxyz", run=tmp_path / "run")
     with pytest.raises(CryinGANError):
-        train(tiny(*quick, "trainer.max_epochs=2", f"{'+' * change.startswith('callbacks')}{change}"))
+        train(tiny(*quick, "trainer.max_epochs=2", change))
     assert contents(tmp_path / "run") == before
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cryingan.energies.fractions import fractions_below
+from cryingan.energies.fractions import fractions_below, quantile_thresholds
 from cryingan.energies.scale import Energies, EnergyScale
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
@@ -46,3 +46,14 @@ def test_more_samples_narrow_the_interval():
         widths.append(fraction.high - fraction.low)
     assert widths == sorted(widths, reverse=True)
     assert widths[0] / widths[2] == pytest.approx(10, rel=0.3)
+
+
+def test_quantiles_of_random_structures_have_so_many_at_or_below():
+    random = np.random.default_rng(1).normal(size=714)
+    random[:200] = np.nan  # could not be relaxed: above all others
+    found = quantile_thresholds(random)
+    assert {percent: int((random <= energy).sum()) for percent, energy in found.items()} == {50: 357, 10: 71, 1: 7}
+    random[:400] = np.nan
+    assert set(quantile_thresholds(random)) == {10, 1}  # half of them have no energy
+    assert set(quantile_thresholds(np.arange(99.0))) == {50, 10}  # a single one would be the lowest
+    assert quantile_thresholds(np.array([])) == {}

@@ -10,6 +10,7 @@ from cryingan.metrics.energy_statistics import (
     RANGES,
     energy_histogram,
     histogram_edges,
+    kolmogorov_smirnov,
     mean_and_deviation,
 )
 from cryingan.potentials.card import PotentialCard
@@ -98,3 +99,28 @@ def test_mean_and_deviation():
     nothing, deviation = mean_and_deviation(np.array([np.nan]))
     assert np.isnan([nothing.value, deviation]).all()
     assert nothing.reason
+
+
+@pytest.mark.parametrize(
+    ("energies", "reference", "distance"),
+    [
+        ([1, 2, 3], [3, 2, 1], 0),
+        ([1, 2, 3], [4, 5], 1),
+        ([2.5], [1, 2, 3, 4], 0.5),
+        ([1, 2, np.nan, np.nan], [1, 2], 0.5),  # without an energy: above all others
+        ([np.nan] * 3, [1, 2], 1),
+        ([np.nan] * 2, [np.nan], 0),
+        ([], [1, 2], np.nan),
+    ],
+)
+def test_kolmogorov_smirnov_by_hand(energies, reference, distance):
+    found = kolmogorov_smirnov(np.array(energies, dtype=float), np.array(reference, dtype=float))
+    assert found == pytest.approx(distance, nan_ok=True)
+
+
+def test_kolmogorov_smirnov_by_counting():
+    random = np.random.default_rng(0)
+    energies, reference = random.normal(0, 1, 40), random.normal(0.3, 2, 70)
+    every = np.concatenate([energies, reference])
+    apart = [abs((energies <= energy).mean() - (reference <= energy).mean()) for energy in every]
+    assert kolmogorov_smirnov(energies, reference) == pytest.approx(max(apart))

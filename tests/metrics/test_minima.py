@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from cryingan.metrics.minima import minima
+from cryingan.metrics.minima import minima, minima_of
+from cryingan.structures.matching import distances_within
+from tests.support.shared_sites import interfaces
 
 
 def on_a_line(*places):
@@ -43,3 +45,13 @@ def test_no_structures():
     found = minima(np.zeros((0, 0)), np.zeros(0))
     assert found.distinct == 0
     assert np.isnan(found.unseen)
+
+
+def test_minima_of_structures_are_those_of_all_distances():
+    structures = interfaces(40, 0)[np.random.default_rng(0).integers(0, 12, 40)]
+    energies = np.round(structures.fractional[:, 4, 0], 2)
+    found = minima_of(structures, energies, 0.5, 0.02)
+    expected = minima(distances_within(structures), energies, 0.5, 0.02)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert 1 < found.distinct <= 12
+    assert minima_of(structures[:0], np.zeros(0)).distinct == 0

@@ -5,21 +5,13 @@ import pytest
 
 from cryingan.metrics.region_reference import RegionReference
 from cryingan.structures.crystals import Crystals
-
-SPECIES = ("Li", "Cl", "Li", "O", "Li")
-CELL = np.diag([6.0, 7.0, 12.0])
-PLACES = np.array([[0.1, 0.1, 0.1], [0.6, 0.1, 0.1], [0.1, 0.6, 0.1], [0.6, 0.6, 0.1], [0.4, 0.4, 0.6]])
-SCATTER = np.array([0.05, 0.05, 0.05, 0.05, 0.7])[:, None]  # Angstrom; the last atom is disordered
-
-
-def structures(number, seed, scatter=SCATTER):
-    moves = np.random.default_rng(seed).normal(size=(number, 5, 3)) * scatter
-    return Crystals(PLACES + moves @ np.linalg.inv(CELL), CELL, SPECIES)
+from cryingan.structures.matching import distances_within, matched_distances
+from tests.support.shared_sites import CELL, SCATTER, SPECIES, interfaces
 
 
 @pytest.fixture(scope="module")
 def reference():
-    return RegionReference.of(structures(120, 0))
+    return RegionReference.of(interfaces(120, 0))
 
 
 def test_region_is_the_disordered_atom(reference):
@@ -28,32 +20,73 @@ def test_region_is_the_disordered_atom(reference):
 
 
 def test_other_structures_of_the_kind_reach_the_ceiling(reference):
-    top, found = reference.of_training(60), reference.compare(structures(60, 1))
+    top, found = reference.of_training(60), reference.compare(interfaces(60, 1))
     for name in ("precision", "recall", "coverage"):
         assert found[name] == pytest.approx(top[name], abs=0.12)
     assert found["distance"] == pytest.approx(top["distance"], rel=0.15)
 
 
 def test_collapse_and_noise_and_copies(reference):
-    collapse = reference.compare(structures(60, 1, 0.05))
+    collapse = reference.compare(interfaces(60, 1, 0.05))
     assert collapse["precision"] == 1
     assert collapse["recall"] < 0.2
-    noise = reference.compare(structures(60, 1, 9.0))
+    noise = reference.compare(interfaces(60, 1, 9.0))
     assert noise["precision"] < 0.4
-    copies = reference.compare(structures(120, 0)[:60])
+    copies = reference.compare(interfaces(120, 0)[:60])
     assert copies["nearest_training"] == pytest.approx(0, abs=1e-6)
     assert reference.of_training(60)["nearest_training"] > 0.1
 
 
+def test_samples_that_are_all_one_structure(reference):
+    found = reference.compare(interfaces(120, 0)[np.zeros(60, dtype=int)])
+    assert found["precision"] == 1
+    assert found["recall"] <= 1 / 60
+    assert found["f1"] < 0.05
+    assert found["coverage"] < 0.2
+    assert found["distance"] == pytest.approx(0, abs=1e-6)
+    assert found["nearest_training"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_set_itself_reaches_every_measure(reference):
+    training = interfaces(120, 0)
+    found = reference.compare(training)
+    assert [found[name] for name in ("precision", "recall", "f1", "coverage")] == [1, 1, 1, 1]
+    assert found["nearest_training"] == pytest.approx(0, abs=1e-6)
+
+
+def test_noise_far_away_has_nothing():
+    scatter = np.minimum(SCATTER, 0.35)
+    away = Crystals(interfaces(60, 1, scatter).fractional + np.array([0, 0, 0.25]), CELL, SPECIES)  # by 3 A
+    found = RegionReference.of(interfaces(120, 0, scatter)).compare(away)
+    assert [found[name] for name in ("precision", "f1", "density", "coverage")] == [0, 0, 0, 0]  # wide balls recall all
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4, 30, 60])
+def test_lost_samples_are_in_no_ball_and_have_none(reference, kept):
+    """As if they were all at one place far from everything."""
+    samples = interfaces(60, 1)[:kept]
+    region = reference.mean.region(samples)
+    found = reference.compare(samples, lost=60 - kept)
+    across = np.concatenate([matched_distances(region, reference.region), np.full((60 - kept, 120), 1e6)])
+    among = np.full((60, 60), 1e6)
+    among[:kept, :kept], among[kept:, kept:] = distances_within(region), 0
+    expected = reference.compare_distances(across, among) | {"distance": found["distance"]}
+    for name in ("precision", "density", "coverage"):
+        assert found[name] == expected[name]
+    assert found["recall"] == (pytest.approx(expected["recall"]) if kept > 5 else 0)
+    assert np.isnan(found["distance"]) == (kept < 2)
+    assert np.isnan(found["nearest_training"]) == (kept == 0)
+
+
 def test_few_samples_have_no_value(reference):
-    assert all(np.isnan(value) for value in reference.compare(structures(5, 1)).values())
+    assert all(np.isnan(value) for value in reference.compare(interfaces(5, 1)).values())
 
 
 @pytest.mark.parametrize(
     "training",
     [
-        structures(11, 0),  # too few
-        structures(50, 0, 0.05),  # no disorder
+        interfaces(11, 0),  # too few
+        interfaces(50, 0, 0.05),  # no disorder
         Crystals(np.random.default_rng(0).random((50, 5, 3)), CELL, SPECIES),  # no sites
     ],
 )

@@ -264,6 +264,13 @@ def test_training_figure_draws_every_curve_that_was_logged(tmp_path):
     assert lines["close pairs per structure"].tolist() == [[2, 30], [4, 0]]
     assert lines["short-range-order error"].tolist() == [[2, 0.5], [4, 0.2]]
     save_figure(figure, tmp_path / "training.png")
+    metrics.write_text("epoch,samples/spread,samples/f1,relax/fraction_below_random_10\n0,1,0.2,0.5\n1,2,0.4,0.6\n")
+    figure = training_figure(metrics, {}, training={"samples/f1": 0.9})
+    lines = {axes.get_title(): [line.get_ydata() for line in axes.lines] for axes in figure.axes if axes.lines}
+    assert set(lines) == {"F1 of precision and recall", "relaxed below 10 % of random"}, (
+        "not what is measured no longer"
+    )
+    assert list(lines["F1 of precision and recall"][1]) == [0.9, 0.9]
     for key in ("relax/fraction_below_-0.2", "relax/fraction_below_minus_0_2"):  # the first of version 0.1.0
         metrics.write_text(f"epoch,{key},{key}_low\n0,0.5,0.2\n")
         [axes] = [axes for axes in training_figure(metrics, {}).axes if axes.lines]

@@ -17,6 +17,8 @@ KEYS = {
     for name in ("0", "0_low", "0_high", "minus_0_49", "minus_0_49_low", "minus_0_49_high")
 }
 KEYS |= {f"relax/{name}" for name in ("failed", "unconverged", "close_pairs")}
+KEYS |= {"relax/distinct_minima", "relax/distinct_below_0", "relax/distinct_below_minus_0_49"}
+KEYS |= {"relax/kolmogorov_smirnov"}
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
 KEYS |= {f"relax/{name}{end}" for name in AVERAGES for end in ("", "_low", "_high")}
 

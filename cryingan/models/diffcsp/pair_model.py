@@ -35,6 +35,7 @@ class PairModel(GenerativeModel):
     """
 
     batch_size = 16
+    held_out_loss = "val/loss"
     absolute = False
 
     def __init__(
