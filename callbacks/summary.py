@@ -94,7 +94,7 @@ class Summary(Callback):
         for key, name in rows.items():
             if key in columns["trained"]:
                 table.add_row(name, *(_text(values[key]) if key in values else "" for values in columns.values()))
-        console = Console(width=None if Console().is_terminal else 100)
+        console = Console(width=None if Console().is_terminal else 120)
         console.print(table)
         for what, path in self._files():
             console.print(f"{what:<11} {path}", soft_wrap=True, highlight=False)
