@@ -1,0 +1,109 @@
+"""Relaxed samples of several models in one table: `python -m benchmarks.models NAME=FOLDER,FOLDER ...`.
+
+Each folder is one that `sample.py relax=true` wrote. Those of one name, separated by commas, are of several seeds:
+their mean is printed with the least and the largest value. Raw samples are compared with the training structures of
+`--data` in the disordered region; values of relaxed samples are those of relaxed.json. The last row is the training set
+itself, for as many structures. Markdown on stdout, all values of all folders in `--output`.
+
+    python -m benchmarks.models NAME=FOLDER[,FOLDER ...] [NAME=... ...] [--data FILE] [--output models.csv]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import command
+from benchmarks.measuring import write_table
+from cryingan.errors import CryinGANError
+from cryingan.metrics.close_pairs import close_pairs
+from cryingan.metrics.region_reference import RegionReference
+from cryingan.samples.folder import SAMPLES, read_summary
+from cryingan.structures.files import read_structures
+from data.module import StructureData
+
+DATA = "data/interface/li2o_licl/li2o_licl.extxyz.gz"
+RAW = ("close_pairs", "precision", "recall", "coverage", "nearest_training")
+RELAXED = (
+    "fraction_below_0",
+    "fraction_below_minus_0_2",
+    "fraction_below_random_10",
+    "precision",
+    "recall",
+    "coverage",
+    "nearest_training",
+    "distinct_minima",
+    "kolmogorov_smirnov",
+    "steps",
+)
+
+
+def values_of(folder: Path, reference: RegionReference) -> tuple[dict[str, float], dict[str, float]]:
+    """The values of one folder's samples, and those of the training set for as many."""
+    summary = read_summary(folder)
+    if summary is None:
+        raise CryinGANError(f"{folder}: no samples that were relaxed")
+    samples = read_structures(folder / SAMPLES, closest=0.0)
+    raw = reference.compare(samples)
+    pairs = close_pairs(torch.from_numpy(samples.fractional), torch.from_numpy(samples.cell))
+    raw["close_pairs"] = pairs.double().mean().item()
+    own = reference.of_training(len(samples))
+    return (
+        {**_named("raw", raw, RAW), **_named("relax", _unprefixed(summary["values"]), RELAXED)},
+        {**_named("raw", own, RAW), **_named("relax", _unprefixed(summary.get("training", {})), RELAXED)},
+    )
+
+
+def _named(stage: str, values: Mapping[str, float], keys: Iterable[str]) -> dict[str, float]:
+    return {f"{stage}/{key}": values.get(key, np.nan) for key in keys}
+
+
+def _unprefixed(values: Mapping[str, float]) -> dict[str, float]:
+    return {key.removeprefix("relax/"): value for key, value in values.items()}
+
+
+def spread(values: list[float]) -> str:
+    """Mean of the seeds with the least and the largest value, to three digits."""
+    if np.isnan(values).all():
+        return ""
+    mean, least, largest = (f"{value:.3g}" for value in (np.mean(values), min(values), max(values)))
+    return mean if len(values) == 1 else f"{mean} ({least} to {largest})"
+
+
+def table(title: str, rows: Mapping[str, list[dict[str, float]]], stage: str, keys: Iterable[str]) -> str:
+    """One Markdown table of a stage, a row for each model."""
+    keys = list(keys)
+    lines = [f"| {title} | {' | '.join(key.replace('_', ' ') for key in keys)} |", f"|{'---|' * (len(keys) + 1)}"]
+    for name, seeds in rows.items():
+        cells = [spread([seed[f"{stage}/{key}"] for seed in seeds]) for key in keys]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = command.new_parser(__doc__)
+    parser.add_argument("models", nargs="+", metavar="NAME=FOLDER,FOLDER", help="a model and its relaxed samples")
+    parser.add_argument("--data", default=DATA, help="structures that the models were trained on")
+    parser.add_argument("--output", type=command.output, default="models.csv", help="table of all values")
+    arguments = parser.parse_args()
+    reference = RegionReference.of(StructureData(arguments.data).training)
+    if reference is None:
+        raise CryinGANError(f"{arguments.data}: the structures share no sites, so samples cannot be compared by place")
+    rows, lines = {}, []
+    for name, _, folders in (model.partition("=") for model in arguments.models):
+        for folder in folders.split(","):
+            values, own = values_of(Path(folder), reference)
+            rows.setdefault(name, []).append(values)
+            lines.append({"model": name, "folder": folder, **values})
+    rows["training set"] = [own]
+    write_table(arguments.output, lines)
+    print(table("raw", rows, "raw", RAW), table("relaxed", rows, "relax", RELAXED), sep="\n\n")
+
+
+if __name__ == "__main__":
+    with command.told_in_one_line():
+        main()
