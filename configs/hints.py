@@ -145,14 +145,32 @@ def require_option(name: str, argument: str) -> None:
         return
     if key == "data" and ("." in value or "/" in value or is_there(value)):
         raise CryinGANError(f"{argument}: your own structures are {_typed(f'{OWN_SET[name]}={value}')}")
-    options = ["true" if option == ON.get(key) else option for option in options]
     near = get_close_matches(value, options, 1)
     raise CryinGANError(f"{argument}: use {' | '.join(options)}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
+def require_group(name: str, overrides: Sequence[str]) -> None:
+    """Refuse keys of a group that is off until GROUP=true.
+
+    Args:
+        name: train, sample or evaluate.
+        overrides: KEY=VALUE as Hydra gets them.
+    """
+    import yaml
+
+    defaults = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["defaults"]
+    for group in ON:
+        chosen = [one for one in overrides if one.lstrip("~+").partition("=")[0] == group]
+        off = chosen[-1].startswith("~") if chosen else {group: None} in defaults
+        wrong = next((one for one in overrides if one.lstrip("+").startswith(f"{group}.")), None)
+        if off and wrong:
+            raise CryinGANError(f"{wrong}: {group} is off; add {group}={' | '.join(_options(group))}")
+
+
 def _options(group: str) -> list[str]:
-    """Names of the options of a group; none where there is no such group."""
-    return sorted(file.stem for file in (CONFIGS / group).glob("[!_]*.yaml")) if group.isidentifier() else []
+    """What the options of a group are typed as; none where there is no such group."""
+    files = (CONFIGS / group).glob("[!_]*.yaml") if group.isidentifier() else []
+    return ["true" if name == ON.get(group) else name for name in sorted(file.stem for file in files)]
 
 
 def suggestion(name: str, unknown: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from configs.hints import ON, require_key, require_option, require_readable
+from configs.hints import ON, require_group, require_key, require_option, require_readable
 from configs.schema import CHOSEN_BY, SCHEMAS
 from cryingan.errors import CryinGANError
 from cryingan.storage.paths import home_expanded, is_there
@@ -42,6 +42,7 @@ def translated(name: str, arguments: Sequence[str]) -> list[str]:
         if not flag:
             require_option(name, override)
             require_readable(argument, override, sweep)
+    require_group(name, result)
     return result
 
 

@@ -86,11 +86,16 @@ def keep_former_best(callbacks: dict[str, Any], checkpoint: Path) -> None:
 
 
 def require_strategy(keys: dict[str, Any], trainer: Trainer, model: LightningModule) -> None:
-    """Refuse a strategy that cannot train networks in turn, as a model with optimisation of its own does.
+    """Refuse several devices for a model without weights, and a strategy that cannot train networks in turn.
 
     Raises:
-        CryinGANError: says which one can.
+        CryinGANError: says what can train the model.
     """
+    if trainer.world_size > 1 and not any(weights.requires_grad for weights in model.parameters()):
+        raise CryinGANError(
+            f"trainer.devices={keys['devices']}: the model has no weights to train on several devices; leave out "
+            "trainer=ddp, or set trainer.devices=1 trainer.num_nodes=1"
+        )
     if trainer.world_size > 1 and keys["strategy"] in ("auto", "ddp") and not model.automatic_optimization:
         raise CryinGANError(
             f"trainer.strategy={keys['strategy']} cannot train networks in turn on several devices: "

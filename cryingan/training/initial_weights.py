@@ -16,7 +16,7 @@ from cryingan.models.epoch_means import EpochMeans
 from cryingan.models.linear.components import Components
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.storage.hashes import file_hash
-from cryingan.training.checkpoints import best_checkpoint
+from cryingan.training.checkpoints import best_checkpoint, saved_model
 
 INIT = "init"
 """Key of checkpoints: the setting, and the hash of the file, whose weights the run started from."""
@@ -27,7 +27,10 @@ NO_WEIGHTS = (EpochMeans, Anchor, Components)
 AVERAGED = "averaged."
 """A model with ema 0 has no such averages: they begin with the weights, or are left out, where ema changes."""
 
-SHAPING = ("widths", "channels", "latent_dim", "outputs", "n_neighbors", "pooling")
+SHAPING = (
+    *("widths", "channels", "latent_dim", "outputs", "n_neighbors", "features", "convolutions", "gaussians"),
+    *("hidden", "layers", "frequencies", "cell_term", "cell_head", "species_rows"),
+)
 """Ends of settings that the shapes of weights depend on; others differ between runs whose weights fit, too."""
 
 
@@ -51,6 +54,8 @@ def load_initial_weights(model: LightningModule, init: str) -> dict[str, str]:
     weights, settings = content.get("state_dict"), content.get("hyper_parameters")
     if not isinstance(weights, dict) or not isinstance(settings, dict):
         raise CryinGANError(f"init={path} is not a checkpoint of train.py")
+    if (there := saved_model(content)) != (here := getattr(model, "kind", None)) and None not in (there, here):
+        raise CryinGANError(f"init={path} is of another model, {there}, not {here}")
     others = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, NO_WEIGHTS))
     weights = {name: value for name, value in weights.items() if not name.startswith(others)}
     own = {name: value for name, value in model.state_dict().items() if not name.startswith(others)}
@@ -78,11 +83,7 @@ def _require_fit(
     differing = sorted(name for name in needed.keys() | saved.keys() if needed.get(name) != saved.get(name))
     if not differing:
         return
-    # Settings without an influence on the shapes differ between runs that fit, too: the widths come first.
-    shaping = [
-        name for name in settings if name.endswith(("widths", "channels", "latent_dim", "outputs", "n_neighbors"))
-    ]
-    for name in shaping:
+    for name in (one for one in settings if one.endswith(SHAPING)):
         if (mine := own.get(name)) is not None and _list(mine) != _list(settings[name]):
             raise CryinGANError(f"init={path} has model.{name}={settings[name]}, here it is {mine}")
     name = differing[0]

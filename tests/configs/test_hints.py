@@ -113,6 +113,14 @@ def test_the_kind_of_a_group_that_is_not_chosen_names_the_kinds_there_are(name, 
     assert f"Choose it by {right}" in one_line(told.value, name)
 
 
+@pytest.mark.parametrize("before", [[], ["relax=null"], ["relax=true", "relax=false"]])
+def test_a_key_of_a_group_that_is_off_says_how_to_switch_it_on(before):
+    for key in ("relax.kind=x", "relax.max_steps=3"):
+        assert refused("sample", *before, key) == f"{key}: relax is off; add relax=cg | fire | true"
+    translated("sample", ["relax=cg", "relax.max_steps=3"])
+    translated("train", ["relax.max_steps=3"])
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cryingan.errors import CryinGANError
+from tests.conftest import compose
 from train import train
 
 
@@ -29,6 +30,15 @@ def test_it_is_named_in_one_line_and_leaves_no_run(tiny, tmp_path, override, sai
         train(tiny(override))
     assert "\n" not in str(told.value)
     assert not (tmp_path / "run/checkpoints").exists()
+
+
+def test_a_model_without_weights_is_refused_on_several_devices(crystal_file, tmp_path):
+    overrides = ("model=linear", "trainer=ddp", "trainer.accelerator=cpu", "logger=csv", f"run_dir={tmp_path}")
+    with pytest.raises(
+        CryinGANError, match=r"trainer\.devices=2: the model has no weights to train on several"
+    ) as told:
+        train(compose(f"data.path={crystal_file}", *overrides))
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")

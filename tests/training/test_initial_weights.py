@@ -10,6 +10,8 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.structures.files import read_structures, write_structures
 from cryingan.training.checkpoints import load_model
+from cryingan.training.initial_weights import load_initial_weights
+from tests.support.small_models import checkpoint_of, small_model
 from train import train
 
 QUICK = ("trainer.max_epochs=1", "~callbacks.quality", "~callbacks.structures")
@@ -113,6 +115,15 @@ def test_what_does_not_fit_is_named(tiny, tmp_path, source, change, said):
     with pytest.raises(CryinGANError, match=said):
         train(tiny(*QUICK, change, f"init={source}", f"run_dir={tmp_path / 'tuned'}"))
     assert not (tmp_path / "tuned/config.yaml").exists()
+
+
+def test_another_model_and_another_network_of_pairs_are_named(tmp_path):
+    path = checkpoint_of(small_model("flow"), tmp_path / "last.ckpt")
+    with pytest.raises(CryinGANError, match=r"last\.ckpt is of another model, flow, not diffcsp$"):
+        load_initial_weights(small_model("diffcsp"), str(path))
+    with pytest.raises(CryinGANError, match=r"last\.ckpt has model\.hidden=8, here it is 16$"):
+        load_initial_weights(small_model("flow", hidden=16), str(path))
+    load_initial_weights(small_model("flow", steps=7), str(path))
 
 
 def test_other_species_are_named(tiny, tmp_path, source):

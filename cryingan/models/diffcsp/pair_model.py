@@ -51,6 +51,7 @@ class PairModel(GenerativeModel):
         self.averaged = None
         if settings.ema:
             self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+            self.averaged.requires_grad_(False)  # or several processes would exchange gradients that it has not
         self.means = EpochMeans(["loss", "gradient_norm"])
         self.validated: list[Tensor] = []
 

@@ -14,6 +14,7 @@ from cryingan.geometry.assignment import assignment, squared_distances
 from cryingan.models.diffcsp.pair_model import PairModel
 from cryingan.models.flow.settings import FlowSettings, Prior
 from cryingan.models.linear.components import Components
+from cryingan.randomness import generator
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.matching import matched_to
 
@@ -21,9 +22,9 @@ from cryingan.structures.matching import matched_to
 class Flow(PairModel):
     """The velocity from structures of a prior to those of the set (Lipman et al., ICLR 2023, arXiv:2210.02747).
 
-    Atoms move on the shortest images of straight lines, x_t = x_0 + t (x_1 - x_0), and the network learns x_1 - x_0 in
-    Angstrom, from x_t and t, over its root mean square. With the uniform prior the atoms of each species are paired so
-    that the squares of their ways have the least sum; with the linear one the structures of a batch are.
+    Atoms move on straight lines to the nearest image along each axis, x_t = x_0 + t (x_1 - x_0), and the network learns
+    x_1 - x_0 from x_t and t, over its root mean square on each axis. With the uniform prior the atoms of each species
+    are paired so that the squares of their ways have the least sum; with the linear one the structures of a batch are.
 
     Args:
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
@@ -65,7 +66,7 @@ class Flow(PairModel):
 
     def _typical_move(self, fractional: Tensor) -> Tensor:
         """Root mean square of the ways on each axis, paired in batches as training pairs them, shape (3,)."""
-        source = self.source("scale", 0, epoch=0)
+        source = generator(self.hparams.seed, "scale", 0, 0, 0, device=self.device)  # the same in all processes
         batches = fractional.split(self.trainer.datamodule.settings.batch_size)
         moves = torch.cat([self.ways(batch, source)[1] for batch in batches])
         return moves.square().mean(dim=(0, 1)).sqrt()

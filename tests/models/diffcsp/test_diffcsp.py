@@ -37,6 +37,7 @@ def trained(net, fractional, steps, rate=3e-3):
 def test_samples_come_from_the_network_until_its_average_begins():
     net = model(ema=0.9)
     assert net.sampling_network is net.network
+    assert not any(weights.requires_grad for weights in net.averaged.parameters())
     net.averaged.update_parameters(net.network)
     assert net.sampling_network is net.averaged.module
 

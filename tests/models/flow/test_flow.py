@@ -1,5 +1,7 @@
 """The flow: closed forms, the pairing of starts, its samples."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,21 @@ def test_uniform_starts_are_paired_within_species():
         apart = starts.fractional - ends.fractional
         nearest = np.linalg.norm((apart[:, :, None] + images) @ CELL, axis=-1).min(axis=-1)
         assert np.sqrt((nearest**2).mean(axis=1)) == pytest.approx(shortest, abs=1e-6)
+
+
+@pytest.mark.parametrize("prior", ["uniform", "linear"])
+def test_all_processes_have_one_scale(prior, monkeypatch):
+    training = Crystals(np.random.default_rng(0).normal(0.5, 0.02, size=(12, 6, 3)), CELL, SPECIES)
+    scales = []
+    for rank in (0, 1):
+        net = model(prior=prior)
+        net.trainer = SimpleNamespace(
+            datamodule=SimpleNamespace(training=training, settings=SimpleNamespace(batch_size=4)), global_rank=rank
+        )
+        net.on_fit_start()
+        scales.append(net.scale)
+    assert scales[0].equal(scales[1])
+    assert not scales[0].equal(torch.ones(3))
 
 
 def test_uniform_structures_need_no_velocity():
