@@ -54,8 +54,7 @@ def test_a_wrong_target_or_key_is_one_line(tiny, model, said):
 def test_the_model_of_the_documentation_trains_resumes_and_samples(tiny, tmp_path, monkeypatch):
     text = (ROOT / "docs/development.md").read_text()
     code = text.partition("    # my_model.py\n")[2].partition("    # configs/model/mine.yaml")[0]
-    imports = "import torch\nfrom dataclasses import dataclass\nfrom cryingan.models.base import GenerativeModel\n"
-    (tmp_path / "my_model.py").write_text(imports + dedent(code))
+    (tmp_path / "my_model.py").write_text(dedent(code))
     assert code.count("\n") < 40
     monkeypatch.syspath_prepend(tmp_path)
     model = {"_target_": "my_model.MyModel", "width": 0.02, "seed": "${seed}"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 import numpy as np
@@ -32,12 +32,14 @@ class GenerativeModel(lightning.LightningModule):
     Args:
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
         species: chemical symbol of every atom, in the order of the user's file.
-        settings: a dataclass, among its fields `seed`; all become hyper-parameters.
+        settings: a dataclass, among its fields `seed`; all become hyper-parameters. None: `settings_type()`.
         shift: origin of the coordinates of batches, in fractions of the cell, which samples do not have; None for 0.
+        changes: fields of the settings that differ from `settings`.
 
     Attributes:
         grouping: permutation of the user's atoms that groups them by species, shape (atoms,).
         kind: name of the model, as in `cryingan.models.registry.MODELS`.
+        settings_type: the class of its settings.
         n_neighbors: distances to that many neighbours that batches have behind the coordinates.
         batch_size: structures that are generated at a time.
         held_out_loss: key of the loss of held-out structures, where a model logs one that tells how good it is.
@@ -48,6 +50,7 @@ class GenerativeModel(lightning.LightningModule):
     """
 
     kind: str
+    settings_type: ClassVar[type]
     n_neighbors = 0
     batch_size = 256
     held_out_loss: str | None = None
@@ -56,10 +59,15 @@ class GenerativeModel(lightning.LightningModule):
     translation_invariant = False
 
     def __init__(
-        self, cell: list[list[float]], species: list[str], settings: Any, shift: list[float] | None = None
+        self,
+        cell: list[list[float]],
+        species: list[str],
+        settings: Any = None,
+        shift: list[float] | None = None,
+        **changes: Any,
     ) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings = settings = replace(settings or self.settings_type(), **changes)
         # Plain values, as checkpoints are read with weights_only=True.
         plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
         self.save_hyperparameters({"cell": cell, "species": species, "shift": shift, **plain}, logger=False)
@@ -67,6 +75,10 @@ class GenerativeModel(lightning.LightningModule):
         self.template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = self.template.grouping
         self.anchor = Anchor() if self.translation_invariant else None
+        self.build(settings)
+
+    def build(self, settings: Any) -> None:
+        """Make networks and buffers; everything of `Attributes` is there, `cell`, `template` and `hparams` too."""
 
     def on_fit_start(self) -> None:
         """Find where the training structures stand, unless a checkpoint brought it."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from cryingan.models.cryingan import double_backward
-from cryingan.models.cryingan.gan import CryinGAN
+from cryingan.models.cryingan.adversarial import AdversarialModel
 from cryingan.models.cryingan.settings import AdversarialSettings
 
 
-class OneDiscriminator(CryinGAN):
+class OneDiscriminator(AdversarialModel):
     """Generator, training and samples of a CryinGAN with one discriminator, which autograd differentiates.
 
     A batch holds fractional coordinates (structures, atoms, 3). A subclass has a `kind`, a `settings_type`,
     `discriminator` and, where the discriminator takes more than coordinates, `seen`. What is logged is named as in
-    `cryingan.models.cryingan.gan.CryinGAN`, with `discriminator` as the name of the only one.
+    `cryingan.models.cryingan.adversarial.AdversarialModel`, with `discriminator` as the name of the only one.
     """
 
-    recordable = False
     critic_terms = staticmethod(double_backward.critic_terms)
     mean_score = staticmethod(double_backward.mean_score)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -39,19 +38,13 @@ class DiffCSP(PairModel):
     """
 
     kind = "diffcsp"
+    settings_type = DiffCSPSettings
     translation_invariant = True
     sampler_keys = ("steps", "step_size")
 
-    def __init__(
-        self,
-        cell: list[list[float]],
-        species: list[str],
-        settings: DiffCSPSettings | None = None,
-        shift: list[float] | None = None,
-        **changes: Any,
-    ) -> None:
-        settings = replace(settings or DiffCSPSettings(), **changes)
-        super().__init__(cell, species, settings, shift)
+    def build(self, settings: DiffCSPSettings) -> None:
+        """Network and noise levels."""
+        super().build(settings)
         sigmas = noise_levels(settings.sigma_min, settings.sigma_max)
         self.register_buffer("sigmas", sigmas.float(), persistent=False)
         scale = mean_squared_score(sigmas[1:]).sqrt()

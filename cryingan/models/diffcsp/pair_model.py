@@ -38,10 +38,8 @@ class PairModel(GenerativeModel):
     held_out_loss = "val/loss"
     absolute = False
 
-    def __init__(
-        self, cell: list[list[float]], species: list[str], settings: NetworkSettings, shift: list[float] | None = None
-    ) -> None:
-        super().__init__(cell, species, settings, shift)
+    def build(self, settings: NetworkSettings) -> None:
+        """The network, and its average."""
         self.automatic_optimization = False
         self.watch = FiniteWatch()
         rows, count = self._species_rows()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,19 +33,13 @@ class Flow(PairModel):
     """
 
     kind = "flow"
+    settings_type = FlowSettings
     sampler_keys = ("steps", "heun")
     absolute = True
 
-    def __init__(
-        self,
-        cell: list[list[float]],
-        species: list[str],
-        settings: FlowSettings | None = None,
-        shift: list[float] | None = None,
-        **changes: Any,
-    ) -> None:
-        settings = replace(settings or FlowSettings(), **changes)
-        super().__init__(cell, species, settings, shift)
+    def build(self, settings: FlowSettings) -> None:
+        """Network, prior and scale."""
+        super().build(settings)
         self.components = Components() if settings.prior == Prior.linear else None
         self.translatable = self.components is None
         self.register_buffer("scale", torch.ones(3))  # of the velocity on each axis, a fraction of the lattice vector

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,17 +28,11 @@ class Linear(GenerativeModel):
     """
 
     kind = "linear"
+    settings_type = LinearSettings
     translatable = False
 
-    def __init__(
-        self,
-        cell: list[list[float]],
-        species: list[str],
-        settings: LinearSettings | None = None,
-        shift: list[float] | None = None,
-        **changes: Any,
-    ) -> None:
-        super().__init__(cell, species, replace(settings or LinearSettings(), **changes), shift)
+    def build(self, settings: LinearSettings) -> None:
+        """Room for the components."""
         self.automatic_optimization = False
         self.components = Components()
 
