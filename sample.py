@@ -151,9 +151,8 @@ def load(
 
     if (checkpoint is None) == (upstream is None):
         raise CryinGANError(
-            "give checkpoint=PATH, structures=FILE relax=true, or upstream=PATH reference=FILE, one of them, or "
-            "rival=random data=NAME; "
-            "python sample.py --help explains every key"
+            "give one of checkpoint=PATH, rival=random data=NAME, structures=FILE relax=true and upstream=PATH "
+            "reference=FILE; python sample.py --help explains every key"
         )
     if checkpoint is not None:
         return load_model(checkpoint), checkpoint

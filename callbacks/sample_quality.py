@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from cryingan.structures.crystals import Crystals
 NEIGHBORS = 6
 REFERENCE_STRUCTURES = 256  # enough for a mean within 0.001 Angstrom
 RANDOM_ATOMS = "random atoms"  # with which runs of earlier versions compared
+LEFT_OUT = "data.translate=%s: samples have no sites, so samples/precision to nearest_training and alloy/ are left out"
+
+log_of_run = logging.getLogger(__name__)
 
 
 class SampleQuality(Callback):
@@ -42,7 +46,7 @@ class SampleQuality(Callback):
 
     - `samples/precision`, `samples/recall`, `samples/f1`, `samples/density`, `samples/coverage`: whether samples are
       like training structures, and whether they cover them.
-    - `samples/nearest_training`: distance from the nearest training structure; small values are copies.
+    - `samples/nearest_training`: distance from the nearest training structure of at most 178; small values are copies.
 
     and, where the training structures lie on the alloy's fcc lattice,
 
@@ -79,6 +83,8 @@ class SampleQuality(Callback):
             "samples/neighbor_distance_error": NeighborDistanceError(reference, cell),
         }
         placed = not getattr(trainer.datamodule, "translated", ())
+        if not placed and trainer.is_global_zero:
+            log_of_run.info(LEFT_OUT, trainer.datamodule.settings.translate)
         self.alloy = AlloyReference.of(training) if placed else None
         self.region = RegionReference.of(training) if placed and self.alloy is None else None
         if self.region is None:

@@ -52,7 +52,7 @@ def rival_samples(
 def random_beside(reference: str | Path, types: Sequence[str]) -> dict[str, Crystals]:
     """A few random structures of a reference, with what they are, for `beside` of `cryingan.evaluate`.
 
-    None where the reference is no file of one cell and composition, such as published statistics.
+    Empty where the reference is no file of one cell and composition, such as published statistics.
 
     Raises:
         CryinGANError: its card cannot be read.

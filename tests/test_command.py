@@ -34,7 +34,7 @@ from tests.support.paths import ROOT
         ("train.py", "data.path=no/such.extxyz", "no/such.extxyz"),
         ("train.py", "resume=no/such.ckpt", "no/such.ckpt"),
         ("train.py", "data.types=[Xx]", "data.types=[Xx], type 1: unknown element"),
-        ("sample.py", "n=3", "give checkpoint=PATH, structures=FILE relax=true, or"),
+        ("sample.py", "n=3", "give one of checkpoint=PATH, rival=random data=NAME,"),
         ("evaluate.py", "structures=x", "benchmark=interface | silicon | alloy"),
         ("sample.py", "checkpoint=no/such.ckpt", "no/such.ckpt"),
         ("sample.py", "format=xyz", "format=xyz: use extxyz | cif | poscar"),

@@ -114,10 +114,10 @@ def test_a_device_that_is_not_there_is_named(checkpoint):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ((), "give checkpoint=PATH, structures=FILE relax=true, or upstream=PATH reference=FILE, one of"),
+        ((), "give one of checkpoint=PATH, rival=random data=NAME, structures=FILE relax=true and upstream"),
         (
             ("checkpoint=a", "upstream=b"),
-            "give checkpoint=PATH, structures=FILE relax=true, or upstream=PATH reference=FILE, one of",
+            "give one of checkpoint=PATH, rival=random data=NAME, structures=FILE relax=true and upstream",
         ),
         (("upstream=b",), "reference=FILE"),
         (("checkpoint=a", "n=0"), "n=0"),

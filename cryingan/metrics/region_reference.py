@@ -18,6 +18,9 @@ STRUCTURES = 178  # of the training set, from its first to its last: matching th
 class RegionReference:
     """The disordered region of a set whose structures share most of their sites.
 
+    At most 178 structures of the set are compared, evenly from its first to its last; a copy of another one is not seen
+    as one.
+
     Attributes:
         mean: the sites of the set.
         region: atoms of some training structures at disordered sites.
@@ -72,7 +75,11 @@ class RegionReference:
         }
 
     def of_training(self, count: int) -> dict[str, float]:
-        """What a perfect generator reaches with so many samples, as `compare`: one part of the set against another."""
+        """What a perfect generator reaches, as `compare`: one part of the set against another.
+
+        Args:
+            count: structures of each part; at most half of those that are compared.
+        """
         count = min(count, len(self.region) // 2)
         if count <= NEIGHBORS:
             return dict.fromkeys(KEYS, np.nan)

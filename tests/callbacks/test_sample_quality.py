@@ -27,11 +27,12 @@ def alloy(structures, offset=0.25, seed=0):
     return Crystals(np.stack([sites[rng.permutation(256)] for _ in range(structures)]), CELL, SPECIES)
 
 
-def measure(training, samples, rank=0, processes=1):
+def measure(training, samples, rank=0, processes=1, translated=()):
     """As in a run that trains on `training`."""
     quality, strategy = SampleQuality(), SimpleNamespace(root_device=torch.device("cpu"))
-    data = SimpleNamespace(training=training)
+    data = SimpleNamespace(training=training, translated=translated, settings=SimpleNamespace(translate="a"))
     trainer = SimpleNamespace(datamodule=data, world_size=processes, global_rank=rank, strategy=strategy)
+    trainer.is_global_zero = rank == 0
     quality.setup(trainer, None, "fit")
     return quality.measure(samples, trainer)
 
@@ -106,6 +107,18 @@ def test_sets_of_shared_sites_have_the_measures_of_their_region():
     values = measure(training, samples)
     assert {name: values[f"samples/{name}"] for name in KEYS} == found
     assert np.isnan([measure(training, samples[:5])[f"samples/{name}"] for name in KEYS]).all()
+
+
+def test_translated_structures_are_not_compared_by_place(caplog):
+    caplog.set_level("INFO")
+    training, samples = interfaces(40, 0), interfaces(9, 1)
+    assert "samples/precision" in measure(training, samples)
+    assert not caplog.text
+    values = measure(training, samples, translated=(0,))
+    assert set(values) == {"samples/close_pairs", "samples/neighbor_distance_error", "samples/distance"}
+    assert caplog.messages == [
+        "data.translate=a: samples have no sites, so samples/precision to nearest_training and alloy/ are left out"
+    ]
 
 
 def one_process(rank, expected, path):
