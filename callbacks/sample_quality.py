@@ -75,7 +75,7 @@ class SampleQuality(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Compute the reference values of the training structures."""
         training = trainer.datamodule.training
-        some = training[evenly(len(training), REFERENCE_STRUCTURES)]
+        some = training.evenly(REFERENCE_STRUCTURES)
         cell = torch.from_numpy(training.cell)
         reference = mean_neighbor_distances(torch.from_numpy(some.fractional), cell, NEIGHBORS)
         metrics = {
@@ -144,8 +144,3 @@ class SampleQuality(Callback):
         """Restore the measurements."""
         self.random, self.before, self.after = (state_dict[name] for name in ("random", "before", "after"))
         self.random_title = state_dict.get("random_title", RANDOM_ATOMS)
-
-
-def evenly(count: int, wanted: int) -> np.ndarray:
-    """At most `wanted` of `count` indices, from first to last: a file may begin with structures of one kind."""
-    return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))

@@ -128,7 +128,7 @@ def shared_sites(crystals: Crystals) -> np.ndarray | None:
     """
     if len(crystals.counts) == 1 or len(crystals) < 2:
         return None
-    some = crystals[np.unique(np.linspace(0, len(crystals) - 1, STRUCTURES).astype(int))]
+    some = crystals.evenly(STRUCTURES)
     alike = Crystals(some.fractional, some.cell, crystals.species[:1] * len(crystals.species))
     mean = mean_structure(alike)
     return None if mean.disordered.any() else mean.sites.fractional[0]

@@ -36,7 +36,7 @@ class RegionReference:
         """The region of a training set; None where its structures share no sites, or where there is no disorder."""
         if len(training) < 2 * (NEIGHBORS + 1):
             return None
-        some = training[np.linspace(0, len(training) - 1, min(len(training), STRUCTURES)).astype(int)]
+        some = training.evenly(STRUCTURES)
         mean = mean_structure(some)
         if not mean.shared or not mean.disordered.any():
             return None

@@ -36,8 +36,7 @@ class Anchor(nn.Module):
 
     def fit(self, structures: Crystals) -> None:
         """Find the sites of training structures, grouped."""
-        some = np.linspace(0, len(structures) - 1, min(len(structures), STRUCTURES)).astype(int)
-        mean = mean_structure(structures[some])
+        mean = mean_structure(structures.evenly(STRUCTURES))
         sites, scatter = (mean.sites.fractional[0], mean.scatter) if mean.shared else (np.empty((0, 3)), np.empty(0))
         self.sites, self.scatter = (torch.from_numpy(x).to(self.sites.device) for x in (sites, scatter))
 

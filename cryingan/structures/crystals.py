@@ -86,6 +86,10 @@ class Crystals:
             self.fractional[chosen], self.cell, self.species, None if self.fixed is None else self.fixed[chosen]
         )
 
+    def evenly(self, most: int) -> Crystals:
+        """At most so many structures, from the first to the last: a file may begin with structures of one kind."""
+        return self[np.linspace(0, len(self) - 1, min(len(self), most)).astype(int)]
+
     @property
     def counts(self) -> dict[str, int]:
         """Atoms per species, in order of first appearance."""

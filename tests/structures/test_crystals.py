@@ -107,6 +107,15 @@ def test_arrays_of_another_shape_are_refused(fractional, cell):
         Crystals(fractional, cell, SPECIES)
 
 
+@pytest.mark.parametrize(
+    ("most", "chosen"), [(1, [0]), (2, [0, 6]), (3, [0, 3, 6]), (4, [0, 2, 4, 6]), (7, [*range(7)]), (9, [*range(7)])]
+)
+def test_some_from_the_first_to_the_last(most, chosen):
+    crystals = Crystals(np.arange(7.0)[:, None, None] / 7 + np.zeros((7, 2, 3)), np.eye(3), ("Li", "O"))
+    assert (crystals.evenly(most).fractional[:, 0, 0] * 7).round().tolist() == chosen
+    assert len(crystals[:0].evenly(most)) == 0
+
+
 def test_structures_are_the_same_up_to_rounding_and_across_faces():
     fractional = np.random.default_rng(0).random((3, 4, 3))
     fractional[0, 0] = 0.0
