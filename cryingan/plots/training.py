@@ -50,6 +50,7 @@ def training_figure(
         "val/loss": "loss of held-out structures",
         "samples/close_pairs": "close pairs per structure",
         "samples/neighbor_distance_error": "neighbour-distance error (Å)",
+        "samples/precision": "precision",
         "samples/f1": "F1 of precision and recall",
         "samples/coverage": "coverage of the training structures",
         "relax/f1": "relaxed: F1 of precision and recall",
