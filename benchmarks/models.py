@@ -26,19 +26,25 @@ from cryingan.structures.files import read_structures
 from data.module import StructureData
 
 DATA = "data/interface/li2o_licl/li2o_licl.extxyz.gz"
-RAW = ("close_pairs", "precision", "recall", "coverage", "nearest_training")
-RELAXED = (
-    "fraction_below_0",
-    "fraction_below_minus_0_2",
-    "fraction_below_random_10",
-    "precision",
-    "recall",
-    "coverage",
-    "nearest_training",
-    "distinct_minima",
-    "kolmogorov_smirnov",
-    "steps",
-)
+RAW = {
+    "close_pairs": "close pairs",
+    "precision": "precision",
+    "recall": "recall",
+    "coverage": "coverage",
+    "nearest_training": "nearest training structure (A)",
+}
+RELAXED = {
+    "fraction_below_0": "at or below 0",
+    "fraction_below_minus_0_2": "at or below -0.2",
+    "fraction_below_random_10": "below 10 % of random",
+    "precision": "precision",
+    "recall": "recall",
+    "coverage": "coverage",
+    "nearest_training": "nearest training structure (A)",
+    "distinct_minima": "distinct minima",
+    "kolmogorov_smirnov": "KS distance of energies",
+    "steps": "steps",
+}
 
 
 def values_of(folder: Path, reference: RegionReference) -> tuple[dict[str, float], dict[str, float]]:
@@ -73,10 +79,9 @@ def spread(values: list[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({least} to {largest})"
 
 
-def table(title: str, rows: Mapping[str, list[dict[str, float]]], stage: str, keys: Iterable[str]) -> str:
-    """One Markdown table of a stage, a row for each model."""
-    keys = list(keys)
-    lines = [f"| {title} | {' | '.join(key.replace('_', ' ') for key in keys)} |", f"|{'---|' * (len(keys) + 1)}"]
+def table(title: str, rows: Mapping[str, list[dict[str, float]]], stage: str, keys: Mapping[str, str]) -> str:
+    """One Markdown table of a stage, a row for each model and a column for each key by its title."""
+    lines = [f"| {title} | {' | '.join(keys.values())} |", f"|{'---|' * (len(keys) + 1)}"]
     for name, seeds in rows.items():
         cells = [spread([seed[f"{stage}/{key}"] for seed in seeds]) for key in keys]
         lines.append(f"| {name} | {' | '.join(cells)} |")
