@@ -4,6 +4,7 @@ A script runs in a copy of a process that has imported what scripts import, sinc
 it prints and returns is what it is when started anew.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -89,5 +90,6 @@ def _become(script, arguments, environment, *printed):
 if __name__ == "__main__":
     for module in IMPORTED:
         import_module(module)
+    gc.freeze()  # a copy that ends does not walk what was imported, which would copy its memory, too
     if (request := _serve()) is not None:
         _become(*request)
