@@ -1,7 +1,8 @@
 """Relaxed samples of several models in one table: `python -m benchmarks.models NAME=FOLDER,FOLDER ...`.
 
 Each folder is one that `sample.py relax=true` wrote. Those of one name, separated by commas, are of several seeds:
-their mean is printed with the least and the largest value. Raw samples are compared with the training structures of
+their mean is printed with the least and the largest value. All have the same number of samples, at least six:
+precision, recall and coverage depend on it. Raw samples are compared with the training structures of
 `--data` in the disordered region; values of relaxed samples are those of relaxed.json. The last row is the training set
 itself, for as many structures. Markdown on stdout, all values of all folders in `--output`.
 
@@ -10,6 +11,7 @@ itself, for as many structures. Markdown on stdout, all values of all folders in
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -34,6 +36,8 @@ RAW = {
     "nearest_training": "nearest training structure (A)",
 }
 RELAXED = {
+    "failed": "failed",
+    "unconverged": "unconverged",
     "fraction_below_0": "at or below 0",
     "fraction_below_minus_0_2": "at or below -0.2",
     "fraction_below_random_10": "below 10 % of random",
@@ -47,17 +51,21 @@ RELAXED = {
 }
 
 
-def values_of(folder: Path, reference: RegionReference) -> tuple[dict[str, float], dict[str, float]]:
-    """The values of one folder's samples, and those of the training set for as many."""
+def values_of(folder: Path, reference: RegionReference) -> tuple[int, dict[str, float], dict[str, float]]:
+    """The number of one folder's samples, their values, and those of the training set for as many."""
     summary = read_summary(folder)
     if summary is None:
         raise CryinGANError(f"{folder}: no samples that were relaxed")
     samples = read_structures(folder / SAMPLES, closest=0.0)
-    raw = reference.compare(samples)
+    try:
+        raw = reference.compare(samples)
+    except CryinGANError as error:
+        raise CryinGANError(f"{folder}: {error}; the others are those of --data") from error
     pairs = close_pairs(torch.from_numpy(samples.fractional), torch.from_numpy(samples.cell))
     raw["close_pairs"] = pairs.double().mean().item()
     own = reference.of_training(len(samples))
     return (
+        len(samples),
         {**_named("raw", raw, RAW), **_named("relax", _unprefixed(summary["values"]), RELAXED)},
         {**_named("raw", own, RAW), **_named("relax", _unprefixed(summary.get("training", {})), RELAXED)},
     )
@@ -73,7 +81,7 @@ def _unprefixed(values: Mapping[str, float]) -> dict[str, float]:
 
 def spread(values: list[float]) -> str:
     """Mean of the seeds with the least and the largest value, to three digits."""
-    if np.isnan(values).all():
+    if np.isnan(values).any():
         return ""
     mean, least, largest = (f"{value:.3g}" for value in (np.mean(values), min(values), max(values)))
     return mean if len(values) == 1 else f"{mean} ({least} to {largest})"
@@ -88,22 +96,36 @@ def table(title: str, rows: Mapping[str, list[dict[str, float]]], stage: str, ke
     return "\n".join(lines)
 
 
+def named_folders(text: str) -> tuple[str, list[Path]]:
+    """A name and the folders that are its."""
+    name, sign, folders = text.partition("=")
+    if not (name and sign and folders):
+        raise ArgumentTypeError(f"{text}: write NAME=FOLDER or NAME=FOLDER,FOLDER")
+    return name, [Path(folder) for folder in folders.split(",")]
+
+
 def main() -> None:
     """Print the tables."""
     parser = command.new_parser(__doc__)
-    parser.add_argument("models", nargs="+", metavar="NAME=FOLDER,FOLDER", help="a model and its relaxed samples")
+    parser.add_argument(
+        "models", nargs="+", type=named_folders, metavar="NAME=FOLDER,FOLDER", help="a model and its relaxed samples"
+    )
     parser.add_argument("--data", default=DATA, help="structures that the models were trained on")
     parser.add_argument("--output", type=command.output, default="models.csv", help="table of all values")
     arguments = parser.parse_args()
+    arguments.models = [(name, folder) for name, folders in arguments.models for folder in folders]
     reference = RegionReference.of(StructureData(arguments.data).training)
     if reference is None:
         raise CryinGANError(f"{arguments.data}: the structures share no sites, so samples cannot be compared by place")
     rows, lines = {}, []
-    for name, _, folders in (model.partition("=") for model in arguments.models):
-        for folder in folders.split(","):
-            values, own = values_of(Path(folder), reference)
-            rows.setdefault(name, []).append(values)
-            lines.append({"model": name, "folder": folder, **values})
+    for name, folder in arguments.models:
+        samples, values, own = values_of(folder, reference)
+        rows.setdefault(name, []).append(values)
+        lines.append({"model": name, "folder": str(folder), "samples": samples, **values})
+    if len(numbers := {line["samples"] for line in lines}) > 1:
+        raise CryinGANError(
+            f"folders of {' and '.join(map(str, sorted(numbers)))} samples cannot be compared: take n=..."
+        )
     rows["training set"] = [own]
     write_table(arguments.output, lines)
     print(table("raw", rows, "raw", RAW), table("relaxed", rows, "relax", RELAXED), sep="\n\n")

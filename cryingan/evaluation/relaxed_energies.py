@@ -46,7 +46,8 @@ def relaxed_energies(origin: Origin, kind: str, compatible: bool = False) -> tup
     energies = factor * energies
     edges = energy_statistics.histogram_edges(kind, compatible)
     histogram = energy_statistics.energy_histogram(energies, edges, compatible)
-    summary |= {"percent_below_histogram": histogram.below, "percent_above_histogram": histogram.above}
+    for side in ("below", "above"):
+        summary[f"percent_{side}_histogram"] = finite_or_none(getattr(histogram, side))
     table = energy_statistics.histogram_table(histogram, unit)
     figure = partial(energy_figure, energies, None, len(energies), unit)
     return summary, Scores(tables={"energy_histogram.csv": table}, figures={"energies": figure})

@@ -44,9 +44,8 @@ def test_mean_and_range_of_seeds_beside_the_set(folders, data, tmp_path, monkeyp
     )
     models.main()
     raw, relaxed = capsys.readouterr().out.split("\n\n")
-    assert "| copies | 0.5 (0.25 to 0.75) |" in relaxed
-    assert "| one | 0.25 |" in relaxed
-    assert "| training set | 0.5 |" in relaxed
+    for name, shown in (("copies", "0.5 (0.25 to 0.75)"), ("one", "0.25"), ("training set", "0.5")):
+        assert f"| {name} |  |  | {shown} |" in relaxed
     assert f"{reference.of_training(12)['recall']:.3g}" in raw.splitlines()[-1]
     with output.open() as file:
         rows = list(csv.DictReader(file))
@@ -60,3 +59,15 @@ def test_folder_that_is_not_relaxed(folders, data, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["models", f"x={tmp_path}", f"--data={data}", f"--output={tmp_path}/t"])
     with pytest.raises(models.CryinGANError, match="no samples that were relaxed"):
         models.main()
+
+
+def test_folders_that_cannot_be_compared(folders, data, tmp_path, monkeypatch, capsys):
+    (one, other), _ = folders
+    write_structures(interfaces(7, seed=1), other / "samples.extxyz")
+    monkeypatch.setattr(sys, "argv", ["models", f"x={one},{other}", f"--data={data}", f"--output={tmp_path}/t"])
+    with pytest.raises(models.CryinGANError, match="folders of 7 and 12 samples"):
+        models.main()
+    monkeypatch.setattr(sys, "argv", ["models", str(one), f"--data={data}"])
+    with pytest.raises(SystemExit):
+        models.main()
+    assert "write NAME=FOLDER" in capsys.readouterr().err
