@@ -137,7 +137,7 @@ def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
     )
     origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **settings["sampler"]}}
     path = write_samples(samples, settings["output"], settings["format"], origin, settings["relax"] is not None)
-    print(f"{len(samples)} structures in {path}")
+    print(f"{len(samples)} structures in {path}, from {source}")
     return path
 
 

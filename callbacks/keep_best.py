@@ -165,7 +165,10 @@ class KeepBest(Checkpoint):
             done = read_checkpoint(best)["epoch"] + 1
             print(f"best: {self.key} = {self.sign * self.best:g} after {done} epochs, {best}", flush=True)
         elif not self._logged(self.key):
-            print(f"no best.ckpt: {self.key} has not been logged; metrics.csv has the keys that are", flush=True)
+            why = "metrics.csv has the keys that are"
+            if self.key.startswith("val/"):
+                why = f"it is every {trainer.check_val_every_n_epoch} epochs (trainer.check_val_every_n_epoch)"
+            print(f"no best.ckpt: {self.key} has not been logged; {why}", flush=True)
 
 
 def _candidates(trainer: Trainer) -> Path:
