@@ -122,7 +122,12 @@ SHARED, NONE_SHARED = interfaces(30, 0), random_crystals(30, SPECIES, CELL)
 
 def chosen(training, callbacks, loss=None, held_out=0, translated=()):
     """The key, its sign and how often it is compared by default, where a run has these callbacks."""
-    data = SimpleNamespace(training=training, split=lambda: ([0], [1] * held_out), translated=translated)
+    data = SimpleNamespace(
+        training=training,
+        split=lambda: ([0], [1] * held_out),
+        translated=translated,
+        settings=SimpleNamespace(translate=bool(translated)),
+    )
     trainer = SimpleNamespace(
         datamodule=data, callbacks=callbacks, loggers=[], check_val_every_n_epoch=7, is_global_zero=True
     )
