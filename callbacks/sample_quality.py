@@ -13,11 +13,11 @@ from torchmetrics import MetricCollection
 
 from callbacks.epochs import due, log
 from cryingan.metrics.alloy.reference import AlloyReference
-from cryingan.metrics.close_pairs import ClosePairs
+from cryingan.metrics.close_pairs import ClosePairs, close_pairs
 from cryingan.metrics.neighbor_distances import NeighborDistanceError, mean_neighbor_distances
 from cryingan.metrics.region_coverage import RegionCoverage
 from cryingan.metrics.region_reference import KEYS, RegionReference
-from cryingan.metrics.sample_distance import SampleDistance
+from cryingan.metrics.sample_distance import SampleDistance, sample_distance
 from cryingan.structures.crystals import Crystals
 
 NEIGHBORS = 6
@@ -92,7 +92,7 @@ class SampleQuality(Callback):
         else:
             metrics["samples/region"] = RegionCoverage(self.region, training[:0])
         self.metrics = MetricCollection(metrics)
-        self.training = self._of_training()
+        self.training = self._of_training(training.evenly(self.n))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the untrained generator and, for comparison, random structures, once per run."""
@@ -130,11 +130,16 @@ class SampleQuality(Callback):
             values |= {f"alloy/{name}": value for name, value in self.alloy.compare(samples).items()}
         return values
 
-    def _of_training(self) -> dict[str, float]:
-        """What the training set itself has of the values of its region, for as many structures as samples."""
+    def _of_training(self, some: Crystals) -> dict[str, float]:
+        """What training structures, as many as samples, have of the logged values."""
+        pairs = close_pairs(torch.from_numpy(some.fractional), torch.from_numpy(some.cell))
+        values = {"close_pairs": pairs.double().mean().item()}
         if self.region is None:
-            return {}
-        return {f"samples/{name}": value for name, value in self.region.of_training(self.n).items()}
+            shuffled = some[np.random.default_rng(0).permutation(len(some))]
+            values["distance"] = sample_distance(shuffled)
+        else:
+            values |= self.region.of_training(self.n)
+        return {f"samples/{name}": value for name, value in values.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """The first and the last measurements, for the summary of a resumed run."""

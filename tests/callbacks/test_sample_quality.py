@@ -14,6 +14,7 @@ from cryingan.metrics.close_pairs import close_pairs
 from cryingan.metrics.region_reference import KEYS, RegionReference
 from cryingan.metrics.sample_distance import sample_distance
 from cryingan.structures.crystals import Crystals
+from cryingan.structures.matching import matched_distances
 from tests.conftest import random_crystals
 from tests.support.shared_sites import interfaces
 
@@ -35,6 +36,21 @@ def measure(training, samples, rank=0, processes=1, translated=()):
     trainer.is_global_zero = rank == 0
     quality.setup(trainer, None, "fit")
     return quality.measure(samples, trainer)
+
+
+@pytest.mark.parametrize("sites_shared", [True, False])
+def test_values_of_the_training_set_beside_those_of_samples(sites_shared):
+    training = interfaces(40, 0) if sites_shared else random_crystals(40, ("Li", "Cl") * 10, 12 * np.eye(3))
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(training=training), is_global_zero=True)
+    quality = SampleQuality(n=20)
+    quality.setup(trainer, None, "fit")
+    some = training.evenly(20)
+    pairs = close_pairs(torch.from_numpy(some.fractional), torch.from_numpy(some.cell))
+    assert quality.training["samples/close_pairs"] == sum(pairs.tolist()) / 20
+    assert ("samples/precision" in quality.training) == sites_shared
+    if not sites_shared:
+        typical = matched_distances(some, some)[~np.eye(20, dtype=bool)].mean()
+        assert quality.training["samples/distance"] == pytest.approx(typical, rel=0.2)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.25, 0.3])
