@@ -51,6 +51,7 @@ def test_a_run_folder_holds_everything(tiny, tmp_path, structures_file, capsys):
         "epochs",
         "samples",
         "random atoms",
+        "training set",
         "untrained",
         "trained",
     }
