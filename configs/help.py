@@ -29,7 +29,9 @@ def help_text(name: str, arguments: Iterable[str] = ()) -> str:
     groups = GROUP.findall(path.read_text())
     taken = {group: chosen.get(group, default) for group, default, _ in groups}
     for group, _, meaning in groups:
-        option = taken.get(taken[group].strip("${}"), taken[group])  # ${model}: the option of that group
+        option = taken[group]
+        if option.startswith("${"):  # ${model}: the option of that group
+            option = taken[option.strip("${}")]
         options = sorted(file.stem for file in (CONFIGS / group).glob("[!_]*.yaml"))
         parts += ["", line(group, option, meaning), f"  options: {', '.join(options)}"]
         file = CONFIGS / group / f"{option}.yaml"

@@ -1,6 +1,7 @@
 """The zero of energies where the data card has no cut-off: that of training structures at rest."""
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -23,6 +24,12 @@ from tests.support.potentials import CountingPotential
 CELL, SPECIES = np.diag([8.0, 8.5, 9.0]), ("Cu",) * 6
 LJ = {"sigma": 2.2, "epsilon": 0.3, "rc": 4.0, "smooth": True}
 SETTINGS = RelaxSettings(backend="serial", progress=False)
+
+
+@pytest.fixture(autouse=True)
+def _warnings_alone(caplog):
+    """Scripts that ran before in the same process may have asked for more."""
+    caplog.set_level(logging.WARNING, "cryingan.energies")
 
 
 @pytest.fixture(scope="module")
