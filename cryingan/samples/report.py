@@ -212,5 +212,5 @@ def comparison_line(summary: dict[str, Any]) -> str | None:
     ]
     if not found:
         return None
-    beside = " (training set)" if any(key in training for key in COMPARED if key in values) else ""
-    return f"relaxed{beside}: {', '.join(found)}"
+    beside = " (of the training set in brackets)" if any(key in training for key in COMPARED if key in values) else ""
+    return f"relaxed samples{beside}: {', '.join(found)}"
