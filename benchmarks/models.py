@@ -24,6 +24,7 @@ from cryingan.errors import CryinGANError
 from cryingan.metrics.close_pairs import close_pairs
 from cryingan.metrics.region_reference import RegionReference
 from cryingan.samples.folder import SAMPLES, read_summary
+from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
 from data.module import StructureData
 
@@ -61,14 +62,19 @@ def values_of(folder: Path, reference: RegionReference) -> tuple[int, dict[str, 
         raw = reference.compare(samples)
     except CryinGANError as error:
         raise CryinGANError(f"{folder}: {error}; the others are those of --data") from error
-    pairs = close_pairs(torch.from_numpy(samples.fractional), torch.from_numpy(samples.cell))
-    raw["close_pairs"] = pairs.double().mean().item()
+    raw["close_pairs"] = mean_close_pairs(samples)
     own = reference.of_training(len(samples))
     return (
         len(samples),
         {**_named("raw", raw, RAW), **_named("relax", _unprefixed(summary["values"]), RELAXED)},
         {**_named("raw", own, RAW), **_named("relax", _unprefixed(summary.get("training", {})), RELAXED)},
     )
+
+
+def mean_close_pairs(structures: Crystals) -> float:
+    """Pairs within 1.5 Angstrom per structure."""
+    pairs = close_pairs(torch.from_numpy(structures.fractional), torch.from_numpy(structures.cell))
+    return pairs.double().mean().item()
 
 
 def _named(stage: str, values: Mapping[str, float], keys: Iterable[str]) -> dict[str, float]:
@@ -114,7 +120,8 @@ def main() -> None:
     parser.add_argument("--output", type=command.output, default="models.csv", help="table of all values")
     arguments = parser.parse_args()
     arguments.models = [(name, folder) for name, folders in arguments.models for folder in folders]
-    reference = RegionReference.of(StructureData(arguments.data).training)
+    training = StructureData(arguments.data).training
+    reference = RegionReference.of(training)
     if reference is None:
         raise CryinGANError(f"{arguments.data}: the structures share no sites, so samples cannot be compared by place")
     rows, lines = {}, []
@@ -123,10 +130,9 @@ def main() -> None:
         rows.setdefault(name, []).append(values)
         lines.append({"model": name, "folder": str(folder), "samples": samples, **values})
     if len(numbers := {line["samples"] for line in lines}) > 1:
-        raise CryinGANError(
-            f"folders of {' and '.join(map(str, sorted(numbers)))} samples cannot be compared: take n=..."
-        )
-    rows["training set"] = [own]
+        counts = " and ".join(map(str, sorted(numbers)))
+        raise CryinGANError(f"folders of {counts} samples cannot be compared: give sample.py the same n")
+    rows["training set"] = [{**own, "raw/close_pairs": mean_close_pairs(training)}]
     write_table(arguments.output, lines)
     print(table("raw", rows, "raw", RAW), table("relaxed", rows, "relax", RELAXED), sep="\n\n")
 

@@ -77,7 +77,7 @@ class WeightedRows:
 
     def __init__(self, rows: Tensor, weights: Tensor, points: int) -> None:
         self.rows, self.weights, self.transposed = rows, weights, None
-        if rows.device.type == "cpu" and not weights.requires_grad:
+        if rows.device.type == "cpu" and torch.is_grad_enabled() and not weights.requires_grad:
             sums = torch.arange(len(rows))[:, None].expand_as(rows)
             places = torch.stack([rows.flatten(), sums.flatten()])
             self.transposed = torch.sparse_coo_tensor(
