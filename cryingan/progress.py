@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -12,28 +12,41 @@ Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30.0
 
 
-def reported(ending: Iterable[Item], total: int | None, doing: str, done: str, before: int = 0) -> Iterator[Item]:
+def reported(
+    ending: Iterable[Item],
+    total: int | Callable[[int, Item], int | None],
+    doing: str,
+    done: str,
+    before: int = 0,
+) -> Iterator[Item]:
     """Pass results on and report them: a bar with the time left on a terminal, otherwise a line every 30 s.
 
     Args:
         ending: results, as they end.
-        total: expected number of results, with those before; None if it is unknown.
+        total: number of results, with those before; or an estimate from the number of those that are there and the last
+            of them, None while there is none.
         doing: the activity, such as `relaxing`, for the bar.
         done: the participle, such as `relaxed`, for the lines.
         before: number of results that are there already.
     """
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    console = Console(stderr=True)
-    if console.is_terminal:
-        yield from track(ending, doing, total=total, completed=before, console=console)
-        return
-    start = last = time.monotonic()
-    for number, item in enumerate(ending, before + 1):
-        yield item
-        now = time.monotonic()
-        if number == total or now - last >= SECONDS_BETWEEN_LINES:
-            left = f" of {total}, {(now - start) / (number - before) * (total - number):.0f} s left" if total else ""
-            print(f"{done} {number}{left}", file=sys.stderr, flush=True)
-            last = now
+    console, estimated = Console(stderr=True), callable(total)
+    number, start = before, time.monotonic()
+    last = start
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(doing, total=None if estimated else total, completed=before)
+        for number, item in enumerate(ending, before + 1):
+            yield item
+            expected, now = total(number, item) if estimated else total, time.monotonic()
+            bar.update(task, completed=number, total=expected)
+            if not console.is_terminal and (number == total or now - last >= SECONDS_BETWEEN_LINES):
+                about, each = "about " if estimated else "", (now - start) / (number - before)
+                left = f" of {about}{expected}, {each * (expected - number):.0f} s left" if expected else ""
+                print(f"{done} {number}{left}", file=sys.stderr, flush=True)
+                last = now
+        if estimated:
+            bar.update(task, total=number)
+            if not console.is_terminal:
+                print(f"{done} {number} of {number}, 0 s left", file=sys.stderr, flush=True)

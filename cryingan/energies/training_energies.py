@@ -111,8 +111,10 @@ def _measured(
             log.info("computing the energies of %d training structures with %s", len(waiting), potential.card.name)
             task = Task(json.dumps(potential.spec), settings, deadline)
             with closing(_evaluated(task, waiting, potential)) as ending:
-                shown = reported(ending, len(waiting), "training energies", "energies") if settings.progress else ending
-                for index, *values in shown:
+                if settings.progress:
+                    before = len(training) - len(waiting)
+                    ending = reported(ending, len(training), "training energies", "energies", before)
+                for index, *values in ending:
                     found[index], missing[index] = values, False
                     kept.append(json.dumps([index, *values]).encode())
     if missing.any():

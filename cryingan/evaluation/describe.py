@@ -93,7 +93,8 @@ def describe_all(
         elif frame.number not in done:
             waiting.append(frame)
     with closing(_ending(waiting, describe, processes)) as ending:
-        for described in reported(ending, len(waiting), "describing", "described") if progress else ending:
+        total, before = len(done) + len(waiting), len(done)
+        for described in reported(ending, total, "describing", "described", before) if progress else ending:
             if kept and described.lasting:
                 kept.append(described)
             done[described.number] = described

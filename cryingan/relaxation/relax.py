@@ -155,7 +155,8 @@ def relax_marked(
         ending = relax_in_workers(task, waiting) if elsewhere else relax_here(task, waiting, potential)
 
         with closing(ending):
-            shown = reported(ending, len(waiting), "relaxing", "relaxed") if settings.progress else ending
+            before = len(samples) - len(waiting)
+            shown = reported(ending, len(samples), "relaxing", "relaxed", before) if settings.progress else ending
             if journal is None:
                 ended = sorted(shown)
             else:

@@ -143,11 +143,14 @@ def reported_if_slow(frames: Iterator[RawFrame], path: Path) -> Iterator[RawFram
         yield frame
         if time.monotonic() - start > SLOW_SECONDS:
             log.info("Reading %s, which takes a while (%d structures so far)", path, number)
-            # The frames of a file are about equally long.
-            left = round(number / frame.share) - number if frame.share else None
             done = f"{path.name}: structures read:"
-            yield from reported(frames, left and left + number, f"reading {path.name}", done, number)
+            yield from reported(frames, _estimated, f"reading {path.name}", done, number)
             return
+
+
+def _estimated(number: int, frame: RawFrame) -> int | None:
+    """How many frames there are, as those of a file are about equally long; None where the rest has been read ahead."""
+    return round(number / frame.share) if frame.share and frame.share < 1 else None
 
 
 def load_cache(cache: Path, key: str) -> Crystals | None:

@@ -25,7 +25,7 @@ class RawFrame(NamedTuple):
     Attributes:
         outcome: the structure, or the error of reading it.
         where: file and frame, for messages.
-        share: the part of the file that has been read, 0 to 1; None where it is unknown.
+        share: the part of the file that has been read, with what was read ahead, 0 to 1; None where it is unknown.
         info: all keys that the frame gives besides the atoms.
     """
 

@@ -204,3 +204,6 @@ def test_a_log_gets_lines_with_the_structures_left(monkeypatch, capsys):
     frames = [RawFrame(None, f"frame {number}", number / 4, {}) for number in range(1, 5)]
     assert list(files.reported_if_slow(iter(frames), Path("set.extxyz"))) == frames
     assert capsys.readouterr().err.startswith("set.extxyz: structures read: 4 of 4, 0 s left")
+    ahead = [frame._replace(share=1.0) for frame in frames]  # the reader is at the end of a short file at once
+    assert list(files.reported_if_slow(iter(ahead), Path("set.extxyz"))) == ahead
+    assert capsys.readouterr().err == "set.extxyz: structures read: 4 of 4, 0 s left\n"
