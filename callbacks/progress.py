@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ SHOWN = (
     ("train/loss", "loss"),
     ("train/explained", "explained variance"),
 )
-"""Keys, the first of which that a model logs is shown, and what they are called."""
+"""Keys, the first of which that a model logs is shown, and what they are called; else any loss of training is."""
 
 
 class Progress(Callback):
@@ -100,19 +101,26 @@ class Progress(Callback):
         runs = [run for run in together if run.current_epoch in (done - 1, done)] or [trainer]
         if any(run.state.status == "running" for run in runs[runs.index(trainer) + 1 :]):
             return
-        shown, name = next((pair for pair in SHOWN if pair[0] in trainer.callback_metrics), SHOWN[0])
-        logged = [run.callback_metrics.get(shown) for run in runs]
-        values = [float(value) for value in logged if value is not None]  # runs that catch up have none
         per_epoch = (time.monotonic() - self.started) / max(done - self.first_epoch, 1)
         seconds, limit = per_epoch * (trainer.max_epochs - done), find(trainer, TimeLimit)
         if limit is not None:
             seconds = min(seconds, limit.time_remaining())
         left = timedelta(seconds=round(max(seconds, 0)))
-        span = f"{min(values):.4g}" if values else "unknown"
-        if len(values) > 1:
-            span += f" to {max(values):.4g} in {len(values)} runs"
-        state = f"{name} {span}, {self.speed:.3g} steps/s, {left} left"
+        state = f"{_shown(runs)}{self.speed:.3g} steps/s, {left} left"
         if self.bar is not None:
             self.bar.update(self.task, completed=done, state=state)
         elif last or done % self.every_n_epochs == 0:
             print(f"epoch {done}/{trainer.max_epochs}: {state}", file=unlabelled(), flush=True)
+
+
+def _shown(runs: Sequence[Trainer]) -> str:
+    """What the models of some runs have logged of the epoch, with a comma; empty where there is nothing to show."""
+    # A model that logs every step with `self.log` has its value among those of the loggers only.
+    logged = [{**run.logged_metrics, **run.callback_metrics} for run in runs]
+    keys = {key: key for values in logged for key in values}
+    losses = [(key, key) for key in keys if "loss" in key and not key.startswith("val")]
+    for key, name in (pair for pair in (*SHOWN, *losses) if pair[0] in keys):
+        values = [float(values[key]) for values in logged if key in values]  # runs that catch up have none
+        several = f" to {max(values):.4g} in {len(values)} runs" if len(values) > 1 else ""
+        return f"{name} {min(values):.4g}{several}, "
+    return ""

@@ -1,5 +1,6 @@
 """A user's own model and data module are a `_target_`; what is wrong with them is one line."""
 
+import re
 from textwrap import dedent
 
 import ase.io
@@ -24,9 +25,10 @@ def with_own(config, model=MODEL, data=None):
     return config
 
 
-def test_an_own_model_and_data_module_train_resume_and_sample(tiny, tmp_path):
+def test_an_own_model_and_data_module_train_resume_and_sample(tiny, tmp_path, capsys):
     for epochs in (1, 2):
         train(with_own(tiny(f"trainer.max_epochs={epochs}", "callbacks.structures.every_n_epochs=1"), data=DATA))
+    assert re.search(r"epoch 2/2: loss 0\.\d+, \S+ steps/s", capsys.readouterr().out)
     run = tmp_path / "run"
     saved = read_checkpoint(run / "checkpoints/last.ckpt")
     assert saved["epoch"] == 1
@@ -51,7 +53,7 @@ def test_a_wrong_target_or_key_is_one_line(tiny, model, said):
     assert "\n" not in str(caught.value)
 
 
-def test_the_model_of_the_documentation_trains_resumes_and_samples(tiny, tmp_path, monkeypatch):
+def test_the_model_of_the_documentation_trains_resumes_and_samples(tiny, tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs/development.md").read_text()
     code = text.partition("    # my_model.py\n")[2].partition("    # configs/model/mine.yaml")[0]
     (tmp_path / "my_model.py").write_text(dedent(code))
@@ -60,6 +62,7 @@ def test_the_model_of_the_documentation_trains_resumes_and_samples(tiny, tmp_pat
     model = {"_target_": "my_model.MyModel", "width": 0.02, "seed": "${seed}"}
     for epochs in (1, 2):
         train(with_own(tiny(f"trainer.max_epochs={epochs}", "callbacks.structures.every_n_epochs=1"), model))
+    assert re.search(r"epoch 2/2: \S+ steps/s", capsys.readouterr().out), "it logs nothing that could be shown"
     from my_model import MyModel
 
     checkpoint = tmp_path / "run/checkpoints/last.ckpt"

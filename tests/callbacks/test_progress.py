@@ -1,6 +1,10 @@
 import re
 import sys
+from types import SimpleNamespace
 
+import pytest
+
+from callbacks.progress import _shown
 from train import train
 
 
@@ -30,3 +34,16 @@ def test_a_resumed_run_says_where_it_resumes(tiny, capsys):
     train(tiny("trainer.max_epochs=1"))
     train(tiny("trainer.max_epochs=2"))
     assert "resuming after epoch 1\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("of_loggers", "of_callbacks", "shown"),
+    [
+        ({}, {"train/score_difference": 0.5, "train/critic_loss": 1}, "score difference 0.5, "),
+        ({"train/loss": 0.25}, {"samples/close_pairs": 1}, "loss 0.25, "),  # as `self.log("train/loss", loss)` logs
+        ({"train_loss_step": 3}, {"val/loss": 1}, "train_loss_step 3, "),
+        ({}, {"val/loss": 1, "samples/close_pairs": 2}, ""),
+    ],
+)
+def test_what_a_model_logs_is_shown_or_nothing(of_loggers, of_callbacks, shown):
+    assert _shown([SimpleNamespace(logged_metrics=of_loggers, callback_metrics=of_callbacks)]) == shown

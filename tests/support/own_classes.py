@@ -21,7 +21,9 @@ class MeanStructure(lightning.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.5)
 
     def training_step(self, batch, batch_idx):
-        return (batch - self.mean).square().mean()
+        loss = (batch - self.mean).square().mean()
+        self.log("train/loss", loss)
+        return loss
 
     def sample(self, n, seed, purpose="sample"):
         noise = np.random.default_rng(seed).normal(0, self.hparams.noise, (n, len(self.mean), 3))
