@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.entry import given, run
 from configs.schema import plain
+from configs.unused_keys import require_used
 from cryingan.errors import CryinGANError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def sample(config: DictConfig) -> Path:
     from cryingan.training.checkpoints import best_checkpoint
 
     settings = plain(config)
+    require_used(settings, given())
     relaxing, file, output = settings["relax"] is not None, settings["structures"], Path(settings["output"])
     checkpoint = settings["checkpoint"] and best_checkpoint(settings["checkpoint"])
     for key in ("n", "batch_size"):

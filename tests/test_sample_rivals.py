@@ -79,6 +79,26 @@ def test_what_is_no_rival(overrides, said, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("rival=random", "batch_size=2"), "batch_size: rival=random has no use for it; leave it out"),
+        (("rival=linear", "device=cpu"), "device: rival=linear has no use for it"),
+        (("rival=random", "+sampler.steps=3"), "sampler: rival=random has no use for it"),
+        (("rival=random", "pictures=0"), "pictures is for samples that are relaxed: add relax=true"),
+        (("rival=random", "potential=pair", "potential.radii={Li: 1}"), "potential is for samples that are relaxed"),
+        (("structures=a.extxyz", "relax=true", "n=3"), "n: structures=a.extxyz has no use for it"),
+        (("checkpoint=a.ckpt", "reference=a.extxyz"), "reference belongs to upstream=PATH"),
+    ],
+)
+def test_keys_that_would_change_nothing_are_refused(overrides, said, tmp_path, monkeypatch):
+    keys = {override.lstrip("+").partition("=")[0]: "" for override in overrides}
+    monkeypatch.setattr("sample.given", lambda: keys)
+    with pytest.raises(CryinGANError, match=said):
+        sample(compose(*overrides, f"output={tmp_path / 'out'}"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_glass_has_no_linear_rival(tmp_path):
     places = np.random.default_rng(0).random((8, 6, 3))
     write_structures(Crystals(places, np.diag([9.0, 9.0, 12.0]), ("Si",) * 6), tmp_path / "glass.extxyz")

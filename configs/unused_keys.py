@@ -1,0 +1,33 @@
+"""Keys of sample.py that mean nothing for what is asked for: refused, so that nobody takes them for used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cryingan.errors import CryinGANError
+
+OF_MODEL = ("batch_size", "device", "sampler")
+UNUSED = {"rival": (*OF_MODEL, "reference"), "structures": (*OF_MODEL, "reference", "n", "seed")}
+"""What a rival, and structures of a file, have no use for."""
+OF_RELAXATION = ("potential", "thresholds", "repair_distance", "n_training", "cache", "pictures")
+
+
+def require_used(settings: dict[str, Any], given: Iterable[str]) -> None:
+    """Refuse keys of the command line that would change nothing.
+
+    Args:
+        settings: the whole config of sample.py.
+        given: keys of the command line.
+
+    Raises:
+        CryinGANError: names the first of them.
+    """
+    groups = list(dict.fromkeys(key.partition(".")[0] for key in given))
+    for what, unused in UNUSED.items():
+        if settings[what] and (wrong := [key for key in groups if key in unused]):
+            raise CryinGANError(f"{wrong[0]}: {what}={settings[what]} has no use for it; leave it out")
+    if settings["relax"] is None and (wrong := [key for key in groups if key in OF_RELAXATION]):
+        raise CryinGANError(f"{wrong[0]} is for samples that are relaxed: add relax=true, or leave it out")
+    if "reference" in groups and not settings["upstream"]:
+        raise CryinGANError("reference belongs to upstream=PATH; leave it out")
