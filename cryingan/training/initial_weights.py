@@ -55,10 +55,16 @@ def load_initial_weights(model: LightningModule, init: str) -> dict[str, str]:
     if not isinstance(weights, dict) or not isinstance(settings, dict):
         raise CryinGANError(f"init={path} is not a checkpoint of train.py")
     if (there := saved_model(content)) != (here := getattr(model, "kind", None)) and None not in (there, here):
-        raise CryinGANError(f"init={path} is of another model, {there}, not {here}")
+        raise CryinGANError(
+            f"init={path} is of another model, {there}, not {here}: a run starts from weights of its own model only"
+        )
     others = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, NO_WEIGHTS))
     weights = {name: value for name, value in weights.items() if not name.startswith(others)}
     own = {name: value for name, value in model.state_dict().items() if not name.startswith(others)}
+    if not own:
+        raise CryinGANError(
+            f"init={init}: {here} has no weights to start from, it is fitted to structures; leave it out"
+        )
     _require_fit(path, weights, settings, own, model.hparams)
     model.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False)
     new = any(name.startswith(DISTANCES) for name in own.keys() - weights.keys())

@@ -119,11 +119,19 @@ def test_what_does_not_fit_is_named(tiny, tmp_path, source, change, said):
 
 def test_another_model_and_another_network_of_pairs_are_named(tmp_path):
     path = checkpoint_of(small_model("flow"), tmp_path / "last.ckpt")
-    with pytest.raises(CryinGANError, match=r"last\.ckpt is of another model, flow, not diffcsp$"):
+    with pytest.raises(CryinGANError, match=r"last\.ckpt is of another model, flow, not diffcsp: a run starts from"):
         load_initial_weights(small_model("diffcsp"), str(path))
     with pytest.raises(CryinGANError, match=r"last\.ckpt has model\.hidden=8, here it is 16$"):
         load_initial_weights(small_model("flow", hidden=16), str(path))
     load_initial_weights(small_model("flow", steps=7), str(path))
+
+
+def test_a_fitted_model_has_no_weights_to_start_from(tmp_path):
+    path = checkpoint_of(small_model("linear"), tmp_path / "last.ckpt")
+    with pytest.raises(CryinGANError, match="linear has no weights to start from"):
+        load_initial_weights(small_model("linear"), str(path))
+    with pytest.raises(CryinGANError, match=r"is of another model, linear, not flow"):
+        load_initial_weights(small_model("flow", prior="linear"), str(path))
 
 
 def test_other_species_are_named(tiny, tmp_path, source):
