@@ -40,7 +40,8 @@ def axes_of(translate: Any, path: str | Path, card: str | Path | None = None) ->
         if card is None and not card_path(path).exists():
             raise CryinGANError(
                 f"data.translate=true needs a card that says what the set is, {card_path(path)} or data.card; or name "
-                "the axes: data.translate=ab for an interface in the plane of a and b, abc for an amorphous solid"
+                "the axes: data.translate=ab for an interface in the plane of a and b, abc for an amorphous solid; an "
+                "alloy does without"
             )
         found = read_data_card(path, card)
         return tuple(n for n, axis in enumerate(AXES) if found.kind != "interface" or axis != found.area_axis)
@@ -59,7 +60,7 @@ def require_no_lattice(structures: Crystals, path: str | Path) -> None:
     if mean_structure(Crystals(some.fractional, some.cell, ("X",) * len(some.species))).shared:
         raise CryinGANError(
             f"data.translate=true: all structures of {path} have their atoms at common sites, as an alloy has, which "
-            "translations would smear; data.translate=abc does so all the same"
+            "translations would smear: leave data.translate out; data.translate=abc translates them all the same"
         )
 
 
