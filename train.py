@@ -92,7 +92,8 @@ def require_same_run(checkpoint: Path, model: Any, data: Any, settings: dict[str
     from cryingan.training.initial_weights import require_same_origin
 
     require_same_model(checkpoint, model)
-    require_same_settings(checkpoint, dict(model.hparams), settings["trainer"]["precision"], settings["resume"])
+    precision, free = settings["trainer"]["precision"], getattr(model, "sampler_keys", ())
+    require_same_settings(checkpoint, dict(model.hparams), precision, settings["resume"], free)
     state = read_checkpoint(checkpoint).get(type(data).__qualname__)
     if state is not None:
         try:

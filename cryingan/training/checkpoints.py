@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,7 +151,9 @@ def require_same_model(path: str | Path, model: LightningModule) -> None:
         raise CryinGANError(f"{path} is of another model, {names[0]}, not {names[1]}; choose another run_dir")
 
 
-def require_same_settings(path: str | Path, current: dict[str, Any], precision: str, resume: str = "auto") -> None:
+def require_same_settings(
+    path: str | Path, current: dict[str, Any], precision: str, resume: str = "auto", free: Sequence[str] = ()
+) -> None:
     """Refuse to resume from a checkpoint whose model settings or precision differ from the current ones.
 
     Args:
@@ -159,6 +162,7 @@ def require_same_settings(path: str | Path, current: dict[str, Any], precision: 
         current: settings of the model that is to resume, as its `hparams`.
         precision: trainer.precision of the run that is to resume.
         resume: the setting of the run that is to resume.
+        free: settings that may differ, as training does not depend on them.
 
     Raises:
         CryinGANError: names every setting that differs, with both values.
@@ -172,7 +176,7 @@ def require_same_settings(path: str | Path, current: dict[str, Any], precision: 
     current = {**current, "trainer.precision": precision}
     differing = [
         f"{_key(name)} is {_short(current.get(name))} here and {_short(saved.get(name))} in the checkpoint"
-        for name in sorted(saved.keys() | current.keys())
+        for name in sorted((saved.keys() | current.keys()) - set(free))
         if _plain(saved.get(name)) != _plain(current.get(name))
     ]
     if differing:

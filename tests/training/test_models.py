@@ -131,6 +131,20 @@ def test_another_model_does_not_resume_the_run(config, tmp_path):
         train(config(*OVERRIDES["diffcsp"], f"run_dir={tmp_path}"))
 
 
+def test_settings_of_the_sampler_may_change_when_a_run_resumes(config, tmp_path):
+    """Training does not depend on them: the weights are those of a run that always had them."""
+    resumed, whole = tmp_path / "resumed", tmp_path / "whole"
+    train(config(*OVERRIDES["flow"], f"run_dir={resumed}", "trainer.max_epochs=1"))
+    for folder in (resumed, whole):
+        changed = ("model.steps=3", "model.heun=true", f"run_dir={folder}", "trainer.max_epochs=2")
+        train(config(*OVERRIDES["flow"], *changed))
+    found, expected = (read_checkpoint(folder / "checkpoints/last.ckpt") for folder in (resumed, whole))
+    assert found["hyper_parameters"] == expected["hyper_parameters"]
+    assert all(value.equal(expected["state_dict"][name]) for name, value in found["state_dict"].items())
+    with pytest.raises(CryinGANError, match=r"belongs to other settings: model\.hidden is 16 here and 8"):
+        train(config(*OVERRIDES["flow"], "model.hidden=16", f"run_dir={resumed}"))
+
+
 def test_a_run_without_held_out_structures(config, tmp_path):
     train(config(*OVERRIDES["flow"], f"run_dir={tmp_path}", "data.validation=0"))
     assert "val/loss" not in (tmp_path / "metrics.csv").read_text()
