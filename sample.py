@@ -103,7 +103,8 @@ def draw_rival(settings: dict[str, Any], node: dict[str, Any]) -> Path:
     from data.rivals import rival_samples, what_is_random
 
     data = instantiate(node)
-    samples, origin = rival_samples(settings["rival"], data, settings["n"], settings["seed"], settings["sampler"])
+    names = ("rival", "n", "seed", "sampler", "temperature")
+    samples, origin = rival_samples(data=data, **{name: settings[name] for name in names})
     path = write_samples(samples, settings["output"], settings["format"], origin, settings["relax"] is not None)
     of = what_is_random(data) if settings["rival"] == "random" else f"the linear model of {data.path}"
     print(f"{len(samples)} structures in {path}: {of}")
@@ -134,10 +135,9 @@ def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
     model, source = load(checkpoint, settings["upstream"], settings["reference"], settings["types"])
     model.to(resolve_device(settings["device"]))
     shown = bool(model.sampler_keys)  # a model that samples in steps takes its time
-    samples = model.sample(
-        settings["n"], settings["seed"], settings["batch_size"], progress=shown, **settings["sampler"]
-    )
-    origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **settings["sampler"]}}
+    sampler = {"temperature": settings["temperature"], **settings["sampler"]}
+    samples = model.sample(settings["n"], settings["seed"], settings["batch_size"], progress=shown, **sampler)
+    origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **sampler}}
     path = write_samples(samples, settings["output"], settings["format"], origin, settings["relax"] is not None)
     print(f"{len(samples)} structures in {path}, from {source}")
     return path

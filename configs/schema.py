@@ -109,6 +109,7 @@ class SampleKeys:
     output: str = "samples"
     device: str = "auto"
     batch_size: int | None = None
+    temperature: float = 1.0
     sampler: dict[str, Any] = field(default_factory=dict)
     structures: str | None = None
     types: list[str] = field(default_factory=list)

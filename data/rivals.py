@@ -17,7 +17,12 @@ BESIDE = 20  # random structures whose scores stand beside others: describing on
 
 
 def rival_samples(
-    rival: str, data: StructureData, n: int, seed: int, sampler: Mapping[str, Any] | None = None
+    rival: str,
+    data: StructureData,
+    n: int,
+    seed: int,
+    sampler: Mapping[str, Any] | None = None,
+    temperature: float = 1.0,
 ) -> tuple[Crystals, dict[str, Any]]:
     """Samples of a rival, and where they come from, as `cryingan.samples.folder.write_samples` takes it.
 
@@ -28,6 +33,7 @@ def rival_samples(
         n: number of samples.
         seed: of the samples.
         sampler: settings of a sampler; rivals have none.
+        temperature: as `cryingan.models.base.GenerativeModel.sample` takes it; random structures have none.
 
     Raises:
         CryinGANError: `sampler` holds a key, structures of the set are to be translated, or the set is no set for the
@@ -38,13 +44,15 @@ def rival_samples(
     if sampler:
         raise CryinGANError(f"sampler.{min(sampler)}: rival={rival} has no such key; it has none")
     if rival == "random":
+        if temperature != 1:
+            raise CryinGANError(f"temperature={temperature}: random structures have no temperature; rival=linear has")
         samples, how = data.random.draw(n, seed), {"structures": data.random.title}
     else:
         from cryingan.models.linear.linear import Linear
 
         model = Linear(data.crystals.cell.tolist(), list(data.crystals.species), shift=data.shift)
         model.fit(data.training)
-        samples, how = model.sample(n, seed), dict(model.hparams)
+        samples, how = model.sample(n, seed, temperature=temperature), {**model.hparams, "temperature": temperature}
     origin = {"seed": seed, "source": data.path, "source_sha256": data.sha256, "settings": {"rival": rival, **how}}
     return samples, origin
 

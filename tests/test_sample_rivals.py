@@ -52,6 +52,10 @@ def test_the_linear_rival_is_the_linear_model(crystal_file, tmp_path, shift):
     trained = sample(compose(f"checkpoint={tmp_path / 'run'}", "n=4", f"output={tmp_path / 'trained'}"))
     rival = sample(compose("rival=linear", "data=li2o_licl", *keys, "n=4", f"output={tmp_path / 'rival'}"))
     assert rival.read_bytes() == trained.read_bytes()
+    keys = (*keys, "n=4", "temperature=0.5")
+    cold = sample(compose("rival=linear", "data=li2o_licl", *keys, f"output={tmp_path / 'cold'}"))
+    assert cold.read_bytes() != rival.read_bytes()
+    assert json.loads((tmp_path / "cold/manifest.json").read_text())["settings"]["temperature"] == 0.5
 
 
 def test_they_relax(structures_file, tmp_path, capsys):
@@ -69,6 +73,10 @@ def test_they_relax(structures_file, tmp_path, capsys):
         (("rival=linear", "data=li2o_licl", "structures=a", "relax=true"), "rival=linear has no structures"),
         (("data=li2o_licl", "checkpoint=a"), "data=... belongs to rival=random | linear"),
         (("rival=random", "data=li2o_licl", "+sampler.steps=3", "n=1"), "sampler.steps: rival=random has no such key"),
+        (
+            ("rival=random", "data=li2o_licl", "temperature=0.5"),
+            "temperature=0.5: random structures have no temperature",
+        ),
         (("rival=random", "training=nowhere.extxyz"), "nowhere.extxyz"),
         (("rival=random", "data=dismai_lsc_lco"), "data.path"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
@@ -44,6 +45,7 @@ class GenerativeModel(lightning.LightningModule):
         batch_size: structures that are generated at a time.
         held_out_loss: key of the loss of held-out structures, where a model logs one that tells how good it is.
         sampler_keys: settings of the way from noise to structures that `sample` takes.
+        tempered: whether samples come from normal noise that `sample` may scale by a temperature.
         translatable: whether structures that are translated at random can be learned.
         translation_invariant: whether the model cannot know where in the cell a structure stands. Its samples are
             translated to where the training structures stand, if these share their sites.
@@ -55,6 +57,7 @@ class GenerativeModel(lightning.LightningModule):
     batch_size = 256
     held_out_loss: str | None = None
     sampler_keys: tuple[str, ...] = ()
+    tempered = False
     translatable = True
     translation_invariant = False
 
@@ -97,6 +100,7 @@ class GenerativeModel(lightning.LightningModule):
         batch_size: int | None = None,
         purpose: str = "sample",
         progress: bool = False,
+        temperature: float = 1.0,
         **sampler: Any,
     ) -> Crystals:
         """Exactly `n` structures in the atom order of the user's file, from the networks in evaluation mode.
@@ -111,6 +115,8 @@ class GenerativeModel(lightning.LightningModule):
             batch_size: structures at a time; None: what suits the model.
             purpose: a stream of random numbers.
             progress: report on stderr how many structures are there, and the time that the others take.
+            temperature: factor of the noise that samples come from, where the model is `tempered`: below 1 samples are
+                nearer to the middle of what was learned, lower in energy and less diverse.
             sampler: settings of the way from noise to structures, which not every model has.
 
         Raises:
@@ -119,6 +125,7 @@ class GenerativeModel(lightning.LightningModule):
         if n < 1:
             raise CryinGANError(f"n={n}: there must be at least 1 sample")
         self._require_sampler(sampler)
+        sampler |= self._required_temperature(temperature)
         was_training = self.training
         self.eval()
         try:
@@ -142,6 +149,22 @@ class GenerativeModel(lightning.LightningModule):
             replace(self.settings, **sampler)
         except CryinGANError as error:
             raise CryinGANError(str(error).replace("model.", "sampler.", 1)) from error
+
+    def _required_temperature(self, temperature: float) -> dict[str, float]:
+        """A temperature other than 1 as `batches` takes it.
+
+        Raises:
+            CryinGANError: it is no positive number, or the model has none.
+        """
+        if not 0 < temperature < math.inf:
+            raise CryinGANError(f"temperature={temperature}: it must be a number greater than 0")
+        if temperature == 1:
+            return {}
+        if not self.tempered:
+            raise CryinGANError(
+                f"temperature={temperature}: the samples of this model ({self.kind}) have no temperature"
+            )
+        return {"temperature": temperature}
 
     def batches(self, n: int, seed: int, purpose: str, batch_size: int, **sampler: Any) -> Iterator[Tensor]:
         """The structures of `sample`, grouped, a batch at a time."""

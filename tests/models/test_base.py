@@ -8,7 +8,7 @@ from cryingan.errors import CryinGANError
 from cryingan.models.registry import MODELS, model_class
 from cryingan.structures.crystals import Crystals
 from cryingan.training.checkpoints import load_model
-from tests.support.small_models import SMALL, checkpoint_of, small_model
+from tests.support.small_models import GENERATOR, SMALL, checkpoint_of, small_model
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -64,10 +64,8 @@ def test_checkpoints_say_what_they_are(kind, tmp_path):
     ("kind", "known"), [("cryingan", "none"), ("cgcnn", "none"), ("linear", "none"), ("flow", "steps, heun")]
 )
 def test_unknown_sampler_keys(kind, known):
-    with pytest.raises(
-        CryinGANError, match=f"sampler.temperature: the sampler of {kind} has no such key; it has {known}"
-    ):
-        small_model(kind).sample(1, seed=1, temperature=2)
+    with pytest.raises(CryinGANError, match=f"sampler.colour: the sampler of {kind} has no such key; it has {known}"):
+        small_model(kind).sample(1, seed=1, colour=2)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +88,32 @@ def test_values_that_a_sampler_does_not_take(kind, key, value, said):
 def test_no_samples(kind):
     with pytest.raises(CryinGANError, match="n=0: there must be at least 1 sample"):
         small_model(kind).sample(0, seed=1)
+
+
+@pytest.mark.parametrize("kind", ["cryingan", "comb", "cgcnn", "linear"])
+def test_temperature_scales_the_noise(kind):
+    """A hot sample is that of scaled noise: of a model without scale, as its first layer takes it times two."""
+    cold, hot = small_model(kind), small_model(kind)
+    hot.load_state_dict(cold.state_dict())
+    if kind == "linear":
+        hot.components.modes *= 2
+    else:
+        first = next(hot.generator.parameters())
+        assert first.shape[1] == GENERATOR["latent_dim"]
+        first.data *= 2
+    assert cold.sample(3, seed=1, temperature=2.0).same_as(hot.sample(3, seed=1))
+    assert not cold.sample(3, seed=1, temperature=2.0).same_as(cold.sample(3, seed=1))
+
+
+@pytest.mark.parametrize("kind", ["diffcsp", "flow"])
+def test_no_temperature(kind):
+    """Neither DiffCSP nor a flow from uniform places has noise to scale."""
+    with pytest.raises(CryinGANError, match=rf"temperature=0.7: .*\({kind}\) have no temperature"):
+        small_model(kind).sample(1, seed=1, temperature=0.7)
+    assert len(small_model(kind).sample(1, seed=1, temperature=1.0)) == 1
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_temperatures_that_are_none(value):
+    with pytest.raises(CryinGANError, match=f"temperature={value}: it must be a number greater than 0"):
+        small_model("linear").sample(1, seed=1, temperature=value)

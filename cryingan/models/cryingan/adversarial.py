@@ -55,6 +55,7 @@ class AdversarialModel(GenerativeModel):
     """
 
     recordable = False
+    tempered = True
     settings_type: ClassVar[type[AdversarialSettings]]
     critic_terms: Callable[..., CriticTerms]
     mean_score: Callable[..., Tensor]
@@ -214,10 +215,13 @@ class AdversarialModel(GenerativeModel):
         gaps = [self.weights[n] * score_difference(d(real[n]), d(fake[n])) for n, d in self.discriminators.items()]
         self.log("val/score_difference", sum(gaps), batch_size=len(batch), sync_dist=True)
 
-    def batches(self, n: int, seed: int, purpose: str, batch_size: int) -> list[Tensor]:
-        """Structures from noise that depends on seed, purpose and their numbers alone."""
+    def batches(self, n: int, seed: int, purpose: str, batch_size: int, temperature: float = 1.0) -> list[Tensor]:
+        """Structures from noise, times a temperature, that depends on seed, purpose and their numbers alone."""
         sources = [generator(seed, purpose, chunk) for chunk in range(-(-n // NOISE_CHUNK))]
-        noise = torch.cat([torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=g) for g in sources])[:n]
+        noise = (
+            torch.cat([torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=g) for g in sources])[:n]
+            * temperature
+        )
         network = self.sampling_generator()
         return [network(part.to(self.device, self.dtype)) for part in noise.split(batch_size)]
 

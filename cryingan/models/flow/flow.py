@@ -42,6 +42,7 @@ class Flow(PairModel):
         super().build(settings)
         self.components = Components() if settings.prior == Prior.linear else None
         self.translatable = self.components is None
+        self.tempered = not self.translatable  # uniform starts have no scale
         self.register_buffer("scale", torch.ones(3))  # of the velocity on each axis, a fraction of the lattice vector
         symbols = np.array(self.grouped_species)
         self.blocks = [np.flatnonzero(symbols == symbol) for symbol in self.template.counts]
@@ -80,7 +81,11 @@ class Flow(PairModel):
         return start + shares[:, None, None] * moves, 1000 * shares, moves / self.scale
 
     def generate(
-        self, sources: Sequence[torch.Generator], steps: int | None = None, heun: bool | None = None
+        self,
+        sources: Sequence[torch.Generator],
+        steps: int | None = None,
+        heun: bool | None = None,
+        temperature: float = 1.0,
     ) -> Tensor:
         """Integrate from the prior.
 
@@ -88,6 +93,7 @@ class Flow(PairModel):
             sources: one for each structure.
             steps: of the integration; None: `settings.steps`.
             heun: whether by Heun's method; None: `settings.heun`.
+            temperature: factor of the codes of the linear prior.
 
         Returns:
             Fractional coordinates, shape (structures, atoms, 3), grouped.
@@ -102,7 +108,9 @@ class Flow(PairModel):
             start = self.draw(sources, uniform=True)
         else:
             codes = torch.stack([self.components.draw(source, 1.0) for source in sources]).to(self.device)
-            start = self._with_noise(self.components.decode(codes, self.cell.to(self.device)), self.draw(sources))
+            start = self._with_noise(
+                self.components.decode(temperature * codes, self.cell.to(self.device)), self.draw(sources)
+            )
         heun = self.hparams.heun if heun is None else heun
         steps = self.hparams.steps if steps is None else steps
         return integrated(start, velocity, steps, heun) % 1.0

@@ -30,6 +30,7 @@ class Linear(GenerativeModel):
     kind = "linear"
     settings_type = LinearSettings
     translatable = False
+    tempered = True
 
     def build(self, settings: LinearSettings) -> None:
         """Room for the components."""
@@ -67,7 +68,7 @@ class Linear(GenerativeModel):
         """Log what the components hold of the training structures."""
         self.log_epoch({"train/explained": self.components.explained(self.training_structures())})
 
-    def generate(self, sources: Sequence[torch.Generator]) -> Tensor:
-        """The mean plus drawn displacements, fractional coordinates (structures, atoms, 3), grouped."""
+    def generate(self, sources: Sequence[torch.Generator], temperature: float = 1.0) -> Tensor:
+        """The mean plus drawn displacements times a temperature, fractional, (structures, atoms, 3), grouped."""
         codes = torch.stack([self.components.draw(source, self.hparams.noise) for source in sources])
-        return self.components.decode(codes.to(self.device), self.cell.to(self.device))
+        return self.components.decode(temperature * codes.to(self.device), self.cell.to(self.device))

@@ -117,6 +117,18 @@ def test_what_is_seen_lies_on_the_way():
     torch.testing.assert_close(times, 1000 * shares)
 
 
+def test_temperature_scales_the_codes_of_the_linear_prior():
+    """Without a velocity samples are the prior: their displacements from the sites grow with the temperature."""
+    net = model(prior="linear", prior_noise=0.0)
+    training = Crystals(np.random.default_rng(0).normal(0.5, 0.01, size=(12, 6, 3)), CELL, SPECIES)
+    net.components.fit(net.as_in_batches(training), 4)
+    torch.nn.init.zeros_(net.network.head.weight)
+    sites = net.components.sites.numpy()
+    cold, plain = (net.as_in_batches(net.sample(5, seed=1, temperature=t)).fractional - sites for t in (0.5, 1.0))
+    assert cold == pytest.approx(plain / 2, abs=1e-6)
+    assert np.abs(plain).max() > 1e-3
+
+
 @pytest.mark.parametrize(("batch_size", "n"), [(2, 5), (16, 3)])
 def test_samples_do_not_depend_on_batches_or_their_number(batch_size, n):
     net = model()
