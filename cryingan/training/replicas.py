@@ -32,7 +32,7 @@ class Replicas(CryinGAN):
         self.to(first.device, first.dtype)
         self.__dict__["models"] = list(models)  # not as submodules
         self.generator = stacked([model.generator for model in models])
-        self.translated = first.translated
+        self.translated, self.start = first.translated, first.start
         if self.averaged is not None:
             self.averaged.module = stacked([model.averaged.module for model in models])
         for name in first.discriminators:

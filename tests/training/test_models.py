@@ -17,7 +17,7 @@ from cryingan.training.checkpoints import load_model
 from tests.conftest import compose
 from tests.support.callbacks import InterruptedRun
 from tests.support.checkpoints import assert_same
-from tests.support.small_models import OVERRIDES
+from tests.support.small_models import GAN, OVERRIDES
 from train import train
 
 QUICK = (
@@ -35,6 +35,7 @@ AS_CRYINGAN = {("comb", "StopAt"), ("cgcnn", "StopAfter")}
 MODELS = [
     *OVERRIDES.items(),
     ("flow of linear", (*OVERRIDES["flow"], "model.prior=linear", "model.ema=0.9", "model.schedule=cosine")),
+    ("cryingan from linear", (*GAN, "model.discriminator_widths=[4]", "model.warm_start=linear", "model.ema=0.9")),
 ]
 
 

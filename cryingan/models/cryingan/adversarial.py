@@ -15,7 +15,8 @@ from cryingan.models.base import GenerativeModel
 from cryingan.models.cryingan.averaged import AveragedGenerator
 from cryingan.models.cryingan.critic import CriticTerms, score_difference
 from cryingan.models.cryingan.networks import Generator, initialize
-from cryingan.models.cryingan.settings import AdversarialSettings
+from cryingan.models.cryingan.settings import AdversarialSettings, WarmStart
+from cryingan.models.cryingan.warm_start import LinearStart, begin_at_rest
 from cryingan.models.divergence import FiniteWatch
 from cryingan.models.epoch_means import EpochMeans
 from cryingan.randomness import generator
@@ -68,6 +69,7 @@ class AdversarialModel(GenerativeModel):
         self.translated: tuple[int, ...] = ()
         sizes = settings.latent_dim, settings.channels, settings.generator_widths
         self.generator = Generator(len(self.grouping), *sizes)
+        self.start = LinearStart(self.cell) if settings.warm_start == WarmStart.linear else None
         self.averaged = AveragedGenerator(self.generator, settings.ema) if settings.ema else None
         self.discriminators = nn.ModuleDict(self.build_discriminators(settings))
         self._prepare()
@@ -88,6 +90,8 @@ class AdversarialModel(GenerativeModel):
         """Initial weights and the quantities that are averaged over an epoch."""
         for name, network in self.networks.items():
             initialize(network, generator(self.hparams.seed, f"initial weights of {name}"))
+        if self.start is not None:
+            begin_at_rest(self.generator)
         per_discriminator = [f"{kind}_{name}" for name in self.weights for kind in ("real", "fake", "penalty")]
         norms = [f"{kind}_{name}" for kind in ("gradient_norm", "input_gradient_norm") for name in self.weights]
         self.critic_means = EpochMeans(["score_difference", "critic_loss", *per_discriminator, *norms])
@@ -99,8 +103,11 @@ class AdversarialModel(GenerativeModel):
         return {"generator": self.generator, **self.discriminators}
 
     def on_fit_start(self) -> None:
-        """Find along which axes the structures of the data module are translated."""
+        """Find along which axes structures are translated; fit the start, unless a checkpoint brought it."""
         self.translated = getattr(self.trainer.datamodule, "translated", ())
+        if self.start is not None and not len(self.start.components.codes):
+            self.start.components.fit(self.training_structures(), self.hparams.latent_dim)
+            self.start.to(self.device)
 
     def on_train_start(self) -> None:
         """Begin the average as a copy of the generator; that of a checkpoint continues."""
@@ -121,8 +128,13 @@ class AdversarialModel(GenerativeModel):
 
     def generated_features(self, noise: Tensor, *translation: Tensor) -> dict[str, Tensor]:
         """What each discriminator sees of structures from noise, after a translation (structures, 1, 3), if any."""
-        fractional = self.generator(noise)
+        fractional = self.structures(self.generator, noise)
         return self.features((fractional + translation[0]) % 1.0 if translation else fractional)
+
+    def structures(self, generator: nn.Module, noise: Tensor) -> Tensor:
+        """Fractional coordinates (structures, atoms, 3) from noise, by a generator and from the start, if any."""
+        outputs = generator(noise)
+        return outputs if self.start is None else self.start(noise, outputs)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """One step of the discriminators and, on every `generator_interval`-th batch, one of the generator."""
@@ -223,7 +235,7 @@ class AdversarialModel(GenerativeModel):
             * temperature
         )
         network = self.sampling_generator()
-        return [network(part.to(self.device, self.dtype)) for part in noise.split(batch_size)]
+        return [self.structures(network, part.to(self.device, self.dtype)) for part in noise.split(batch_size)]
 
     def sampling_generator(self) -> nn.Module:
         """The generator that samples come from: the averaged one where there is one that has begun."""

@@ -17,6 +17,13 @@ class Pooling(StrEnum):
     mix = "mix"  # maximum and average, side by side
 
 
+class WarmStart(StrEnum):
+    """What a generator begins with."""
+
+    none = "none"  # nothing, as in the paper
+    linear = "linear"  # the structures of the linear model of the training set; for sets that share most of their sites
+
+
 @dataclass
 class AdversarialSettings:
     """The generator and the training of a CryinGAN, whatever its discriminators are.
@@ -26,7 +33,8 @@ class AdversarialSettings:
 
     Attributes:
         n_neighbors: k, neighbours per atom.
-        latent_dim: length of the noise vector.
+        latent_dim: length of the noise vector; with a warm start from the linear model also the number of its
+            components.
         channels: channels per atom of the generator's first layer.
         generator_widths: channels of its following layers.
         head_widths: widths of a discriminator's layers after pooling.
@@ -37,6 +45,7 @@ class AdversarialSettings:
         schedule_factor: see `schedule_epochs`.
         penalty_weight: weight of the gradient penalty.
         generator_interval: the generator steps on batches 0, n, 2n, ... of an epoch.
+        warm_start: what the generator begins with.
         ema: decay of the exponential moving average of the generator that samples come from; 0: none.
         seed: every random number follows from it.
 
@@ -56,6 +65,7 @@ class AdversarialSettings:
     schedule_factor: float = 0.95
     penalty_weight: float = 10.0
     generator_interval: int = 5
+    warm_start: WarmStart = WarmStart.none
     ema: float = 0.0
     seed: int = 1
 

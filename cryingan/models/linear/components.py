@@ -33,7 +33,7 @@ class Components(nn.Module):
 
         Args:
             structures: at least two.
-            components: how many, at most one less than the structures.
+            components: how many, at most one less than the structures and three for each atom.
 
         Raises:
             CryinGANError: the structures have no sites in common.
@@ -46,7 +46,7 @@ class Components(nn.Module):
             )
         flat = mean.displacements.reshape(len(structures), -1)
         left, sizes, right = np.linalg.svd(flat, full_matrices=False)
-        kept = min(components, len(structures) - 1)
+        kept = min(components, len(structures) - 1, flat.shape[1])
         # Singular vectors are unique up to their sign, which depends on the library: the largest entry is positive.
         signs = np.sign(right[np.arange(kept), np.abs(right[:kept]).argmax(axis=1)])
         spread = math.sqrt(len(structures))
@@ -59,6 +59,15 @@ class Components(nn.Module):
         displacements = torch.einsum("sc,cai->sai", codes.double(), self.modes.double())
         return self.sites + displacements @ torch.linalg.inv(cell.double())
 
+    def require_fitted(self) -> None:
+        """Refuse to make structures before there are any components.
+
+        Raises:
+            CryinGANError: `fit` was not called, and no checkpoint was loaded.
+        """
+        if not len(self.codes):
+            raise CryinGANError("the linear model is not fitted yet: train it first")
+
     def explained(self, structures: Crystals) -> float:
         """Share of the squared displacements of structures, grouped, from the mean that lies along the components."""
         sites = Crystals(self.sites.cpu().numpy()[None], structures.cell, structures.species)
@@ -69,8 +78,7 @@ class Components(nn.Module):
 
     def draw(self, source: torch.Generator, noise: float) -> Tensor:
         """One code, shape (components,), of a share of `noise`; see `LinearSettings`."""
-        if not len(self.codes):
-            raise CryinGANError("the linear model is not fitted yet: train it first")
+        self.require_fitted()
         normal = torch.randn(self.codes.shape[1], generator=source, dtype=torch.float64)
         if noise == 1:
             return normal

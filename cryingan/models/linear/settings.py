@@ -12,7 +12,7 @@ class LinearSettings:
     """How much of a set's scatter the linear model keeps; plain values, importable without torch.
 
     Attributes:
-        components: principal components, at most one less than the training structures.
+        components: principal components, at most one less than the training structures and three for each atom.
         noise: share s of normal noise in the code of a sample, sqrt(1 - s^2) of that of a training structure + s noise:
             1: a normal distribution; 0.6: training structures, smoothed.
         seed: every random number follows from it.

@@ -52,6 +52,16 @@ def test_samples_have_mean_and_covariance_of_the_structures():
     assert sampled_mean == pytest.approx(mean, abs=0.05)
 
 
+@pytest.mark.parametrize(("number", "kept"), [(5, 4), (400, 12)])
+def test_no_more_components_than_there_are(number, kept):
+    """One less than there are structures, and three for each atom."""
+    crystals, _ = structures(number)
+    model = Linear(CELL.tolist(), list(SPECIES), components=50)
+    model.components.fit(crystals.reordered(crystals.grouping), 50)
+    assert model.components.codes.shape == (number, kept)
+    assert len(model.sample(2, seed=1)) == 2
+
+
 def test_components_span_the_directions_of_the_set():
     model, _, modes = fitted()
     found = model.components.modes.numpy().reshape(5, -1)

@@ -1,0 +1,50 @@
+"""The linear model under a generator, so that adversarial training begins with structures and adds to them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cryingan.models.linear.components import Components
+
+REACH = 2.0  # Angstrom; how far the generator can move an atom along an axis of space
+
+
+class LinearStart(nn.Module):
+    """Structures of the linear model of the training set, from the same noise, which the generator's outputs displace.
+
+    The first numbers of a noise vector are the code of a structure, as many as there are components. Outputs of 1/2
+    leave an atom where the linear model places it, 0 and 1 move it by `REACH` in each direction of space.
+
+    Args:
+        cell: lattice vectors in rows, Angstrom, (3, 3).
+    """
+
+    def __init__(self, cell: Tensor) -> None:
+        super().__init__()
+        self.components = Components()
+        self.register_buffer("inverse", torch.linalg.inv(cell.double()), persistent=False)
+
+    def forward(self, noise: Tensor, outputs: Tensor) -> Tensor:
+        """Fractional coordinates in [0, 1], shape (..., structures, atoms, 3).
+
+        Args:
+            noise: shape (..., structures, latent_dim).
+            outputs: of the generator for it, between 0 and 1, shape (..., structures, atoms, 3).
+
+        Raises:
+            CryinGANError: the linear model is not fitted yet.
+        """
+        self.components.require_fitted()
+        with torch.autocast(noise.device.type, enabled=False):
+            codes = noise[..., : len(self.components.modes)].double()
+            linear = torch.einsum("...c,cai->...ai", codes, self.components.modes.double())
+            moves = linear + REACH * (2 * outputs.double() - 1)
+            return ((self.components.sites.double() + moves @ self.inverse.double()) % 1.0).to(outputs.dtype)
+
+
+def begin_at_rest(generator: nn.Module) -> None:
+    """Zero the last layer of a generator: every output is 1/2."""
+    last = generator.layers[-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)

@@ -1,0 +1,93 @@
+"""A generator that begins with the linear model (`model.warm_start=linear`)."""
+
+import numpy as np
+import pytest
+import torch
+
+from cryingan.errors import CryinGANError
+from cryingan.models.cryingan.gan import CryinGAN
+from cryingan.models.cryingan.warm_start import REACH
+from cryingan.structures.crystals import Crystals
+from cryingan.training.replicas import Replicas
+from tests.support.models import quiet_trainer
+from tests.support.small_models import CELL, SMALL, SPECIES
+
+SITES = np.array([[0.98, 0.1, 0.1], [0.3, 0.6, 0.2], [0.7, 0.3, 0.9], [0.2, 0.2, 0.6]])
+
+
+def scattered(number=40):
+    """Structures about sites, one of them at the border of the cell."""
+    moves = np.random.default_rng(0).normal(scale=0.02, size=(number, 4, 3))
+    return Crystals((SITES + moves) % 1, CELL, SPECIES)
+
+
+def fitted(**changes):
+    settings = {**SMALL["cryingan"], "warm_start": "linear", "latent_dim": 5}
+    model = CryinGAN(CELL, SPECIES, **{**settings, **changes})
+    model.start.components.fit(model.as_in_batches(scattered()), model.hparams.latent_dim)
+    return model.eval()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_untrained_samples_are_those_of_the_linear_model(dtype):
+    model = fitted().to(dtype)
+    noise = torch.randn(20, 5, dtype=dtype)
+    components = model.start.components
+    expected = components.decode(noise, model.cell)
+    apart = model.structures(model.generator, noise) - expected
+    assert (apart - apart.round()).abs().max() < 1e-6
+    assert model.structures(model.generator, noise).dtype == dtype
+    covered = components.modes.flatten(1).square().sum() / np.square(0.02) > 0  # the modes are no zeros
+    assert covered
+
+
+def test_noise_beyond_the_components_is_for_the_generator_alone():
+    model = fitted(latent_dim=50)  # of four atoms
+    assert len(model.start.components.modes) == 12
+    noise = torch.randn(3, 50)
+    assert model.structures(model.generator, noise).shape == (3, 4, 3)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_outputs_move_atoms_along_the_axes_of_space(axis):
+    model, noise = fitted().double(), torch.zeros(1, 5, dtype=torch.float64)
+    outputs = torch.full((1, 4, 3), 0.5, dtype=torch.float64)
+    outputs[0, 2, axis] = 0.75
+    apart = model.start(noise, outputs) - model.start(noise, torch.full_like(outputs, 0.5))
+    moved = ((apart - apart.round()) @ model.cell)[0]
+    expected = torch.zeros(4, 3, dtype=torch.float64)
+    expected[2, axis] = REACH / 2
+    torch.testing.assert_close(moved, expected, rtol=0, atol=1e-9)
+
+
+def test_gradients_reach_the_generator_but_not_the_components():
+    model = fitted().train()
+    model.structures(model.generator, torch.randn(4, 5)).sum().backward()
+    assert model.generator.layers[-1].weight.grad.abs().max() > 0
+    assert not [name for name, _ in model.named_parameters() if name.startswith("start")]
+
+
+def test_places_are_exact_under_autocast():
+    model, noise = fitted(), torch.randn(4, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = model.start(noise, torch.full((4, 4, 3), 0.5))
+    torch.testing.assert_close(rounded, model.start(noise, torch.full((4, 4, 3), 0.5)), rtol=0, atol=0)
+
+
+def test_stacked_models_share_it():
+    models = [fitted(seed=seed).train() for seed in (1, 2)]
+    for model in models:
+        model.trainer = quiet_trainer()
+        model.trainer.strategy._lightning_module = model
+        model.trainer.strategy.setup_optimizers(model.trainer)
+    noise = torch.randn(2, 3, 5)
+    together = Replicas(models)
+    found = together.structures(together.generator, noise)
+    for model, one, structures in zip(models, noise, found, strict=True):
+        torch.testing.assert_close(structures, model.structures(model.generator, one))
+
+
+def test_no_samples_before_it_is_fitted():
+    model = CryinGAN(CELL, SPECIES, **SMALL["cryingan"], warm_start="linear")
+    with pytest.raises(CryinGANError, match="the linear model is not fitted yet: train it first"):
+        model.sample(1, seed=1)
