@@ -34,7 +34,10 @@ AS_CRYINGAN = {("comb", "StopAt"), ("cgcnn", "StopAfter")}
 """What variants that train as CryinGAN need not show each."""
 MODELS = [
     *OVERRIDES.items(),
-    ("flow of linear", (*OVERRIDES["flow"], "model.prior=linear", "model.ema=0.9", "model.schedule=cosine")),
+    (
+        "flow of linear",
+        (*OVERRIDES["flow"], "model.prior=linear", "model.sites=true", "model.ema=0.9", "model.schedule=cosine"),
+    ),
     ("cryingan from linear", (*GAN, "model.discriminator_widths=[4]", "model.warm_start=linear", "model.ema=0.9")),
 ]
 

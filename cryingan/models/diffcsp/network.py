@@ -22,7 +22,8 @@ TIME_PERIOD = 1e4
 class PairNetwork(nn.Module):
     """Three numbers per atom, in fractional axes, from fractional coordinates and a time.
 
-    Equivariant under permutations of atoms of a species and, without `absolute`, invariant under translations.
+    Equivariant under permutations of atoms of a species, unless there are `sites`, and invariant under translations,
+    unless there is one of `absolute` and `sites`.
 
     Args:
         cell: lattice vectors in rows, Angstrom, shape (3, 3).
@@ -34,6 +35,7 @@ class PairNetwork(nn.Module):
         neighbors: nearest atoms that send messages to an atom, besides itself; 0 for all atoms.
         grid: points of the table from which pair features are interpolated; 0 for the direct form.
         absolute: give each atom its place in the cell as well.
+        sites: give each atom its displacement from a site of its own as well, see the buffer `sites`.
         cell_term: give each pair the metric of the cell, as upstream does.
         cell_head: have the head that predicts a cell, which a fixed cell does not use.
     """
@@ -49,6 +51,7 @@ class PairNetwork(nn.Module):
         neighbors: int = 0,
         grid: int = 0,
         absolute: bool = False,
+        sites: bool = False,
         cell_term: bool = False,
         cell_head: bool = False,
     ) -> None:
@@ -59,6 +62,8 @@ class PairNetwork(nn.Module):
         self.embedding = nn.Embedding(rows, hidden)
         self.input = nn.Linear(2 * hidden, hidden)
         self.place = nn.Linear(6 * frequencies, hidden) if absolute else None
+        self.displacement = nn.Linear(3, hidden) if sites else None
+        self.register_buffer("sites", torch.zeros(len(species), 3) if sites else None)  # fractional, of each atom
         metric = (cell @ cell.T).flatten().float() if cell_term else None
         self.layers = nn.ModuleList(PairLayer(hidden, 6 * frequencies, metric) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
@@ -80,6 +85,8 @@ class PairNetwork(nn.Module):
         features = self.input(torch.cat([atoms, times.to(atoms.dtype)], dim=-1))
         if self.place is not None:
             features = features + self.place(waves(fractional, self.frequencies))
+        if self.displacement is not None:
+            features = features + self.displacement(self._displacements(fractional))
         senders = self._senders(fractional)
         others = fractional[:, None] if senders is None else _gather(fractional, senders)
         difference = others - fractional[:, :, None]
@@ -87,6 +94,11 @@ class PairNetwork(nn.Module):
         for layer, pairs in zip(self.layers, waved, strict=True):
             features = layer(features, pairs, senders)
         return self.head(self.norm(features))
+
+    def _displacements(self, fractional: Tensor) -> Tensor:
+        """From the sites to the images of the atoms that are nearest along each axis, Angstrom."""
+        apart = fractional - self.sites
+        return (apart - apart.round()) @ self.cell.to(apart)
 
     def _pair_features(self, difference: Tensor) -> PairFeatures:
         if self.grid:

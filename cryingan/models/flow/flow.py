@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,12 +48,21 @@ class Flow(PairModel):
         symbols = np.array(self.grouped_species)
         self.blocks = [np.flatnonzero(symbols == symbol) for symbol in self.template.counts]
 
+    def _species_rows(self) -> tuple[Tensor, int]:
+        atoms = len(self.grouping)
+        return (torch.arange(atoms), atoms) if self.hparams.sites else super()._species_rows()
+
+    def _network_settings(self, settings: FlowSettings) -> dict[str, Any]:
+        return {**super()._network_settings(settings), "sites": settings.sites}
+
     def on_fit_start(self) -> None:
         """Fit prior and scale to the training structures, unless a checkpoint brought them."""
         structures = self.training_structures()
         if self.components is not None and not len(self.components.codes):
             self.components.fit(structures, self.hparams.components)
             self.components.to(self.device)
+            if self.hparams.sites:
+                self.network.sites.copy_(self.components.sites)
         if bool((self.scale != 1).any()):
             return
         self.scale = self._typical_move(torch.from_numpy(structures.fractional[:256]).to(self.device, self.dtype))

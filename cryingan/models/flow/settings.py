@@ -22,6 +22,7 @@ class FlowSettings(NetworkSettings):
     Attributes:
         prior: where the flow starts.
         components: of the linear prior, see `cryingan.models.linear.settings.LinearSettings`.
+        sites: give each atom of the linear prior a row of the embedding of its own and its displacement from its site.
         prior_noise: normal noise on every atom of the linear prior, Angstrom.
         steps: of the integration from start to end.
         heun: integrate with Heun's method, of second order and two evaluations a step, in place of Euler's.
@@ -32,6 +33,7 @@ class FlowSettings(NetworkSettings):
 
     prior: Prior = Prior.uniform
     components: int = 32
+    sites: bool = False
     prior_noise: float = 0.1
     steps: int = 30
     heun: bool = False
@@ -40,4 +42,5 @@ class FlowSettings(NetworkSettings):
         super().__post_init__()
         for name in ("components", "steps"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
+        self._require("sites", not self.sites or self.prior == Prior.linear, "false without model.prior=linear")
         self._require("prior_noise", self.prior_noise >= 0, "at least 0")

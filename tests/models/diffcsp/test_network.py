@@ -1,5 +1,6 @@
 """The network against its plain form on concatenated pairs, its symmetries and its numbers of parameters."""
 
+import itertools
 import math
 
 import pytest
@@ -12,6 +13,7 @@ from cryingan.models.diffcsp.pair_features import TabulatedWaves, WeightedRows, 
 
 CELL = torch.tensor([[5.0, 0.0, 0.0], [1.0, 6.0, 0.0], [0.0, 0.5, 7.0]], dtype=torch.float64)
 SPECIES = torch.tensor([0, 0, 0, 1, 1, 2])
+IMAGES = list(itertools.product((-1, 0, 1), repeat=3))
 SMALL = {"hidden": 16, "layers": 2, "frequencies": 4}
 
 
@@ -68,6 +70,27 @@ def test_absolute_places_end_the_translation():
     net, time = network(absolute=True), torch.ones(3, dtype=torch.float64)
     assert not torch.allclose(net(structures(), time), net(structures() + 0.1, time))
     torch.testing.assert_close(net(structures(), time), net(structures() + 1.0, time), rtol=0, atol=1e-11)
+
+
+def test_displacements_from_the_sites_of_atoms():
+    """They are Cartesian, of the nearest image along each axis, and each is seen by its own atom."""
+    net, fractional, time = network(sites=True), structures(1), torch.tensor([20.0])
+    net.sites.copy_(structures(1, seed=1)[0])
+    expected = torch.stack(
+        [
+            min((atom - site + torch.tensor(image, dtype=site.dtype) for image in IMAGES), key=lambda v: v.abs().sum())
+            @ CELL
+            for atom, site in zip(fractional[0], net.sites, strict=True)
+        ]
+    )
+    torch.testing.assert_close(net._displacements(fractional)[0], expected)
+    plain = network()
+    plain.load_state_dict(net.state_dict(), strict=False)
+    assert not net(fractional, time).allclose(plain(fractional, time))
+    torch.testing.assert_close(net(fractional + 1, time), net(fractional, time))
+    net.displacement.weight.data.zero_()
+    net.displacement.bias.data.zero_()
+    torch.testing.assert_close(net(fractional, time), plain(fractional, time))
 
 
 def test_nearest_atoms_of_each_atom_and_itself():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cryingan.errors import CryinGANError
 from cryingan.models.flow.flow import Flow, integrated
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.matching import matched_distances
@@ -115,6 +116,24 @@ def test_what_is_seen_lies_on_the_way():
     apart = ends - fractional
     assert (apart - apart.round()).abs().max() < 1e-5
     torch.testing.assert_close(times, 1000 * shares)
+
+
+def test_atoms_with_sites_have_rows_of_their_own():
+    net = model(prior="linear", sites=True, ema=0.5)
+    training = Crystals(np.random.default_rng(0).normal(0.5, 0.02, size=(12, 6, 3)), CELL, SPECIES)
+    net.trainer = SimpleNamespace(
+        datamodule=SimpleNamespace(training=training, settings=SimpleNamespace(batch_size=4)), global_rank=0
+    )
+    net.on_fit_start()
+    assert net.network.embedding.weight.shape[0] == len(SPECIES)
+    net.averaged.update_parameters(net.network)
+    for network in (net.network, net.averaged.module):
+        torch.testing.assert_close(network.sites, net.components.sites.float())
+
+
+def test_sites_are_those_of_the_linear_prior():
+    with pytest.raises(CryinGANError, match=r"model.sites=True: it must be false without model.prior=linear"):
+        model(sites=True)
 
 
 def test_temperature_scales_the_codes_of_the_linear_prior():
