@@ -8,7 +8,7 @@ from typing import Any
 from cryingan.errors import CryinGANError
 
 OF_MODEL = ("batch_size", "device", "sampler")
-UNUSED = {"rival": (*OF_MODEL, "reference"), "structures": (*OF_MODEL, "reference", "n", "seed")}
+UNUSED = {"rival": (*OF_MODEL, "reference"), "structures": (*OF_MODEL, "reference", "temperature", "n", "seed")}
 """What a rival, and structures of a file, have no use for."""
 OF_RELAXATION = ("potential", "thresholds", "repair_distance", "n_training", "cache", "pictures")
 

@@ -36,7 +36,6 @@ class PairModel(GenerativeModel):
 
     batch_size = 16
     held_out_loss = "val/loss"
-    absolute = False
 
     def build(self, settings: NetworkSettings) -> None:
         """The network, and its average."""
@@ -60,7 +59,7 @@ class PairModel(GenerativeModel):
 
     def _network_settings(self, settings: NetworkSettings) -> dict[str, Any]:
         names = ("hidden", "layers", "frequencies", "neighbors", "grid")
-        return {"absolute": self.absolute, **{name: getattr(settings, name) for name in names}}
+        return {name: getattr(settings, name) for name in names}
 
     @property
     def sampling_network(self) -> nn.Module:

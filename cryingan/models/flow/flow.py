@@ -36,7 +36,6 @@ class Flow(PairModel):
     kind = "flow"
     settings_type = FlowSettings
     sampler_keys = ("steps", "heun")
-    absolute = True
 
     def build(self, settings: FlowSettings) -> None:
         """Network, prior and scale."""
@@ -53,7 +52,8 @@ class Flow(PairModel):
         return (torch.arange(atoms), atoms) if self.hparams.sites else super()._species_rows()
 
     def _network_settings(self, settings: FlowSettings) -> dict[str, Any]:
-        return {**super()._network_settings(settings), "sites": settings.sites}
+        # Who knows its site and its way from there knows its place.
+        return {**super()._network_settings(settings), "absolute": not settings.sites, "sites": settings.sites}
 
     def on_fit_start(self) -> None:
         """Fit prior and scale to the training structures, unless a checkpoint brought them."""

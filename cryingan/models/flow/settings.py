@@ -22,7 +22,8 @@ class FlowSettings(NetworkSettings):
     Attributes:
         prior: where the flow starts.
         components: of the linear prior, see `cryingan.models.linear.settings.LinearSettings`.
-        sites: give each atom of the linear prior a row of the embedding of its own and its displacement from its site.
+        sites: give each atom of the linear prior a row of the embedding of its own, and its displacement from its site
+            in place of its place in the cell.
         prior_noise: normal noise on every atom of the linear prior, Angstrom.
         steps: of the integration from start to end.
         heun: integrate with Heun's method, of second order and two evaluations a step, in place of Euler's.
