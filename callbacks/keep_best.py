@@ -9,16 +9,17 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from callbacks.epochs import due, epoch_name, epoch_of, find
+from callbacks.logged_keys import has_region, require_logged, translated
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.relax_samples import LOGGED, RelaxSamples
 from callbacks.sample_quality import SampleQuality
 from cryingan.errors import CryinGANError
 from cryingan.metrics.coverage import NEIGHBORS
-from cryingan.metrics.region_reference import RegionReference
 from cryingan.storage.checkpoint import read_checkpoint
-from cryingan.storage.fraction_keys import current_key, distinct_key, fraction_key, mode_of
+from cryingan.storage.fraction_keys import current_key, distinct_key, fraction_key, mode_of, worst_of
 
 SIGNS = {"max": 1, "min": -1}
+NONE_GOOD = "; no sample is good by this key yet: all epochs are equal, and the last one is kept"
 
 
 class KeepBest(Checkpoint):
@@ -45,17 +46,16 @@ class KeepBest(Checkpoint):
     def __init__(self, key: str | None = None, every_n_epochs: int | None = None, mode: str | None = None) -> None:
         self.key, self.every_n_epochs, self.mode = key and current_key(key), every_n_epochs, mode
         self.best: float | None = None  # times the sign: more is better
+        self.sure = True  # that the key is logged
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Choose the key, and refuse one that is never logged, or whose best value is ambiguous."""
         self.relax, self.quality = find(trainer, RelaxSamples), find(trainer, SampleQuality)
+        if self.key is not None:
+            self.sure = require_logged(trainer, pl_module, "callbacks.best.key", self.key)
         self.key = self.key or self._default_key(trainer, pl_module)
         if self.key is None:
             return
-        known = self.relax.keys if self.relax else set()
-        if self.key.startswith("relax/") and self.key not in known:
-            why = f"is not logged; use {', '.join(sorted(known))}" if known else "needs callbacks=relax"
-            raise CryinGANError(f"callbacks.best.key={self.key} {why}")
         mode = self.mode or mode_of(self.key)
         if mode not in SIGNS:
             raise CryinGANError(f"callbacks.best.key={self.key} needs callbacks.best.mode=min or max, what is best")
@@ -63,21 +63,17 @@ class KeepBest(Checkpoint):
         self.every_n_epochs = self.every_n_epochs or self._measured_every(trainer)
 
     def _default_key(self, trainer: Trainer, pl_module: LightningModule) -> str | None:
-        if self.relax and self.relax.thresholds and getattr(trainer.datamodule, "translated", ()):
-            return fraction_key(self.relax.thresholds[0])
+        if self.relax and translated(trainer):
+            return fraction_key(self.relax.thresholds[0]) if self.relax.thresholds else None
         if self.relax:
-            if self.relax.n_samples > NEIGHBORS and self._has_region(trainer):
+            if self.relax.n_samples > NEIGHBORS and has_region(trainer):
                 return "relax/f1"
             return distinct_key(self.relax.thresholds[0]) if self.relax.thresholds else "relax/distinct_minima"
         held_out = getattr(pl_module, "held_out_loss", None)
         if held_out and len(trainer.datamodule.split()[1]):
             return held_out
-        measured = self.quality and self.quality.n > NEIGHBORS and self._has_region(trainer)
+        measured = self.quality and self.quality.n > NEIGHBORS and has_region(trainer)
         return "samples/f1" if measured else None
-
-    def _has_region(self, trainer: Trainer) -> bool:
-        training = trainer.datamodule.training
-        return (self.quality.region if self.quality else RegionReference.of(training)) is not None
 
     def _measured_every(self, trainer: Trainer) -> int:
         """Epochs between values of the key."""
@@ -92,6 +88,16 @@ class KeepBest(Checkpoint):
         """Find the best so far."""
         if self.key:
             self._prepare(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say once, early, that no epoch has a key of which it was not known before whether it is logged."""
+        if self.sure or not trainer.is_global_zero or not self.metrics.rows:
+            return
+        if trainer.current_epoch % self.every_n_epochs == 0:
+            self.sure = True
+            if not self._logged(self.key):
+                keys = ", ".join(self.metrics.columns[1:])
+                print(f"callbacks.best.key={self.key} has not been logged so far; metrics.csv has {keys}", flush=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save a candidate, unless it is known to be worse than the best, and compare those whose value is known."""
@@ -163,7 +169,8 @@ class KeepBest(Checkpoint):
         best = _candidates(trainer).parent / "best.ckpt"
         if best.exists() and math.isfinite(self.best):
             done = read_checkpoint(best)["epoch"] + 1
-            print(f"best: {self.key} = {self.sign * self.best:g} after {done} epochs, {best}", flush=True)
+            line = f"best: {self.key} = {self.sign * self.best:g} after {done} epochs, {best}"
+            print(line + (NONE_GOOD if self.sign * self.best == worst_of(self.key) else ""), flush=True)
         elif not self._logged(self.key):
             why = "metrics.csv has the keys that are"
             if self.key.startswith("val/"):

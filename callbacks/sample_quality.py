@@ -12,8 +12,10 @@ from lightning.pytorch.callbacks import Callback
 from torchmetrics import MetricCollection
 
 from callbacks.epochs import due, log
+from cryingan.metrics.alloy.reference import KEYS as ALLOY_KEYS
 from cryingan.metrics.alloy.reference import AlloyReference
 from cryingan.metrics.close_pairs import ClosePairs, close_pairs
+from cryingan.metrics.coverage import NEIGHBORS as NEAREST
 from cryingan.metrics.neighbor_distances import NeighborDistanceError, mean_neighbor_distances
 from cryingan.metrics.region_coverage import RegionCoverage
 from cryingan.metrics.region_reference import KEYS, RegionReference
@@ -21,6 +23,7 @@ from cryingan.metrics.sample_distance import SampleDistance, sample_distance
 from cryingan.structures.crystals import Crystals
 
 NEIGHBORS = 6
+REGION = "samples/region"  # of whose values each has a key of its own
 REFERENCE_STRUCTURES = 256  # enough for a mean within 0.001 Angstrom
 RANDOM_ATOMS = "random atoms"  # with which runs of earlier versions compared
 LEFT_OUT = "data.translate=%s: samples have no sites, so samples/precision to nearest_training and alloy/ are left out"
@@ -90,9 +93,16 @@ class SampleQuality(Callback):
         if self.region is None:
             metrics["samples/distance"] = SampleDistance(training[:0])
         else:
-            metrics["samples/region"] = RegionCoverage(self.region, training[:0])
+            metrics[REGION] = RegionCoverage(self.region, training[:0])
         self.metrics = MetricCollection(metrics)
         self.training = self._of_training(training.evenly(self.n))
+
+    @property
+    def keys(self) -> set[str]:
+        """All keys that a measurement of this set logs a number of; known after `setup`."""
+        of_region = KEYS if self.region is not None and self.n > NEAREST else ()
+        known = {*self.metrics.keys(), *(f"samples/{name}" for name in of_region)} - {REGION}
+        return known | {f"alloy/{name}" for name in (ALLOY_KEYS if self.alloy is not None else ())}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the untrained generator and, for comparison, random structures, once per run."""
@@ -125,7 +135,7 @@ class SampleQuality(Callback):
         values = {name: value.tolist() for name, value in self.metrics.compute().items()}
         self.metrics.reset()
         if self.region is not None:
-            values |= zip((f"samples/{name}" for name in KEYS), values.pop("samples/region"), strict=True)
+            values |= zip((f"samples/{name}" for name in KEYS), values.pop(REGION), strict=True)
         if self.alloy is not None:
             values |= {f"alloy/{name}": value for name, value in self.alloy.compare(samples).items()}
         return values

@@ -12,6 +12,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 from callbacks.finish_epoch import FinishEpoch
 from callbacks.initial_weights import InitialWeights
 from callbacks.metrics_csv import MetricsCSV
+from callbacks.require_objective import RequireObjective
 from callbacks.settings_file import SettingsFile
 from callbacks.time_limit import TimeLimit
 from callbacks.wandb_run import WandbRun
@@ -59,6 +60,7 @@ def build_trainer(
             *([TimeLimit(max_time)] if max_time else []),
             *([InitialWeights(origin)] if origin else []),
             *instantiate(settings["callbacks"]).values(),
+            *([RequireObjective(settings["objective"])] if settings["objective"] else []),
             WandbRun(),
             SettingsFile(settings),  # last: a start that is refused keeps the old config.yaml
         ],

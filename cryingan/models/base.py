@@ -80,6 +80,11 @@ class GenerativeModel(lightning.LightningModule):
         self.anchor = Anchor() if self.translation_invariant else None
         self.build(settings)
 
+    @property
+    def logged_keys(self) -> set[str] | None:
+        """All keys of metrics.csv that training logs, those of validation included; None where they are not known."""
+        return None
+
     def build(self, settings: Any) -> None:
         """Make networks and buffers; everything of `Attributes` is there, `cell`, `template` and `hparams` too."""
 

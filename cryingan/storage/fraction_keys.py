@@ -14,7 +14,8 @@ FRACTION = "relax/fraction_below_"
 DISTINCT = "relax/distinct_below_"
 HIGH = ("/precision", "/recall", "/f1", "/coverage", "/distinct_minima")
 LOW = ("/loss", "_error", "/close_pairs", "/energy", "/energy_median", "/kolmogorov_smirnov")
-LOW += ("/failed", "/unconverged", "/contacts")
+SHARES_OF_BAD = ("/failed", "/unconverged", "/contacts")
+LOW += SHARES_OF_BAD
 _FORMER = re.compile(r"((?:relax/)?fraction_below_)(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)(_low|_high)?")
 _RENAMED = {f"{part}/wasserstein": f"{part}/score_difference" for part in ("train", "val")}
 _THRESHOLD = re.compile(rf"{FRACTION}((?:minus_)?\d+(?:_\d+)?)")
@@ -82,6 +83,17 @@ def mode_of(name: str) -> str | None:
     if name.startswith((FRACTION, DISTINCT)) or name.endswith(HIGH):
         return "max"
     return "min" if name.endswith(LOW) else None
+
+
+def worst_of(name: str) -> float | None:
+    """The value that a share of samples has where no sample is good; None where there is none.
+
+    >>> worst_of("relax/f1"), worst_of("relax/failed"), worst_of("val/loss")
+    (0.0, 1.0, None)
+    """
+    if mode_of(name) == "max":
+        return 0.0
+    return 1.0 if name.endswith(SHARES_OF_BAD) else None
 
 
 def _digits(threshold: float) -> str:

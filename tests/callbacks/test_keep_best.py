@@ -1,3 +1,4 @@
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -64,9 +65,22 @@ def test_the_lowest_value_is_best_where_that_is_meant(tiny, tmp_path):
         (("~callbacks.relax", "callbacks.best.key=relax/energy"), "needs callbacks=relax"),
         (("callbacks.best.key=samples/distance",), "needs callbacks.best.mode=min or max"),
         (("callbacks.best.key=train/score_difference",), "needs callbacks.best.mode=min or max"),
-        (("callbacks.best.key=relax/density",), "needs callbacks.best.mode=min or max"),
         (("callbacks.best.key=relax/energy_drop",), "needs callbacks.best.mode=min or max"),
         (("callbacks.best.mode=lowest",), "needs callbacks.best.mode=min or max"),
+        (("callbacks.best.key=relax/f2",), "relax/f2 is not logged; use .*relax/distinct_minima"),
+        (("callbacks.best.key=relax/f1",), "relax/f1 needs training structures that share most of their sites"),
+        (("callbacks.best.key=samples/f1",), "samples/f1 needs training structures that share most of their sites"),
+        (("callbacks.best.key=samples/close_pair",), "is not logged; use samples/close_pairs, samples/distance"),
+        (("callbacks.best.key=alloy/vacancies",), "needs Cr-Fe-Ni structures"),
+        (("callbacks.best.key=val/loss",), "val/loss is not logged; use val/score_difference$"),
+        (("callbacks.best.key=val/loss", "data.validation=0"), "needs held-out structures: data.validation=0.0"),
+        (("callbacks.best.key=train/los",), "is not logged; use train/critic_loss, .*train/learning_rate_generator"),
+        (("callbacks.best.key=time/steps_per_second",), "is not in metrics.csv"),
+        (("callbacks.best.key=score",), "score is not logged; use .*samples/close_pairs.*train/critic_loss"),
+        (
+            ("~callbacks.quality", "callbacks.best.key=samples/close_pairs"),
+            "needs callbacks.quality, which is left out",
+        ),
     ],
 )
 def test_keys_that_cannot_tell_what_is_best(tiny, tmp_path, overrides, said):
@@ -113,15 +127,25 @@ def test_a_run_says_what_its_best_is_and_when_there_is_none(tiny, tmp_path, caps
     best = "callbacks.best={{_target_: callbacks.keep_best.KeepBest, key: {}, mode: min, every_n_epochs: 1}}"
     train(tiny(best.format("samples/close_pairs"), "trainer.max_epochs=2"))
     assert "best: samples/close_pairs = " in capsys.readouterr().out
-    train(tiny(best.format("samples/close_pair"), "trainer.max_epochs=2", f"run_dir={tmp_path / 'other'}"))
-    assert "no best.ckpt: samples/close_pair has not been logged" in capsys.readouterr().out
+    late = f"+callbacks.late={LATE}"  # what a callback of one's own logs is not known before
+    train(tiny(best.format("scores"), late, "trainer.max_epochs=2", f"run_dir={tmp_path / 'other'}"))
+    printed = capsys.readouterr().out
+    assert re.search("callbacks.best.key=scores has not been logged so far; metrics.csv has .*train/real_c", printed)
+    assert "no best.ckpt: scores has not been logged" in printed
+
+
+def test_a_best_value_that_no_sample_has_earned_is_called_so(tiny, capsys):
+    scores = "{_target_: tests.support.callbacks.LateScores, scores: [0, 0], delay: 0, key: own/f1}"
+    best = BEST.replace("key: score", "key: own/f1")
+    train(tiny(f"+callbacks.late={scores}", f"callbacks.best={best}", "trainer.max_epochs=2"))
+    assert re.search(r"best: own/f1 = 0 after 2 epochs, .*best\.ckpt; no sample is good", capsys.readouterr().out)
 
 
 SHARED, NONE_SHARED = interfaces(30, 0), random_crystals(30, SPECIES, CELL)
 
 
-def chosen(training, callbacks, loss=None, held_out=0, translated=()):
-    """The key, its sign and how often it is compared by default, where a run has these callbacks."""
+def chosen(training, callbacks, loss=None, held_out=0, translated=(), key=None):
+    """The key, its sign and how often it is compared, by default, where a run has these callbacks."""
     data = SimpleNamespace(
         training=training,
         split=lambda: ([0], [1] * held_out),
@@ -134,7 +158,7 @@ def chosen(training, callbacks, loss=None, held_out=0, translated=()):
     for callback in callbacks:
         if isinstance(callback, SampleQuality):
             callback.setup(trainer, None, "fit")
-    best = KeepBest()
+    best = KeepBest(key)
     best.setup(trainer, SimpleNamespace(held_out_loss=loss), "fit")
     return best.key and (best.key, best.sign, best.every_n_epochs)
 
@@ -158,10 +182,16 @@ def relaxing(n=50, thresholds=(0.0, -0.2)):
         ((NONE_SHARED, [SampleQuality(30)]), None),
         ((SHARED, []), None),
         ((SHARED, [SampleQuality(30), relaxing()], None, 0, (0, 1)), ("relax/fraction_below_0", 1, 1000)),
+        ((SHARED, [relaxing(50, ())], None, 0, (0, 1)), None),
     ],
 )
 def test_what_is_best_by_default(arguments, expected):
     assert chosen(*arguments) == expected
+
+
+def test_a_density_needs_a_mode():
+    with pytest.raises(CryinGANError, match=r"key=relax/density needs callbacks.best.mode=min or max"):
+        chosen(SHARED, [SampleQuality(30), relaxing()], key="relax/density")
 
 
 def test_a_run_keeps_the_default_that_it_began_with(tiny, tmp_path):

@@ -86,13 +86,13 @@ def pool(session):
 class LateScores(Callback):
     """Logs a score for every epoch, some epochs later."""
 
-    def __init__(self, scores, delay):
-        self.scores, self.delay = scores, delay
+    def __init__(self, scores, delay, key="score"):
+        self.scores, self.delay, self.key = scores, delay, key
 
     def on_train_epoch_end(self, trainer, module):
         epoch = trainer.current_epoch - self.delay
         if epoch >= 0:
-            trainer.loggers[0].log_metrics({"score": self.scores[epoch], "epoch": epoch})
+            trainer.loggers[0].log_metrics({self.key: self.scores[epoch], "epoch": epoch})
 
 
 class SendSignal(Callback):

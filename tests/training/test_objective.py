@@ -26,8 +26,15 @@ def test_of_replicas_the_mean_is_returned(tiny, tmp_path):
 
 
 def test_a_key_that_is_never_logged_is_named_with_those_that_are(tiny):
-    with pytest.raises(CryinGANError, match=r"objective=no/such has not been logged; .*samples/close_pairs"):
-        train(tiny(*QUICK, "objective=no/such"))
+    late = "+callbacks.late={_target_: tests.support.callbacks.LateScores, scores: [1, 2], delay: 0}"
+    with pytest.raises(CryinGANError, match=r"objective=no/such has not been logged; .*samples/close_pairs.*, score, "):
+        train(tiny(*QUICK, late, "objective=no/such"))
+
+
+def test_a_misspelt_key_is_refused_before_the_first_epoch(tiny, tmp_path):
+    with pytest.raises(CryinGANError, match=r"objective=samples/close_pair is not logged; use samples/close_pairs"):
+        train(tiny(*QUICK, "objective=samples/close_pair"))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

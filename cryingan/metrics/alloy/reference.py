@@ -11,6 +11,9 @@ from cryingan.metrics.alloy import fcc
 from cryingan.structures.checks import COMPARABLE_CELL
 from cryingan.structures.crystals import Crystals
 
+KEYS = ("vacancies", "formation_energy", "formation_energy_error", "sro_error")
+KEYS += tuple(f"sro_1_{pair}" for pair in fcc.PAIR_NAMES)
+
 
 @dataclass(frozen=True)
 class AlloyReference:
@@ -43,13 +46,8 @@ class AlloyReference:
         the six pairs) and `sro_1_<pair>`.
         """
         energy, order, vacancies = _describe(samples, self.sites)
-        return {
-            "vacancies": vacancies,
-            "formation_energy": energy,
-            "formation_energy_error": abs(energy - self.energy),
-            "sro_error": float(np.abs(order - self.order).mean()),
-            **{f"sro_1_{pair}": float(value) for pair, value in zip(fcc.PAIR_NAMES, order, strict=True)},
-        }
+        errors = abs(energy - self.energy), float(np.abs(order - self.order).mean())
+        return dict(zip(KEYS, (vacancies, energy, *errors, *map(float, order)), strict=True))
 
 
 def _describe(crystals: Crystals, sites: np.ndarray) -> tuple[float, np.ndarray, float]:

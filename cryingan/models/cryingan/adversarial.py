@@ -102,6 +102,13 @@ class AdversarialModel(GenerativeModel):
         """Generator and discriminators by name, in the order of their optimisers."""
         return {"generator": self.generator, **self.discriminators}
 
+    @property
+    def logged_keys(self) -> set[str]:
+        """All keys of metrics.csv that training logs."""
+        names = [*self.critic_means.names, *self.generator_means.names]
+        names += [f"learning_rate_{name}" for name in self.networks]
+        return {f"train/{name}" for name in names} | {"val/score_difference"}
+
     def on_fit_start(self) -> None:
         """Find along which axes structures are translated; fit the start, unless a checkpoint brought it."""
         self.translated = getattr(self.trainer.datamodule, "translated", ())

@@ -52,6 +52,11 @@ class PairModel(GenerativeModel):
         self.means = EpochMeans(["loss", "gradient_norm"])
         self.validated: list[Tensor] = []
 
+    @property
+    def logged_keys(self) -> set[str]:
+        """All keys of metrics.csv that training logs."""
+        return {f"train/{name}" for name in (*self.means.names, "learning_rate")} | {"val/loss"}
+
     def _species_rows(self) -> tuple[Tensor, int]:
         """The row of the embedding of each grouped atom, and the number of rows."""
         symbols = list(self.template.counts)

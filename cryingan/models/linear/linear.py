@@ -37,6 +37,11 @@ class Linear(GenerativeModel):
         self.automatic_optimization = False
         self.components = Components()
 
+    @property
+    def logged_keys(self) -> set[str]:
+        """All keys of metrics.csv that training logs."""
+        return {"train/explained", "val/explained"}
+
     def configure_optimizers(self) -> list:
         """None: nothing is learned by steps."""
         return []
