@@ -20,6 +20,7 @@ from cryingan.geometry.distances import neighbor_distances
 from cryingan.randomness import generator
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
+from cryingan.structures.matching import site_order
 from cryingan.structures.sources import source_hash
 from data.loader import TensorLoader
 from data.origin import CUT, MOVE, NO_GAP, axes_cut, origin_of
@@ -142,6 +143,17 @@ class StructureData(LightningDataModule):
         for name, indices in zip(("training", "validation"), self.split(), strict=True):
             fractional = torch.tensor(grouped.fractional[indices], dtype=torch.float32, device=device)
             self.tensors[name] = with_distances(fractional, cell, k) if k else fractional
+
+    def order_by(self, sites: Crystals) -> None:
+        """Order the atoms of each species in all batches by the sites that they belong to.
+
+        Args:
+            sites: one structure, atoms grouped, with the origin of the batches.
+        """
+        for tensor in self.tensors.values():
+            fractional = tensor[..., :3].double().cpu().numpy()
+            order = site_order(sites, Crystals(fractional, sites.cell, sites.species))
+            tensor.copy_(tensor.take_along_dim(torch.from_numpy(order)[..., None].to(tensor.device), dim=1))
 
     def _describe(self, moved: Crystals) -> None:
         """Log the origin that was chosen, and warn of structures that are hard to learn."""

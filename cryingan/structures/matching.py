@@ -132,15 +132,21 @@ def matched_to(sites: Crystals, structures: Crystals) -> Crystals:
     Raises:
         CryinGANError: cells or compositions differ.
     """
+    order = site_order(sites, structures)
+    return Crystals(np.take_along_axis(structures.fractional, order[..., None], axis=1), sites.cell, sites.species)
+
+
+def site_order(sites: Crystals, structures: Crystals) -> np.ndarray:
+    """The atom at each site of one structure, for structures as in `matched_to`: indices (structures, atoms)."""
     _check_comparable(sites, structures)
-    ordered = np.empty_like(structures.fractional)
+    order = np.empty(structures.fractional.shape[:2], dtype=int)
     places = [np.flatnonzero(np.array(sites.species) == symbol) for symbol in sites.counts]
     atoms = [np.flatnonzero(np.array(structures.species) == symbol) for symbol in sites.counts]
     for place, atom in zip(places, atoms, strict=True):
         costs = next(squared_distances(sites.fractional[:, place], structures.fractional[:, atom], sites.cell))
         for structure, cost in enumerate(costs):
-            ordered[structure, place] = structures.fractional[structure, atom[assignment(cost)[0]]]
-    return Crystals(ordered, sites.cell, sites.species)
+            order[structure, place] = atom[assignment(cost)[0]]
+    return order
 
 
 def _blocks(structures: Crystals) -> list[np.ndarray]:

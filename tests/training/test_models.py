@@ -38,7 +38,10 @@ MODELS = [
         "flow of linear",
         (*OVERRIDES["flow"], "model.prior=linear", "model.sites=true", "model.ema=0.9", "model.schedule=cosine"),
     ),
-    ("cryingan from linear", (*GAN, "model.discriminator_widths=[4]", "model.warm_start=linear", "model.ema=0.9")),
+    (
+        "cryingan from linear",
+        (*GAN, "model.discriminator_widths=[4]", "model.warm_start=linear", "model.sites=true", "model.ema=0.9"),
+    ),
 ]
 
 

@@ -149,12 +149,22 @@ def test_recorded_steps_of_stacked_models_equal_those_that_are_run(tmp_path, mon
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
-@pytest.mark.parametrize("networks", [1, 2, 3])
-def test_terms_and_gradients_of_stacked_discriminators(networks, pooling):
+@pytest.mark.parametrize(("networks", "sites"), [(1, False), (2, True), (3, False)])
+def test_terms_and_gradients_of_stacked_discriminators(networks, sites, pooling):
     torch.manual_seed(0)
-    shape = {"counts": (3, 1, 4), "pooling": pooling, "widths": (9, 8, 7), "head": (11, 5), "outputs": 3}
+    shape = {
+        "counts": (3, 1, 4),
+        "pooling": pooling,
+        "widths": (9, 8, 7),
+        "head": (11, 5),
+        "outputs": 3,
+        "sites": sites,
+    }
     each = [Discriminator(6, **shape).double() for _ in range(networks)]
     copies = [Discriminator(6, **shape).double() for _ in range(networks)]
+    if sites:
+        for one in each:
+            torch.nn.init.normal_(one.per_atom[0].bias)
     for one, copy in zip(each, copies, strict=True):
         copy.load_state_dict(one.state_dict())
     real, fake = torch.randn(2, networks, 5, 8, 6, dtype=torch.float64)

@@ -67,6 +67,7 @@ class AdversarialModel(GenerativeModel):
         self.run_step: Callable[..., Tensor] = operator.call  # or a `Replay`
         self.watch = FiniteWatch()
         self.translated: tuple[int, ...] = ()
+        self.translatable = settings.warm_start == WarmStart.none
         sizes = settings.latent_dim, settings.channels, settings.generator_widths
         self.generator = Generator(len(self.grouping), *sizes)
         self.start = LinearStart(self.cell) if settings.warm_start == WarmStart.linear else None

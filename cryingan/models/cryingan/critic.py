@@ -138,8 +138,10 @@ def _gradients(layers: Layers, axis: int) -> list[Tensor]:
     for layer, slopes, inputs in zip(layers.linear, layers.slopes, layers.passed[:-1], strict=True):
         weight = slopes.flatten(axis, -2).mT @ inputs.flatten(axis, -2)
         # Real and generated apart: the last layer's halves are opposite and have to cancel to the last bit.
-        halves = slopes.narrow(axis, 0, 2).flatten(axis + 1, -2)
-        bias = halves.sum(dim=-2).sum(dim=-2)
+        halves = slopes.narrow(axis, 0, 2)
+        if layer.bias.dim() < layer.weight.dim():
+            halves = halves.flatten(axis + 1, -2)
+        bias = halves.sum(dim=axis + 1).sum(dim=axis)
         found += [weight.to(layer.weight.dtype), bias.to(layer.bias.dtype)]
     return found
 

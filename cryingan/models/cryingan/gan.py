@@ -51,17 +51,27 @@ class CryinGAN(AdversarialModel):
         self.weights = {name: weights[name] for name in settings.poolings}
         counts, sizes = list(self.template.counts.values()), (settings.discriminator_widths, settings.head_widths)
         return {
-            name: Discriminator(features[name], counts, pooling, *sizes, settings.outputs)
+            name: Discriminator(features[name], counts, pooling, *sizes, settings.outputs, settings.sites)
             for name, pooling in settings.poolings.items()
         }
 
+    def on_fit_start(self) -> None:
+        """As the base class does; have the data module order the atoms by their sites, if these matter."""
+        super().on_fit_start()
+        if self.hparams.sites:
+            self.trainer.datamodule.order_by(self.start.sites(self.template.cell, self.grouped_species))
+
     def real_features(self, batch: Tensor) -> dict[str, Tensor]:
         """What each discriminator sees of the structures of a batch."""
-        return {"coordinates": batch[..., :3], "distances": batch[..., 3:]}
+        return {"coordinates": self._places(batch[..., :3]), "distances": batch[..., 3:]}
+
+    def _places(self, fractional: Tensor) -> Tensor:
+        """What tells the discriminator of coordinates where atoms are: these, or displacements from the sites."""
+        return self.start.displacements(fractional) if self.hparams.sites else fractional
 
     def features(self, fractional: Tensor) -> dict[str, Tensor]:
         """What each discriminator sees of structures with fractional coordinates (structures, atoms, 3)."""
-        seen = {"coordinates": fractional}
+        seen = {"coordinates": self._places(fractional)}
         if "distances" in self.discriminators:
             seen["distances"] = neighbor_distances(fractional, self.cell, self.n_neighbors)
         return seen

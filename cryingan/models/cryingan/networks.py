@@ -103,6 +103,29 @@ class WindowLinear(ExactLinear):
         return y.to(torch.get_autocast_dtype(x.device.type)) if _autocasts(x) else y
 
 
+class SiteLinear(WindowLinear):
+    """A `WindowLinear` for atoms that have sites: its bias is another one for each atom.
+
+    Args:
+        features: numbers per atom.
+        width: features that come out.
+        n_atoms: atoms of a structure.
+    """
+
+    def __init__(self, features: int, width: int, n_atoms: int) -> None:
+        super().__init__(features, width)
+        self.bias = nn.Parameter(torch.zeros(n_atoms, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., structures, atoms, features), or the first two of these as one axis, -> the same with the outputs."""
+        atoms, rows = self.bias.shape[-2], x.shape[-2]
+        before = (1,) * (x.dim() - self.weight.dim())  # axes of structures
+        bias = self.bias.unflatten(-2, (*before, atoms)) if before else self.bias
+        with torch.autocast(x.device.type, enabled=False):
+            y = affine(x.to(self.weight.dtype), self.weight) + torch.cat([bias] * (rows // atoms), dim=-2)
+        return y.to(torch.get_autocast_dtype(x.device.type)) if _autocasts(x) else y
+
+
 def _autocasts(x: Tensor) -> bool:
     device = x.device.type
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
@@ -157,6 +180,7 @@ class Discriminator(nn.Module):
         widths: features of an atom in the layers before the pooling.
         head: features in the layers after it.
         outputs: outputs; the score of a structure is their mean.
+        sites: whether every atom has a site, so that the first layer knows it; then two atoms cannot be swapped.
 
     Raises:
         ValueError: the pooling has another name.
@@ -170,11 +194,14 @@ class Discriminator(nn.Module):
         widths: Sequence[int] = tuple(PAPER.discriminator_widths),
         head: Sequence[int] = tuple(PAPER.head_widths),
         outputs: int = PAPER.outputs,
+        sites: bool = False,
     ) -> None:
         super().__init__()
         self.counts = tuple(counts)
         self.pooling = Pooling(pooling)
         self.per_atom = atom_layers(features, widths)
+        if sites:
+            self.per_atom[0] = SiteLinear(features, widths[0], sum(counts))
         self.per_structure = structure_layers(pooled_width(widths[-1], counts, pooling), head, outputs)
 
     def forward(self, x: Tensor) -> Tensor:

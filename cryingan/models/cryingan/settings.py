@@ -89,6 +89,8 @@ class ModelSettings(AdversarialSettings):
 
     Attributes:
         distance_weight: lambda, the weight of the distance discriminator; with 0 it is not built.
+        sites: whether discriminators know which site every atom belongs to, and see its displacement from there in
+            Angstrom in place of its coordinates; with a warm start from the linear model.
         pooling: of the distance discriminator; with `distance_weight` 0 of the coordinate discriminator.
         coordinate_pooling: of the coordinate discriminator, in place of what follows from `pooling`.
         distance_pooling: of the distance discriminator, in place of `pooling`.
@@ -101,6 +103,7 @@ class ModelSettings(AdversarialSettings):
     """
 
     distance_weight: float = 0.05
+    sites: bool = False
     pooling: Pooling = Pooling.avg
     coordinate_pooling: Pooling | None = None
     distance_pooling: Pooling | None = None
@@ -113,6 +116,8 @@ class ModelSettings(AdversarialSettings):
             raise CryinGANError(
                 f"lambda={self.distance_weight}: the weight of the distance discriminator must be a number, 0 or more"
             )
+        if self.sites and self.warm_start != WarmStart.linear:
+            raise CryinGANError("model.sites=True: only with model.warm_start=linear are there sites")
         super().__post_init__()
 
     @property

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cryingan.models.linear.components import Components
+from cryingan.structures.crystals import Crystals
 
 REACH = 2.0  # Angstrom; how far the generator can move an atom along an axis of space
 
@@ -23,6 +27,7 @@ class LinearStart(nn.Module):
     def __init__(self, cell: Tensor) -> None:
         super().__init__()
         self.components = Components()
+        self.register_buffer("cell", cell.double(), persistent=False)
         self.register_buffer("inverse", torch.linalg.inv(cell.double()), persistent=False)
 
     def forward(self, noise: Tensor, outputs: Tensor) -> Tensor:
@@ -41,6 +46,16 @@ class LinearStart(nn.Module):
             linear = torch.einsum("...c,cai->...ai", codes, self.components.modes.double())
             moves = linear + REACH * (2 * outputs.double() - 1)
             return ((self.components.sites.double() + moves @ self.inverse.double()) % 1.0).to(outputs.dtype)
+
+    def displacements(self, fractional: Tensor) -> Tensor:
+        """From the sites to the images of the atoms that are nearest along each axis, Angstrom, of the same shape."""
+        with torch.autocast(fractional.device.type, enabled=False):
+            apart = fractional.double() - self.components.sites.double()
+            return ((apart - apart.round()) @ self.cell.double()).to(fractional.dtype)
+
+    def sites(self, cell: np.ndarray, species: Sequence[str]) -> Crystals:
+        """The sites as a structure."""
+        return Crystals(self.components.sites.double().cpu().numpy()[None], cell, species)
 
 
 def begin_at_rest(generator: nn.Module) -> None:

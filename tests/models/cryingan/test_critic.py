@@ -15,9 +15,12 @@ FLOAT64 = 1e-11
 COUNTS = [(5,), (3, 1, 4), (1, 1, 1, 2)]
 
 
-def discriminator(counts: tuple[int, ...], pooling: str, features: int = 3, outputs: int = 10) -> Discriminator:
+def discriminator(
+    counts: tuple[int, ...], pooling: str, features: int = 3, outputs: int = 10, sites: bool = False
+) -> Discriminator:
     """Weights and biases of every layer are random, so that no term vanishes."""
-    network = Discriminator(features, counts, pooling, widths=(9, 8, 7), head=(11, 5), outputs=outputs).double()
+    sizes = {"widths": (9, 8, 7), "head": (11, 5), "outputs": outputs}
+    network = Discriminator(features, counts, pooling, **sizes, sites=sites).double()
     source = torch.Generator().manual_seed(7)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.4, generator=source)
@@ -36,14 +39,15 @@ def gradients(network: Discriminator, loss: Tensor) -> list[Tensor]:
     return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in network.parameters()]
 
 
+@pytest.mark.parametrize("sites", [False, True])
 @pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
 @pytest.mark.parametrize("counts", COUNTS)
 @pytest.mark.parametrize(("structures", "atoms_at_once"), [(1, 2048), (4, 2048), (5, 11), (3, 1)])
 def test_values_and_gradients_equal_those_of_automatic_differentiation(
-    structures, atoms_at_once, counts, pooling, monkeypatch
+    structures, atoms_at_once, counts, pooling, sites, monkeypatch
 ):
     monkeypatch.setattr(critic, "ATOMS_AT_ONCE", atoms_at_once)
-    network = discriminator(counts, pooling, features=6, outputs=3)
+    network = discriminator(counts, pooling, features=6, outputs=3, sites=sites)
     real, fake, alpha = features(structures, sum(counts), 6)
     terms = critic_terms(network, real, fake, alpha, weight=2.5)
     penalty = gradient_penalty(network, real, fake, alpha, weight=2.5)

@@ -142,3 +142,17 @@ def test_initial_weights_follow_the_given_generator_alone() -> None:
     for one, two in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, two)
     assert not torch.equal(first.latent.weight, other.latent.weight)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
+def test_a_discriminator_that_knows_sites_is_one_that_sees_their_numbers(pooling):
+    """Its biases are the weights of a plain one for features that are 1 at one site and 0 elsewhere."""
+    torch.manual_seed(0)
+    shape = {"counts": (2, 3), "pooling": pooling, "widths": (9, 8), "head": (7,), "outputs": 3}
+    plain, knowing = Discriminator(4 + 5, **shape).double(), Discriminator(4, **shape, sites=True).double()
+    state = plain.state_dict()
+    weight, bias = state["per_atom.0.weight"], state["per_atom.0.bias"]
+    knowing.load_state_dict({**state, "per_atom.0.weight": weight[:, :4], "per_atom.0.bias": bias + weight[:, 4:].T})
+    x = torch.randn(6, 5, 4, dtype=torch.float64)
+    torch.testing.assert_close(knowing(x), plain(torch.cat([x, torch.eye(5).double().expand(6, 5, 5)], dim=-1)))
+    assert not knowing(x).allclose(knowing(x[:, [1, 0, 2, 3, 4]]))

@@ -8,7 +8,9 @@ from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.models.cryingan.warm_start import REACH
 from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import write_structures
 from cryingan.training.replicas import Replicas
+from data.module import StructureData, with_distances
 from tests.support.models import quiet_trainer
 from tests.support.small_models import CELL, SMALL, SPECIES
 
@@ -85,6 +87,44 @@ def test_stacked_models_share_it():
     found = together.structures(together.generator, noise)
     for model, one, structures in zip(models, noise, found, strict=True):
         torch.testing.assert_close(structures, model.structures(model.generator, one))
+
+
+def test_discriminators_that_know_sites_see_displacements():
+    """Cartesian ones of the nearest image; a structure at its sites has none."""
+    model = fitted(sites=True).double()
+    sites = model.start.components.sites
+    apart = torch.tensor([[0.3, 0.0, -0.2], [0.0, 0.4, 0.0], [0.0, 0.0, 0.0], [-0.1, 0.2, 0.3]], dtype=torch.float64)
+    structures = (sites + apart @ torch.linalg.inv(model.cell))[None] % 1
+    torch.testing.assert_close(model.features(structures)["coordinates"], apart[None])
+    batch = torch.cat([structures, torch.zeros(1, 4, model.n_neighbors)], dim=-1)
+    torch.testing.assert_close(model.real_features(batch)["coordinates"], apart[None])
+
+
+def test_batches_are_in_the_order_of_the_sites(tmp_path):
+    """Whatever the order of the atoms of a species in the file, with their distances."""
+    structures = scattered()
+    shuffled = structures.fractional.copy()
+    shuffled[::2, [0, 2]] = shuffled[::2, [2, 0]]  # the two Li
+    write_structures(Crystals(shuffled, CELL, SPECIES), tmp_path / "set.extxyz")
+    data = StructureData(tmp_path / "set.extxyz", validation=0.2)
+    grouped = structures.reordered(structures.grouping)
+    model = fitted()
+    for name, indices in zip(("training", "validation"), data.split(), strict=True):
+        places = torch.tensor(data.crystals.reordered(structures.grouping).fractional[indices], dtype=torch.float32)
+        data.tensors[name] = with_distances(places, torch.tensor(grouped.cell), 3)
+    expected = {
+        name: with_distances(torch.tensor(grouped.fractional[i], dtype=torch.float32), torch.tensor(grouped.cell), 3)
+        for name, i in zip(("training", "validation"), data.split(), strict=True)
+    }
+    assert not data.tensors["training"].allclose(expected["training"], atol=1e-4)
+    data.order_by(model.start.sites(model.template.cell, model.grouped_species))
+    for name, tensor in expected.items():
+        torch.testing.assert_close(data.tensors[name], tensor, atol=1e-4, rtol=0)
+
+
+def test_sites_need_a_warm_start():
+    with pytest.raises(CryinGANError, match=r"model.sites=True: only with model.warm_start=linear"):
+        CryinGAN(CELL, SPECIES, **SMALL["cryingan"], sites=True)
 
 
 def test_no_samples_before_it_is_fitted():
