@@ -1,8 +1,19 @@
+import subprocess
+from types import SimpleNamespace
+
 import pytest
 
+from cryingan.samples import background
 from tests.conftest import TINY, compose
+from tests.support.copied_worker import Copy
 from tests.support.relaxed_runs import RELAX
 from train import train
+
+
+@pytest.fixture
+def copied_worker(monkeypatch):
+    """The process that relaxes in the background is a copy of this one, for tests of what it does with folders."""
+    monkeypatch.setattr(background, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": Copy}))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from cryingan.training.checkpoints import run_settings
 from tests.support.relaxed_runs import RELAX
 from train import train
 
+pytestmark = pytest.mark.usefixtures("copied_worker")
+
 CARD = "made:\n  relaxation:\n    fixed: {}\n"
 
 

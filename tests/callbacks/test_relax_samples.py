@@ -16,12 +16,15 @@ from cryingan.samples import relaxer as relaxed_samples
 from cryingan.samples.background import BackgroundRelaxer
 from cryingan.storage.checkpoint import read_checkpoint
 from data.module import StructureData
-from tests.conftest import TINY
+from tests.conftest import TINY, compose
 from tests.support.callbacks import InterruptedRun, KillWorker
 from tests.support.checkpoints import assert_same
 from tests.support.command import call
 from tests.support.relaxed_runs import AVERAGES, KEYS, RELAX, rows
 from train import train
+
+# a worker has something left to do when it is killed
+MANY = ("callbacks.relax.n_samples=40", "relax.fmax=0.02", "relax.backend=loky", "relax.processes=2")
 
 
 def test_training_is_the_same_with_and_without(whole):
@@ -92,12 +95,20 @@ def test_best_is_the_epoch_with_most_distinct_minima_below_zero(whole):
         assert not list(checkpoints.glob("candidates/*"))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(structures_file, tmp_path_factory):
+    """The rows of a training with MANY in which nothing is killed."""
+    run = tmp_path_factory.mktemp("undisturbed")
+    given = (f"data.path={structures_file}", f"run_dir={run}", "logger=csv", *TINY, *RELAX, *MANY)
+    train(compose(*given, "callbacks.relax.mode=inline"))
+    return rows(run)
+
+
 @pytest.mark.parametrize("of_pool", [False, True])
-def test_a_killed_worker_is_started_again(tiny, tmp_path, capfd, time_limit, of_pool):
+def test_a_killed_worker_is_started_again(tiny, tmp_path, capfd, time_limit, undisturbed, of_pool):
     time_limit(240)
     kill = f"+callbacks.kill={{_target_: tests.support.callbacks.KillWorker, of_pool: {of_pool}}}"
-    many = ("callbacks.relax.n_samples=40", "relax.fmax=0.02", "relax.backend=loky", "relax.processes=2")
-    train(tiny(*RELAX, *many, kill))
+    train(tiny(*RELAX, *MANY, kill))
     said = capfd.readouterr().out
     if of_pool:
         assert said.count("a worker process died, perhaps for lack of memory; continuing with") == 1
@@ -106,11 +117,10 @@ def test_a_killed_worker_is_started_again(tiny, tmp_path, capfd, time_limit, of_
     assert "epoch 4/4" in said
     with pytest.raises(ProcessLookupError):
         (os.kill if of_pool else os.killpg)(KillWorker.killed, 0)  # nor does what it had started continue
-    killed = rows(tmp_path / "run")
-    train(tiny(*RELAX, *many, "callbacks.relax.mode=inline", f"run_dir={tmp_path / 'inline'}"))
-    assert killed == rows(tmp_path / "inline")
+    assert rows(tmp_path / "run") == undisturbed
 
 
+@pytest.mark.usefixtures("copied_worker")
 def test_an_evaluation_that_kills_every_worker_is_given_up(tiny, tmp_path, capfd, time_limit):
     time_limit(240)
     deadly = ("potential=ase", "potential.calculator=tests.support.deadly.DeadlyCalculator")
@@ -219,6 +229,7 @@ def test_a_log_that_cannot_be_written_is_reported(tiny, tmp_path):
         train(tiny(*RELAX, "callbacks.relax.mode=background", "resume=auto"))
 
 
+@pytest.mark.usefixtures("copied_worker")
 def test_the_untrained_generator_and_random_structures_stand_beside_what_was_learnt(
     tiny, tmp_path, structures_file, capsys
 ):

@@ -19,6 +19,8 @@ from tests.support.callbacks import InterruptedRun
 from tests.support.relaxed_runs import KEYS, RELAX, rows
 from train import train
 
+pytestmark = pytest.mark.usefixtures("copied_worker")
+
 
 @pytest.mark.parametrize("mode", ["inline", "background"])
 def test_an_evaluation_that_was_cut_off_is_finished(tiny, tmp_path, whole, mode):

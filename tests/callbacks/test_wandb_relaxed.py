@@ -9,6 +9,8 @@ from tests.support.relaxed_runs import KEYS, RELAX, rows
 from tests.support.wandb_files import inspect
 from train import train
 
+pytestmark = pytest.mark.usefixtures("copied_worker")
+
 
 def test_wandb_gets_values_table_and_structures_under_their_epoch(tiny, tmp_path, monkeypatch):
     poll, wait = BackgroundRelaxer.poll, BackgroundRelaxer.wait
