@@ -1,5 +1,7 @@
 """The common cell of two surfaces, against a search over all integer matrices."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -20,18 +22,19 @@ def reduced_cell(rng, area):
     return cell * np.sqrt(area / (ratio * np.sin(angle)))
 
 
-def pairs_of(surface):
-    """All right-handed pairs of lattice vectors, shapes (pairs, 2, 2), (pairs, 2, 3), and their cells."""
+@cache
+def matrices_and_cells():
+    """All right-handed integer matrices, shape (pairs, 2, 2), and their determinants."""
     matrices = np.stack([np.repeat(GRID, len(GRID), axis=0), np.tile(GRID, (len(GRID), 1))], axis=1)
     determinants = np.rint(np.linalg.det(matrices)).astype(int)
-    matrices = matrices[(determinants > 0) & (determinants <= 2 * SIZE)]
-    return matrices, matrices @ surface, np.rint(np.linalg.det(matrices)).astype(int)
+    chosen = (determinants > 0) & (determinants <= 2 * SIZE)
+    return matrices[chosen], determinants[chosen]
 
 
 def exhaustive(substrate, film, matching):
     """Cells of the smallest common cell and its smallest sum of mismatches, or None."""
-    _, vectors, cells = pairs_of(substrate)
-    film_vectors = pairs_of(film)[1]
+    matrices, cells = matrices_and_cells()
+    vectors, film_vectors = matrices @ substrate, matrices @ film
     squares, dots = (vectors**2).sum(axis=2), (vectors[:, 0] * vectors[:, 1]).sum(axis=1)
     shortest = (dots > -1e-9) & (2 * dots <= squares.min(axis=1) + 1e-9) & (cells <= SIZE)
     lengths, best = np.linalg.norm(film_vectors, axis=2), None

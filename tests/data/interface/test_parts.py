@@ -13,26 +13,39 @@ from cryingan.potentials.potential import load_potential
 from data.interface import build
 from data.interface.bulk import make_crystal
 from tests.support.bulk_crystals import LICL
-from tests.support.interfaces import POTENTIAL, QUICK, RELAX, build_settings, energy_rows
+from tests.support.interfaces import POTENTIAL, QUICK, RELAX, build_settings, energy_rows, write_system
 from tests.support.relaxations import quietly
 
 
-def test_work_of_another_build_is_refused(system):
-    build.build(build_settings(system, 3))
+@pytest.fixture(scope="module")
+def two_built(tmp_path_factory):
+    """The file of a system in whose folder two structures are built, to be copied."""
+    system = write_system(tmp_path_factory.mktemp("two"))
+    build.build(build_settings(system, 2))
+    return system
+
+
+@pytest.fixture
+def begun(two_built, tmp_path):
+    """The file of a system of which two structures are built."""
+    shutil.copytree(two_built.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / two_built.name
+
+
+def test_work_of_another_build_is_refused(begun):
     with pytest.raises(CryinGANError, match="holds a build with seed 0, here it is 1"):
-        build.build(build_settings(system, 3, seed=1))
+        build.build(build_settings(begun, 3, seed=1))
     with pytest.raises(CryinGANError, match="other settings"):
-        build.build(build_settings(system, 4, relax={**RELAX, "fmax": 0.4}))
+        build.build(build_settings(begun, 4, relax={**RELAX, "fmax": 0.4}))
 
 
 @pytest.mark.parametrize("collect", [True, False])
-def test_another_crystal_of_the_same_cell_is_refused(system, collect):
-    build.build(build_settings(system, 2))
+def test_another_crystal_of_the_same_cell_is_refused(begun, collect):
     crystal = make_crystal(LICL, ".")
     crystal.positions[crystal.symbols == "Cl"] += [0, 0.15, 0]  # within the layer
-    ase.io.write(system.parent / "licl.cif", crystal)
+    ase.io.write(begun.parent / "licl.cif", crystal)
     with pytest.raises(CryinGANError, match="holds other structures: the system or its crystals have changed"):
-        build.build(build_settings(system, 2, collect=collect))
+        build.build(build_settings(begun, 2, collect=collect))
 
 
 @pytest.mark.parametrize(
@@ -46,28 +59,28 @@ def test_another_crystal_of_the_same_cell_is_refused(system, collect):
     ],
 )
 @pytest.mark.parametrize("collect", [True, False])
-def test_settings_of_another_build_are_refused(system, before, after, changes, message, collect):
-    folder = build.build(build_settings(system, 2))
+def test_settings_of_another_build_are_refused(begun, before, after, changes, message, collect):
+    folder = begun.parent / "set"
     kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    system.write_text(system.read_text().replace(before, after))
+    begun.write_text(begun.read_text().replace(before, after))
     with pytest.raises(CryinGANError, match=message):
-        build.build(build_settings(system, 2, collect=collect, **changes))
+        build.build(build_settings(begun, 2, collect=collect, **changes))
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == kept
 
 
-def test_a_damaged_note_of_the_build_is_named(system):
-    work = build.build(build_settings(system, 2)) / "work"
+def test_a_damaged_note_of_the_build_is_named(begun):
+    work = begun.parent / "set" / "work"
     (work / "build.json").write_text('{"system": ')
     with pytest.raises(CryinGANError, match=r"build\.json is not whole"):
-        build.build(build_settings(system, 2))
+        build.build(build_settings(begun, 2))
 
 
-def test_a_part_that_is_gone_is_built_again(system):
-    whole = build.build(build_settings(system, 2))
-    build.build(build_settings(system, 4))
+def test_a_part_that_is_gone_is_built_again(begun):
+    whole = begun.parent / "set"
+    build.build(build_settings(begun, 4))
     rows_before = energy_rows(whole)
     shutil.rmtree(whole / "work" / "structures_000000_000001")
-    build.build(build_settings(system, 4))
+    build.build(build_settings(begun, 4))
     assert energy_rows(whole) == rows_before
 
 
