@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+from functools import cache
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.training.labelled_output import labelled_output
 from cryingan.training.together import each_run
+from tests.conftest import TINY, compose
 from tests.support.checkpoints import assert_same, flat
 from tests.support.wandb_files import inspect
 from train import train
@@ -73,13 +75,16 @@ def assert_equal_runs(one, other):
     assert settings[0] == settings[1]
 
 
-@pytest.fixture
-def alone(tiny, tmp_path):
-    """Trains one seed alone and returns its folder."""
+@pytest.fixture(scope="module")
+def alone(structures_file, tmp_path_factory):
+    """Trains one seed alone, once for all tests, and returns its folder."""
 
+    @cache
     def run(seed, weight="0.05", *overrides):
-        train(tiny(DOUBLE, folders(tmp_path, "alone"), f"seed={seed}", f"lambda={weight}", *overrides))
-        return tmp_path / f"alone/{weight}_{seed}"
+        folder = tmp_path_factory.mktemp("alone")
+        common = (f"data.path={structures_file}", "logger=csv", *TINY, DOUBLE, folders(folder, "alone"))
+        train(compose(*common, f"seed={seed}", f"lambda={weight}", *overrides))
+        return folder / f"alone/{weight}_{seed}"
 
     return run
 
