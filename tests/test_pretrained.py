@@ -1,14 +1,13 @@
 """The models that come with the project, as their users call them."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from cryingan.metrics.close_pairs import close_pairs
 from cryingan.structures.files import read_structures
+from tests.support.command import call
 from tests.support.paths import ROOT
 
 MODELS = sorted((ROOT / "pretrained").iterdir())
@@ -24,8 +23,7 @@ def test_samples_of_it_relax_with_the_potential_of_its_set_wherever_one_is(folde
         "pictures=0",
         f"output={tmp_path / 'out'}",
     ]
-    command = [sys.executable, str(ROOT / "sample.py"), f"checkpoint={folder}", *given, f"cache={tmp_path}"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
+    ended = call("sample.py", f"checkpoint={folder}", *given, f"cache={tmp_path}", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     samples = read_structures(tmp_path / "out" / "samples.extxyz", closest=0)
     training = read_structures(ROOT / f"data/interface/{folder.name}/{folder.name}.extxyz.gz")

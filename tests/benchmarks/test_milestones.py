@@ -1,11 +1,13 @@
 import csv
 import json
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from benchmarks.milestones import main, milestones
+from tests.support import command as scripts
 from train import train
 
 
@@ -67,6 +69,13 @@ def test_every_so_many_milestones_and_always_the_last(tmp_path, every, epochs):
 
 def test_milestones_of_a_training_are_relaxed_and_other_settings_refused(tmp_path, monkeypatch, tiny):
     """What sample.py refuses ends in its own line."""
+
+    def run(command):
+        python, script, *arguments = command
+        assert python == sys.executable
+        return scripts.call(script, *arguments)
+
+    monkeypatch.setattr(subprocess, "run", run)
     milestones = ("callbacks.milestones.every_n_epochs=2", "trainer.max_epochs=2")
     train(tiny("callbacks=default", f"run_dir={tmp_path}/run", *milestones))
     pair = ("potential=pair", "relax.fmax=100", "relax.backend=serial")

@@ -16,34 +16,39 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from hydra.core.plugins import Plugins
+
 from tests.support.paths import ROOT
 
 SECONDS = 300
 IMPORTED = (
+    "configs.models",
+    "configs.run_folder",
     "configs.trainer",
     "cryingan.evaluation.benchmarks.interface",
     "cryingan.evaluation.evaluate",
     "cryingan.samples.relaxer",
     "cryingan.training.together",
     "cryingan.training.checkpoints",
+    "data.module",
     "hydra.main",
     "lightning.pytorch",
     "wandb",
 )
 
 
-def call(script, *arguments, **settings):
+def call(script, *arguments, cwd=ROOT, **settings):
     """What a script of the repository returned and printed; with settings of `subprocess.run` it is started anew."""
     command = [str(ROOT / script), *arguments]
     if settings:
-        given = {"cwd": ROOT, "timeout": SECONDS, **settings}
+        given = {"cwd": cwd, "timeout": SECONDS, **settings}
         return subprocess.run([sys.executable, *command], capture_output=True, text=True, **given)
     with tempfile.TemporaryDirectory() as folder:
         printed = [Path(folder, name) for name in ("stdout", "stderr")]
         server = _server()
         limit = threading.Timer(SECONDS, server.kill)
         limit.start()
-        request = [command[0], arguments, dict(os.environ), *map(str, printed)]
+        request = [command[0], arguments, str(cwd), dict(os.environ), *map(str, printed)]
         print(json.dumps(request), file=server.stdin, flush=True)
         code = server.stdout.readline()
         limit.cancel()
@@ -76,11 +81,12 @@ def _serve():
     return None
 
 
-def _become(script, arguments, environment, *printed):
+def _become(script, arguments, folder, environment, *printed):
     """Go on as `python script arguments`, ended by the interpreter as any program."""
     for number, path in enumerate((os.devnull, *printed)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
     sys.stdin = open(0)  # noqa: SIM115
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [script, *arguments]
@@ -90,6 +96,7 @@ def _become(script, arguments, environment, *printed):
 if __name__ == "__main__":
     for module in IMPORTED:
         import_module(module)
+    Plugins.instance()  # Hydra has looked for its plugins
     gc.freeze()  # a copy that ends does not walk what was imported, which would copy its memory, too
     if (request := _serve()) is not None:
         _become(*request)

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +10,7 @@ from cryingan.models.epoch_means import EpochMeans
 from cryingan.structures.crystals import Crystals
 from cryingan.training.checkpoints import load_model
 from tests.conftest import TINY, random_crystals
+from tests.support.command import call
 from tests.support.models import CELL, SIZES, SPECIES, batches_of, quiet_trainer
 from tests.support.paths import ROOT
 
@@ -148,7 +146,7 @@ def test_samples_have_their_species_where_the_file_has_them():
     np.testing.assert_allclose(fractional[order], torch.sigmoid(marks).numpy(), atol=1e-7)
 
 
-def test_two_processes_end_with_equal_weights(structures_file, tmp_path):
+def test_two_processes_end_with_equal_weights(structures_file, tmp_path, monkeypatch):
     """Every rank writes its weights; they are equal and differ from the initial ones."""
     program = (
         "import sys, torch, train\n"
@@ -164,19 +162,14 @@ def test_two_processes_end_with_equal_weights(structures_file, tmp_path):
     script = tmp_path / "ranks.py"
     script.write_text(program)
     arguments = [f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}", "logger=wandb", "trainer=ddp", *TINY]
-    command = [sys.executable, str(script), *arguments, "trainer.max_epochs=2"]
-    subprocess.run(command, check=True, timeout=300, capture_output=True, env=environment())
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the second process
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    ended = call(script, *arguments, "trainer.max_epochs=2")
+    assert ended.returncode == 0, ended.stderr
     first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
     assert all(torch.equal(first[key], second[key]) for key in first)
     fresh = load_model(tmp_path / "run/checkpoints/last.ckpt")
     assert torch.equal(fresh.generator.latent.weight, first["generator.latent.weight"])
-
-
-def environment():
-    import os
-
-    root = str(ROOT)
-    return {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
 
 
 def test_score_difference_of_equal_outputs_is_zero():
