@@ -2,7 +2,7 @@
 
 The values are the last that `SampleQuality` measured before `--epochs`, in metrics.csv of each run folder. Runs of one
 name, separated by commas, are of several seeds: their mean is printed with the least and the largest value. Precision,
-recall and coverage depend on the number of samples, so all runs have the same `callbacks.quality.n`.
+recall and coverage depend on the number of samples, so all runs have measured equally many.
 
     python -m benchmarks.runs NAME=RUN[,RUN ...] [NAME=... ...] [--epochs 100] [--output runs.csv]
 """

@@ -100,10 +100,10 @@ def test_help_shows_the_keys_of_extended_files_with_the_values_of_the_option():
         "  trainer.accelerator=gpu  # auto | cpu | gpu",
         "  callbacks.last  # the checkpoint that a run resumes from",
         "  callbacks.quality.n=100  # number of samples",
-        "  callbacks.relax.n_samples=24  # as many as there is time for",
+        "  callbacks.relax.n_samples=32  # as many as there is time for",
         "  keys of an option: python train.py potential=ase --help",
         "  callbacks=demo  # see above",
-        "  data.batch_size=4  # small steps, many of them",
+        "  data.batch_size=8  # small steps, many of them",
     ):
         assert expected in [re.sub(r"(?<=\S) +#", "  #", line) for line in lines]
     shown = help_text("train", ["model=flow"])
