@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cryingan.geometry.displacements import nearest_along_axes
 from cryingan.models.linear.components import Components
 from cryingan.structures.crystals import Crystals
 
@@ -51,7 +52,7 @@ class LinearStart(nn.Module):
         """From the sites to the images of the atoms that are nearest along each axis, Angstrom, of the same shape."""
         with torch.autocast(fractional.device.type, enabled=False):
             apart = fractional.double() - self.components.sites.double()
-            return ((apart - apart.round()) @ self.cell.double()).to(fractional.dtype)
+            return nearest_along_axes(apart, self.cell).to(fractional.dtype)
 
     def sites(self, cell: np.ndarray, species: Sequence[str]) -> Crystals:
         """The sites as a structure."""

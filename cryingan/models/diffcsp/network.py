@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cryingan.geometry.displacements import nearest_along_axes
 from cryingan.geometry.distances import pair_distances
 from cryingan.models.diffcsp.pair_features import DirectWaves, PairFeatures, TabulatedWaves, waves
 
@@ -86,7 +87,7 @@ class PairNetwork(nn.Module):
         if self.place is not None:
             features = features + self.place(waves(fractional, self.frequencies))
         if self.displacement is not None:
-            features = features + self.displacement(self._displacements(fractional))
+            features = features + self.displacement(nearest_along_axes(fractional - self.sites, self.cell))
         senders = self._senders(fractional)
         others = fractional[:, None] if senders is None else _gather(fractional, senders)
         difference = others - fractional[:, :, None]
@@ -94,11 +95,6 @@ class PairNetwork(nn.Module):
         for layer, pairs in zip(self.layers, waved, strict=True):
             features = layer(features, pairs, senders)
         return self.head(self.norm(features))
-
-    def _displacements(self, fractional: Tensor) -> Tensor:
-        """From the sites to the images of the atoms that are nearest along each axis, Angstrom."""
-        apart = fractional - self.sites
-        return (apart - apart.round()) @ self.cell.to(apart)
 
     def _pair_features(self, difference: Tensor) -> PairFeatures:
         if self.grid:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cryingan.geometry.assignment import assignment, squared_distances
+from cryingan.geometry.displacements import nearest_along_axes
 from cryingan.models.diffcsp.pair_model import PairModel
 from cryingan.models.flow.settings import FlowSettings, Prior
 from cryingan.models.linear.components import Components
@@ -160,7 +161,7 @@ class Flow(PairModel):
     def _paired_structures(self, start: Tensor, fractional: Tensor) -> Tensor:
         """Starts in the order of the structures that they are nearest to, in all; atoms keep their places."""
         moves = (fractional[:, None] - start[None]).double()
-        costs = ((moves - moves.round()) @ self.cell.to(moves)).square().sum(dim=(2, 3))
+        costs = nearest_along_axes(moves, self.cell).square().sum(dim=(2, 3))
         return start[torch.from_numpy(assignment(costs.cpu().numpy())[0]).to(start.device)]
 
 

@@ -83,7 +83,11 @@ def test_displacements_from_the_sites_of_atoms():
             for atom, site in zip(fractional[0], net.sites, strict=True)
         ]
     )
-    torch.testing.assert_close(net._displacements(fractional)[0], expected)
+    seen = []
+    hook = net.displacement.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0][0]))
+    net(fractional, time)
+    hook.remove()
+    torch.testing.assert_close(seen, [expected])
     plain = network()
     plain.load_state_dict(net.state_dict(), strict=False)
     assert not net(fractional, time).allclose(plain(fractional, time))
