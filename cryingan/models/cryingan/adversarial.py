@@ -238,10 +238,8 @@ class AdversarialModel(GenerativeModel):
     def batches(self, n: int, seed: int, purpose: str, batch_size: int, temperature: float = 1.0) -> list[Tensor]:
         """Structures from noise, times a temperature, that depends on seed, purpose and their numbers alone."""
         sources = [generator(seed, purpose, chunk) for chunk in range(-(-n // NOISE_CHUNK))]
-        noise = (
-            torch.cat([torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=g) for g in sources])[:n]
-            * temperature
-        )
+        chunks = [torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=source) for source in sources]
+        noise = temperature * torch.cat(chunks)[:n]
         network = self.sampling_generator()
         return [self.structures(network, part.to(self.device, self.dtype)) for part in noise.split(batch_size)]
 
