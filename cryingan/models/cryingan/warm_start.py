@@ -43,8 +43,7 @@ class LinearStart(nn.Module):
         """
         self.components.require_fitted()
         with torch.autocast(noise.device.type, enabled=False):
-            codes = noise[..., : len(self.components.modes)].double()
-            linear = torch.einsum("...c,cai->...ai", codes, self.components.modes.double())
+            linear = self.components.displacements(noise[..., : len(self.components.modes)])
             moves = linear + REACH * (2 * outputs.double() - 1)
             return ((self.components.sites.double() + moves @ self.inverse.double()) % 1.0).to(outputs.dtype)
 

@@ -56,8 +56,11 @@ class Components(nn.Module):
 
     def decode(self, codes: Tensor, cell: Tensor) -> Tensor:
         """Fractional coordinates of codes (structures, components): (structures, atoms, 3), not wrapped."""
-        displacements = torch.einsum("sc,cai->sai", codes.double(), self.modes.double())
-        return self.sites + displacements @ torch.linalg.inv(cell.double())
+        return self.sites + self.displacements(codes) @ torch.linalg.inv(cell.double())
+
+    def displacements(self, codes: Tensor) -> Tensor:
+        """Displacements from the sites of codes (..., components): Angstrom, float64, (..., atoms, 3)."""
+        return torch.einsum("...c,cai->...ai", codes.double(), self.modes.double())
 
     def require_fitted(self) -> None:
         """Refuse to make structures before there are any components.
