@@ -59,7 +59,8 @@ class CryinGAN(AdversarialModel):
         """As the base class does; have the data module order the atoms by their sites, if these matter."""
         super().on_fit_start()
         if self.hparams.sites:
-            self.trainer.datamodule.order_by(self.start.sites(self.template.cell, self.grouped_species))
+            sites = self.start.components.as_structure(self.template.cell, self.grouped_species)
+            self.trainer.datamodule.order_by(sites)
 
     def real_features(self, batch: Tensor) -> dict[str, Tensor]:
         """What each discriminator sees of the structures of a batch."""

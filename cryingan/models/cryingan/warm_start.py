@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cryingan.geometry.displacements import nearest_along_axes
 from cryingan.models.linear.components import Components
-from cryingan.structures.crystals import Crystals
 
 REACH = 2.0  # Angstrom; how far the generator can move an atom along an axis of space
 
@@ -52,10 +48,6 @@ class LinearStart(nn.Module):
         with torch.autocast(fractional.device.type, enabled=False):
             apart = fractional.double() - self.components.sites.double()
             return nearest_along_axes(apart, self.cell).to(fractional.dtype)
-
-    def sites(self, cell: np.ndarray, species: Sequence[str]) -> Crystals:
-        """The sites as a structure."""
-        return Crystals(self.components.sites.double().cpu().numpy()[None], cell, species)
 
 
 def begin_at_rest(generator: nn.Module) -> None:

@@ -57,16 +57,29 @@ class Flow(PairModel):
         return {**super()._network_settings(settings), "absolute": not settings.sites, "sites": settings.sites}
 
     def on_fit_start(self) -> None:
-        """Fit prior and scale to the training structures, unless a checkpoint brought them."""
+        """Fit prior and scale to the training structures, unless a checkpoint brought them.
+
+        With the linear prior the data module orders the atoms by its sites.
+        """
         structures = self.training_structures()
         if self.components is not None and not len(self.components.codes):
-            self.components.fit(structures, self.hparams.components)
-            self.components.to(self.device)
-            if self.hparams.sites:
-                self.network.sites.copy_(self.components.sites)
+            self._fit_prior(structures)
+        if self.components is not None:
+            self.trainer.datamodule.order_by(self._sites)
         if bool((self.scale != 1).any()):
             return
-        self.scale = self._typical_move(torch.from_numpy(structures.fractional[:256]).to(self.device, self.dtype))
+        first = structures[:256] if self.components is None else matched_to(self._sites, structures[:256])
+        self.scale = self._typical_move(torch.from_numpy(first.fractional).to(self.device, self.dtype))
+
+    def _fit_prior(self, structures: Crystals) -> None:
+        self.components.fit(structures, self.hparams.components)
+        self.components.to(self.device)
+        if self.hparams.sites:
+            self.network.sites.copy_(self.components.sites)
+
+    @property
+    def _sites(self) -> Crystals:
+        return self.components.as_structure(self.template.cell, self.grouped_species)
 
     def _typical_move(self, fractional: Tensor) -> Tensor:
         """Root mean square of the ways on each axis, paired in batches as training pairs them, shape (3,)."""
@@ -76,12 +89,19 @@ class Flow(PairModel):
         return moves.square().mean(dim=(0, 1)).sqrt()
 
     def ways(self, fractional: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Starts for grouped structures (structures, atoms, 3) and the shortest ways from there, both of that shape."""
+        """Starts for structures and the shortest ways from there.
+
+        Args:
+            fractional: grouped; with the linear prior in the order of its sites, shape (structures, atoms, 3).
+            source: of the starts.
+
+        Returns:
+            Both of that shape.
+        """
         if self.components is None:
             start = torch.rand(fractional.shape, generator=source, device=fractional.device, dtype=fractional.dtype)
             start = self._paired_atoms(start, fractional)
         else:
-            fractional = self._at_sites(fractional)
             start = self._paired_structures(self._linear(len(fractional), source), fractional)
         moves = fractional - start
         return start, moves - moves.round()
@@ -140,13 +160,6 @@ class Flow(PairModel):
         """Places with normal noise of `prior_noise` Angstrom in each direction of space."""
         moved = self.hparams.prior_noise * normal.double() @ torch.linalg.inv(self.cell).to(self.device)
         return (places + moved).to(self.dtype)
-
-    def _at_sites(self, fractional: Tensor) -> Tensor:
-        """Structures with their atoms in the order of the sites of the linear prior."""
-        cell, species = self.template.cell, self.grouped_species
-        sites = Crystals(self.components.sites.cpu().numpy()[None], cell, species)
-        ordered = matched_to(sites, Crystals(fractional.double().cpu().numpy(), cell, species)).fractional
-        return torch.from_numpy(ordered).to(fractional)
 
     def _paired_atoms(self, start: Tensor, fractional: Tensor) -> Tensor:
         """Starts with the atoms of each species in the order of those that they are nearest to, in all."""

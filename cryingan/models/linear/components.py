@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,10 @@ class Components(nn.Module):
         """Displacements from the sites of codes (..., components): Angstrom, float64, (..., atoms, 3)."""
         return torch.einsum("...c,cai->...ai", codes.double(), self.modes.double())
 
+    def as_structure(self, cell: np.ndarray, species: Sequence[str]) -> Crystals:
+        """The sites as a structure of a cell and grouped species."""
+        return Crystals(self.sites.double().cpu().numpy()[None], cell, tuple(species))
+
     def require_fitted(self) -> None:
         """Refuse to make structures before there are any components.
 
@@ -73,7 +78,7 @@ class Components(nn.Module):
 
     def explained(self, structures: Crystals) -> float:
         """Share of the squared displacements of structures, grouped, from the mean that lies along the components."""
-        sites = Crystals(self.sites.cpu().numpy()[None], structures.cell, structures.species)
+        sites = self.as_structure(structures.cell, structures.species)
         apart = displacements_from(sites, matched_to(sites, structures)).reshape(len(structures), -1)
         directions = self.modes.flatten(1).cpu().numpy()
         directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)

@@ -9,7 +9,10 @@ import torch
 from cryingan.errors import CryinGANError
 from cryingan.models.flow.flow import Flow, integrated
 from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import write_structures
 from cryingan.structures.matching import matched_distances
+from data.module import StructureData
+from tests.support.models import quiet_trainer
 
 CELL = np.array([[6.0, 0, 0], [3.0, 5.0, 0], [0, 1.0, 8.0]])
 SPECIES = ["Li", "Cl", "Li", "O", "Li", "Cl"]
@@ -18,6 +21,20 @@ SMALL = {"hidden": 16, "layers": 1, "frequencies": 4}
 
 def model(**settings):
     return Flow(CELL.tolist(), SPECIES, **{**SMALL, **settings})
+
+
+def trainer_of(training, rank=0):
+    """What a flow asks of its trainer before the first epoch."""
+    settings = SimpleNamespace(batch_size=4)
+    data = SimpleNamespace(training=training, settings=settings, order_by=lambda sites: None)
+    return SimpleNamespace(datamodule=data, global_rank=rank)
+
+
+def trained(path):
+    """A flow from the linear model after an epoch, and its loss of the held-out structures."""
+    net, trainer = model(prior="linear", sites=True), quiet_trainer()
+    trainer.fit(net, datamodule=StructureData(path, validation=0.3, batch_size=4))
+    return net, trainer.callback_metrics["val/loss"]
 
 
 @pytest.mark.parametrize("heun", [False, True])
@@ -68,9 +85,7 @@ def test_all_processes_have_one_scale(prior, monkeypatch):
     scales = []
     for rank in (0, 1):
         net = model(prior=prior)
-        net.trainer = SimpleNamespace(
-            datamodule=SimpleNamespace(training=training, settings=SimpleNamespace(batch_size=4)), global_rank=rank
-        )
+        net.trainer = trainer_of(training, rank)
         net.on_fit_start()
         scales.append(net.scale)
     assert scales[0].equal(scales[1])
@@ -121,14 +136,26 @@ def test_what_is_seen_lies_on_the_way():
 def test_atoms_with_sites_have_rows_of_their_own():
     net = model(prior="linear", sites=True, ema=0.5)
     training = Crystals(np.random.default_rng(0).normal(0.5, 0.02, size=(12, 6, 3)), CELL, SPECIES)
-    net.trainer = SimpleNamespace(
-        datamodule=SimpleNamespace(training=training, settings=SimpleNamespace(batch_size=4)), global_rank=0
-    )
+    net.trainer = trainer_of(training)
     net.on_fit_start()
     assert net.network.embedding.weight.shape[0] == len(SPECIES)
     net.averaged.update_parameters(net.network)
     for network in (net.network, net.averaged.module):
         torch.testing.assert_close(network.sites, net.components.sites.float())
+
+
+def test_the_order_of_equal_atoms_in_the_file_changes_nothing(tmp_path):
+    """From the linear prior, neither in training nor in what is held out, if the first structure has the same order."""
+    moves = np.random.default_rng(0).normal(scale=0.02, size=(12, 6, 3))
+    places = np.random.default_rng(1).random((6, 3)) + moves
+    write_structures(Crystals(places, CELL, SPECIES), tmp_path / "one.extxyz")
+    first = StructureData(tmp_path / "one.extxyz", validation=0.3).split()[0][0]
+    shuffled = places[:, [2, 1, 4, 3, 0, 5]]  # the Li
+    shuffled[first] = places[first]
+    write_structures(Crystals(shuffled, CELL, SPECIES), tmp_path / "other.extxyz")
+    (one, loss), (other, expected) = (trained(tmp_path / f"{name}.extxyz") for name in ("one", "other"))
+    torch.testing.assert_close(one.state_dict(), other.state_dict())
+    torch.testing.assert_close(loss, expected)
 
 
 def test_sites_are_those_of_the_linear_prior():
