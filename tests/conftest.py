@@ -72,15 +72,12 @@ compose = partial(entry.compose, "train")
 """The config that `python train.py OVERRIDES` composes."""
 
 
-@pytest.fixture
-def crystal_file(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def crystal_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty structures that scatter about one, as those of an interface do."""
-    from cryingan.structures.crystals import Crystals
-    from cryingan.structures.files import write_structures
-
     random = np.random.default_rng(0)
     fractional = random.random((1, 6, 3)) + random.normal(scale=0.02, size=(20, 6, 3))
-    path = tmp_path / "crystal.extxyz"
+    path = tmp_path_factory.mktemp("crystal") / "crystal.extxyz"
     write_structures(Crystals(fractional, np.diag([6.0, 7.0, 8.0]), ("Li", "Cl", "Li", "O", "Cl", "Li")), path)
     return path
 

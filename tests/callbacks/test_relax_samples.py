@@ -144,16 +144,6 @@ def test_no_process_outlives_a_run_that_failed(tiny, monkeypatch):
         os.killpg(process.pid, 0)
 
 
-def test_of_several_processes_the_first_relaxes(structures_file, tmp_path):
-    arguments = [f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}", "logger=csv", *TINY, *RELAX]
-    result = call("train.py", *arguments, "trainer=ddp", "trainer.max_epochs=2")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("4 samples: ") == 1
-    assert result.stdout.count("potential=pair is only for trying things out: its energies mean nothing\n") == 1
-    assert set(rows(tmp_path / "run")[1]) > KEYS
-    assert read_checkpoint(tmp_path / "run/checkpoints/best.ckpt")["epoch"] == 1
-
-
 def test_a_terminated_run_does_not_wait(tiny, tmp_path, monkeypatch, capfd):
     slow = ("callbacks.relax.n_samples=400", "relax.fmax=1e-9", "trainer.max_epochs=1")
     wait = BackgroundRelaxer.wait

@@ -133,7 +133,7 @@ def test_dask_loses_a_worker(pair, tmp_path, cluster, gives_up, time_limit, capl
     cluster.scheduler.allowed_failures = 0 if gives_up else 3
     pids = cluster_pids(cluster)
     kill_when_rows(tmp_path / "relax.csv", pids if gives_up else pids[:1])
-    crystals = rattled(100 if gives_up else 16)
+    crystals = rattled(40 if gives_up else 16)
     arguments = {"backend": "dask", "address": cluster.scheduler_address, "output": tmp_path}
     results = quietly(crystals, pair, fmax=1e-6, **arguments)
     assert_same(here(crystals, pair, fmax=1e-6), results, SAME_ENERGY)

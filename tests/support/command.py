@@ -89,6 +89,7 @@ def _become(script, arguments, folder, environment, *printed):
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # what TMPDIR says is read anew
     sys.argv = [script, *arguments]
     runpy.run_path(script, run_name="__main__")
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from functools import cache
 from pathlib import Path
 
 import ase.io
@@ -28,6 +29,7 @@ QUICK = (
     "threads=1",
 )
 FEW = ("callbacks.quality.n=4", "callbacks.quality.every_n_epochs=2", "callbacks.structures.n=2", "data.batch_size=4")
+NO_FIGURES = ("callbacks.structures.pictures=0", "~callbacks.summary")  # half of the time of so short a run
 SHOWN = {"linear": ("explained", 0), "comb": ("score_difference", -2), "cgcnn": ("score_difference", -2)}
 """What a model logs in place of its loss, and what it is larger than."""
 AS_CRYINGAN = {("comb", "StopAt"), ("cgcnn", "StopAfter")}
@@ -45,10 +47,27 @@ MODELS = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(crystal_file):
     """A function from overrides to the config of a quick run of structures that share their sites."""
-    return lambda *overrides: compose(f"data.path={crystal_file}", *QUICK, *FEW, *overrides)
+
+    def composed(*overrides, figures=NO_FIGURES):
+        return compose(f"data.path={crystal_file}", *QUICK, *FEW, *figures, *overrides)
+
+    return composed
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    """A function from overrides to the folder of a run without a stop, trained once."""
+
+    @cache
+    def run(*overrides):
+        folder = tmp_path_factory.mktemp("whole")
+        train(config(*overrides, f"run_dir={folder}"))
+        return folder
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -60,8 +79,7 @@ def config(crystal_file):
         if (name, stop[0]) not in AS_CRYINGAN
     ],
 )
-def test_resumes_bit_for_bit(config, tmp_path, overrides, stopper, values):
-    train(config(*overrides, f"run_dir={tmp_path / 'whole'}"))
+def test_resumes_bit_for_bit(config, whole, tmp_path, overrides, stopper, values):
     run_dir = tmp_path / "broken"
     values = values | ({"run_dir": run_dir} if stopper == "StopAt" else {})
     stop = [f"+callbacks.stop.{key}={value}" for key, value in values.items()]
@@ -72,8 +90,8 @@ def test_resumes_bit_for_bit(config, tmp_path, overrides, stopper, values):
             )
         )
     train(config(*overrides, f"run_dir={run_dir}"))
-    assert_same(tmp_path / "whole/checkpoints/last.ckpt", run_dir / "checkpoints/last.ckpt")
-    assert (tmp_path / "whole/metrics.csv").read_bytes() == (run_dir / "metrics.csv").read_bytes()
+    assert_same(whole(*overrides) / "checkpoints/last.ckpt", run_dir / "checkpoints/last.ckpt")
+    assert (whole(*overrides) / "metrics.csv").read_bytes() == (run_dir / "metrics.csv").read_bytes()
 
 
 def test_cosine_schedule_falls_to_the_least_rate_and_goes_on_with_more_epochs(config, tmp_path):
@@ -89,7 +107,8 @@ def test_cosine_schedule_falls_to_the_least_rate_and_goes_on_with_more_epochs(co
 
 @pytest.mark.parametrize("kind", OVERRIDES)
 def test_trains_logs_and_samples(config, tmp_path, kind):
-    train(config(*OVERRIDES[kind], f"run_dir={tmp_path}"))
+    train(config(*OVERRIDES[kind], f"run_dir={tmp_path}", figures=()))
+    assert {"summary.json", "training.png"} <= {path.name for path in tmp_path.iterdir()}
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     shown, least = SHOWN.get(kind, ("loss", 0))

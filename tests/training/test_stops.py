@@ -1,10 +1,7 @@
 """Kills, full disks and hostile files: nothing good is lost and nothing is executed."""
 
-import os
 import pickle
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,23 +11,15 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.training.checkpoints import AtomicCheckpointIO, load_model, newest_checkpoint
 from tests.support.checkpoints import assert_same
+from tests.support.command import call
 from tests.support.killed_training import QUICK
-from tests.support.paths import ROOT
 from train import train
 
 
-def test_twenty_kills_lose_nothing(tiny, tmp_path, structures_file):
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.killed_training",
-        str(tmp_path / "killed"),
-        str(structures_file),
-        "20",
-    ]
+def test_twenty_kills_lose_nothing(tiny, tmp_path, structures_file, monkeypatch):
     temporary = "/dev/shm" if Path("/dev/shm").is_dir() else str(tmp_path)  # another filesystem than the run folder
-    settings = {**os.environ, "TMPDIR": temporary, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
-    result = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=500)
+    monkeypatch.setenv("TMPDIR", temporary)
+    result = call("tests/support/killed_training.py", str(tmp_path / "killed"), str(structures_file), "20")
     assert result.returncode == 0, result.stderr[-2000:]
     said = re.match(r"kills (\d+), during a save (\d+), epochs (\d+)", result.stdout)
     kills, during_save, epochs = map(int, said.groups())

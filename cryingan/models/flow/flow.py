@@ -46,7 +46,8 @@ class Flow(PairModel):
         self.tempered = not self.translatable  # uniform starts have no scale
         self.register_buffer("scale", torch.ones(3))  # of the velocity on each axis, a fraction of the lattice vector
         symbols = np.array(self.grouped_species)
-        self.blocks = [np.flatnonzero(symbols == symbol) for symbol in self.template.counts]
+        blocks = [np.flatnonzero(symbols == symbol) for symbol in self.template.counts]
+        self.blocks = [block for block in blocks if len(block) > 1]  # an atom that is alone is paired with itself
 
     def _species_rows(self) -> tuple[Tensor, int]:
         atoms = len(self.grouping)
@@ -164,7 +165,7 @@ class Flow(PairModel):
     def _paired_atoms(self, start: Tensor, fractional: Tensor) -> Tensor:
         """Starts with the atoms of each species in the order of those that they are nearest to, in all."""
         starts, ends = start.double().cpu().numpy(), fractional.double().cpu().numpy()
-        paired = np.empty_like(starts)
+        paired = starts.copy()
         for one, other, place in zip(starts, ends, paired, strict=True):
             for block in self.blocks:
                 costs = next(squared_distances(other[None, block], one[None, block], self.template.cell))[0]

@@ -8,11 +8,8 @@ from cryingan.models.cryingan.critic import score_difference
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.models.epoch_means import EpochMeans
 from cryingan.structures.crystals import Crystals
-from cryingan.training.checkpoints import load_model
-from tests.conftest import TINY, random_crystals
-from tests.support.command import call
+from tests.conftest import random_crystals
 from tests.support.models import CELL, SIZES, SPECIES, batches_of, quiet_trainer
-from tests.support.paths import ROOT
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
@@ -144,32 +141,6 @@ def test_samples_have_their_species_where_the_file_has_them():
     model.generator = Marked()
     fractional = model.sample(1, seed=0).fractional[0, :, 0]
     np.testing.assert_allclose(fractional[order], torch.sigmoid(marks).numpy(), atol=1e-7)
-
-
-def test_two_processes_end_with_equal_weights(structures_file, tmp_path, monkeypatch):
-    """Every rank writes its weights; they are equal and differ from the initial ones."""
-    program = (
-        "import sys, torch, train\n"
-        "from pathlib import Path\n"
-        "from lightning.pytorch.callbacks import Callback\n"
-        "from callbacks.progress import Progress\n"
-        "def write(self, trainer, module):\n"
-        "    state = {k: v for k, v in module.state_dict().items() if 'means' not in k and 'running' not in k}\n"
-        f"    torch.save(state, Path({str(tmp_path)!r}) / f'rank{{trainer.global_rank}}.pt')\n"
-        "Progress.on_train_end = write\n"
-        "train.run('train', train.train)\n"
-    )
-    script = tmp_path / "ranks.py"
-    script.write_text(program)
-    arguments = [f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}", "logger=wandb", "trainer=ddp", *TINY]
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for the second process
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    ended = call(script, *arguments, "trainer.max_epochs=2")
-    assert ended.returncode == 0, ended.stderr
-    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
-    assert all(torch.equal(first[key], second[key]) for key in first)
-    fresh = load_model(tmp_path / "run/checkpoints/last.ckpt")
-    assert torch.equal(fresh.generator.latent.weight, first["generator.latent.weight"])
 
 
 def test_score_difference_of_equal_outputs_is_zero():

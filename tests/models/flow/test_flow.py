@@ -68,6 +68,9 @@ def test_uniform_starts_are_paired_within_species():
     fractional, random = torch.rand(2, 20, 6, 3)
     images = np.indices((5, 5, 5)).reshape(3, -1).T - 2
     paired = net._paired_atoms(random, fractional)
+    assert sorted(map(len, net.blocks)) == [2, 3]
+    alone = net.grouped_species.index("O")
+    assert paired[:, alone].equal(random[:, alone])
     for block in net.blocks:  # the same places, in the order in which the ways are shortest
         assert paired[:, block].sort(dim=1).values.equal(random[:, block].sort(dim=1).values)
         ends, starts, unpaired = (
