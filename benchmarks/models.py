@@ -4,9 +4,11 @@ Each folder is one that `sample.py relax=true` wrote. Those of one name, separat
 their mean is printed with the least and the largest value. All have the same number of samples, at least six:
 precision, recall and coverage depend on it. Raw samples are compared with the training structures of
 `--data` in the disordered region; values of relaxed samples are those of relaxed.json. The last row is the training set
-itself, for as many structures. Markdown on stdout, all values of all folders in `--output`.
+itself, for as many structures. `--judge` is the folder of another potential, best that from which the potential of the
+relaxations learned: its energies of the first 24 relaxed samples of each folder are compared with those in
+relaxed.extxyz. Markdown on stdout, all values of all folders in `--output`.
 
-    python -m benchmarks.models NAME=FOLDER[,FOLDER ...] [NAME=... ...] [--data FILE] [--output models.csv]
+    python -m benchmarks.models NAME=FOLDER[,FOLDER ...] [NAME=... ...] [--data FILE] [--judge FOLDER] [--output FILE]
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import torch
 
@@ -23,6 +26,8 @@ from benchmarks.measuring import write_table
 from cryingan.errors import CryinGANError
 from cryingan.metrics.close_pairs import close_pairs
 from cryingan.metrics.region_reference import RegionReference
+from cryingan.potentials.potential import Potential, load_potential
+from cryingan.samples.folder import RELAXED as RELAXED_SAMPLES
 from cryingan.samples.folder import SAMPLES, read_summary
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
@@ -33,6 +38,7 @@ RAW = {
     "close_pairs": "close pairs",
     "precision": "precision",
     "recall": "recall",
+    "density": "density",
     "coverage": "coverage",
     "nearest_training": "nearest training structure (A)",
 }
@@ -41,14 +47,25 @@ RELAXED = {
     "unconverged": "unconverged",
     "fraction_below_0": "at or below 0",
     "fraction_below_minus_0_2": "at or below -0.2",
+    "fraction_below_random_50": "below 50 % of random",
     "fraction_below_random_10": "below 10 % of random",
+    "fraction_below_random_1": "below 1 % of random",
+    "energy": "energy (J/m2)",
     "precision": "precision",
     "recall": "recall",
+    "density": "density",
     "coverage": "coverage",
     "nearest_training": "nearest training structure (A)",
     "distinct_minima": "distinct minima",
     "kolmogorov_smirnov": "KS distance of energies",
     "steps": "steps",
+    "energy_drop": "energy drop (eV/atom)",
+}
+JUDGED = 24  # samples of a folder
+JUDGE = {
+    "energy": "energy by the judge, less by the potential (J/m2)",
+    "deviation": "standard deviation (J/m2)",
+    "force": "root mean square of the judge's forces (eV/A)",
 }
 
 
@@ -69,6 +86,16 @@ def values_of(folder: Path, reference: RegionReference) -> tuple[int, dict[str, 
         {**_named("raw", raw, RAW), **_named("relax", _unprefixed(summary["values"]), RELAXED)},
         {**_named("raw", own, RAW), **_named("relax", _unprefixed(summary.get("training", {})), RELAXED)},
     )
+
+
+def judged(folder: Path, judge: Potential) -> dict[str, float]:
+    """What another potential says of the first relaxed samples of a folder, by the keys of `JUDGE`."""
+    frames = ase.io.read(folder / RELAXED_SAMPLES, f":{JUDGED}")
+    factor = read_summary(folder)["factor"] / len(frames[0])
+    energies, forces = judge.evaluate(frames)
+    apart = factor * (energies - [frame.get_potential_energy() for frame in frames])
+    force = np.sqrt(np.mean(np.square(forces).sum(axis=-1)))
+    return _named("judge", {"energy": apart.mean(), "deviation": apart.std(), "force": force}, JUDGE)
 
 
 def mean_close_pairs(structures: Crystals) -> float:
@@ -117,6 +144,7 @@ def main() -> None:
         "models", nargs="+", type=named_folders, metavar="NAME=FOLDER,FOLDER", help="a model and its relaxed samples"
     )
     parser.add_argument("--data", default=DATA, help="structures that the models were trained on")
+    parser.add_argument("--judge", help="folder of another potential, whose energies are compared")
     parser.add_argument("--output", type=command.output, default="models.csv", help="table of all values")
     arguments = parser.parse_args()
     arguments.models = [(name, folder) for name, folders in arguments.models for folder in folders]
@@ -124,9 +152,11 @@ def main() -> None:
     reference = RegionReference.of(training)
     if reference is None:
         raise CryinGANError(f"{arguments.data}: the structures share no sites, so samples cannot be compared by place")
+    judge = load_potential(arguments.judge) if arguments.judge else None
     rows, lines = {}, []
     for name, folder in arguments.models:
         samples, values, own = values_of(folder, reference)
+        values |= judged(folder, judge) if judge else {}
         rows.setdefault(name, []).append(values)
         lines.append({"model": name, "folder": str(folder), "samples": samples, **values})
     if len(numbers := {line["samples"] for line in lines}) > 1:
@@ -135,6 +165,9 @@ def main() -> None:
     rows["training set"] = [{**own, "raw/close_pairs": mean_close_pairs(training)}]
     write_table(arguments.output, lines)
     print(table("raw", rows, "raw", RAW), table("relaxed", rows, "relax", RELAXED), sep="\n\n")
+    if judge:
+        del rows["training set"]
+        print("", table(f"{JUDGED} relaxed", rows, "judge", JUDGE), sep="\n")
 
 
 if __name__ == "__main__":

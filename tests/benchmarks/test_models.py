@@ -4,11 +4,14 @@ import csv
 import json
 import sys
 
+import ase.io
 import numpy as np
 import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from benchmarks import models
 from cryingan.metrics.region_reference import RegionReference
+from cryingan.potentials.potential import load_potential
 from cryingan.structures.files import read_structures, write_structures
 from data.module import StructureData
 from tests.support.shared_sites import interfaces
@@ -71,3 +74,20 @@ def test_folders_that_cannot_be_compared(folders, data, tmp_path, monkeypatch, c
     with pytest.raises(SystemExit):
         models.main()
     assert "write NAME=FOLDER" in capsys.readouterr().err
+
+
+def test_energies_by_another_potential(folders):
+    (one, _), _ = folders
+    judge = load_potential("pair")
+    frames = read_structures(one / "samples.extxyz").to_ase()
+    energies, forces = judge.evaluate(frames)
+    shifts = 0.01 * np.arange(len(frames))  # eV/atom
+    for frame, energy, shift in zip(frames, energies, shifts, strict=True):
+        frame.calc = SinglePointCalculator(frame, energy=energy - shift * len(frame))
+    ase.io.write(one / "relaxed.extxyz", frames)
+    (one / "relaxed.json").write_text(json.dumps({"values": {}, "factor": 20.0}))
+    values = models.judged(one, judge)
+    assert values["judge/energy"] == pytest.approx(20 * shifts.mean())
+    assert values["judge/deviation"] == pytest.approx(20 * shifts.std())
+    squares = [np.linalg.norm(force, axis=1) ** 2 for force in forces]
+    assert values["judge/force"] == pytest.approx(np.sqrt(np.mean(squares)))
