@@ -10,6 +10,8 @@ from cryingan.errors import CryinGANError
 OF_MODEL = ("batch_size", "device", "sampler")
 UNUSED = {"rival": (*OF_MODEL, "reference"), "structures": (*OF_MODEL, "reference", "temperature", "n", "seed")}
 """What a rival, and structures of a file, have no use for."""
+COMPARING = ("relax", "evaluate", "rival")
+"""What compares samples with training structures, or needs them."""
 OF_RELAXATION = ("potential", "thresholds", "repair_distance", "n_training", "cache", "pictures")
 
 
@@ -29,5 +31,12 @@ def require_used(settings: dict[str, Any], given: Iterable[str]) -> None:
             raise CryinGANError(f"{wrong[0]}: {what}={settings[what]} has no use for it; leave it out")
     if settings["relax"] is None and (wrong := [key for key in groups if key in OF_RELAXATION]):
         raise CryinGANError(f"{wrong[0]} is for samples that are relaxed: add relax=true, or leave it out")
+    if "temperature" in (settings["sampler"] or {}):
+        raise CryinGANError("sampler.temperature: the temperature is a key of its own; write temperature=...")
+    if "training" in groups and not any(settings[key] for key in COMPARING):
+        raise CryinGANError(
+            "training=FILE is what samples are compared with: add relax=true, evaluate=... or rival=..., or leave "
+            "it out"
+        )
     if "reference" in groups and not settings["upstream"]:
         raise CryinGANError("reference belongs to upstream=PATH; leave it out")

@@ -97,6 +97,8 @@ def test_what_is_no_rival(overrides, said, tmp_path):
         (("rival=random", "potential=pair", "potential.radii={Li: 1}"), "potential is for samples that are relaxed"),
         (("structures=a.extxyz", "relax=true", "n=3"), "n: structures=a.extxyz has no use for it"),
         (("checkpoint=a.ckpt", "reference=a.extxyz"), "reference belongs to upstream=PATH"),
+        (("checkpoint=a.ckpt", "+sampler.temperature=0.5"), "write temperature="),
+        (("checkpoint=a.ckpt", "training=a.extxyz"), "training=FILE is what samples are compared with: add relax=true"),
     ],
 )
 def test_keys_that_would_change_nothing_are_refused(overrides, said, tmp_path, monkeypatch):

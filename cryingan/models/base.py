@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -36,6 +36,9 @@ class GenerativeModel(lightning.LightningModule):
         settings: a dataclass, among its fields `seed`; all become hyper-parameters. None: `settings_type()`.
         shift: origin of the coordinates of batches, in fractions of the cell, which samples do not have; None for 0.
         changes: fields of the settings that differ from `settings`.
+
+    Raises:
+        CryinGANError: there is no such setting, or a value is out of range.
 
     Attributes:
         grouping: permutation of the user's atoms that groups them by species, shape (atoms,).
@@ -70,6 +73,12 @@ class GenerativeModel(lightning.LightningModule):
         **changes: Any,
     ) -> None:
         super().__init__()
+        known = [field.name for field in fields(self.settings_type)]
+        if unknown := [name for name in changes if name not in known]:
+            raise CryinGANError(
+                f"model.{unknown[0]}: {type(self).__name__} has no such setting; it has {', '.join(known)}. A model of "
+                "your own has a file configs/model/NAME.yaml, which model=NAME takes"
+            )
         self.settings = settings = replace(settings or self.settings_type(), **changes)
         # Plain values, as checkpoints are read with weights_only=True.
         plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}

@@ -130,13 +130,11 @@ def _require_same_limit(folder: Path, max_force: float) -> None:
 
 
 def _label(work: Path, folder: Path, built: Relaxations, reference: Potential, max_force: float) -> None:
-    waiting = [
-        (sample, frames)
-        for sample, frames in read_trajectories(work)
-        if not (folder / TRAJECTORIES / f"{sample:06d}.npz").exists()
-    ]
-    left_out = 0
-    for sample, frames in reported(_labelled(waiting, built.starts, reference), len(waiting), "labelling", "labelled"):
+    every = list(read_trajectories(work))
+    waiting = [one for one in every if not (folder / TRAJECTORIES / f"{one[0]:06d}.npz").exists()]
+    labelled = _labelled(waiting, built.starts, reference)
+    before, left_out = len(every) - len(waiting), 0
+    for sample, frames in reported(labelled, len(every), "labelling", "labelled", before):
         tame = np.linalg.norm(frames.forces, axis=2).max(axis=1) <= max_force
         left_out += int((~tame).sum())
         write_frames(folder, sample, TrajectoryFrames(*(values[tame] for values in frames)))

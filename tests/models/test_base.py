@@ -85,6 +85,12 @@ def test_values_that_a_sampler_does_not_take(kind, key, value, said):
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_settings_of_another_model(kind):
+    with pytest.raises(CryinGANError, match=r"model.widht: \w+ has no such setting; it has .*seed"):
+        small_model(kind, widht=3)
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_no_samples(kind):
     with pytest.raises(CryinGANError, match="n=0: there must be at least 1 sample"):
         small_model(kind).sample(0, seed=1)

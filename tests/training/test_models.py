@@ -32,7 +32,12 @@ FEW = ("callbacks.quality.n=4", "callbacks.quality.every_n_epochs=2", "callbacks
 NO_FIGURES = ("callbacks.structures.pictures=0", "~callbacks.summary")  # half of the time of so short a run
 SHOWN = {"linear": ("explained", 0), "comb": ("score_difference", -2), "cgcnn": ("score_difference", -2)}
 """What a model logs in place of its loss, and what it is larger than."""
-AS_CRYINGAN = {("comb", "StopAt"), ("cgcnn", "StopAfter")}
+AS_CRYINGAN = {
+    ("comb", "StopAt"),
+    ("cgcnn", "StopAfter"),
+    ("comb from linear", "StopAfter"),
+    ("cgcnn from linear", "StopAt"),
+}
 """What variants that train as CryinGAN need not show each."""
 MODELS = [
     *OVERRIDES.items(),
@@ -44,6 +49,7 @@ MODELS = [
         "cryingan from linear",
         (*GAN, "model.discriminator_widths=[4]", "model.warm_start=linear", "model.sites=true", "model.ema=0.9"),
     ),
+    *((f"{name} from linear", (*OVERRIDES[name], "model.warm_start=linear")) for name in ("comb", "cgcnn")),
 ]
 
 

@@ -22,10 +22,10 @@ FLOAT64 = {"rtol": 1e-10, "atol": 1e-10}
 FLOAT32 = 1e-4  # of a norm; one step in float32 is within 2e-6 of float64
 
 
-def model_of(kind, number, weight, pooling="avg", dtype=torch.float64, critic_rate=1e-3):
+def model_of(kind, number, weight, pooling="avg", dtype=torch.float64, critic_rate=1e-3, **changes):
     rates = {"generator_learning_rate": 1e-3}
     rates |= {f"{name}_learning_rate": critic_rate for name in ("coordinate", "distance")}
-    settings = {**SIZES, **rates, "generator_interval": 2, "seed": number, "ema": 0.9}
+    settings = {**SIZES, **rates, "generator_interval": 2, "seed": number, "ema": 0.9, **changes}
     model = kind(CELL.tolist(), list(SPECIES), distance_weight=weight, pooling=pooling, **settings).to(dtype)
     model.translated, model.on_fit_start = (0, 2), lambda: None  # as a data module would have it
     return model
@@ -86,6 +86,27 @@ def test_models_trained_together_equal_each_trained_alone(weights, pooling):
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
+def from_linear(kind, number):
+    """A model whose start has components; they need not be those of what it is trained on."""
+    model = model_of(kind, number, 0.05, warm_start="linear", sites=True)
+    components = model.start.components
+    noise = torch.Generator().manual_seed(0)
+    components.sites = torch.rand(len(SPECIES), 3, generator=noise, dtype=torch.float64)
+    components.modes = 0.1 * torch.randn(SIZES["latent_dim"], len(SPECIES), 3, generator=noise, dtype=torch.float64)
+    components.codes = torch.randn(20, SIZES["latent_dim"], generator=noise, dtype=torch.float64)
+    return model
+
+
+def test_models_from_the_linear_model_equal_each_trained_alone():
+    models = [from_linear(Replica, number) for number in range(3)]
+    train_in_lockstep(models)
+    for number, model in enumerate(models):
+        alone = from_linear(CryinGAN, number)
+        training(alone)()
+        assert_same_training(model, alone, FLOAT64)
+        assert alone.generator.layers[-1].weight.any()  # it was at rest
+
+
 def test_in_single_precision_their_gradients_are_equal_within_rounding(pooling):
     """Those of one step of every network, with critics that hardly move before the generator's step.
 
