@@ -130,7 +130,7 @@ class GenerativeModel(lightning.LightningModule):
             purpose: a stream of random numbers.
             progress: report on stderr how many structures are there, and the time that the others take.
             temperature: factor of the noise that samples come from, where the model is `tempered`: below 1 samples are
-                nearer to the middle of what was learned, lower in energy and less diverse.
+                nearer to the middle of what was learned and less diverse.
             sampler: settings of the way from noise to structures, which not every model has.
 
         Raises:
