@@ -3,6 +3,7 @@
 import errno
 import resource
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import ase.io
@@ -73,25 +74,26 @@ def test_the_same_structures_give_the_same_bytes_and_replace_older_ones(tmp_path
     assert sorted(item.name for item in tmp_path.iterdir()) == ["first", "second"]
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """Files of more than 300 bytes cannot be written."""
+    """Files of more than 300 bytes cannot be written, so not what pytest writes into a file either: be quick."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["replacing", "new"])
 @pytest.mark.parametrize("file_format", ["extxyz", "cif", "poscar"])
-def test_a_full_disk_leaves_the_target_as_it_was(tmp_path, request, file_format, there):
+def test_a_full_disk_leaves_the_target_as_it_was(tmp_path, file_format, there):
     crystals = scattered_crystals(TRICLINIC, ("Li", "O", "Li", "O"))
     target = tmp_path / "samples"
     if there:
         write_structures(crystals[:1], target, file_format)
     before = contents(target)
-    request.getfixturevalue("full_disk")
-    with pytest.raises(CryinGANError, match=f"^{target} cannot be written: File too large$"):
+    with full_disk(), pytest.raises(CryinGANError, match=f"^{target} cannot be written: File too large$"):
         write_structures(crystals, target, file_format)
     assert contents(target) == before
     assert list(tmp_path.iterdir()) == ([target] if there else [])
