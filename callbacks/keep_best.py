@@ -33,7 +33,7 @@ class KeepBest(Checkpoint):
     A key that samples which are all alike cannot win is the default: `relax/f1` where samples are relaxed and the
     training structures share most of their sites; elsewhere `relax/distinct_below_<first threshold>`. Where none are
     relaxed, the loss of held-out structures of models that have one, else `samples/f1`; without shared sites, nothing
-    is kept then. Relaxed samples of translated structures cannot be compared by place: a fraction is
+    is kept then. Relaxed samples of translated structures are not compared by place: a fraction is
     followed.
 
     Args:

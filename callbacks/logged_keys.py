@@ -49,9 +49,7 @@ def require_logged(trainer: Trainer, model: LightningModule, setting: str, key: 
 
 
 def has_region(trainer: Trainer) -> bool:
-    """Whether samples can be compared with training structures by place: these share most of their sites."""
-    if translated(trainer):
-        return False
+    """Whether raw samples can be compared with training structures by place: these share most of their sites."""
     quality = find(trainer, SampleQuality)
     return (quality.region if quality else RegionReference.of(trainer.datamodule.training)) is not None
 
@@ -66,7 +64,7 @@ def _of_callbacks(trainer: Trainer) -> set[str]:
     known = quality.keys if quality else set()
     if relax is None:
         return known
-    by_region = relax.n_samples > NEIGHBORS and has_region(trainer)
+    by_region = relax.n_samples > NEIGHBORS and not translated(trainer) and has_region(trainer)
     lacking = set() if by_region else {f"relax/{name}" for name in KEYS}
     if translated(trainer):
         lacking |= {key for key in relax.keys if key.startswith("relax/distinct")}
@@ -88,10 +86,12 @@ def _missing(trainer: Trainer, key: str) -> str | None:
     if group == "alloy" and quality.alloy is None:
         return "needs Cr-Fe-Ni structures on the benchmark's lattice, without data.translate"
     if group in ("samples", "relax") and name in KEYS:
+        if group == "relax" and translated(trainer):
+            return "needs relaxed samples that can be compared by place, without data.translate"
         if has_region(trainer):
             number = "quality.n" if group == "samples" else "relax.n_samples"
             return f"needs callbacks.{number} of more than {NEIGHBORS}"
-        return "needs training structures that share most of their sites, without data.translate"
+        return "needs training structures that share most of their sites"
     if key in (relax.keys if relax else ()):
         return "needs samples that can be compared by place, without data.translate"
     return None

@@ -26,7 +26,8 @@ NEIGHBORS = 6
 REGION = "samples/region"  # of whose values each has a key of its own
 REFERENCE_STRUCTURES = 256  # enough for a mean within 0.001 Angstrom
 RANDOM_ATOMS = "random atoms"  # with which runs of earlier versions compared
-LEFT_OUT = "data.translate=%s: samples have no sites, so samples/precision to nearest_training and alloy/ are left out"
+PLACED = "data.translate=%s: samples are compared with the training structures after a translation to their sites"
+NO_SITES = "data.translate=%s: samples have no sites to be translated to, so samples/distance and alloy/ are left out"
 
 log_of_run = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ class SampleQuality(Callback):
     - `alloy/sro_1_Cr-Fe` ..., `alloy/sro_error`: first-shell Warren-Cowley parameters, and the mean distance of the six
       from the training means.
 
-    Neither of the latter two where training structures are translated (data.translate): samples have no sites then.
+    Where training structures are translated (data.translate), samples are first brought to the sites that these share,
+    along the same axes. Without such sites `samples/distance` is left out then, and `alloy/` always.
 
     Args:
         every_n_epochs: epochs between measurements.
@@ -85,15 +87,16 @@ class SampleQuality(Callback):
             "samples/close_pairs": ClosePairs(cell),
             "samples/neighbor_distance_error": NeighborDistanceError(reference, cell),
         }
-        placed = not getattr(trainer.datamodule, "translated", ())
-        if not placed and trainer.is_global_zero:
-            log_of_run.info(LEFT_OUT, trainer.datamodule.settings.translate)
-        self.alloy = AlloyReference.of(training) if placed else None
-        self.region = RegionReference.of(training) if placed and self.alloy is None else None
-        if self.region is None:
-            metrics["samples/distance"] = SampleDistance(training[:0])
-        else:
+        axes = getattr(trainer.datamodule, "translated", ())
+        self.alloy = None if axes else AlloyReference.of(training)
+        self.region = RegionReference.of(training, axes) if self.alloy is None else None
+        if self.region is not None:
             metrics[REGION] = RegionCoverage(self.region, training[:0])
+        elif not axes:
+            metrics["samples/distance"] = SampleDistance(training[:0])
+        if axes and trainer.is_global_zero:
+            line = NO_SITES if self.region is None else PLACED
+            log_of_run.info(line, trainer.datamodule.settings.translate)
         self.metrics = MetricCollection(metrics)
         self.training = self._of_training(training.evenly(self.n))
 
@@ -144,10 +147,10 @@ class SampleQuality(Callback):
         """What training structures, as many as samples, have of the logged values."""
         pairs = close_pairs(torch.from_numpy(some.fractional), torch.from_numpy(some.cell))
         values = {"close_pairs": pairs.double().mean().item()}
-        if self.region is None:
+        if "samples/distance" in self.metrics:
             shuffled = some[np.random.default_rng(0).permutation(len(some))]
             values["distance"] = sample_distance(shuffled)
-        else:
+        elif self.region is not None:
             values |= self.region.of_training(self.n)
         return {f"samples/{name}": value for name, value in values.items()}
 

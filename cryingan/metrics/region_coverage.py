@@ -33,7 +33,7 @@ class RegionCoverage(Metric):
     def update(self, fractional: Tensor) -> None:
         """Add structures by their fractional coordinates, shape (structures, atoms, 3)."""
         samples = Crystals(fractional.double().cpu().numpy(), self.template.cell, self.template.species)
-        region = self.reference.mean.region(samples)
+        region = self.reference.region_of(samples)
         across = matched_distances(region, self.reference.region)
         self.region.append(torch.from_numpy(region.fractional).to(self.device))
         self.across.append(torch.from_numpy(across).to(self.device))

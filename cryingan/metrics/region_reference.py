@@ -9,6 +9,7 @@ import numpy as np
 from cryingan.metrics.coverage import NEIGHBORS, Coverage, ceiling, mean_coverage
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.matching import MeanStructure, distances_within, matched_distances, mean_structure
+from cryingan.structures.registration import registered
 
 KEYS = ("precision", "recall", "f1", "density", "coverage", "distance", "nearest_training")
 STRUCTURES = 178  # of the training set, from its first to its last: matching thousands would delay every start
@@ -25,14 +26,17 @@ class RegionReference:
         mean: the sites of the set.
         region: atoms of some training structures at disordered sites.
         within: distances of these structures from each other, Angstrom.
+        axes: lattice vectors along which samples are translated to the sites before they are compared; 0, 1, 2 for a,
+            b, c.
     """
 
     mean: MeanStructure
     region: Crystals
     within: np.ndarray
+    axes: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, training: Crystals) -> RegionReference | None:
+    def of(cls, training: Crystals, axes: tuple[int, ...] = ()) -> RegionReference | None:
         """The region of a training set; None where its structures share no sites, or where there is no disorder."""
         if len(training) < 2 * (NEIGHBORS + 1):
             return None
@@ -41,7 +45,13 @@ class RegionReference:
         if not mean.shared or not mean.disordered.any():
             return None
         region = mean.region(some)
-        return cls(mean, region, distances_within(region))
+        return cls(mean, region, distances_within(region), axes)
+
+    def region_of(self, samples: Crystals) -> Crystals:
+        """The atoms of samples at disordered sites, the samples first translated along `axes`."""
+        if self.axes:
+            samples = registered(samples, self.mean.sites, self.mean.scatter, self.axes)
+        return self.mean.region(samples)
 
     def compare(self, samples: Crystals, lost: int = 0) -> dict[str, float]:
         """Precision, recall, density and coverage, as `cryingan.metrics.coverage` defines them, and distances.
@@ -56,7 +66,7 @@ class RegionReference:
             distance between two samples, and `nearest_training`, that of a sample from the nearest training structure,
             Angstrom. NaN for fewer than six samples, lost ones included; the distances also where all are lost.
         """
-        region = self.mean.region(samples)
+        region = self.region_of(samples)
         return self.compare_distances(matched_distances(region, self.region), distances_within(region), lost)
 
     def compare_distances(self, across: np.ndarray, among: np.ndarray, lost: int = 0) -> dict[str, float]:

@@ -15,7 +15,9 @@ ROUNDS = 8
 LEAST_SCATTER = 0.1  # Angstrom; fixed atoms scatter by nothing
 
 
-def registered(structures: Crystals, sites: Crystals, scatter: np.ndarray) -> Crystals:
+def registered(
+    structures: Crystals, sites: Crystals, scatter: np.ndarray, axes: tuple[int, ...] = (0, 1, 2)
+) -> Crystals:
     """Translate each structure to where its atoms are nearest to the sites of their species.
 
     Least is the sum over sites of log(1 + d^2 / s^2), d the displacement of the atom at a site and s the site's
@@ -26,6 +28,7 @@ def registered(structures: Crystals, sites: Crystals, scatter: np.ndarray) -> Cr
         structures: of the cell and atom counts of the sites.
         sites: one structure.
         scatter: root mean square displacement at each site, Angstrom, shape (atoms,).
+        axes: lattice vectors that structures are translated along; 0, 1, 2 for a, b, c.
 
     Returns:
         The structures in their order of atoms.
@@ -34,17 +37,20 @@ def registered(structures: Crystals, sites: Crystals, scatter: np.ndarray) -> Cr
         CryinGANError: cells or compositions differ.
     """
     widths = np.maximum(scatter, LEAST_SCATTER)
-    starts = np.stack([_starts(one, structures.species, sites, widths) for one in structures.fractional])
-    moved, costs = zip(*(_refined(structures, starts[:, i], sites, widths) for i in range(STARTS)), strict=True)
+    starts = np.stack([_starts(one, structures.species, sites, widths, axes) for one in structures.fractional])
+    found = (_refined(structures, starts[:, i], sites, widths, axes) for i in range(STARTS))
+    moved, costs = zip(*found, strict=True)
     best = np.argmin(costs, axis=0)
     return Crystals(np.stack(moved)[best, np.arange(len(structures))], structures.cell, structures.species)
 
 
 def _refined(
-    structures: Crystals, translations: np.ndarray, sites: Crystals, widths: np.ndarray
+    structures: Crystals, translations: np.ndarray, sites: Crystals, widths: np.ndarray, axes: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates (structures, atoms, 3) after the best translations near some, and their costs (structures,)."""
     fractional, inverse = structures.fractional + translations[:, None], np.linalg.inv(sites.cell)
+    if len(axes) < 3:  # the nearest translation along them
+        inverse = np.linalg.pinv(sites.cell[list(axes)]) @ np.eye(3)[list(axes)]
     for _ in range(ROUNDS):
         apart = _from_sites(sites, fractional, structures.species)
         weights = 1 / (widths**2 + (apart**2).sum(axis=-1))
@@ -59,7 +65,9 @@ def _from_sites(sites: Crystals, fractional: np.ndarray, species: tuple[str, ...
     return displacements_from(sites, matched_to(sites, Crystals(fractional, sites.cell, species)))
 
 
-def _starts(fractional: np.ndarray, species: tuple[str, ...], sites: Crystals, widths: np.ndarray) -> np.ndarray:
+def _starts(
+    fractional: np.ndarray, species: tuple[str, ...], sites: Crystals, widths: np.ndarray, axes: tuple[int, ...]
+) -> np.ndarray:
     """The translations that bring most atoms of one structure to sites, in fractions of the cell, (STARTS, 3)."""
     heights = 1 / np.linalg.norm(np.linalg.inv(sites.cell), axis=0)  # between opposite faces
     shape = np.maximum(np.ceil(heights / SPACING).astype(int), 4)
@@ -71,9 +79,10 @@ def _starts(fractional: np.ndarray, species: tuple[str, ...], sites: Crystals, w
         of_sites = _structure_factors(sites.fractional[0, places], waves, 1 / widths[places])
         transform += of_sites * _structure_factors(fractional[atoms], waves, np.ones(atoms.sum())).conj()
     overlap = np.fft.ifftn(transform * np.exp(-((2 * np.pi * WIDTH) ** 2) * (lengths**2).sum(axis=-1))).real
+    overlap = overlap[tuple(slice(None if axis in axes else 1) for axis in range(3))]
     peaks = np.where(overlap == maximum_filter(overlap, 3, mode="wrap"), overlap, -np.inf)
     highest = np.argsort(-peaks, axis=None, kind="stable")[:STARTS]
-    return np.stack(np.unravel_index(highest, shape), axis=-1) / shape
+    return np.stack(np.unravel_index(highest, overlap.shape), axis=-1) / shape
 
 
 def _structure_factors(fractional: np.ndarray, waves: list[np.ndarray], weights: np.ndarray) -> np.ndarray:

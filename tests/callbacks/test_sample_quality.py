@@ -16,6 +16,7 @@ from cryingan.metrics.sample_distance import sample_distance
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.matching import matched_distances
 from tests.conftest import random_crystals
+from tests.support.shared_sites import SPECIES as SITES
 from tests.support.shared_sites import interfaces
 
 SPECIES = ("Cr",) * 51 + ("Fe",) * 154 + ("Ni",) * 51
@@ -30,12 +31,24 @@ def alloy(structures, offset=0.25, seed=0):
 
 def measure(training, samples, rank=0, processes=1, translated=()):
     """As in a run that trains on `training`."""
-    quality, strategy = SampleQuality(), SimpleNamespace(root_device=torch.device("cpu"))
+    trainer = trainer_of(training, rank, processes, translated)
+    quality = SampleQuality()
+    quality.setup(trainer, None, "fit")
+    return quality.measure(samples, trainer)
+
+
+def quality_of(training, translated):
+    quality = SampleQuality()
+    quality.setup(trainer_of(training, translated=translated), None, "fit")
+    return quality
+
+
+def trainer_of(training, rank=0, processes=1, translated=()):
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
     data = SimpleNamespace(training=training, translated=translated, settings=SimpleNamespace(translate="a"))
     trainer = SimpleNamespace(datamodule=data, world_size=processes, global_rank=rank, strategy=strategy)
     trainer.is_global_zero = rank == 0
-    quality.setup(trainer, None, "fit")
-    return quality.measure(samples, trainer)
+    return trainer
 
 
 @pytest.mark.parametrize("sites_shared", [True, False])
@@ -125,15 +138,49 @@ def test_sets_of_shared_sites_have_the_measures_of_their_region():
     assert np.isnan([measure(training, samples[:5])[f"samples/{name}"] for name in KEYS]).all()
 
 
-def test_translated_structures_are_not_compared_by_place(caplog):
+def moved(crystals, axes):
+    """Each structure somewhere else along some axes."""
+    moves = np.zeros((len(crystals), 1, 3))
+    moves[..., axes] = np.random.default_rng(4).random((len(crystals), 1, len(axes)))
+    return Crystals(crystals.fractional + moves, crystals.cell, crystals.species)
+
+
+def test_translated_samples_are_compared_at_the_sites_of_the_set(caplog):
     caplog.set_level("INFO")
-    training, samples = interfaces(40, 0), interfaces(9, 1)
-    assert "samples/precision" in measure(training, samples)
+    training, samples = interfaces(40, 0), interfaces(30, 1)
+    expected = measure(training, samples)
     assert not caplog.text
-    values = measure(training, samples, translated=(0,))
-    assert set(values) == {"samples/close_pairs", "samples/neighbor_distance_error", "samples/distance"}
+    values = measure(training, moved(samples, [0, 1]), translated=(0, 1))
     assert caplog.messages == [
-        "data.translate=a: samples have no sites, so samples/precision to nearest_training and alloy/ are left out"
+        "data.translate=a: samples are compared with the training structures after a translation to their sites"
+    ]
+    assert set(values) == set(expected)
+    for name in ("precision", "recall", "coverage"):
+        assert values[f"samples/{name}"] == pytest.approx(expected[f"samples/{name}"], abs=0.12)
+    assert values["samples/distance"] == pytest.approx(expected["samples/distance"], rel=0.1)
+    higher = Crystals(samples.fractional + np.array([0, 0, 0.1]), samples.cell, SITES)
+    placed, anywhere = measure(training, higher), measure(training, moved(higher, [0, 1]), translated=(0, 1))
+    assert anywhere["samples/nearest_training"] == pytest.approx(placed["samples/nearest_training"], rel=0.1)
+    assert anywhere["samples/nearest_training"] > 1.3 * values["samples/nearest_training"], "its place on c counts"
+
+
+def test_translated_copies_of_one_structure_are_alike():
+    training, one = interfaces(40, 0), interfaces(1, 1)
+    copies = moved(one[np.zeros(64, dtype=int)], [0, 1])
+    assert sample_distance(copies) > 1
+    values = measure(training, copies, translated=(0, 1))
+    assert values["samples/distance"] == pytest.approx(0, abs=1e-3)
+    assert values["samples/recall"] < 0.1
+
+
+def test_distances_of_translated_samples_without_sites_are_left_out(caplog):
+    caplog.set_level("INFO")
+    glass = random_crystals(40, ("Li", "Cl") * 10, 12 * np.eye(3))
+    quality = quality_of(glass, translated=(0, 1, 2))
+    assert quality.keys == {"samples/close_pairs", "samples/neighbor_distance_error"}
+    assert set(quality.training) == {"samples/close_pairs"}
+    assert caplog.messages == [
+        "data.translate=a: samples have no sites to be translated to, so samples/distance and alloy/ are left out"
     ]
 
 

@@ -31,6 +31,7 @@ class Anywhere(GenerativeModel):
     """Knows the structure, and not where it stands."""
 
     kind = "anywhere"
+    settings_type = Settings
     translation_invariant = True
 
     def generate(self, sources):

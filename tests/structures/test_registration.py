@@ -43,6 +43,20 @@ def test_structures_come_back_from_anywhere():
     assert found.species == SPECIES
 
 
+@pytest.mark.parametrize("axes", [(0, 1), (2,), (0, 2)])
+def test_structures_move_along_the_named_axes_alone(axes):
+    expected = exchanged(scattered(10))
+    expected[:, :, [axis for axis in range(3) if axis not in axes]] += 0.02
+    moves = np.zeros((10, 1, 3))
+    moves[..., list(axes)] = RANDOM.uniform(-2, 2, (10, 1, len(axes)))
+    moved = Crystals(expected + moves, CELL, SPECIES)
+    found = registered(moved, SITES, WIDE, axes).fractional - moved.fractional
+    others = [axis for axis in range(3) if axis not in axes]
+    assert np.abs(found[..., others]).max() < 1e-12
+    apart = found + moves
+    assert np.abs((apart - np.rint(apart)) @ CELL).max() < 0.2  # what is left along the others pulls a little
+
+
 def test_a_misplaced_atom_has_little_say():
     expected = scattered(10)
     expected[:, 3] += np.array([0.2, 0.1, 0.1])
