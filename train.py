@@ -37,7 +37,8 @@ def train(config: DictConfig) -> dict[str, float] | float:
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisements
     if rank_zero_only.rank:  # of several processes that read the same structures, the first tells of them
-        logging.getLogger("cryingan.structures").setLevel(logging.ERROR)
+        for room in ("cryingan.structures", "cryingan.models"):
+            logging.getLogger(room).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # between Lightning and torch
     use_threads(config["threads"])
     name_after_model(config)

@@ -37,7 +37,8 @@ def test_one_process_of_several_tells_what_is_left_out(tiny, structures_file, tm
         with pytest.raises(CryinGANError, match="no/such"):
             train(tiny(f"data.path={path}", "init=no/such.ckpt"))
     finally:
-        logging.getLogger("cryingan.structures").setLevel(logging.NOTSET)
+        for room in ("cryingan.structures", "cryingan.models"):
+            logging.getLogger(room).setLevel(logging.NOTSET)
     assert ("1 isolated atoms" in caplog.text) is (rank == 0)
 
 

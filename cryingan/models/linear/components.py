@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,12 @@ from torch import Tensor, nn
 
 from cryingan.errors import CryinGANError
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.matching import displacements_from, matched_to, mean_structure
+from cryingan.structures.matching import SHARED, MeanStructure, displacements_from, matched_to, mean_structure
+
+DIFFERENT = 1e-4  # Angstrom; files round places
+MANY = 1 / 3  # of the atoms; in interfaces with a disordered region a fifth scatters by more than SHARED
+
+log = logging.getLogger(__name__)
 
 
 class Components(nn.Module):
@@ -37,14 +43,12 @@ class Components(nn.Module):
             components: how many, at most one less than the structures and three for each atom.
 
         Raises:
-            CryinGANError: the structures have no sites in common.
+            CryinGANError: there are fewer than two structures, they do not differ, or they have no sites in common.
         """
+        if len(structures) < 2:
+            raise CryinGANError(f"the linear model needs at least two structures to train on, not {len(structures)}")
         mean = mean_structure(structures)
-        if not mean.shared:
-            raise CryinGANError(
-                f"the linear model needs structures that share most of their sites; here half of the atoms scatter by "
-                f"{mean.typical_scatter:.2f} Angstrom or more, as in an alloy or a glass: take another model"
-            )
+        _require_a_mean(mean)
         flat = mean.displacements.reshape(len(structures), -1)
         left, sizes, right = np.linalg.svd(flat, full_matrices=False)
         kept = min(components, len(structures) - 1, flat.shape[1])
@@ -81,7 +85,8 @@ class Components(nn.Module):
         sites = self.as_structure(structures.cell, structures.species)
         apart = displacements_from(sites, matched_to(sites, structures)).reshape(len(structures), -1)
         directions = self.modes.flatten(1).cpu().numpy()
-        directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        # Fewer directions than components in which structures differ: the others have length 0.
+        directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), np.finfo(float).tiny)
         return float(((apart @ directions.T) ** 2).sum() / (apart**2).sum())
 
     def draw(self, source: torch.Generator, noise: float) -> Tensor:
@@ -98,3 +103,31 @@ class Components(nn.Module):
             if (saved := state_dict.get(f"{prefix}{name}")) is not None:
                 setattr(self, name, torch.empty_like(saved))
         super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+def _require_a_mean(mean: MeanStructure) -> None:
+    """Refuse sets in which a mean means nothing, and warn where it means nothing for many atoms.
+
+    Raises:
+        CryinGANError: the structures do not differ, or have no sites in common.
+    """
+    if mean.scatter.max() <= DIFFERENT:
+        raise CryinGANError(
+            f"the structures do not differ: all {len(mean.displacements)} that the linear model is fitted to are the "
+            "same, so that it has nothing to learn; give it other data"
+        )
+    if not mean.shared:
+        raise CryinGANError(
+            f"the linear model needs structures that share most of their sites; here half of the atoms scatter by "
+            f"{mean.typical_scatter:.2f} Angstrom or more, as in an alloy or a glass: take another model"
+        )
+    wide = int((mean.scatter > SHARED).sum())
+    if wide > MANY * len(mean.scatter):
+        log.warning(
+            "%d of %d atoms scatter by more than %g Angstrom about their mean places, as on sites with vacancies, and "
+            "samples of the linear model have them between the sites. Models without it: model=diffcsp, model=flow "
+            "with model.prior=uniform, model=paper without model.warm_start",
+            wide,
+            len(mean.scatter),
+            SHARED,
+        )
