@@ -98,8 +98,9 @@ class GenerativeModel(lightning.LightningModule):
         """Make networks and buffers; everything of `Attributes` is there, `cell`, `template` and `hparams` too."""
 
     def on_fit_start(self) -> None:
-        """Find where the training structures stand, unless a checkpoint brought it."""
-        if self.anchor is not None and not self.anchor.fitted:
+        """Find where the training structures stand, unless a checkpoint brought it; batches alone do not tell it."""
+        known = self.anchor is None or self.anchor.fitted
+        if not known and self.trainer.datamodule is not None:
             self.anchor.fit(self.training_structures())
 
     def generate(self, sources: Sequence[torch.Generator], **sampler: Any) -> Tensor:

@@ -66,8 +66,9 @@ def test_structures_without_common_sites_stay():
     assert net.sample(5, seed=1).same_as(model().sample(5, seed=1))
 
 
-def test_the_anchor_travels_in_checkpoints_and_older_ones_have_none(tmp_path, caplog):
-    net = small_model("diffcsp")
+@pytest.mark.parametrize("kind", ["diffcsp", "cgcnn"])
+def test_the_anchor_travels_in_checkpoints_and_older_ones_have_none(tmp_path, caplog, kind):
+    net = small_model(kind)
     older = checkpoint_of(net, tmp_path / "older.ckpt")
     content = read_checkpoint(older)
     content["state_dict"] = {k: v for k, v in content["state_dict"].items() if not k.startswith("anchor.")}
@@ -81,7 +82,7 @@ def test_the_anchor_travels_in_checkpoints_and_older_ones_have_none(tmp_path, ca
     assert "older.ckpt does not hold where its training structures stand" in caplog.text
 
 
-@pytest.mark.parametrize("model", ["diffcsp", "flow"])
+@pytest.mark.parametrize("model", ["diffcsp", "cgcnn", "flow"])
 def test_a_run_from_other_weights_finds_its_own_sites(model, crystal_file, tmp_path):
     quick = ["trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=csv", "threads=1", "~callbacks.quality"]
     quick += [*OVERRIDES[model], *(["model.prior=linear"] if model == "flow" else [])]
@@ -90,7 +91,7 @@ def test_a_run_from_other_weights_finds_its_own_sites(model, crystal_file, tmp_p
     moved = tmp_path / "moved.extxyz"
     write_structures(Crystals(crystals.fractional + 0.25, crystals.cell, crystals.species), moved)
     train(compose(f"data.path={moved}", *quick, f"init={tmp_path / 'first'}", f"run_dir={tmp_path / 'second'}"))
-    name = "anchor.sites" if model == "diffcsp" else "components.sites"
+    name = "components.sites" if model == "flow" else "anchor.sites"
     first, second = (
         read_checkpoint(tmp_path / run / "checkpoints/last.ckpt")["state_dict"][name] for run in ("first", "second")
     )
@@ -98,9 +99,10 @@ def test_a_run_from_other_weights_finds_its_own_sites(model, crystal_file, tmp_p
     assert (apart - apart.round()).abs().max() < 0.01
 
 
-def test_a_trained_model_has_sites_of_its_set(crystal_file, tmp_path):
+@pytest.mark.parametrize("model", ["diffcsp", "cgcnn"])
+def test_a_trained_model_has_sites_of_its_set(model, crystal_file, tmp_path):
     quick = ["trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=csv", "threads=1", "~callbacks.quality"]
-    train(compose(f"data.path={crystal_file}", *OVERRIDES["diffcsp"], *quick, f"run_dir={tmp_path}"))
+    train(compose(f"data.path={crystal_file}", *OVERRIDES[model], *quick, f"run_dir={tmp_path}"))
     anchor, crystals = load_model(tmp_path).anchor, read_structures(crystal_file)
     assert isinstance(anchor, Anchor)
     grouped = crystals.reordered(crystals.grouping)

@@ -10,8 +10,9 @@ from cryingan.models.cryingan.one_discriminator import OneDiscriminator
 class CGCNN(OneDiscriminator):
     """The generator of CryinGAN against a crystal graph network (Dismai-Bench paper, SI, Fig. S17).
 
-    The discriminator sees species and distances, not where atoms are in the cell. The gradient penalty interpolates
-    fractional coordinates and takes the gradient by them, through the distances.
+    The discriminator sees species and distances, not where atoms are in the cell, so samples are brought to where the
+    training structures stand; their mirror images it takes for the same. The gradient penalty interpolates fractional
+    coordinates and takes the gradient by them, through the distances.
 
     Args:
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
@@ -30,6 +31,7 @@ class CGCNN(OneDiscriminator):
 
     kind = "cgcnn"
     settings_type = CGCNNSettings
+    translation_invariant = True
 
     def discriminator(self, settings: CGCNNSettings) -> CrystalGraph:
         """The crystal graph network of the cell."""

@@ -112,6 +112,7 @@ class AdversarialModel(GenerativeModel):
 
     def on_fit_start(self) -> None:
         """Find along which axes structures are translated; fit the start, unless a checkpoint brought it."""
+        super().on_fit_start()
         self.translated = getattr(self.trainer.datamodule, "translated", ())
         if self.start is not None and not len(self.start.components.codes):
             self.start.components.fit(self.training_structures(), self.hparams.latent_dim)
