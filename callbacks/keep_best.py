@@ -14,11 +14,11 @@ from callbacks.metrics_csv import MetricsCSV
 from callbacks.relax_samples import LOGGED, RelaxSamples
 from callbacks.sample_quality import SampleQuality
 from cryingan.errors import CryinGANError
-from cryingan.metrics.coverage import NEIGHBORS
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.storage.fraction_keys import current_key, distinct_key, fraction_key, mode_of, worst_of
 
 SIGNS = {"max": 1, "min": -1}
+ENOUGH = 32  # samples; balls of fewer are so wide that even random structures may have an F1 score of 0.6
 NONE_GOOD = "; no sample is good by this key yet: all epochs are equal, and the last one is kept"
 
 
@@ -30,11 +30,11 @@ class KeepBest(Checkpoint):
     a value, since values come in order. Of equal epochs the last is kept: it has trained longest while no sample is
     good. Logs nothing; prints at the end which epoch is best.
 
-    A key that samples which are all alike cannot win is the default: `relax/f1` where samples are relaxed and the
-    training structures share most of their sites; elsewhere `relax/distinct_below_<first threshold>`. Where none are
-    relaxed, the loss of held-out structures of models that have one, else `samples/f1`; without shared sites, nothing
-    is kept then. Relaxed samples of translated structures are not compared by place: a fraction is
-    followed.
+    A key that samples which are all alike cannot win is the default: `relax/f1` where at least 32 samples are relaxed
+    and the training structures share most of their sites; elsewhere `relax/distinct_below_<first threshold>`. Where
+    none are relaxed, the loss of held-out structures of models that have one, else `samples/f1` of at least 32; without
+    shared sites, nothing is kept then. Relaxed samples of translated structures are not compared by place: a fraction
+    is followed. None of these sees copies of training structures; `nearest_training` does.
 
     Args:
         key: what is compared, any key of metrics.csv; the score difference does not tell quality. None: as above.
@@ -66,13 +66,13 @@ class KeepBest(Checkpoint):
         if self.relax and translated(trainer):
             return fraction_key(self.relax.thresholds[0]) if self.relax.thresholds else None
         if self.relax:
-            if self.relax.n_samples > NEIGHBORS and has_region(trainer):
+            if self.relax.n_samples >= ENOUGH and has_region(trainer):
                 return "relax/f1"
             return distinct_key(self.relax.thresholds[0]) if self.relax.thresholds else "relax/distinct_minima"
         held_out = getattr(pl_module, "held_out_loss", None)
         if held_out and len(trainer.datamodule.split()[1]):
             return held_out
-        measured = self.quality and self.quality.n > NEIGHBORS and has_region(trainer)
+        measured = self.quality and self.quality.n >= ENOUGH and has_region(trainer)
         return "samples/f1" if measured else None
 
     def _measured_every(self, trainer: Trainer) -> int:

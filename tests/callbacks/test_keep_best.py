@@ -172,13 +172,16 @@ def relaxing(n=50, thresholds=(0.0, -0.2)):
     [
         ((SHARED, [SampleQuality(30), relaxing()]), ("relax/f1", 1, 1000)),
         ((SHARED, [relaxing()], "val/loss", 3), ("relax/f1", 1, 1000)),
-        ((SHARED, [relaxing(5)]), ("relax/distinct_below_0", 1, 1000)),  # too few for balls of five neighbours
+        ((SHARED, [relaxing(32)]), ("relax/f1", 1, 1000)),
+        ((SHARED, [relaxing(31)]), ("relax/distinct_below_0", 1, 1000)),  # of so few the F1 score says little
         ((NONE_SHARED, [relaxing(50, (-0.2, 0.0))]), ("relax/distinct_below_minus_0_2", 1, 1000)),
         ((NONE_SHARED, [relaxing(50, ())]), ("relax/distinct_minima", 1, 1000)),
         ((SHARED, [SampleQuality(30)], "val/loss", 3), ("val/loss", -1, 7)),
         ((SHARED, [SampleQuality(30)], "val/loss"), ("samples/f1", 1, 30)),  # nothing is held out
         ((SHARED, [SampleQuality(30)]), ("samples/f1", 1, 30)),
-        ((SHARED, [SampleQuality(30, 5)]), None),
+        ((SHARED, [SampleQuality(30, 32)]), ("samples/f1", 1, 30)),
+        ((SHARED, [SampleQuality(30, 31)]), None),
+        ((SHARED, [SampleQuality(30)], None, 0, (0, 1)), ("samples/f1", 1, 30)),
         ((NONE_SHARED, [SampleQuality(30)]), None),
         ((SHARED, []), None),
         ((SHARED, [SampleQuality(30), relaxing()], None, 0, (0, 1)), ("relax/fraction_below_0", 1, 1000)),

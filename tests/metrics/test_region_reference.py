@@ -47,6 +47,30 @@ def test_samples_that_are_all_one_structure(reference):
     assert found["nearest_training"] == pytest.approx(0, abs=1e-6)
 
 
+def disordered(places, seed, scatter=0.6):
+    """Structures of sixteen atoms, ten of them ordered, that scatter about places by so much on each axis, Angstrom."""
+    widths = np.array([0.05] * 10 + [scatter] * 6)[:, None]
+    moves = np.random.default_rng(seed).normal(size=(len(places), 16, 3)) * widths
+    return Crystals(places + moves @ np.linalg.inv(CELL), CELL, ("Li", "Cl") * 8)
+
+
+@pytest.mark.parametrize("number", [32, 60])
+def test_what_the_f1_score_sees(number):
+    """Neither a concentrated generator nor a random one has any, one that copies the set has all of it."""
+    anywhere = np.random.default_rng(2).random((number, 16, 3))
+    places = np.repeat(anywhere[:1], 120, axis=0)
+    training = disordered(places, 0)
+    reference = RegionReference.of(training)
+    concentrated = reference.compare(disordered(training.fractional[:1].repeat(number, axis=0), 1, 0.05))
+    random = reference.compare(Crystals(anywhere, CELL, training.species))
+    copies = reference.compare(training[:number])
+    assert concentrated["f1"] < 0.1
+    assert random["f1"] < 0.1
+    assert copies["f1"] > 0.9
+    assert copies["nearest_training"] == pytest.approx(0, abs=1e-6)
+    assert reference.of_training(number)["nearest_training"] > 0.5
+
+
 def test_the_set_itself_reaches_every_measure(reference):
     training = interfaces(120, 0)
     found = reference.compare(training)
