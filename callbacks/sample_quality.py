@@ -50,7 +50,7 @@ class SampleQuality(Callback):
 
     - `samples/precision`, `samples/recall`, `samples/f1`, `samples/density`, `samples/coverage`: whether samples are
       like training structures, and whether they cover them.
-    - `samples/nearest_training`: distance from the nearest training structure of at most 178; small values are copies.
+    - `samples/nearest_training`: distance from the nearest training structure of at most 500; small values are copies.
 
     and, where the training structures lie on the alloy's fcc lattice,
 

@@ -34,7 +34,7 @@ class RegionCoverage(Metric):
         """Add structures by their fractional coordinates, shape (structures, atoms, 3)."""
         samples = Crystals(fractional.double().cpu().numpy(), self.template.cell, self.template.species)
         region = self.reference.region_of(samples)
-        across = matched_distances(region, self.reference.region)
+        across = matched_distances(region, self.reference.structures)
         self.region.append(torch.from_numpy(region.fractional).to(self.device))
         self.across.append(torch.from_numpy(across).to(self.device))
 
@@ -42,7 +42,7 @@ class RegionCoverage(Metric):
         """The values of `cryingan.metrics.region_reference.KEYS`, float64, shape (keys,); NaN without structures."""
         if not len(self.across):
             return torch.full((len(KEYS),), torch.nan, dtype=torch.float64, device=self.device)
-        of_set = self.reference.region
+        of_set = self.reference.structures
         region = Crystals(dim_zero_cat(self.region).cpu().numpy(), of_set.cell, of_set.species)
         found = self.reference.compare_distances(dim_zero_cat(self.across).cpu().numpy(), distances_within(region))
         return torch.tensor([found[key] for key in KEYS], dtype=torch.float64, device=self.device)

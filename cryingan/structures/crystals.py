@@ -88,7 +88,7 @@ class Crystals:
 
     def evenly(self, most: int) -> Crystals:
         """At most so many structures, from the first to the last: a file may begin with structures of one kind."""
-        return self[np.linspace(0, len(self) - 1, min(len(self), most)).astype(int)]
+        return self[even_numbers(len(self), most)]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -143,3 +143,8 @@ class Crystals:
         fractional = np.stack([frame.cell.scaled_positions(frame.positions) for frame in frames])
         fixed = stacked([fixed_directions(frame) for frame in frames], len(frames[0]))
         return cls(fractional, np.asarray(frames[0].cell), tuple(frames[0].get_chemical_symbols()), fixed)
+
+
+def even_numbers(count: int, most: int) -> np.ndarray:
+    """At most so many of the numbers 0, 1, ... `count` - 1, evenly from the first to the last."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int)

@@ -47,6 +47,24 @@ def test_samples_that_are_all_one_structure(reference):
     assert found["nearest_training"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize(("number", "seen"), [(429, 429), (520, 500)])
+def test_copies_of_structures_that_are_not_compared_are_seen(number, seen):
+    training = interfaces(number, 0)
+    reference = RegionReference.of(training)
+    assert (len(reference.region), len(reference.structures)) == (178, seen)
+    every = reference.mean.region(training)
+    copied = (matched_distances(every, reference.structures).min(axis=1) < 1e-6).sum()
+    assert copied == seen
+    apart = matched_distances(reference.region, reference.structures)
+    leave_one_out = np.where(apart < 1e-6, np.inf, apart).min(axis=1).mean()
+    assert reference.of_training(60)["nearest_training"] == pytest.approx(leave_one_out, rel=1e-9)
+    compared = {tuple(place) for place in reference.region.fractional[:, 0]}
+    others = np.array([tuple(place) not in compared for place in every.fractional[:, 0]])
+    if seen == number:
+        copies = reference.compare(training[np.flatnonzero(others)[:40]])
+        assert copies["nearest_training"] == pytest.approx(0, abs=1e-6)
+
+
 def disordered(places, seed, scatter=0.6):
     """Structures of sixteen atoms, ten of them ordered, that scatter about places by so much on each axis, Angstrom."""
     widths = np.array([0.05] * 10 + [scatter] * 6)[:, None]
