@@ -7,7 +7,13 @@ import pytest
 
 from cryingan.errors import CryinGANError
 from cryingan.structures.crystals import Crystals
-from cryingan.structures.matching import distances_within, matched_distances, matched_to, mean_structure
+from cryingan.structures.matching import (
+    distances_within,
+    matched_distances,
+    matched_extents,
+    matched_to,
+    mean_structure,
+)
 
 CELLS = {
     "cubic": np.eye(3) * 5.0,
@@ -96,3 +102,15 @@ def test_order_of_sites():
     sites = crystals(1)
     given = Crystals(sites.fractional[:, ::-1] + 1e-3, sites.cell, SPECIES[::-1])
     assert matched_to(sites, given).same_as(Crystals(sites.fractional + 1e-3, sites.cell, SPECIES))
+
+
+def test_the_largest_distance_is_that_of_the_pairs_with_the_shortest_distance():
+    """Against all pairings of three equal atoms."""
+    random, cell = np.random.default_rng(0), np.diag([5.0, 6.0, 7.0])
+    ones, others = (Crystals(random.random((4, 3, 3)), cell, ("Li",) * 3) for _ in range(2))
+    found = matched_extents(ones, others)[1]
+    for i, j in np.ndindex(4, 4):
+        apart = ones.fractional[i][:, None] - others.fractional[j]
+        squares = (((apart - np.rint(apart)) @ cell) ** 2).sum(-1)
+        best = min(permutations(range(3)), key=lambda order: squares[range(3), order].sum())
+        assert found[i, j] == pytest.approx(np.sqrt(squares[range(3), best].max()))
