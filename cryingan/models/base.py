@@ -145,11 +145,11 @@ class GenerativeModel(lightning.LightningModule):
         self.eval()
         try:
             batches = self.batches(n, seed, purpose, batch_size or self.batch_size, **sampler)
-            structures = (structure for batch in batches for structure in batch.cpu())
+            structures = (structure for batch in batches for structure in self.placed(batch.cpu().double().numpy()))
             found = list(reported(structures, n, "sampling", "sampled") if progress else structures)
         finally:
             self.train(was_training)
-        return self.as_in_file(self.placed(torch.stack(found).double().numpy()))
+        return self.as_in_file(np.stack(found))
 
     def _require_sampler(self, sampler: dict[str, Any]) -> None:
         """Refuse settings of the sampler that the model does not have, and values that it does not take."""

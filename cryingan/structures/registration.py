@@ -37,7 +37,8 @@ def registered(
         CryinGANError: cells or compositions differ.
     """
     widths = np.maximum(scatter, LEAST_SCATTER)
-    starts = np.stack([_starts(one, structures.species, sites, widths, axes) for one in structures.fractional])
+    search = _Search(sites, widths, axes)
+    starts = np.stack([search.starts(one, structures.species) for one in structures.fractional])
     found = (_refined(structures, starts[:, i], sites, widths, axes) for i in range(STARTS))
     moved, costs = zip(*found, strict=True)
     best = np.argmin(costs, axis=0)
@@ -65,24 +66,31 @@ def _from_sites(sites: Crystals, fractional: np.ndarray, species: tuple[str, ...
     return displacements_from(sites, matched_to(sites, Crystals(fractional, sites.cell, species)))
 
 
-def _starts(
-    fractional: np.ndarray, species: tuple[str, ...], sites: Crystals, widths: np.ndarray, axes: tuple[int, ...]
-) -> np.ndarray:
-    """The translations that bring most atoms of one structure to sites, in fractions of the cell, (STARTS, 3)."""
-    heights = 1 / np.linalg.norm(np.linalg.inv(sites.cell), axis=0)  # between opposite faces
-    shape = np.maximum(np.ceil(heights / SPACING).astype(int), 4)
-    waves = [np.fft.fftfreq(size, 1 / size) for size in shape]
-    lengths = np.stack(np.meshgrid(*waves, indexing="ij"), axis=-1) @ np.linalg.inv(sites.cell).T
-    transform = np.zeros(shape, dtype=complex)
-    for symbol in sites.counts:
-        atoms, places = (np.array(names) == symbol for names in (species, sites.species))
-        of_sites = _structure_factors(sites.fractional[0, places], waves, 1 / widths[places])
-        transform += of_sites * _structure_factors(fractional[atoms], waves, np.ones(atoms.sum())).conj()
-    overlap = np.fft.ifftn(transform * np.exp(-((2 * np.pi * WIDTH) ** 2) * (lengths**2).sum(axis=-1))).real
-    overlap = overlap[tuple(slice(None if axis in axes else 1) for axis in range(3))]
-    peaks = np.where(overlap == maximum_filter(overlap, 3, mode="wrap"), overlap, -np.inf)
-    highest = np.argsort(-peaks, axis=None, kind="stable")[:STARTS]
-    return np.stack(np.unravel_index(highest, overlap.shape), axis=-1) / shape
+class _Search:
+    """The translations that bring most atoms to sites, on a grid of the cell."""
+
+    def __init__(self, sites: Crystals, widths: np.ndarray, axes: tuple[int, ...]) -> None:
+        heights = 1 / np.linalg.norm(np.linalg.inv(sites.cell), axis=0)  # between opposite faces
+        self.shape = np.maximum(np.ceil(heights / SPACING).astype(int), 4)
+        self.waves = [np.fft.fftfreq(size, 1 / size) for size in self.shape]
+        lengths = np.stack(np.meshgrid(*self.waves, indexing="ij"), axis=-1) @ np.linalg.inv(sites.cell).T
+        self.smoothing = np.exp(-((2 * np.pi * WIDTH) ** 2) * (lengths**2).sum(axis=-1))
+        self.searched = tuple(slice(None if axis in axes else 1) for axis in range(3))
+        self.of_sites = {}
+        for symbol in sites.counts:
+            places = np.array(sites.species) == symbol
+            self.of_sites[symbol] = _structure_factors(sites.fractional[0, places], self.waves, 1 / widths[places])
+
+    def starts(self, fractional: np.ndarray, species: tuple[str, ...]) -> np.ndarray:
+        """Those that bring most atoms of one structure to sites, in fractions of the cell, shape (STARTS, 3)."""
+        transform = np.zeros(self.shape, dtype=complex)
+        for symbol, of_sites in self.of_sites.items():
+            atoms = np.array(species) == symbol
+            transform += of_sites * _structure_factors(fractional[atoms], self.waves, np.ones(atoms.sum())).conj()
+        overlap = np.fft.ifftn(transform * self.smoothing).real[self.searched]
+        peaks = np.where(overlap == maximum_filter(overlap, 3, mode="wrap"), overlap, -np.inf)
+        highest = np.argsort(-peaks, axis=None, kind="stable")[:STARTS]
+        return np.stack(np.unravel_index(highest, overlap.shape), axis=-1) / self.shape
 
 
 def _structure_factors(fractional: np.ndarray, waves: list[np.ndarray], weights: np.ndarray) -> np.ndarray:

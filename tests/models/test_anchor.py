@@ -59,6 +59,17 @@ def test_samples_stand_where_training_structures_do_in_the_order_of_the_file(shi
     assert net.sample(5, seed=1, batch_size=2).same_as(samples[:5])
 
 
+def test_progress_is_that_of_samples_at_their_sites(monkeypatch):
+    """To find the sites takes longer than a sample of some models."""
+    net, seen = model(), []
+    net.anchor.fit(training(net))
+    monkeypatch.setattr(
+        "cryingan.models.base.reported", lambda samples, *_: (seen.append(one) or one for one in samples)
+    )
+    samples = net.sample(5, seed=1, batch_size=2, progress=True)
+    assert net.as_in_batches(samples).same_as(Crystals(np.stack(seen), CELL, net.grouped_species))
+
+
 def test_structures_without_common_sites_stay():
     net = model()
     net.anchor.fit(training(net, scatter=3.0))
