@@ -63,9 +63,12 @@ def test_progress_is_that_of_samples_at_their_sites(monkeypatch):
     """To find the sites takes longer than a sample of some models."""
     net, seen = model(), []
     net.anchor.fit(training(net))
-    monkeypatch.setattr(
-        "cryingan.models.base.reported", lambda samples, *_: (seen.append(one) or one for one in samples)
-    )
+
+    def watched(samples, *_):
+        seen.extend(samples)
+        return seen
+
+    monkeypatch.setattr("cryingan.models.base.reported", watched)
     samples = net.sample(5, seed=1, batch_size=2, progress=True)
     assert net.as_in_batches(samples).same_as(Crystals(np.stack(seen), CELL, net.grouped_species))
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryingan.geometry.assignment import assignment, squared_distances
+from cryingan.geometry.assignment import assignment
 from cryingan.geometry.displacements import nearest_along_axes
 from cryingan.models.diffcsp.pair_model import PairModel
 from cryingan.models.flow.settings import FlowSettings, Prior
@@ -90,7 +90,7 @@ class Flow(PairModel):
         return moves.square().mean(dim=(0, 1)).sqrt()
 
     def ways(self, fractional: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Starts for structures and the shortest ways from there.
+        """Starts for structures and the ways from there, to the images that are nearest along each axis.
 
         Args:
             fractional: grouped; with the linear prior in the order of its sites, shape (structures, atoms, 3).
@@ -163,14 +163,17 @@ class Flow(PairModel):
         return (places + moved).to(self.dtype)
 
     def _paired_atoms(self, start: Tensor, fractional: Tensor) -> Tensor:
-        """Starts with the atoms of each species in the order of those that they are nearest to, in all."""
-        starts, ends = start.double().cpu().numpy(), fractional.double().cpu().numpy()
-        paired = starts.copy()
-        for one, other, place in zip(starts, ends, paired, strict=True):
-            for block in self.blocks:
-                costs = next(squared_distances(other[None, block], one[None, block], self.template.cell))[0]
-                place[block] = one[block[assignment(costs)[0]]]
-        return torch.from_numpy(paired).to(start)
+        """Starts with the atoms of each species in the order of those that they are nearest to, in all.
+
+        By the ways that they take: to the image that is nearest along each axis.
+        """
+        paired = start.clone()
+        for block in self.blocks:
+            moves = (fractional[:, block, None] - start[:, None, block]).double()
+            costs = nearest_along_axes(moves, self.cell).square().sum(dim=-1).cpu().numpy()
+            order = np.stack([assignment(cost)[0] for cost in costs])
+            paired[:, block] = start[:, block].take_along_dim(torch.from_numpy(order)[..., None].to(start.device), 1)
+        return paired
 
     def _paired_structures(self, start: Tensor, fractional: Tensor) -> Tensor:
         """Starts in the order of the structures that they are nearest to, in all; atoms keep their places."""
