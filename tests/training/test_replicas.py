@@ -85,7 +85,6 @@ def test_models_trained_together_equal_each_trained_alone(weights, pooling):
             torch.testing.assert_close(one.optimizer.state_dict(), other.optimizer.state_dict(), **FLOAT64)
 
 
-@pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
 def from_linear(kind, number):
     """A model whose start has components; they need not be those of what it is trained on."""
     model = model_of(kind, number, 0.05, warm_start="linear", sites=True)
@@ -107,6 +106,7 @@ def test_models_from_the_linear_model_equal_each_trained_alone():
         assert alone.generator.layers[-1].weight.any()  # it was at rest
 
 
+@pytest.mark.parametrize("pooling", ["avg", "max", "mix"])
 def test_in_single_precision_their_gradients_are_equal_within_rounding(pooling):
     """Those of one step of every network, with critics that hardly move before the generator's step.
 
