@@ -67,7 +67,7 @@ def _of_callbacks(trainer: Trainer) -> set[str]:
     by_region = relax.n_samples > NEIGHBORS and not translated(trainer) and has_region(trainer)
     lacking = set() if by_region else {f"relax/{name}" for name in KEYS}
     if translated(trainer):
-        lacking |= {key for key in relax.keys if key.startswith("relax/distinct")}
+        lacking |= {key for key in relax.keys if key.startswith(("relax/distinct", "relax/unseen"))}
     return known | (relax.keys - lacking)
 
 

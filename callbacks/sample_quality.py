@@ -51,6 +51,7 @@ class SampleQuality(Callback):
     - `samples/precision`, `samples/recall`, `samples/f1`, `samples/density`, `samples/coverage`: whether samples are
       like training structures, and whether they cover them.
     - `samples/nearest_training`: distance from the nearest training structure of at most 500; small values are copies.
+    - `samples/dimension`: of the manifold that samples lie on; it depends on how many they are.
 
     and, where the training structures lie on the alloy's fcc lattice,
 

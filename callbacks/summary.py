@@ -31,6 +31,7 @@ ROWS = {
     "samples/f1": "F1 score of these two",
     "samples/coverage": "coverage of the training structures",
     "samples/nearest_training": "distance from the nearest training structure (Å)",
+    "samples/dimension": "dimension of the manifold of samples",
     "alloy/vacancies": "lattice sites left empty",
     "alloy/formation_energy_error": "formation-energy error (eV/atom)",
     "alloy/sro_error": "short-range-order error",
@@ -42,7 +43,9 @@ RELAXED = {
     "relax/coverage": "relaxed: coverage",
     "relax/distance": "relaxed: distance between samples (Å)",
     "relax/nearest_training": "relaxed: nearest training structure (Å)",
+    "relax/dimension": "relaxed: dimension of the manifold",
     "relax/distinct_minima": "relaxed: distinct minima per sample",
+    "relax/unseen_minima": "relaxed: chance of a new minimum",
     "relax/kolmogorov_smirnov": "relaxed: Kolmogorov-Smirnov, energies",
 }
 

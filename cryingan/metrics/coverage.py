@@ -16,6 +16,7 @@ from cryingan.errors import CryinGANError
 
 NEIGHBORS = 5
 DRAWS = 20
+COPY = 1e-6  # Angstrom; structures this near to each other are one
 
 
 @dataclass(frozen=True)
@@ -157,20 +158,26 @@ def intrinsic_dimension(distances: np.ndarray, kept: float = 0.9) -> float:
     """Dimension of the manifold that structures lie on, by the ratio of their two nearest distances.
 
     Facco et al., Sci. Rep. 7, 12140 (2017): the ratio has the distribution 1 - mu^-d; the slope of -log(1 - F) over
-    log mu, through the origin and without the largest tenth, is d.
+    log mu, through the origin and without the largest tenth, is d. Structures that coincide count once. The dimension
+    of few structures is too low: compare with that of as many others.
 
     Args:
-        distances: between the structures, shape (structures, structures).
-        kept: share of the ratios that are fitted.
+        distances: between the structures, shape (structures, structures), Angstrom.
+        kept: share of the ratios that are fitted, more than 0 and less than 1.
 
     Returns:
-        NaN for fewer than three structures, or where structures coincide.
+        NaN for fewer than three different structures.
+
+    Raises:
+        CryinGANError: `kept` is out of range.
     """
+    if not 0 < kept < 1:
+        raise CryinGANError(f"kept={kept}: the share of the ratios that are fitted must be more than 0 and less than 1")
+    different = ~np.triu(distances <= COPY, 1).any(axis=0)
+    distances = distances[np.ix_(different, different)]
     if len(distances) < 3:
         return float("nan")
     first, second = neighbor_radius(distances, 1), neighbor_radius(distances, 2)
-    if not first.all():
-        return float("nan")
     ratios = np.sort(np.log(second / first))[: int(kept * len(distances))]
     heights = -np.log1p(-np.arange(1, len(ratios) + 1) / len(distances))
     return float(heights @ ratios / (ratios @ ratios)) if ratios.any() else float("nan")

@@ -7,12 +7,19 @@ from functools import cached_property
 
 import numpy as np
 
-from cryingan.metrics.coverage import NEIGHBORS, Coverage, ceiling, mean_coverage, nearest_distances
+from cryingan.metrics.coverage import (
+    NEIGHBORS,
+    Coverage,
+    ceiling,
+    intrinsic_dimension,
+    mean_coverage,
+    nearest_distances,
+)
 from cryingan.structures.crystals import Crystals, even_numbers
 from cryingan.structures.matching import MeanStructure, distances_within, matched_distances, mean_structure
 from cryingan.structures.registration import registered
 
-KEYS = ("precision", "recall", "f1", "density", "coverage", "distance", "nearest_training")
+KEYS = ("precision", "recall", "f1", "density", "coverage", "distance", "nearest_training", "dimension")
 STRUCTURES = 178  # of the training set, from its first to its last: matching thousands would delay every start
 NEAREST = 500  # of it, in which the nearest to a sample is sought; a pair takes 20 to 170 microseconds
 
@@ -79,7 +86,9 @@ class RegionReference:
         Returns:
             These four and the F1 score of the first two, of equally many structures on both sides; `distance`, the mean
             distance between two samples, and `nearest_training`, that of a sample from the nearest training structure,
-            Angstrom. NaN for fewer than six samples, lost ones included; the distances also where all are lost.
+            Angstrom; `dimension`, that of the manifold that samples lie on
+            (`cryingan.metrics.coverage.intrinsic_dimension`). NaN for fewer than six samples, lost ones included; the
+            distances and the dimension also where all are lost.
         """
         region = self.region_of(samples)
         return self.compare_distances(matched_distances(region, self.structures), distances_within(region), lost)
@@ -97,14 +106,16 @@ class RegionReference:
             **_values(mean_coverage(padded, around, self.within, count)),
             "distance": float(pairs.mean()) if len(pairs) else np.nan,
             "nearest_training": float(nearest_distances(across).mean()) if samples else np.nan,
+            "dimension": intrinsic_dimension(among),
         }
 
     def of_training(self, count: int) -> dict[str, float]:
         """What a perfect generator reaches, as `compare`: one part of the set against another.
 
         Args:
-            count: structures of each part; at most half of those that are compared.
+            count: structures of each part, at most half of those that are compared; `dimension` is of as many.
         """
+        some = even_numbers(len(self.within), count)
         count = min(count, len(self.within) // 2)
         if count <= NEIGHBORS:
             return dict.fromkeys(KEYS, np.nan)
@@ -112,6 +123,7 @@ class RegionReference:
             **_values(ceiling(self.within, count)),
             "distance": float(self.within[np.triu_indices(len(self.within), 1)].mean()),
             "nearest_training": float(self.from_others.mean()),
+            "dimension": intrinsic_dimension(self.within[np.ix_(some, some)]),
         }
 
 

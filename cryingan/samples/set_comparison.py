@@ -49,9 +49,10 @@ class SetComparison:
 
         - `relax/fraction_below_random_50`, `_10`, `_1`, with `_low`, `_high`: at or below the energy under which so
           many percent of the random structures lie
-        - `relax/precision`, `recall`, `f1`, `density`, `coverage`, `distance`, `nearest_training`: as
+        - `relax/precision`, `recall`, `f1`, `density`, `coverage`, `distance`, `nearest_training`, `dimension`: as
           `cryingan.metrics.region_reference.RegionReference.compare` gives them; samples that did not converge are lost
         - `relax/distinct_minima`: minima that the converged samples reached
+        - `relax/unseen_minima`: chance that one more converged sample is in a minimum of its own
         - `relax/distinct_below_<threshold>`: those at or below a threshold
         - `relax/kolmogorov_smirnov`: distance of the energies from those of training structures; samples that did not
           converge count as above all
@@ -90,8 +91,10 @@ class SetComparison:
         if self.region is not None:
             relaxed = self.region.mean.region(relaxed)
         near = SAME_ENERGY_PER_ATOM if self.unit == ENERGY_UNITS["bulk"] else SAME_ENERGY
-        labels = minima_of(relaxed, energies, energy_within=near).labels
-        values["relax/distinct_minima"] = len(np.unique(labels)) / n
+        found = minima_of(relaxed, energies, energy_within=near)
+        labels = found.labels
+        values["relax/distinct_minima"] = found.distinct / n
+        values |= _logged({"unseen_minima": found.unseen})
         for threshold in outcome.thresholds:
             values[distinct_key(threshold)] = len(np.unique(labels[energies <= threshold])) / n
         return values
@@ -100,7 +103,7 @@ class SetComparison:
 def comparison_keys(thresholds: tuple[float, ...]) -> set[str]:
     """All keys that `SetComparison.values` may have."""
     quantiles = {f"{random_key(percent)}{end}" for percent in QUANTILES for end in ENDS}
-    places = {f"relax/{name}" for name in (*KEYS, "distinct_minima", "kolmogorov_smirnov")}
+    places = {f"relax/{name}" for name in (*KEYS, "distinct_minima", "unseen_minima", "kolmogorov_smirnov")}
     return quantiles | places | set(map(distinct_key, thresholds))
 
 

@@ -87,6 +87,19 @@ def test_intrinsic_dimension_of_normal_points_in_a_larger_space(dimension):
 def test_no_dimension_without_distances():
     assert np.isnan(intrinsic_dimension(np.zeros((2, 2))))
     assert np.isnan(intrinsic_dimension(np.zeros((9, 9))))
+    assert np.isnan(intrinsic_dimension(np.zeros((0, 0))))
+
+
+def test_structures_that_coincide_count_once_for_the_dimension():
+    every = points(200)
+    twice = np.concatenate([every, every[:50], every[:50]])
+    assert intrinsic_dimension(cdist(twice, twice)) == intrinsic_dimension(cdist(every, every))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 1.5, -0.1])
+def test_all_ratios_have_no_slope(kept):
+    with pytest.raises(CryinGANError, match=f"kept={kept}: .* more than 0 and less than 1"):
+        intrinsic_dimension(cdist(points(20), points(20)), kept)
 
 
 def test_too_few_structures_are_refused():

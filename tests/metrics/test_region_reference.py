@@ -65,6 +65,14 @@ def test_copies_of_structures_that_are_not_compared_are_seen(number, seen):
         assert copies["nearest_training"] == pytest.approx(0, abs=1e-6)
 
 
+def test_the_dimension_is_that_of_the_disordered_atoms(reference):
+    """One atom in space has three; on a line, one."""
+    assert reference.of_training(120)["dimension"] == pytest.approx(3, abs=0.8)
+    assert reference.compare(interfaces(120, 1))["dimension"] == pytest.approx(3, abs=0.8)
+    line = SCATTER * [[0, 0, 1]] + [[0, 0, 0.0]]
+    assert reference.compare(interfaces(120, 1, line))["dimension"] == pytest.approx(1, abs=0.3)
+
+
 def disordered(places, seed, scatter=0.6):
     """Structures of sixteen atoms, ten of them ordered, that scatter about places by so much on each axis, Angstrom."""
     widths = np.array([0.05] * 10 + [scatter] * 6)[:, None]

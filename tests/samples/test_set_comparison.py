@@ -56,6 +56,7 @@ def test_a_collapse_onto_one_low_structure(comparison):
     values = comparison.values(made)
     assert made.values()["relax/fraction_below_minus_1"] == 1, "a fraction is won by it"
     assert values["relax/distinct_minima"] == values["relax/distinct_below_minus_1"] == 1 / 50
+    assert values["relax/unseen_minima"] == 0
     assert values["relax/recall"] < 0.05
     assert values["relax/f1"] < 0.1
     assert values["relax/coverage"] < 0.2
@@ -103,7 +104,8 @@ def test_quantiles_and_keys(comparison):
 
 def test_where_nothing_is_known_only_minima_are_counted():
     values = SetComparison("eV/atom").values(outcome(interfaces(20, 1)))
-    assert set(values) == {"relax/distinct_minima", "relax/distinct_below_0", "relax/distinct_below_minus_1"}
+    counted = ("distinct_minima", "unseen_minima", "distinct_below_0", "distinct_below_minus_1")
+    assert set(values) == {f"relax/{name}" for name in counted}
     assert SetComparison("eV/atom").of_training(20, THRESHOLDS) == {}
     assert SetComparison("eV/atom", placed=False).values(outcome(interfaces(20, 1))) == {}
 
