@@ -83,6 +83,8 @@ def _serve():
 
 def _become(script, arguments, folder, environment, *printed):
     """Go on as `python script arguments`, ended by the interpreter as any program."""
+    from wandb.sdk.data_types._private import MEDIA_TMP
+
     for number, path in enumerate((os.devnull, *printed)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
     sys.stdin = open(0)  # noqa: SIM115
@@ -90,6 +92,7 @@ def _become(script, arguments, folder, environment, *printed):
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # what TMPDIR says is read anew
+    Path(MEDIA_TMP.name).mkdir(exist_ok=True)  # W&B's, which every copy removes as it ends
     sys.argv = [script, *arguments]
     runpy.run_path(script, run_name="__main__")
 
