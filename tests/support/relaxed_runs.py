@@ -18,7 +18,7 @@ KEYS = {
 }
 KEYS |= {f"relax/{name}" for name in ("failed", "unconverged", "close_pairs")}
 KEYS |= {"relax/distinct_minima", "relax/distinct_below_0", "relax/distinct_below_minus_0_49"}
-KEYS |= {"relax/kolmogorov_smirnov"}
+KEYS |= {"relax/kolmogorov_smirnov", "relax/unseen_minima"}
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
 KEYS |= {f"relax/{name}{end}" for name in AVERAGES for end in ("", "_low", "_high")}
 
