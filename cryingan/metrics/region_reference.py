@@ -110,7 +110,9 @@ class RegionReference:
         }
 
     def of_training(self, count: int) -> dict[str, float]:
-        """What a perfect generator reaches, as `compare`: one part of the set against another.
+        """One part of the set against another, as `compare`: what a faithful generator has.
+
+        Above it samples are concentrated, or copies.
 
         Args:
             count: structures of each part, at most half of those that are compared; `dimension` is of as many.

@@ -73,13 +73,14 @@ class GenerativeModel(lightning.LightningModule):
         **changes: Any,
     ) -> None:
         super().__init__()
-        known = [field.name for field in fields(self.settings_type)]
+        settings = settings or self.settings_type()
+        known = [field.name for field in fields(settings)]
         if unknown := [name for name in changes if name not in known]:
             raise CryinGANError(
                 f"model.{unknown[0]}: {type(self).__name__} has no such setting; it has {', '.join(known)}. A model of "
                 "your own has a file configs/model/NAME.yaml, which model=NAME takes"
             )
-        self.settings = settings = replace(settings or self.settings_type(), **changes)
+        self.settings = settings = replace(settings, **changes)
         # Plain values, as checkpoints are read with weights_only=True.
         plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
         self.save_hyperparameters({"cell": cell, "species": species, "shift": shift, **plain}, logger=False)
