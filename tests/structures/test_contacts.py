@@ -12,8 +12,7 @@ from pymatgen.core import Species
 from cryingan.structures.contacts import FRACTION, anion_radii, contact_text, contacts
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
-from data.interface.bulk import make_crystal
-from tests.support.bulk_crystals import LCO, LICL, LSC
+from tests.support.bulk_crystals import LCO, LICL, LSC, made_crystal
 from tests.support.paths import ROOT
 
 SKEWED = np.array([[9.0, 0, 0], [4.0, 8.0, 0], [-3.0, 2.0, 9.0]])
@@ -138,9 +137,9 @@ CRYSTALS = {
         12, [5.914, 10.234, 6.148, 90, 108.25, 90], Al=(0, 0.1662, 0), Cl=(0.2147, 0, 0.2263),
         Cl2=(0.2489, 0.1782, 0.7807),
     ),
-    "LiCoO2": make_crystal(LCO, ""),
-    "Li3ScCl6": make_crystal(LSC, ""),
-    "LiCl": make_crystal(LICL, ""),
+    "LiCoO2": made_crystal(LCO),
+    "Li3ScCl6": made_crystal(LSC),
+    "LiCl": made_crystal(LICL),
 }  # fmt: skip
 UNCHECKED = {
     "FeS2": made(205, cell_of(5.418), Fe=(0, 0, 0), S=(0.3848,) * 3),

@@ -1,5 +1,6 @@
 """Crystals and systems that several tests of interfaces use."""
 
+from data.interface.bulk import make_crystal
 from data.interface.systems import SYSTEMS, Crystal, Matching, Region, Slab, System, read_system
 
 
@@ -14,6 +15,17 @@ LICL = cubic("Fm-3m", 5.140, {"Li": [[0] * 3], "Cl": [[0.5] * 3]})
 MGS = cubic("Fm-3m", 5.200, {"Mg": [[0] * 3], "S": [[0.5] * 3]})
 LI = cubic("Im-3m", 3.435, {"Li": [[0] * 3]})
 LCO, LSC = (getattr(read_system(SYSTEMS / "lsc_lco.yaml"), side).crystal for side in ("substrate", "film"))
+
+
+_made = {}
+
+
+def made_crystal(crystal):
+    """A copy of the conventional cell of a crystal that no file holds: finding its sites takes most of a second."""
+    key = repr(crystal)
+    if key not in _made:
+        _made[key] = make_crystal(crystal, ".")
+    return _made[key].copy()
 
 
 def slab(crystal, miller, layers, **options):

@@ -7,9 +7,8 @@ from typing import Any
 import ase.io
 
 from data.interface import build
-from data.interface.bulk import make_crystal
 from data.interface.settings import BuildSettings
-from tests.support.bulk_crystals import LI2O, LICL
+from tests.support.bulk_crystals import LI2O, LICL, made_crystal
 
 SYSTEM = """
 name: my pair
@@ -34,7 +33,7 @@ RELAX = {**SERIAL, "max_steps": 300, "fmax": 0.5}
 def write_system(folder: Path) -> Path:
     """Write the file of the system, and its crystals as CIF beside it."""
     for name, crystal in (("li2o", LI2O), ("licl", LICL)):
-        ase.io.write(folder / f"{name}.cif", make_crystal(crystal, "."))
+        ase.io.write(folder / f"{name}.cif", made_crystal(crystal))
     path = folder / "pair.yaml"
     path.write_text(SYSTEM)
     return path

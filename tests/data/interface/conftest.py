@@ -3,6 +3,8 @@
 import pytest
 
 from cryingan.potentials.m3gnet import potential as m3gnet
+from data.interface import build
+from data.interface.potential_training import report
 from tests.support.interfaces import FRAMES, STRUCTURES, build_pair, write_system
 
 
@@ -10,6 +12,13 @@ from tests.support.interfaces import FRAMES, STRUCTURES, build_pair, write_syste
 def system(tmp_path):
     """The file of a system of 31 atoms."""
     return write_system(tmp_path)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Sets and potentials are written without their figures, which take most of the time where these are so small."""
+    for module in (build, report):
+        monkeypatch.setattr(module, "draw", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

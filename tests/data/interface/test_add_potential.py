@@ -21,6 +21,7 @@ from data.interface.settings import INTERFACE_SETS
 from tests.support.interfaces import KEPT, POTENTIAL, SERIAL, build_settings
 from tests.support.relaxations import quietly
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 HERE = RelaxSettings(**SERIAL)
 OTHER = {**POTENTIAL, "radii": {"Li": 0.75, "O": 1.05, "Cl": 1.3}}
 

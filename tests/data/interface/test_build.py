@@ -65,6 +65,7 @@ def test_more_structures_are_added_to_what_is_there(system, tmp_path):
     assert energy_rows(tmp_path / "set") == both
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_interrupted_build_resumes(system, tmp_path, monkeypatch):
     done, append = [], build.relax_structures.__globals__["relax_marked"].__globals__["Journal"].append
 
@@ -87,6 +88,7 @@ def test_interrupted_build_resumes(system, tmp_path, monkeypatch):
     assert (tmp_path / "whole" / "energies.csv").read_bytes() == (tmp_path / "set" / "energies.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_what_fails_is_in_the_log_and_not_in_the_set(system, tmp_path):
     build.build(build_settings(system, 4, relax={**RELAX, "max_steps": 60}))
     table = energy_rows(tmp_path / "set")
@@ -125,6 +127,7 @@ def test_command_ends_in_one_line():
     assert result.stderr.strip().split("\n") == [said]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_region_that_is_too_full_can_be_corrected(system):
     text = system.read_text()
     system.write_text(text.replace("Cl-Cl: 2.5", "Cl-Cl: 9.5"))
@@ -134,6 +137,7 @@ def test_a_region_that_is_too_full_can_be_corrected(system):
     assert len(energy_rows(build.build(build_settings(system, 2)))) == 2
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_command_and_convergence_stand_in_the_card(system):
     folder = build.build(build_settings(system, 2, seed=3))
     text = (folder / "README.md").read_text()
@@ -152,6 +156,7 @@ def test_collecting_where_nothing_was_built(system):
         build.build(build_settings(system, 2, collect=True))
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_fixed_layers_stay(system, tmp_path):
     folder = build.build(build_settings(system, 3, relax={**RELAX, "fixed": "below:9.0"}))
     crystals = read_structures(folder / "pair.extxyz.gz")
@@ -172,6 +177,7 @@ def test_the_random_region_is_not_fixed(system):
             build.build(build_settings(system, 2, relax={**RELAX, "fixed": rule}))
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_fixed_layers_stay_with_two_potentials(system):
     folder = build.build(build_settings(system, 2, first=QUICK, relax={**RELAX, "fixed": "below:9.0"}))
     crystals = read_structures(folder / "pair.extxyz.gz")

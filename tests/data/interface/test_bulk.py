@@ -6,11 +6,11 @@ from scipy.optimize import minimize_scalar
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
 from data.interface.assembly import assemble
-from data.interface.bulk import make_crystal, prepared_crystals, relax_crystal, stress
+from data.interface.bulk import prepared_crystals, relax_crystal, stress
 from data.interface.region import random_positions
 from data.interface.surfaces import make_slab, surface_cell
 from data.interface.systems import Region
-from tests.support.bulk_crystals import LI2O, LICL, LSC, slab, small_system
+from tests.support.bulk_crystals import LI2O, LICL, LSC, made_crystal, slab, small_system
 
 RADII = {"Li": 0.8, "O": 1.2, "Cl": 1.7}
 
@@ -33,7 +33,7 @@ def test_stress_is_that_of_a_calculator():
 
 
 def test_relaxed_lattice_constant_is_that_of_least_energy(pair):
-    start = make_crystal(LICL, ".")
+    start = made_crystal(LICL)
 
     def energy(constant):
         atoms = start.copy()
@@ -46,7 +46,7 @@ def test_relaxed_lattice_constant_is_that_of_least_energy(pair):
 
 
 def test_low_symmetry_is_kept(pair):
-    crystal = make_crystal(LSC, ".")
+    crystal = made_crystal(LSC)
     potential = load_potential("pair", radii={"Li": 0.8, "Sc": 0.8, "Cl": 1.6})
     relaxed = relax_crystal(crystal, potential)
     alpha, beta, gamma = relaxed.cell.angles()
@@ -83,7 +83,7 @@ def test_crystals_are_relaxed_once(pair, tmp_path):
     ],
 )
 def test_surface_cell_is_primitive_and_the_same_crystal(crystal, miller, area):
-    conventional = make_crystal(crystal, ".")
+    conventional = made_crystal(crystal)
     cell = surface_cell(conventional, miller)
     assert np.linalg.norm(np.cross(*cell.cell[:2])) == pytest.approx(area)
     assert np.abs(np.asarray(cell.cell)[:2, 2]).max() < 1e-10
@@ -105,7 +105,7 @@ def test_slab_without_formal_charges_says_so(capsys):
 
 
 def test_neutral_slab_has_no_dipole_and_two_like_ends():
-    crystal = make_crystal(LI2O, ".")
+    crystal = made_crystal(LI2O)
     cut = make_slab(crystal, slab(LI2O, (1, 0, 0), 7, facing="O", neutralise=True), True)
     assert cut.moved == ("Li",)
     heights, symbols = cut.atoms.positions[:, 2], np.array(cut.atoms.get_chemical_symbols())
@@ -119,7 +119,7 @@ def test_neutral_slab_has_no_dipole_and_two_like_ends():
 
 def test_random_atoms_keep_their_distances_and_stay_between_the_slabs():
     system = small_system()
-    interface = assemble(system, *(make_crystal(side.crystal, ".") for side in (system.substrate, system.film)))
+    interface = assemble(system, *(made_crystal(side.crystal) for side in (system.substrate, system.film)))
     least, low, high = system.region.minimum_distances, *interface.bounds
     for number in range(5):
         [atoms] = interface.structures(3, range(number, number + 1)).to_ase()
@@ -141,7 +141,7 @@ def test_random_atoms_keep_their_distances_and_stay_between_the_slabs():
 
 def test_structures_are_a_function_of_seed_and_number():
     system = small_system()
-    interface = assemble(system, *(make_crystal(side.crystal, ".") for side in (system.substrate, system.film)))
+    interface = assemble(system, *(made_crystal(side.crystal) for side in (system.substrate, system.film)))
     together = interface.structures(0, range(6)).fractional
     np.testing.assert_array_equal(interface.structures(0, range(4, 6)).fractional, together[4:])
     assert len(np.unique(together.round(6), axis=0)) == 6
@@ -150,6 +150,6 @@ def test_structures_are_a_function_of_seed_and_number():
 
 def test_region_is_full_at_some_point():
     system = small_system(region=Region(9, 3.0, small_system().region.minimum_distances))
-    interface = assemble(system, *(make_crystal(side.crystal, ".") for side in (system.substrate, system.film)))
+    interface = assemble(system, *(made_crystal(side.crystal) for side in (system.substrate, system.film)))
     with pytest.raises(CryinGANError, match=r"thickness \(3 Angstrom\)"):
         interface.structures(0, range(1))

@@ -10,6 +10,7 @@ from cryingan.structures.files import read_structures
 from data.interface import build
 from tests.support.interfaces import STRUCTURES, build_settings, energy_rows
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 ATOMS, CHLORINES = 31, 8  # of a structure, whose last atoms are the chlorines
 
 

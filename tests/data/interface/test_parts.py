@@ -11,10 +11,11 @@ import yaml
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
 from data.interface import build
-from data.interface.bulk import make_crystal
-from tests.support.bulk_crystals import LICL
+from tests.support.bulk_crystals import LICL, made_crystal
 from tests.support.interfaces import POTENTIAL, QUICK, RELAX, build_settings, energy_rows, write_system
 from tests.support.relaxations import quietly
+
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_work_of_another_build_is_refused(begun):
 
 @pytest.mark.parametrize("collect", [True, False])
 def test_another_crystal_of_the_same_cell_is_refused(begun, collect):
-    crystal = make_crystal(LICL, ".")
+    crystal = made_crystal(LICL)
     crystal.positions[crystal.symbols == "Cl"] += [0, 0.15, 0]  # within the layer
     ase.io.write(begun.parent / "licl.cif", crystal)
     with pytest.raises(CryinGANError, match="holds other structures: the system or its crystals have changed"):

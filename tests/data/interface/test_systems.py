@@ -10,7 +10,7 @@ from cryingan.errors import CryinGANError
 from data.interface.assembly import assemble
 from data.interface.bulk import make_crystal
 from data.interface.systems import SYSTEMS, Crystal, Matching, Region, System, read_system, system_path
-from tests.support.bulk_crystals import LCO, LI, LI2O, LICL, LSC, MGS, slab, small_system
+from tests.support.bulk_crystals import LCO, LI, LI2O, LICL, LSC, MGS, made_crystal, slab, small_system
 
 LOOSE = {"max_length_mismatch": 0.06, "max_angle_mismatch": 0.06}
 POLAR = {"facing": "O", "neutralise": True}
@@ -41,7 +41,7 @@ TABLE = {
 
 
 def crystals_of(system):
-    return [make_crystal(side.crystal, ".") for side in (system.substrate, system.film)]
+    return [made_crystal(side.crystal) for side in (system.substrate, system.film)]
 
 
 def layers_of(atoms, tolerance):

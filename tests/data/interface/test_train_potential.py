@@ -58,6 +58,7 @@ def test_potential_with_its_card(built, tmp_path):
         assert (folder / name).read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_own_file_with_stresses_and_trajectories(tmp_path):
     path = labelled_file(tmp_path / "own.extxyz")
     frames = frames_of_file(path, "trajectory")
@@ -77,6 +78,7 @@ def test_own_file_with_stresses_and_trajectories(tmp_path):
     assert "GPa" in (folder / "README.md").read_text()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_trained_further_begins_where_the_first_ended(tmp_path):
     """Labels are a model's own, by matgl's calculator, at another level of energy: there is nothing to learn."""
     from matgl import load_model
@@ -114,6 +116,7 @@ def test_trained_further_begins_where_the_first_ended(tmp_path):
     assert f"further from {start.name} (SHA-256 {start.hash})" in " ".join((folder / "README.md").read_text().split())
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_card_tells_the_trainings_before(built, tmp_path):
     def trained(number, **how):
         folders = {"work": str(tmp_path / f"work {number}"), "folder": str(tmp_path / f"potential {number}")}
@@ -139,6 +142,7 @@ def test_a_card_tells_the_trainings_before(built, tmp_path):
     assert trained(4, start=str(second), learning_rate=0.001)[1]["earlier"] == []
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
     """Trained in the folder of the set and added to its card, it is taken wherever no other is given."""
     from callbacks.relax_samples import RelaxSamples

@@ -9,7 +9,7 @@ from cryingan.errors import CryinGANError
 from data.interface import train_potential
 from tests.support.potential_training import SMALL, system_of, train_settings
 
-pytestmark = pytest.mark.usefixtures("barely_trained")
+pytestmark = pytest.mark.usefixtures("barely_trained", "no_figures")
 
 
 def test_work_of_another_training_is_refused(built, tmp_path):

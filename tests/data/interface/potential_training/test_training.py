@@ -15,7 +15,7 @@ from data.interface.potential_training.record import DivergedError, Record
 from tests.support.callbacks import InterruptedRun
 from tests.support.potential_training import train_settings
 
-pytestmark = pytest.mark.usefixtures("barely_trained")
+pytestmark = pytest.mark.usefixtures("barely_trained", "no_figures")
 
 
 def test_energies_of_elements():
