@@ -61,7 +61,7 @@ def test_logged_values_are_those_of_the_relaxed_structures(whole, structures_fil
 
 def test_samples_of_a_run_are_relaxed_as_the_run_did(whole, tmp_path):
     checkpoint = whole / "inline/checkpoints/best.ckpt"
-    arguments = ("n=3", "relax=true", "relax.max_steps=900", f"output={tmp_path}")
+    arguments = ("n=3", "relax=true", "relax.max_steps=900", "pictures=0", f"output={tmp_path}")
     result = call("sample.py", f"checkpoint={checkpoint}", *arguments)
     assert result.returncode == 0, result.stderr
     assert "3 samples: " in result.stdout

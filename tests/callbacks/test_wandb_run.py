@@ -94,7 +94,7 @@ def test_a_finished_run_prints_one_line_and_opens_no_wandb_run_unless_a_relaxati
 ):
     common = [override for override in TINY if override != "~callbacks.summary"]
     common += [f"data.path={structures_file}", f"run_dir={tmp_path / 'run'}"]
-    arguments = (*common, *RELAX, "callbacks.relax.mode=inline", "trainer.max_epochs=2")
+    arguments = (*common, *RELAX, "callbacks.relax.mode=inline", "callbacks.relax.n_samples=2", "trainer.max_epochs=2")
     train(compose("logger=csv", *arguments))
     before = contents(tmp_path / "run")
     capsys.readouterr()

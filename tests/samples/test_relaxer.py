@@ -62,7 +62,7 @@ def test_a_folder_holds_everything_and_is_resumed(tmp_path, training, monkeypatc
 
 
 def test_nothing_that_can_be_repaired(tmp_path, training):
-    crowded = random_crystals(3, SPECIES * 20, np.diag([4.0, 4.0, 4.0]))
+    crowded = random_crystals(3, SPECIES * 8, np.diag([4.0, 4.0, 4.0]))
     store_samples(crowded, tmp_path / "run")
     values = SampleRelaxer(plan(pictures=1, molecules=1))(tmp_path / "run")
     assert values["relax/failed"] == 1
