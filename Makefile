@@ -10,7 +10,7 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --durations=10
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 
 # torch comes first, so that no other package's wish brings another build of it
 .venv/installed: setup.cfg pyproject.toml constraints.txt

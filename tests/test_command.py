@@ -142,6 +142,7 @@ def test_every_experiment_runs_a_step(path, tmp_path):
         shorter += ["model.steps=4"]
     if "override /callbacks: demo" in path.read_text():
         shorter += ["callbacks.relax.n_samples=1", "relax.max_steps=1", "relax.backend=serial"]
+        shorter += ["callbacks.relax.mode=inline", "callbacks.relax.pictures=0"]
     if path.stem.endswith("_paper"):
         shorter += ["model.hidden=8", "model.frequencies=2"]
     run = f"run_dir={tmp_path / 'run'}"

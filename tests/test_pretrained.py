@@ -13,13 +13,19 @@ from tests.support.paths import ROOT
 MODELS = sorted((ROOT / "pretrained").iterdir())
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Where the energies of training structures are kept, which models of one set share."""
+    return tmp_path_factory.mktemp("cache")
+
+
 def set_of(folder):
     """The data set of a model, named after it and, where it is no CryinGAN, after the model."""
     return folder.name.removesuffix("_flow")
 
 
 @pytest.mark.parametrize("folder", MODELS, ids=[folder.name for folder in MODELS])
-def test_samples_of_it_relax_with_the_potential_of_its_set_wherever_one_is(folder, tmp_path):
+def test_samples_of_it_relax_with_the_potential_of_its_set_wherever_one_is(folder, tmp_path, cache):
     given = [
         "n=8",
         "relax=true",
@@ -28,7 +34,7 @@ def test_samples_of_it_relax_with_the_potential_of_its_set_wherever_one_is(folde
         "pictures=0",
         f"output={tmp_path / 'out'}",
     ]
-    ended = call("sample.py", f"checkpoint={folder}", *given, f"cache={tmp_path}", cwd=tmp_path)
+    ended = call("sample.py", f"checkpoint={folder}", *given, f"cache={cache}", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     samples = read_structures(tmp_path / "out" / "samples.extxyz", closest=0)
     training = read_structures(ROOT / f"data/interface/{set_of(folder)}/{set_of(folder)}.extxyz.gz")

@@ -27,6 +27,7 @@ IMPORTED = (
     "configs.trainer",
     "cryingan.evaluation.benchmarks.interface",
     "cryingan.evaluation.evaluate",
+    "cryingan.potentials.m3gnet.potential",
     "cryingan.samples.relaxer",
     "cryingan.training.together",
     "cryingan.training.checkpoints",
