@@ -186,7 +186,7 @@ def _right_handed(vectors: np.ndarray) -> list[np.ndarray]:
     """All right-handed pairs of two vectors; reduction of a near-square or rhombus may give either hand."""
     a, b = vectors
     pairs = [np.array(pair) for pair in ((a, b), (b, a), (a, -b), (-b, a))]
-    return [pair for pair in pairs if np.cross(*pair)[2] > 0]
+    return [pair for pair in pairs if pair[0, 0] * pair[1, 1] - pair[0, 1] * pair[1, 0] > 0]  # z of a x b
 
 
 def _integers(vectors: np.ndarray, surface: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from data.interface.potential_training.comparison import relaxations, shifted
 from tests.support.interfaces import POTENTIAL, SERIAL
 from tests.support.potential_training import system_of, train_settings
 
-pytestmark = pytest.mark.usefixtures("barely_trained")
+pytestmark = pytest.mark.usefixtures("barely_trained", "no_figures")
 
 
 def test_comparison_with_the_potential_of_the_build(built, tmp_path, monkeypatch):

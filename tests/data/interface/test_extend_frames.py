@@ -16,7 +16,7 @@ from data.interface.potential_training.frames import frames_of_relaxations, spli
 from tests.support.interfaces import POTENTIAL, SERIAL
 from tests.support.potential_training import system_of, train_settings
 
-pytestmark = pytest.mark.usefixtures("barely_trained")
+pytestmark = pytest.mark.usefixtures("barely_trained", "no_figures")
 
 
 def test_frames_of_its_own_relaxations(built, tmp_path):

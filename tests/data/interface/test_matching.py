@@ -37,25 +37,30 @@ def exhaustive(substrate, film, matching):
     vectors, film_vectors = matrices @ substrate, matrices @ film
     squares, dots = (vectors**2).sum(axis=2), (vectors[:, 0] * vectors[:, 1]).sum(axis=1)
     shortest = (dots > -1e-9) & (2 * dots <= squares.min(axis=1) + 1e-9) & (cells <= SIZE)
-    lengths, best = np.linalg.norm(film_vectors, axis=2), None
+    (first, second), best = np.ascontiguousarray(np.linalg.norm(film_vectors, axis=2).T), np.inf
     for n in range(1, SIZE + 1):
         for own in vectors[shortest & (cells == n)]:
-            near = np.abs(lengths / np.linalg.norm(own, axis=1) - 1).max(axis=1) <= matching.max_length_mismatch
-            for other in film_vectors[near]:
-                a, b, angle = mismatch_by_hand(own, other)
-                if max(a, b) <= matching.max_length_mismatch and angle <= matching.max_angle_mismatch:
-                    best = min(best or np.inf, (a + b) / 2 + angle)
-        if best is not None:
+            a, b = np.linalg.norm(own, axis=1)
+            near = np.abs(first / a - 1) <= matching.max_length_mismatch
+            near &= np.abs(second / b - 1) <= matching.max_length_mismatch
+            a, b, angle = mismatches_by_hand(own, film_vectors[near])
+            fits = (np.maximum(a, b) <= matching.max_length_mismatch) & (angle <= matching.max_angle_mismatch)
+            best = min([best, *((a + b) / 2 + angle)[fits]])
+        if best < np.inf:
             return n, best
     return None
 
 
-def mismatch_by_hand(own, other):
-    def angle(pair):
-        return np.arctan2(np.linalg.norm(np.cross(*pair)), np.dot(*pair))
+def mismatches_by_hand(own, others):
+    """Of the lengths and the angle of one pair of vectors, shape (2, 3), and each of others, shape (pairs, 2, 3)."""
 
-    a, b = (abs(np.linalg.norm(v) - np.linalg.norm(u)) / np.linalg.norm(u) for u, v in zip(own, other, strict=True))
-    return a, b, abs(angle(other) - angle(own)) / angle(own)
+    def angles(pairs):
+        crosses = np.linalg.norm(np.cross(pairs[:, 0], pairs[:, 1]), axis=1)
+        return np.arctan2(crosses, (pairs[:, 0] * pairs[:, 1]).sum(axis=1))
+
+    lengths, [of_own] = np.linalg.norm(own, axis=1), angles(own[None])
+    a, b = (np.abs(np.linalg.norm(others, axis=2) - lengths) / lengths).T
+    return a, b, np.abs(angles(others) - of_own) / of_own
 
 
 def test_none_is_missed_and_none_is_larger_than_needed():
