@@ -16,6 +16,12 @@ def copied_worker(monkeypatch):
     monkeypatch.setattr(background, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": Copy}))
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Relaxed samples are not drawn, which takes longer than relaxing so few; nor by a copied worker."""
+    monkeypatch.setattr("cryingan.samples.relaxer.draw", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def whole(structures_file, tmp_path_factory):
     """Run folders of the same training without relaxation, with it inline and in the background."""

@@ -12,7 +12,7 @@ from cryingan.training.checkpoints import run_settings
 from tests.support.relaxed_runs import RELAX
 from train import train
 
-pytestmark = pytest.mark.usefixtures("copied_worker")
+pytestmark = pytest.mark.usefixtures("copied_worker", "undrawn")
 
 CARD = "made:\n  relaxation:\n    fixed: {}\n"
 

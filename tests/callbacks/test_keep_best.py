@@ -89,6 +89,7 @@ def test_keys_that_cannot_tell_what_is_best(tiny, tmp_path, overrides, said):
     assert not (tmp_path / "run/checkpoints").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_candidates_whose_value_never_comes_are_dropped(tiny, tmp_path, monkeypatch):
     """The second evaluation is given up; in the fourth nothing converges, so that there is no energy."""
     log, folder = RelaxSamples._log, tmp_path / "run/checkpoints"
@@ -197,6 +198,7 @@ def test_a_density_needs_a_mode():
         chosen(SHARED, [SampleQuality(30), relaxing()], key="relax/density")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_keeps_the_default_that_it_began_with(tiny, tmp_path):
     former, settings = "relax/fraction_below_0", (*RELAX, "callbacks.relax.mode=inline")
 

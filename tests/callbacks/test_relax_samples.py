@@ -157,6 +157,7 @@ def test_a_terminated_run_does_not_wait(tiny, tmp_path, monkeypatch, capfd):
     assert "relax/failed" not in rows(tmp_path / "run")[0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_time_budget(tiny, tmp_path):
     train(tiny(*RELAX, "callbacks.relax.mode=inline", "relax.time_budget=1e-9", "trainer.max_epochs=1"))
     [row] = rows(tmp_path / "run")
@@ -183,6 +184,7 @@ def test_mistakes_are_reported_before_training(tiny, tmp_path, mode, overrides, 
     assert not (tmp_path / "run/checkpoints").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_evaluation_that_fails_unexpectedly_does_not_end_training(tiny, tmp_path, monkeypatch, capsys):
     draw = relaxed_samples.draw
     monkeypatch.setattr(relaxed_samples, "draw", lambda *_, **__: 1 / 0)

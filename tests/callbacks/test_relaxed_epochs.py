@@ -19,7 +19,7 @@ from tests.support.callbacks import InterruptedRun
 from tests.support.relaxed_runs import KEYS, RELAX, rows
 from train import train
 
-pytestmark = pytest.mark.usefixtures("copied_worker")
+pytestmark = pytest.mark.usefixtures("copied_worker", "undrawn")
 
 
 @pytest.mark.parametrize("mode", ["inline", "background"])
