@@ -2,6 +2,7 @@
 
 `python sample.py rival=random data=NAME` writes those of a rival, which generators have to beat.
 `python sample.py structures=FILE relax=true` relaxes structures of any origin. `evaluate=interface` scores the result.
+`model=NAME` or `model._target_=MODULE.CLASS` says of which class the checkpoint of a model of your own is.
 `--help` lists every key.
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.entry import given, run
+from configs.models import own_class
 from configs.schema import plain
 from configs.unused_keys import require_used
 from cryingan.errors import CryinGANError
@@ -36,6 +38,7 @@ def sample(config: DictConfig) -> Path:
     from cryingan.structures.lenient import salvage_structures
     from cryingan.training.checkpoints import best_checkpoint
 
+    own = own_class(config)
     settings = plain(config)
     require_used(settings, given())
     relaxing, file, output = settings["relax"] is not None, settings["structures"], Path(settings["output"])
@@ -58,7 +61,7 @@ def sample(config: DictConfig) -> Path:
     if file:
         store_samples(salvage_structures(file, settings["types"]), output)
     else:
-        path = draw_rival(settings, rival) if rival else generate(settings, checkpoint)
+        path = draw_rival(settings, rival) if rival else generate(settings, checkpoint, own)
     if plan:
         relax(plan, output, settings["format"])
     if scoring:
@@ -127,12 +130,12 @@ def keys_given() -> set[str]:
     return {*said, "relax.optimizer"} if said.get("relax", "run") != "run" else set(said)
 
 
-def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
+def generate(settings: dict[str, Any], checkpoint: Path | None, own: type | None) -> Path:
     """Write samples of the model and a manifest of their origin; return the path of the structures."""
     from cryingan.devices import resolve_device
     from cryingan.samples.folder import write_samples
 
-    model, source = load(checkpoint, settings["upstream"], settings["reference"], settings["types"])
+    model, source = load(checkpoint, own, settings["upstream"], settings["reference"], settings["types"])
     model.to(resolve_device(settings["device"]))
     shown = bool(model.sampler_keys)  # a model that samples in steps takes its time
     sampler = {"temperature": settings["temperature"], **settings["sampler"]}
@@ -144,7 +147,7 @@ def generate(settings: dict[str, Any], checkpoint: Path | None) -> Path:
 
 
 def load(
-    checkpoint: Path | None, upstream: str | None, reference: str | None, types: list[str]
+    checkpoint: Path | None, own: type | None, upstream: str | None, reference: str | None, types: list[str]
 ) -> tuple[GenerativeModel, Path]:
     """The model and the file that it comes from: a checkpoint of ours, or upstream's generator and a reference."""
     from cryingan.models.cryingan.upstream import upstream_model
@@ -157,7 +160,7 @@ def load(
             "reference=FILE; python sample.py --help explains every key"
         )
     if checkpoint is not None:
-        return load_model(checkpoint), checkpoint
+        return load_model(checkpoint, own), checkpoint
     if reference is None:
         raise CryinGANError("upstream=PATH needs reference=FILE, whose first frame gives cell and species")
     return upstream_model(upstream, read_structures(reference, types=types)), Path(upstream)

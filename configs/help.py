@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from configs.hints import CLASS_ALONE
+
 CONFIGS = Path(__file__).parent
 GROUP = re.compile(r"  - (?:optional )?(\w+): (\S+) +# (.+)")
 EXTENDED = re.compile(r"^  - (?:/(\w+)@_here_: )?(\w+)(?: +#.*)?$", re.MULTILINE)
@@ -35,6 +37,8 @@ def help_text(name: str, arguments: Iterable[str] = ()) -> str:
         options = sorted(file.stem for file in (CONFIGS / group).glob("[!_]*.yaml"))
         parts += ["", line(group, option, meaning), f"  options: {', '.join(options)}"]
         file = CONFIGS / group / f"{option}.yaml"
+        if (name, group) == CLASS_ALONE:
+            continue
         if file.exists():
             parts += [f"  {text}" for text in heading(file)]
             start = "" if GLOBAL in file.read_text() else f"{group}."

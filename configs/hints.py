@@ -20,6 +20,8 @@ FIRST = {"train": "data.path", "sample": "checkpoint", "evaluate": "structures"}
 """What a path without a key most likely is."""
 OWN_SET = {"train": "data.path", "sample": "training", "evaluate": "reference"}
 RATES = "model.generator_learning_rate, model.coordinate_learning_rate or model.distance_learning_rate"
+CLASS_ALONE = ("sample", "model")
+"""A script and a group of which it takes the class alone, not its keys."""
 OTHER_WORDS = {
     "train": {
         "lr": RATES,
@@ -42,7 +44,6 @@ OTHER_WORDS = {
     "sample": {
         "ckpt": "checkpoint",
         "run_dir": "checkpoint",
-        "model": "checkpoint",
         "n_samples": "n",
         "num_samples": "n",
         "samples": "n",
@@ -145,6 +146,10 @@ def require_option(name: str, argument: str) -> None:
         return
     if key == "data" and ("." in value or "/" in value or is_there(value)):
         raise CryinGANError(f"{argument}: your own structures are {_typed(f'{OWN_SET[name]}={value}')}")
+    if (name, key) == CLASS_ALONE and ("/" in value or is_there(value)):
+        raise CryinGANError(f"{argument}: a run or a checkpoint is {_typed(f'checkpoint={value}')}")
+    if (name, key) == CLASS_ALONE and "." in value:
+        raise CryinGANError(f"{argument}: a class is {_typed(f'model._target_={value}')}")
     near = get_close_matches(value, options, 1)
     raise CryinGANError(f"{argument}: use {' | '.join(options)}" + (f"; did you mean {near[0]}?" if near else ""))
 
@@ -201,7 +206,10 @@ def known_keys(name: str) -> dict[str, str]:
     own = CONFIGS / f"{name}.yaml"
     groups = [key for entry in yaml.safe_load(own.read_text())["defaults"] if isinstance(entry, dict) for key in entry]
     files = [
-        path for group in groups if group not in ("experiment", "hydra") for path in (CONFIGS / group).glob("*.yaml")
+        path
+        for group in groups
+        if group not in ("experiment", "hydra") and (name, group) != CLASS_ALONE
+        for path in (CONFIGS / group).glob("*.yaml")
     ]
     for path in [*sorted(files, reverse=True), own]:  # a script's own keys replace those of groups that end the same
         for key in _names(yaml.safe_load(path.read_text()) or {}):

@@ -1,7 +1,8 @@
-"""What a run's folder and names are where its model is not a CryinGAN with lambda and pooling."""
+"""What follows from a model that is not a CryinGAN: names of its runs, and the class of a checkpoint."""
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from configs.entry import given
@@ -46,3 +47,23 @@ def _renamed(value: Any, name: str, own: str, missing: set[str]) -> Any:
         kept = [one for one in value if not any(f"${{{key}}}" in str(one) for key in missing)]
         return kept if len(kept) == len(value) else [*kept, f"model={name}"]
     return value.replace(NAME, own) if isinstance(value, str) else value
+
+
+def own_class(config: DictConfig) -> type | None:
+    """Take the class that a config of sample.py names for a checkpoint out of it; None where it names none.
+
+    The model's other keys go, too: a checkpoint has its own, and they refer to keys of train.py.
+
+    Raises:
+        CryinGANError: there is no such class.
+    """
+    if (node := config["model"]) is None:
+        return None
+    target, config["model"] = node.get("_target_"), None
+    try:
+        found = resolve_name(str(target))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CryinGANError(f"model._target_={target}: {error}") from error
+    if not isinstance(found, type):
+        raise CryinGANError(f"model._target_={target}: it is no class")
+    return found

@@ -18,6 +18,8 @@ CHOICES = ("kind", "mapping", "width", "device", "accelerator", "strategy", "opt
 SWEEPS = re.compile(r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)", re.DOTALL)
 NEW_ENTRY = re.compile(r"(benchmark|evaluate)\.oxidation_states\.\w+|potential\.(arguments|radii)\.\w+|sampler\.\w+")
 """Keys of mappings in which users put what they need."""
+OWN_CLASS = "model._target_"
+"""Names a class without a file of the group."""
 FLAG = re.compile(r"-[hrmi]|-sc|--(help|run|multirun|info|resolve|version|hydra-help|shell-completion)")
 FLAG_WITH_VALUE = re.compile(r"-[cp]|-c[pnd]|--(cfg|package|config-path|config-name|config-dir|experimental-rerun)")
 
@@ -74,7 +76,7 @@ def for_hydra(name: str, argument: str, sweep: bool = False) -> str:
     if equals and key == "compare":
         folders = map(_compared, parts(value.removeprefix("[").removesuffix("]")))
         return f"{key}=[{','.join(folders)}]"
-    if equals and NEW_ENTRY.fullmatch(key):
+    if equals and (NEW_ENTRY.fullmatch(key) or key == OWN_CLASS):
         return f"++{argument}"
     if not equals or key.lstrip("+") not in text_keys(name) or (sweep and SWEEPS.fullmatch(value)):
         return argument

@@ -102,6 +102,7 @@ class SampleKeys:
     upstream: str | None = None
     reference: str | None = None
     rival: Rival | None = None
+    model: Any = None
     data: Any = None
     n: int = 1000
     seed: int = 1

@@ -7,9 +7,13 @@ from typing import Any
 
 from cryingan.errors import CryinGANError
 
-OF_MODEL = ("batch_size", "device", "sampler")
-UNUSED = {"rival": (*OF_MODEL, "reference"), "structures": (*OF_MODEL, "reference", "temperature", "n", "seed")}
-"""What a rival, and structures of a file, have no use for."""
+OF_MODEL = ("model", "batch_size", "device", "sampler")
+UNUSED = {
+    "rival": (*OF_MODEL, "reference"),
+    "structures": (*OF_MODEL, "reference", "temperature", "n", "seed"),
+    "upstream": ("model",),
+}
+"""What a rival, structures of a file, and a generator of the authors' code have no use for."""
 COMPARING = ("relax", "evaluate", "rival")
 """What compares samples with training structures, or needs them."""
 OF_RELAXATION = ("potential", "thresholds", "repair_distance", "n_training", "cache", "pictures")
@@ -29,6 +33,8 @@ def require_used(settings: dict[str, Any], given: Iterable[str]) -> None:
     for what, unused in UNUSED.items():
         if settings[what] and (wrong := [key for key in groups if key in unused]):
             raise CryinGANError(f"{wrong[0]}: {what}={settings[what]} has no use for it; leave it out")
+    if wrong := [key for key in given if key.startswith("model.") and key != "model._target_"]:
+        raise CryinGANError(f"{wrong[0]}: a model is sampled with the settings of its checkpoint; leave it out")
     if settings["relax"] is None and (wrong := [key for key in groups if key in OF_RELAXATION]):
         raise CryinGANError(f"{wrong[0]} is for samples that are relaxed: add relax=true, or leave it out")
     if "temperature" in (settings["sampler"] or {}):

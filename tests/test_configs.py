@@ -18,7 +18,7 @@ from tests.conftest import compose
 SCRIPTS = {"sample": SampleKeys, "evaluate": EvaluateKeys}
 FILES = {"cryingan": "paper"}
 """Configurations whose names are not those of their models."""
-GROUPS = {"data", "potential", "evaluate", "benchmark", "relax"}
+GROUPS = {"model", "data", "potential", "evaluate", "benchmark", "relax"}
 FIXED = {"kind", "_target_", "_convert_"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from enum import Enum
 from typing import Any, ClassVar
@@ -11,10 +12,13 @@ from typing import Any, ClassVar
 import lightning
 import numpy as np
 import torch
-from torch import Tensor
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
 
 from cryingan.errors import CryinGANError
 from cryingan.models.anchor import Anchor
+from cryingan.models.average import Average, KeepAverage
+from cryingan.models.divergence import FiniteWatch, StopAtNaN
 from cryingan.progress import reported
 from cryingan.randomness import generator
 from cryingan.structures.crystals import Crystals
@@ -26,14 +30,15 @@ KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 class GenerativeModel(lightning.LightningModule):
     """A model of the structures of one cell and one composition.
 
-    A subclass has a `kind`, `training_step` and `generate`. Batches have the shape (structures, atoms, 3): fractional
-    coordinates, the atoms grouped by species. Random numbers come from `source`, so that a resumed run repeats an
-    uninterrupted one.
+    A subclass has `kind`, `settings_type`, `training_step` and `generate`. Batches have the shape (structures, atoms,
+    3): fractional coordinates, the atoms grouped by species. Random numbers come from `source`, so that a resumed run
+    repeats an uninterrupted one. Training ends at the first value that is not finite (`cryingan.models.divergence`).
 
     Args:
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
         species: chemical symbol of every atom, in the order of the user's file.
-        settings: a dataclass, among its fields `seed`; all become hyper-parameters. None: `settings_type()`.
+        settings: a dataclass, among its fields `seed`; all become hyper-parameters. A field `ema`, the decay of the
+            moving average of the weights that samples come from, is heeded here; 0: none. None: `settings_type()`.
         shift: origin of the coordinates of batches, in fractions of the cell, which samples do not have; None for 0.
         changes: fields of the settings that differ from `settings`.
 
@@ -44,6 +49,7 @@ class GenerativeModel(lightning.LightningModule):
         grouping: permutation of the user's atoms that groups them by species, shape (atoms,).
         kind: name of the model, as in `cryingan.models.registry.MODELS`.
         settings_type: the class of its settings.
+        averages: name of the network whose weights `ema` averages; of all weights where it is empty.
         n_neighbors: distances to that many neighbours that batches have behind the coordinates.
         batch_size: structures that are generated at a time.
         held_out_loss: key of the loss of held-out structures, where a model logs one that tells how good it is.
@@ -56,6 +62,7 @@ class GenerativeModel(lightning.LightningModule):
 
     kind: str
     settings_type: ClassVar[type]
+    averages = ""
     n_neighbors = 0
     batch_size = 256
     held_out_loss: str | None = None
@@ -73,6 +80,8 @@ class GenerativeModel(lightning.LightningModule):
         **changes: Any,
     ) -> None:
         super().__init__()
+        if lacking := [name for name in ("kind", "settings_type") if not hasattr(self, name)]:
+            raise CryinGANError(f"{type(self).__name__} has no `{lacking[0]}` (docs/development.md)")
         settings = settings or self.settings_type()
         known = [field.name for field in fields(settings)]
         if unknown := [name for name in changes if name not in known]:
@@ -81,6 +90,7 @@ class GenerativeModel(lightning.LightningModule):
                 "your own has a file configs/model/NAME.yaml, which model=NAME takes"
             )
         self.settings = settings = replace(settings, **changes)
+        _require_in_range(settings)
         # Plain values, as checkpoints are read with weights_only=True.
         plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
         self.save_hyperparameters({"cell": cell, "species": species, "shift": shift, **plain}, logger=False)
@@ -88,7 +98,11 @@ class GenerativeModel(lightning.LightningModule):
         self.template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = self.template.grouping
         self.anchor = Anchor() if self.translation_invariant else None
+        self.watch = FiniteWatch()
+        self.averaged: Average | None = None
         self.build(settings)
+        if decay := getattr(settings, "ema", 0.0):
+            self.averaged = Average(self.followed(), decay)
 
     @property
     def logged_keys(self) -> set[str] | None:
@@ -97,6 +111,20 @@ class GenerativeModel(lightning.LightningModule):
 
     def build(self, settings: Any) -> None:
         """Make networks and buffers; everything of `Attributes` is there, `cell`, `template` and `hparams` too."""
+
+    def configure_callbacks(self) -> list[Callback]:
+        """What every training has, whatever hooks a subclass overrides."""
+        return [StopAtNaN()] if self.averaged is None else [StopAtNaN(), KeepAverage()]
+
+    def followed(self) -> nn.Module:
+        """What `averaged` follows: the network that `averages` names, or all weights."""
+        if self.averages:
+            return self.get_submodule(self.averages)
+        return nn.ParameterList(p for name, p in self.named_parameters() if not name.startswith("averaged."))
+
+    def averaged_weights(self) -> AbstractContextManager[None]:
+        """In this context the model has the averaged weights, where there are any."""
+        return nullcontext() if self.averaged is None else self.averaged.in_place_of(self.followed())
 
     def on_fit_start(self) -> None:
         """Find where the training structures stand, unless a checkpoint brought it; batches alone do not tell it."""
@@ -186,7 +214,9 @@ class GenerativeModel(lightning.LightningModule):
         """The structures of `sample`, grouped, a batch at a time."""
         for first in range(0, n, batch_size):
             numbers = range(first, min(first + batch_size, n))
-            yield self.generate([generator(seed, purpose, number) for number in numbers], **sampler)
+            with self.averaged_weights():
+                batch = self.generate([generator(seed, purpose, number) for number in numbers], **sampler)
+            yield batch
 
     @property
     def grouped_species(self) -> tuple[str, ...]:
@@ -227,5 +257,18 @@ class GenerativeModel(lightning.LightningModule):
             logger.log_metrics({**values, "epoch": self.current_epoch}, step=self.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Mark model and layout of the file, so that later versions know what they read."""
+        """Write none after a NaN; mark model and layout of the file, so that later versions know what they read."""
+        self.watch.require_finite()
         checkpoint.update(cryingan_format=CHECKPOINT_FORMAT, cryingan_model=self.kind)
+
+
+def _require_in_range(settings: Any) -> None:
+    """Refuse values that mean the same in every model.
+
+    Raises:
+        CryinGANError: names the setting.
+    """
+    if getattr(settings, "seed", 0) < 0:
+        raise CryinGANError(f"seed={settings.seed}: it must be at least 0")
+    if not 0 <= getattr(settings, "ema", 0.0) < 1:
+        raise CryinGANError(f"model.ema={settings.ema}: it must be at least 0 and less than 1")

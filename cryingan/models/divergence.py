@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
-from torch import Tensor
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from cryingan.errors import TrainingDiverged
 
@@ -16,14 +22,25 @@ class FiniteWatch:
             step and the later ones from changing weights.
         every_step: whether to look after every step. Looking waits for the device; on a CPU that costs nothing,
             elsewhere the end of an epoch is early enough, as no weight changes until then.
+        heeded: whether the optimisers obey the flag; the model then shows the watch its values.
         saved: what the message says of the weights.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.flag = torch.zeros((), device=device)
         self.every_step = self.flag.device.type == "cpu"
+        self.heeded = False
         self.noted: list[tuple[list[str], Tensor, int, int]] = []
         self.saved = "no weight was changed by it"
+
+    @classmethod
+    def heeded_by(cls, optimizers: Sequence[Optimizer], device: torch.device) -> FiniteWatch:
+        """A watch whose flag keeps fused optimisers on a device from their steps."""
+        watch = cls(device)
+        watch.heeded = True
+        for optimizer in optimizers:
+            optimizer.found_inf = watch.flag
+        return watch
 
     def see(self, values: Tensor) -> None:
         """Raise the flag if one of the values is not finite."""
@@ -46,3 +63,32 @@ class FiniteWatch:
                 what = f"{', '.join(bad)} not finite in epoch {epoch}, batch {batch}"
                 raise TrainingDiverged(f"{what}: {self.saved}; {advice}")
         raise TrainingDiverged(f"a value was not finite in an earlier step: {self.saved}; {advice}")
+
+
+class StopAtNaN(Callback):
+    """Ends the training of a model at the first loss or gradient that is not finite, before a weight changes.
+
+    Where the optimisers do not heed the model's `watch`, every loss and every gradient is looked at here.
+    """
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """See the loss; several processes stop together at the gradients, which they share."""
+        self._see(trainer, pl_module.watch, "loss", loss)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """See the gradients, and stop before the step."""
+        if not pl_module.watch.heeded:
+            weights = (p for group in optimizer.param_groups for p in group["params"])
+            norm = nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+            self._see(trainer, pl_module.watch, "gradient_norm", norm)
+            pl_module.watch.require_finite()
+
+    def _see(self, trainer: Trainer, watch: FiniteWatch, name: str, value: Tensor) -> None:
+        if not watch.heeded:
+            watch.see(value.detach())
+            watch.note([name], value.detach().reshape(1), trainer.current_epoch, trainer.fit_loop.batch_idx)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Stop, if the optimisers heeded a flag."""
+        if pl_module.watch.every_step or trainer.is_last_batch:
+            pl_module.watch.require_finite()

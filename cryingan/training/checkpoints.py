@@ -204,14 +204,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def load_model(path: str | Path) -> GenerativeModel:
+def load_model(path: str | Path, model: type[GenerativeModel] | None = None) -> GenerativeModel:
     """Load the model of a checkpoint or a run folder, on the CPU.
 
     Args:
         path: a checkpoint of train.py, or the folder of a run: then as `best_checkpoint` chooses.
+        model: the class, where it is one of your own: a file of somebody else must not name code to run.
 
     Raises:
-        CryinGANError: the file is no checkpoint of a model of the project, is damaged, or is one of a newer version.
+        CryinGANError: the file is no checkpoint of such a model, is damaged, or is one of a newer version.
 
     Example:
         >>> model = cryingan.load_model("pretrained/li2o_licl")
@@ -219,7 +220,6 @@ def load_model(path: str | Path) -> GenerativeModel:
         (2, 77, 3)
     """
     from cryingan.models.base import CHECKPOINT_FORMAT
-    from cryingan.models.registry import model_class
 
     path = best_checkpoint(path)
     content = read_checkpoint(path)
@@ -227,11 +227,31 @@ def load_model(path: str | Path) -> GenerativeModel:
         raise CryinGANError(f"{path} is not a checkpoint of a model of this project")
     if content["cryingan_format"] > CHECKPOINT_FORMAT:
         raise CryinGANError(f"{path} was written by a newer cryingan; this one reads format {CHECKPOINT_FORMAT}")
+    saved_class = _class_of(path, saved_model(content), model)
     try:
-        model = model_class(saved_model(content))(**content["hyper_parameters"])
+        model = saved_class(**content["hyper_parameters"])
         model.load_state_dict(content["state_dict"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CryinGANError(f"{path} does not fit its own settings: {str(error).splitlines()[-1].strip()}") from error
     if model.anchor is not None and not model.anchor.fitted:
         log.warning("%s does not hold where its training structures stand: samples stand anywhere in the cell", path)
     return model
+
+
+def _class_of(path: Path, kind: str, own: type[GenerativeModel] | None) -> type[GenerativeModel]:
+    """The class of a model of some kind: one of the project, or the one that the user names."""
+    from cryingan.models.base import GenerativeModel
+    from cryingan.models.registry import MODELS, model_class
+
+    if own is None:
+        if kind not in MODELS:
+            raise CryinGANError(
+                f"{path} is of {kind!r}, a model of your own: name its class, by model=NAME or "
+                "model._target_=MODULE.CLASS of sample.py, in Python by load_model(PATH, CLASS)"
+            )
+        return model_class(kind)
+    if not issubclass(own, GenerativeModel):
+        raise CryinGANError(f"{own.__module__}.{own.__qualname__} does not extend cryingan.models.base.GenerativeModel")
+    if (named := getattr(own, "kind", None)) != kind:
+        raise CryinGANError(f"{path} is of the model {kind!r}, not of {own.__qualname__}, which is {named!r}")
+    return own

@@ -34,8 +34,6 @@ class Replica(CryinGAN):
         """The step of a CryinGAN."""
         if not self.member.meet(batch, batch_idx):
             super().training_step(batch, batch_idx)
-        elif self.watch.every_step or self.trainer.is_last_batch:
-            self.watch.require_finite()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save copies: views of stacked tensors would be written with the whole stack."""

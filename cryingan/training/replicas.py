@@ -184,9 +184,7 @@ class _EachMeans:
 
 
 class _EachWatch:
-    """The watch of every model over values of shape (names, models); each model looks at its own."""
-
-    every_step = True
+    """The watch of every model over values of shape (names, models); each training asks its own model's alone."""
 
     def __init__(self, each: Sequence[Any]) -> None:
         self.each = each
@@ -201,9 +199,6 @@ class _EachWatch:
     def note(self, names: list[str], values: Tensor, epoch: int, batch: int) -> None:
         for watch, own in zip(self.each, values.unbind(-1), strict=True):
             watch.note(names, own, epoch, batch)
-
-    def require_finite(self) -> None:
-        """Do nothing: each training asks its own model's watch, which stops that one alone."""
 
 
 def stacked(networks: Sequence[nn.Module]) -> nn.Module:

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 
 from cryingan.models.base import GenerativeModel
-from cryingan.models.cryingan.averaged import AveragedGenerator
 from cryingan.models.cryingan.critic import CriticTerms, score_difference
 from cryingan.models.cryingan.networks import Generator, initialize
 from cryingan.models.cryingan.settings import AdversarialSettings, WarmStart
 from cryingan.models.cryingan.warm_start import LinearStart, begin_at_rest
-from cryingan.models.divergence import FiniteWatch
+from cryingan.models.divergence import FiniteWatch, StopAtNaN
 from cryingan.models.epoch_means import EpochMeans
 from cryingan.randomness import generator
 
@@ -55,6 +55,7 @@ class AdversarialModel(GenerativeModel):
         weights: of the discriminators in the loss, by name.
     """
 
+    averages = "generator"
     recordable = False
     tempered = True
     settings_type: ClassVar[type[AdversarialSettings]]
@@ -62,16 +63,14 @@ class AdversarialModel(GenerativeModel):
     mean_score: Callable[..., Tensor]
 
     def build(self, settings: AdversarialSettings) -> None:
-        """Generator, its average, discriminators, and the quantities that are averaged over an epoch."""
+        """Generator, discriminators, and the quantities that are averaged over an epoch."""
         self.automatic_optimization = False
         self.run_step: Callable[..., Tensor] = operator.call  # or a `Replay`
-        self.watch = FiniteWatch()
         self.translated: tuple[int, ...] = ()
         self.translatable = settings.warm_start == WarmStart.none
         sizes = settings.latent_dim, settings.channels, settings.generator_widths
         self.generator = Generator(len(self.grouping), *sizes)
         self.start = LinearStart(self.cell) if settings.warm_start == WarmStart.linear else None
-        self.averaged = AveragedGenerator(self.generator, settings.ema) if settings.ema else None
         self.discriminators = nn.ModuleDict(self.build_discriminators(settings))
         self._prepare()
 
@@ -118,9 +117,13 @@ class AdversarialModel(GenerativeModel):
             self.start.components.fit(self.training_structures(), self.hparams.latent_dim)
             self.start.to(self.device)
 
+    def configure_callbacks(self) -> list[Callback]:
+        """None that keeps the average: steps do, as they can be recorded, and validation is of what is trained."""
+        return [StopAtNaN()]
+
     def on_train_start(self) -> None:
         """Begin the average as a copy of the generator; that of a checkpoint continues."""
-        if self.averaged is not None and self.averaged.n_averaged == 0:
+        if self.averaged is not None and not self.averaged.begun:
             self.averaged.update_parameters(self.generator)
 
     def configure_optimizers(self) -> tuple[list, list]:
@@ -130,9 +133,7 @@ class AdversarialModel(GenerativeModel):
             torch.optim.Adam(network.parameters(), lr=settings[RATES[name]], betas=tuple(settings.betas), fused=True)
             for name, network in self.networks.items()
         ]
-        self.watch = FiniteWatch(self.device)
-        for optimizer in optimizers:
-            optimizer.found_inf = self.watch.flag
+        self.watch = FiniteWatch.heeded_by(optimizers, self.device)
         return optimizers, [StepLR(o, settings.schedule_epochs, settings.schedule_factor) for o in optimizers]
 
     def generated_features(self, noise: Tensor, *translation: Tensor) -> dict[str, Tensor]:
@@ -151,8 +152,6 @@ class AdversarialModel(GenerativeModel):
         self._discriminator_step(batch, batch_idx, optimizers)
         if batch_idx % self.hparams.generator_interval == 0:
             self._generator_step(batch.shape[-3], batch_idx, optimizers["generator"])
-        if self.watch.every_step or self.trainer.is_last_batch:
-            self.watch.require_finite()
 
     def _discriminator_step(self, batch: Tensor, batch_idx: int, optimizers: dict) -> None:
         size = batch.shape[-3]
@@ -246,7 +245,7 @@ class AdversarialModel(GenerativeModel):
 
     def sampling_generator(self) -> nn.Module:
         """The generator that samples come from: the averaged one where there is one that has begun."""
-        if self.averaged is None or self.averaged.n_averaged == 0:
+        if self.averaged is None or not self.averaged.begun:
             return self.generator
         source = generator(self.hparams.seed, "statistics of the averaged generator")
         noise = torch.randn(STATISTICS, self.hparams.latent_dim, generator=source).to(self.device, self.dtype)
@@ -271,8 +270,7 @@ class AdversarialModel(GenerativeModel):
         return [torch.stack([drawn.get(axis, still) for axis in range(3)], dim=-1).unsqueeze(-2)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write no checkpoint after a NaN; learning rates become numbers: runs resume with or without recordings."""
-        self.watch.require_finite()
+        """Learning rates become numbers: runs resume with or without recordings."""
         super().on_save_checkpoint(checkpoint)
         for state in checkpoint.get("optimizer_states", []):
             for group in state["param_groups"]:

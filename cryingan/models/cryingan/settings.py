@@ -72,10 +72,6 @@ class AdversarialSettings:
     def __post_init__(self) -> None:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise CryinGANError(f"model.betas={self.betas}: it must be two decay rates, at least 0 and less than 1")
-        if not 0 <= self.ema < 1:
-            raise CryinGANError(f"model.ema={self.ema}: it must be at least 0 and less than 1")
-        if self.seed < 0:
-            raise CryinGANError(f"seed={self.seed}: it must be at least 0")
         for one in fields(self):
             value = getattr(self, one.name)
             numbers = value if isinstance(value, list | tuple) else [value]

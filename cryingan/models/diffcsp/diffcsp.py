@@ -87,7 +87,7 @@ class DiffCSP(PairModel):
         Returns:
             Fractional coordinates, shape (structures, atoms, 3), grouped.
         """
-        network = self.sampling_network
+        network = self.network
 
         def at_level(fractional: Tensor, level: int) -> Tensor:
             times = torch.full((len(fractional),), float(level), device=self.device, dtype=self.dtype)

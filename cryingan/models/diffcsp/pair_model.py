@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cryingan.models.base import GenerativeModel
 from cryingan.models.diffcsp.network import PairNetwork
@@ -34,21 +33,17 @@ class PairModel(GenerativeModel):
         shift: as in `cryingan.models.base.GenerativeModel`.
     """
 
+    averages = "network"
     batch_size = 16
     held_out_loss = "val/loss"
 
     def build(self, settings: NetworkSettings) -> None:
-        """The network, and its average."""
+        """The network."""
         self.automatic_optimization = False
-        self.watch = FiniteWatch()
         rows, count = self._species_rows()
         with torch.random.fork_rng(devices=[]):  # layers take their initial weights from the global generator
             torch.manual_seed(generator(settings.seed, "initial weights").initial_seed())
             self.network = PairNetwork(self.cell, rows, count, **self._network_settings(settings))
-        self.averaged = None
-        if settings.ema:
-            self.averaged = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
-            self.averaged.requires_grad_(False)  # or several processes would exchange gradients that it has not
         self.means = EpochMeans(["loss", "gradient_norm"])
         self.validated: list[Tensor] = []
 
@@ -66,12 +61,6 @@ class PairModel(GenerativeModel):
         names = ("hidden", "layers", "frequencies", "neighbors", "grid")
         return {name: getattr(settings, name) for name in names}
 
-    @property
-    def sampling_network(self) -> nn.Module:
-        """The network that samples come from: the averaged one where there is one that has begun."""
-        begun = self.averaged is not None and self.averaged.n_averaged > 0
-        return self.averaged.module if begun else self.network
-
     @abstractmethod
     def example(self, fractional: Tensor, shares: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """What the network sees, and what it should answer.
@@ -85,16 +74,16 @@ class PairModel(GenerativeModel):
             Fractional coordinates (structures, atoms, 3), times (structures,), answers (structures, atoms, 3).
         """
 
-    def loss(self, network: nn.Module, fractional: Tensor, shares: Tensor, source: torch.Generator) -> Tensor:
+    def loss(self, fractional: Tensor, shares: Tensor, source: torch.Generator) -> Tensor:
         """Mean square error; arguments as in `example`."""
         seen, times, answers = self.example(fractional, shares, source)
-        return (network(seen, times) - answers).square().mean()
+        return (self.network(seen, times) - answers).square().mean()
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """One step of Adam."""
         source = self.source("times and noise", batch_idx)
         shares = torch.rand(len(batch), generator=source, device=self.device, dtype=self.dtype)
-        loss = self.loss(self.network, batch[..., :3], shares, source)
+        loss = self.loss(batch[..., :3], shares, source)
         optimizer = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(loss)
@@ -105,17 +94,13 @@ class PairModel(GenerativeModel):
         self.watch.note(self.means.names, values, self.current_epoch, batch_idx)
         optimizer.step()
         self.means.update(values, len(batch))
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.network)
-        if self.watch.every_step or self.trainer.is_last_batch:
-            self.watch.require_finite()
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """The loss of the network that samples come from, at times spread over the batch, other ones in each batch."""
+        """The loss, at times spread over the batch, other ones in each batch."""
         source = self.source("validation", batch_idx, epoch=0)
         order = torch.randperm(len(batch), generator=source, device=self.device)
         within = torch.rand((), generator=source, device=self.device, dtype=self.dtype)
-        loss = self.loss(self.sampling_network, batch[..., :3], (order + within) / len(batch), source)
+        loss = self.loss(batch[..., :3], (order + within) / len(batch), source)
         self.log("val/loss", loss, batch_size=len(batch), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
@@ -126,8 +111,7 @@ class PairModel(GenerativeModel):
     def configure_optimizers(self) -> tuple[list, list]:
         """Adam and its schedule."""
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.hparams.learning_rate, fused=True)
-        self.watch = FiniteWatch(self.device)
-        optimizer.found_inf = self.watch.flag
+        self.watch = FiniteWatch.heeded_by([optimizer], self.device)
         return [optimizer], [self._schedule(optimizer)]
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> LambdaLR | ReduceLROnPlateau:
@@ -153,11 +137,6 @@ class PairModel(GenerativeModel):
             self.lr_schedulers().step()
         elif self.validated:
             self.lr_schedulers().step(self.validated.pop())
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write no checkpoint after a value that is not finite."""
-        self.watch.require_finite()
-        super().on_save_checkpoint(checkpoint)
 
     def draw(self, sources: Sequence[torch.Generator], uniform: bool = False) -> Tensor:
         """Random numbers for one structure from each source, normal or uniform, shape (structures, atoms, 3)."""

@@ -56,10 +56,9 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         for name in ("layers", "frequencies", "patience"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("neighbors", "grid", "seed"):
+        for name in ("neighbors", "grid"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         self._require("hidden", self.hidden >= 4 and self.hidden % 2 == 0, "even and at least 4")
-        self._require("ema", 0 <= self.ema < 1, "at least 0 and less than 1")
         self._require("factor", 0 < self.factor <= 1, "more than 0 and at most 1")
         for name in ("learning_rate", "least_learning_rate", "clip"):
             self._require(name, getattr(self, name) > 0, "more than 0")

@@ -130,7 +130,7 @@ class Flow(PairModel):
         Returns:
             Fractional coordinates, shape (structures, atoms, 3), grouped.
         """
-        network = self.sampling_network
+        network = self.network
 
         def velocity(fractional: Tensor, time: float) -> Tensor:
             times = torch.full((len(fractional),), 1000 * time, device=self.device, dtype=self.dtype)

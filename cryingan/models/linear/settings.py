@@ -30,5 +30,3 @@ class LinearSettings:
             raise CryinGANError(f"model.components={self.components}: it must be at least 1")
         if not 0 < self.noise <= 1:
             raise CryinGANError(f"model.noise={self.noise}: it must be more than 0 and at most 1")
-        if self.seed < 0:
-            raise CryinGANError(f"seed={self.seed}: it must be at least 0")

@@ -26,7 +26,7 @@ def trained(net, fractional, steps, rate=3e-3):
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = rate * (1 - step / steps)
-        loss = net.loss(net.network, batch, torch.rand(64, generator=source), source)
+        loss = net.loss(batch, torch.rand(64, generator=source), source)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -35,11 +35,12 @@ def trained(net, fractional, steps, rate=3e-3):
 
 
 def test_samples_come_from_the_network_until_its_average_begins():
-    net = model(ema=0.9)
-    assert net.sampling_network is net.network
+    net, other = model(ema=0.9), model(seed=5)
+    assert net.sample(2, seed=1, steps=3).same_as(model().sample(2, seed=1, steps=3))
     assert not any(weights.requires_grad for weights in net.averaged.parameters())
-    net.averaged.update_parameters(net.network)
-    assert net.sampling_network is net.averaged.module
+    net.averaged.update_parameters(other.network)
+    assert net.sample(2, seed=1, steps=3).same_as(other.sample(2, seed=1, steps=3))
+    assert not other.sample(2, seed=1, steps=3).same_as(model().sample(2, seed=1, steps=3))
 
 
 def test_loss_stays_above_what_the_mean_displacement_hides():
@@ -154,7 +155,11 @@ def test_average_of_weights():
     net.averaged.update_parameters(net.network)
     for averaged, before in zip(net.averaged.module.parameters(), start, strict=True):
         torch.testing.assert_close(averaged, before + 0.1)
-    assert net.sampling_network is net.averaged.module
+    with net.averaged_weights():
+        for weights, before in zip(net.network.parameters(), start, strict=True):
+            torch.testing.assert_close(weights, before + 0.1)
+    for weights, before in zip(net.network.parameters(), start, strict=True):
+        torch.testing.assert_close(weights, before + 1.0)
 
 
 @pytest.mark.parametrize(

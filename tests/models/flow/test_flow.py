@@ -195,7 +195,7 @@ def test_learns_one_structure_where_it_is():
     structure = torch.tensor([[0.1, 0.2, 0.3], [0.6, 0.7, 0.1], [0.3, 0.5, 0.8]])
     optimizer, source = torch.optim.Adam(net.network.parameters(), lr=3e-3), torch.Generator().manual_seed(0)
     for _ in range(400):
-        loss = net.loss(net.network, structure.expand(16, -1, -1), torch.rand(16, generator=source), source)
+        loss = net.loss(structure.expand(16, -1, -1), torch.rand(16, generator=source), source)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
