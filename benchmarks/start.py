@@ -35,4 +35,4 @@ if __name__ == "__main__":
         one = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", f"run_dir={folder}/run"]
         clock = "+callbacks.clock={_target_: benchmarks.start.Clock}"
         sys.argv[1:] = [*off, *one, clock, *sys.argv[1:]]
-        train.run("train", train.train_schema, train.train)
+        train.run("train", train.train)

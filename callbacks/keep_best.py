@@ -79,7 +79,7 @@ class KeepBest(Checkpoint):
         """Epochs between values of the key."""
         of = self.key.partition("/")[0]
         if of == "relax":
-            return self.relax.every_n_epochs
+            return self.relax.interval(trainer)
         if of in ("samples", "alloy") and self.quality:
             return self.quality.every_n_epochs
         return trainer.check_val_every_n_epoch if of == "val" else 1

@@ -35,10 +35,11 @@ MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
 SHARES = ("failed", "unconverged", "contacts", "close_pairs")
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
+LONGEST = 1000  # epochs between evaluations
 
 
 class RelaxSamples(Callback):
-    """Repairs and relaxes `n_samples` samples every `every_n_epochs` epochs and after the last.
+    """Repairs and relaxes `n_samples` samples every so many epochs and after the last.
 
     Logs, in the row of the epoch that the samples are from, `relax/fraction_below_<threshold>` (as
     `cryingan.storage.fraction_keys.fraction_key` names it), `relax/failed` and `relax/unconverged` (fractions of the
@@ -58,7 +59,7 @@ class RelaxSamples(Callback):
     Args:
         potential: arguments of `cryingan.potentials.potential.load_potential`; None: that of the data set's card.
         relax: fields of `cryingan.relaxation.settings.RelaxSettings`; its `time_budget` is that of one evaluation.
-        every_n_epochs: epochs between evaluations.
+        every_n_epochs: epochs between evaluations; None: 1000, in shorter trainings half of their epochs.
         n_samples: samples of an evaluation.
         thresholds: in J/m^2 for an interface, eV/atom for bulk.
         mode: `inline`: training waits; `background`: another process relaxes and training waits only at the end.
@@ -74,7 +75,7 @@ class RelaxSamples(Callback):
         self,
         potential: dict[str, Any] | None,
         relax: dict[str, Any],
-        every_n_epochs: int = 1000,
+        every_n_epochs: int | None = None,
         n_samples: int = 50,
         thresholds: Sequence[float] = THRESHOLDS,
         mode: str = "background",
@@ -99,6 +100,12 @@ class RelaxSamples(Callback):
         own = {f"{name}{end}" for name in with_ends for end in ENDS} | {f"relax/{name}" for name in SHARES}
         return own | comparison_keys(tuple(self.thresholds))
 
+    def interval(self, trainer: Trainer) -> int:
+        """Epochs between evaluations."""
+        if self.every_n_epochs is not None:
+            return self.every_n_epochs
+        return max(1, min(LONGEST, trainer.max_epochs // 2))
+
     def gave_up(self, epoch: int) -> bool:
         """Whether the samples of an epoch cannot be relaxed."""
         return self.epochs.gave_up(epoch)
@@ -118,7 +125,7 @@ class RelaxSamples(Callback):
             raise CryinGANError("callbacks=relax needs a potential, such as potential=m3gnet potential.path=FOLDER")
         if self.mode not in MODES:
             raise CryinGANError(f"callbacks.relax.mode={self.mode}: use {' or '.join(MODES)}")
-        if self.every_n_epochs < 1 or self.n_samples < 1:
+        if self.interval(trainer) < 1 or self.n_samples < 1:
             raise CryinGANError("callbacks.relax.every_n_epochs and callbacks.relax.n_samples must be at least 1")
         if not all(isinstance(threshold, int | float) for threshold in self.thresholds):
             raise CryinGANError(f"callbacks.relax.thresholds={list(self.thresholds)} must be numbers")
@@ -147,7 +154,7 @@ class RelaxSamples(Callback):
         """Submit samples when they are due, and log evaluations that are done."""
         if not trainer.is_global_zero:
             return
-        if due(trainer, self.every_n_epochs):
+        if due(trainer, self.interval(trainer)):
             self._submit(trainer.current_epoch, pl_module)
         for folder in self.relaxer.poll():
             self._log(trainer, folder)

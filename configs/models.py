@@ -33,7 +33,7 @@ def name_after_model(config: DictConfig) -> None:
     target = str(node.get("_target_"))
     name = next((kind for kind, entry in MODELS.items() if entry.target == target), target.rpartition(".")[2])
     if wrong := [key for key, needed in NEEDS.items() if needed in missing and key in given()]:
-        raise CryinGANError(f"{wrong[0]}: the model {name} has none; leave it out, or take model=paper")
+        raise CryinGANError(f"{wrong[0]}: the model {name} has none; leave it out, or take model=cryingan")
     own = name if "pooling" in missing else f"{name}_${{pooling}}"
     config["run_dir"] = OmegaConf.to_container(config, resolve=False)["run_dir"].replace(NAME, own)
     for logger in config["logger"].values():

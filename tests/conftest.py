@@ -18,6 +18,7 @@ from cryingan.structures.files import write_structures
 torch.set_num_threads(1)  # the number of threads is part of what bitwise equality needs
 
 TINY = (
+    "model=paper",
     "model.latent_dim=4",
     "model.channels=4",
     "model.generator_widths=[6,6,6]",

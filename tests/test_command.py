@@ -9,6 +9,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,6 +17,8 @@ from configs import entry
 from configs.entry import CONFIGS
 from configs.help import INTERNAL, help_text
 from cryingan.energies.data_card import card_path
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import write_structures
 from tests.conftest import TINY, compose
 from tests.support.command import call, leaves
 from tests.support.paths import ROOT
@@ -160,6 +163,18 @@ def test_a_sweep_gives_every_combination_its_own_run_and_outlives_a_failing_one(
     assert done == {"l0.0s1", "l0.0s2", "l0.05s1", "l0.05s2"}
     runs = {path.name.rsplit("-", 1)[1] for path in tmp_path.glob("*/wandb/offline-run-*")}
     assert len(runs) == 4
+
+
+def test_a_set_without_common_sites_is_told_which_models_take_it(tmp_path):
+    glass = Crystals(np.random.default_rng(0).random((20, 6, 3)), 8 * np.eye(3), ("Si",) * 6)
+    write_structures(glass, tmp_path / "glass.extxyz")
+    run = f"run_dir={tmp_path}/run"
+    result = call("train.py", f"data.path={tmp_path / 'glass.extxyz'}", run, "trainer.accelerator=cpu")
+    assert result.returncode == 1
+    assert result.stderr.rstrip().endswith(
+        "as in an alloy or a glass: take model=paper, model=diffcsp, or model=flow with model.prior=uniform"
+    )
+    assert not list(tmp_path.glob("run/wandb/offline-run-*"))
 
 
 def test_the_command_of_the_sweep_file_trains(tmp_path, structures_file):

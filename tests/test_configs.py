@@ -117,6 +117,17 @@ def test_a_model_brings_its_length_and_batches_and_the_user_has_the_last_word():
         assert (compose(*others).trainer.max_epochs, compose(*others).data.batch_size) == (100_000, 32)
 
 
+def test_the_default_model_begins_with_the_linear_model_and_stays_short():
+    config = compose("data.path=set.extxyz")
+    assert (config.model.warm_start, config.model.sites, config.trainer.max_epochs) == ("linear", True, 100)
+    assert config.callbacks.quality.n >= 100  # or best.ckpt would follow chance
+    paper = compose("data.path=set.extxyz", "model=paper")
+    assert plain(paper)["model"] == {
+        **defaults_of(MODELS["cryingan"].settings),
+        **{key: plain(paper)["model"][key] for key in ("_target_", "pooling", "warm_start")},
+    }
+
+
 @pytest.mark.parametrize("group", ["data", "model", "trainer", "callbacks", "potential", "relax", "logger"])
 def test_every_option_composes_with_its_types(group):
     for option in options(group):

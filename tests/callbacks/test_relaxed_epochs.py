@@ -156,6 +156,15 @@ def test_every_epoch_and_every_seed_has_samples_of_its_own(tmp_path):
     assert asked[6:] == asked[:3], "an evaluation that is repeated has the same samples"
 
 
+@pytest.mark.parametrize(
+    ("given", "epochs", "between"),
+    [(None, 100_000, 1000), (None, 2000, 1000), (None, 100, 50), (None, 1, 1), (None, 0, 1), (30, 100, 30)],
+)
+def test_a_short_training_is_relaxed_half_way_and_at_its_end(given, epochs, between):
+    relaxed = RelaxSamples({"kind": "pair"}, {}, every_n_epochs=given)
+    assert relaxed.interval(SimpleNamespace(max_epochs=epochs)) == between
+
+
 def test_an_interrupted_look_at_the_untrained_generator_is_taken_again(tiny, tmp_path, capsys):
     arguments = (*RELAX, "callbacks.relax.mode=inline", "callbacks.relax.before=true")
     train(tiny(*arguments, "trainer.max_epochs=2"))

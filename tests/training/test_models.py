@@ -135,9 +135,9 @@ def test_folder_and_loggers_have_the_models_name(kind, tmp_path):
     assert values["logger"]["wandb"]["name"] == Path(values["run_dir"]).name
     own = {f"model={kind}", *(["pooling=avg"] if pools else [])}
     assert set(values["logger"]["wandb"]["tags"]) == {"set", "seed=1", *own}
-    paper = compose("data.path=set.extxyz", "logger=wandb")
-    name_after_model(paper)
-    assert paper["run_dir"] == "runs/set/lambda0.05_avg_seed1"
+    cryingan = compose("data.path=set.extxyz", "logger=wandb")
+    name_after_model(cryingan)
+    assert cryingan["run_dir"] == "runs/set/lambda0.05_avg_seed1"
 
 
 @pytest.mark.parametrize("key", ["lambda=0.1", "pooling=max", "replicas=2", "lambdas=[0,0.1]"])

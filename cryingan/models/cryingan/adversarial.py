@@ -23,6 +23,7 @@ from cryingan.randomness import generator
 
 NOISE_CHUNK = 1024
 STATISTICS = 256  # structures
+VARIANCE = 0.85  # share that the linear model of a warm start holds: 30 components of li2o_licl, 50 of lsc_lco
 RATES = {
     "generator": "generator_learning_rate",
     "coordinates": "coordinate_learning_rate",
@@ -114,7 +115,9 @@ class AdversarialModel(GenerativeModel):
         super().on_fit_start()
         self.translated = getattr(self.trainer.datamodule, "translated", ())
         if self.start is not None and not len(self.start.components.codes):
-            self.start.components.fit(self.training_structures(), self.hparams.latent_dim)
+            chosen, most = self.hparams.components, self.hparams.latent_dim
+            share = VARIANCE if chosen is None else None
+            self.start.components.fit(self.training_structures(), min(chosen or most, most), share)
             self.start.to(self.device)
 
     def configure_callbacks(self) -> list[Callback]:
@@ -143,8 +146,10 @@ class AdversarialModel(GenerativeModel):
 
     def structures(self, generator: nn.Module, noise: Tensor) -> Tensor:
         """Fractional coordinates (structures, atoms, 3) from noise, by a generator and from the start, if any."""
-        outputs = generator(noise)
-        return outputs if self.start is None else self.start(noise, outputs)
+        if self.start is None:
+            return generator(noise)
+        codes = self.start.codes(noise)
+        return self.start(codes, generator(codes))
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         """One step of the discriminators and, on every `generator_interval`-th batch, one of the generator."""
@@ -249,6 +254,7 @@ class AdversarialModel(GenerativeModel):
             return self.generator
         source = generator(self.hparams.seed, "statistics of the averaged generator")
         noise = torch.randn(STATISTICS, self.hparams.latent_dim, generator=source).to(self.device, self.dtype)
+        noise = noise if self.start is None else self.start.codes(noise)
         return self.averaged.with_statistics(noise.split(64))
 
     def draw_normal(self, size: int, purpose: str, batch_idx: int, epoch: int | None = None) -> Tensor:

@@ -14,7 +14,8 @@ REACH = 2.0  # Angstrom; how far the generator can move an atom along an axis of
 class LinearStart(nn.Module):
     """Structures of the linear model of the training set, from the same noise, which the generator's outputs displace.
 
-    The first numbers of a noise vector are the code of a structure, as many as there are components. Outputs of 1/2
+    The first numbers of a noise vector are the code of a structure, as many as there are components, and the others are
+    not used: with them, too, samples of `li2o_licl` had more atoms that were too near. Outputs of 1/2
     leave an atom where the linear model places it, 0 and 1 move it by `REACH` in each direction of space.
 
     Args:
@@ -42,6 +43,11 @@ class LinearStart(nn.Module):
             linear = self.components.displacements(noise[..., : len(self.components.modes)])
             moves = linear + REACH * (2 * outputs.double() - 1)
             return ((self.components.sites.double() + moves @ self.inverse.double()) % 1.0).to(outputs.dtype)
+
+    def codes(self, noise: Tensor) -> Tensor:
+        """Noise (..., structures, latent_dim) as the generator takes it: numbers that are no component's are zero."""
+        extra = noise.shape[-1] - len(self.components.modes)
+        return nn.functional.pad(noise[..., : noise.shape[-1] - extra], (0, extra)) if extra > 0 else noise
 
     def displacements(self, fractional: Tensor) -> Tensor:
         """From the sites to the images of the atoms that are nearest along each axis, Angstrom, of the same shape."""

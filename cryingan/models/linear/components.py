@@ -35,12 +35,13 @@ class Components(nn.Module):
         for name in ("sites", "modes", "codes"):
             self.register_buffer(name, torch.empty(0))
 
-    def fit(self, structures: Crystals, components: int) -> None:
+    def fit(self, structures: Crystals, components: int, share: float | None = None) -> None:
         """Find mean, components and codes.
 
         Args:
             structures: at least two.
             components: how many, at most one less than the structures and three for each atom.
+            share: of the variance of the displacements; no more are kept than hold it. None: no such limit.
 
         Raises:
             CryinGANError: there are fewer than two structures, they do not differ, or they have no sites in common.
@@ -52,6 +53,9 @@ class Components(nn.Module):
         flat = mean.displacements.reshape(len(structures), -1)
         left, sizes, right = np.linalg.svd(flat, full_matrices=False)
         kept = min(components, len(structures) - 1, flat.shape[1])
+        if share is not None:
+            held = np.cumsum(sizes**2) / (sizes**2).sum()
+            kept = min(kept, 1 + int(np.searchsorted(held, share)))
         # Singular vectors are unique up to their sign, which depends on the library: the largest entry is positive.
         signs = np.sign(right[np.arange(kept), np.abs(right[:kept]).argmax(axis=1)])
         spread = math.sqrt(len(structures))
@@ -119,7 +123,8 @@ def _require_a_mean(mean: MeanStructure) -> None:
     if not mean.shared:
         raise CryinGANError(
             f"the linear model needs structures that share most of their sites; here half of the atoms scatter by "
-            f"{mean.typical_scatter:.2f} Angstrom or more, as in an alloy or a glass: take another model"
+            f"{mean.typical_scatter:.2f} Angstrom or more, as in an alloy or a glass: take model=paper, "
+            "model=diffcsp, or model=flow with model.prior=uniform"
         )
     wide = int((mean.scatter > SHARED).sum())
     if wide > MANY * len(mean.scatter):

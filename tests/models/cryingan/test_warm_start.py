@@ -9,6 +9,7 @@ from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.models.cryingan.warm_start import REACH
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import write_structures
+from cryingan.structures.matching import mean_structure
 from cryingan.training.replicas import Replicas
 from data.module import StructureData, with_distances
 from tests.support.models import quiet_trainer
@@ -42,11 +43,32 @@ def test_untrained_samples_are_those_of_the_linear_model(dtype):
     assert (expected - components.sites).std() > 0.005  # structures differ, in some of the ways in which the set does
 
 
-def test_noise_beyond_the_components_is_for_the_generator_alone():
-    model = fitted(latent_dim=50)  # of four atoms
+def test_noise_beyond_the_components_is_not_used():
+    model = fitted(latent_dim=50, ema=0.9)  # of four atoms
     assert len(model.start.components.modes) == 12
-    noise = torch.randn(3, 50)
-    assert model.structures(model.generator, noise).shape == (3, 4, 3)
+    torch.nn.init.normal_(model.generator.layers[-1].weight)
+    noise, other = torch.randn(2, 3, 50)
+    alike = torch.cat([noise[:, :12], other[:, 12:]], dim=1)
+    assert model.structures(model.generator, noise).equal(model.structures(model.generator, alike))
+    assert not model.structures(model.generator, noise).equal(model.structures(model.generator, other))
+    assert not model.start.codes(noise)[:, 12:].any()
+
+
+@pytest.mark.parametrize(
+    ("components", "latent_dim", "kept"), [(None, 50, "share"), (None, 2, 2), (3, 50, 3), (8, 5, 5)]
+)
+def test_components_hold_most_of_the_variance_or_are_chosen(tmp_path, components, latent_dim, kept):
+    write_structures(scattered(), tmp_path / "set.extxyz")
+    changes = {"components": components, "latent_dim": latent_dim, "warm_start": "linear"}
+    model = CryinGAN(CELL, SPECIES, **{**SMALL["cryingan"], **changes})
+    data = StructureData(tmp_path / "set.extxyz", batch_size=8)
+    quiet_trainer().fit(model, data)
+    # The same decomposition by eigenvalues of the covariance.
+    flat = mean_structure(model.as_in_batches(data.training)).displacements.reshape(len(data.training), -1)
+    variances = np.linalg.eigvalsh(flat.T @ flat)[::-1]
+    enough = next(k for k in range(1, 13) if variances[:k].sum() >= 0.85 * variances.sum())
+    assert 2 < enough < 12
+    assert len(model.start.components.modes) == (enough if kept == "share" else kept)
 
 
 @pytest.mark.parametrize("axis", range(3))
