@@ -1,6 +1,6 @@
 """Score structures: `python evaluate.py benchmark=interface structures=FILE reference=FILE`; `--help` lists every key.
 
-`python evaluate.py compare=[DIR,DIR]` puts evaluations in one table.
+`python evaluate.py compare=[DIR,DIR]` puts evaluations in one table, `python evaluate.py report=DIR` runs on one page.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.entry import run
+from configs.entry import given, run
 from configs.schema import plain
 from cryingan.errors import CryinGANError
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 
 def main(config: DictConfig) -> Path:
-    """Score structures, or compare evaluations, and return the folder of the results.
+    """Score structures, compare evaluations or report runs, and return the folder of the results, or the page.
 
     Raises:
         CryinGANError: a setting or a file cannot be used.
     """
     settings = plain(config)
+    if settings["report"] is not None:
+        return write_report(settings)
     return write_table(settings) if settings["compare"] else score(settings)
 
 
@@ -59,6 +61,17 @@ def write_table(settings: dict[str, Any]) -> Path:
     print(markdown(comparison), end="")
     print(folder / TABLE)
     return folder
+
+
+def write_report(settings: dict[str, Any]) -> Path:
+    """Put the runs of a folder on one page and return its path."""
+    from cryingan.report.report import report
+
+    if settings["compare"]:
+        raise CryinGANError("give report=DIR or compare=[DIR,DIR], not both")
+    page = report(settings["report"], settings["output"] if "output" in given() else None)
+    print(page)
+    return page
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -68,13 +69,17 @@ def _run(name: str, job: Callable[[Any], Any]) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from configs.sweep_report import report_sweep
+
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own report
     register(name)
     try:
         sys.argv[1:] = mark_constants(translated(name, sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(name, job))()
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
+        report_sweep()
         sys.exit(f"{name}.py: {one_line(error, name)}")
+    report_sweep()
 
 
 def compose(name: str, *overrides: str) -> DictConfig:
@@ -125,6 +130,15 @@ def instantiate(node: Any, **arguments: Any) -> Any:
         if cause is None or isinstance(cause, ImportError | TypeError | InstantiationException):
             raise CryinGANError(" ".join(str(error).split())) from error
         raise cause from None
+
+
+def command_line(name: str) -> str:
+    """What runs this job alone, as one types it; in a sweep that of the job."""
+    from hydra.core.hydra_config import HydraConfig
+
+    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    plain = [re.sub(r"^([^=]+)='([\w./-]*)'$", r"\1=\2", override) for override in overrides]  # quotes for Hydra only
+    return shlex.join(["python", f"{name}.py", *plain])
 
 
 def given() -> dict[str, str]:

@@ -138,6 +138,7 @@ class EvaluateKeys:
     processes: int | None = None
     wandb: str | None = None
     compare: list[str] = field(default_factory=list)
+    report: str | None = None
 
 
 SCHEMAS = {"train": train_schema, "sample": SampleKeys, "evaluate": EvaluateKeys}

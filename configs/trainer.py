@@ -13,10 +13,11 @@ from callbacks.finish_epoch import FinishEpoch
 from callbacks.initial_weights import InitialWeights
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.require_objective import RequireObjective
+from callbacks.run_record import RunRecord
 from callbacks.settings_file import SettingsFile
 from callbacks.time_limit import TimeLimit
 from callbacks.wandb_run import WandbRun
-from configs.entry import instantiate
+from configs.entry import command_line, instantiate
 from configs.sweeps import in_sweep
 from cryingan.devices import resolve_accelerator
 from cryingan.errors import CryinGANError
@@ -62,7 +63,8 @@ def build_trainer(
             *instantiate(settings["callbacks"]).values(),
             *([RequireObjective(settings["objective"])] if settings["objective"] else []),
             WandbRun(),
-            SettingsFile(settings),  # last: a start that is refused keeps the old config.yaml
+            SettingsFile(settings),  # behind all that may refuse a start, which keeps the old config.yaml
+            RunRecord(command_line("train")),
         ],
         plugins=[AtomicCheckpointIO(), *([environment] if environment else [])],
         num_sanity_val_steps=0,

@@ -1,5 +1,6 @@
 """The command line as users type it."""
 
+import csv
 import gzip
 import os
 import re
@@ -163,6 +164,11 @@ def test_a_sweep_gives_every_combination_its_own_run_and_outlives_a_failing_one(
     assert done == {"l0.0s1", "l0.0s2", "l0.05s1", "l0.05s2"}
     runs = {path.name.rsplit("-", 1)[1] for path in tmp_path.glob("*/wandb/offline-run-*")}
     assert len(runs) == 4
+    assert f"report of 6 runs: {tmp_path}/report.html" in result.stdout
+    with (tmp_path / "report/table_run.csv").open() as file:
+        states = {Path(row["folder"]).name: row["state"] for row in csv.DictReader(file)}
+    assert all(state.startswith("failed: ") == ("-1" in name) for name, state in states.items())
+    assert {name for name in states if "-1" not in name} == done
 
 
 def test_a_set_without_common_sites_is_told_which_models_take_it(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from tests.support.paths import ROOT
 
 FLOORS = (
+    ("report",),
     ("evaluation",),
     ("samples",),
     ("metrics",),

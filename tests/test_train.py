@@ -27,6 +27,8 @@ def test_a_run_folder_holds_everything(tiny, tmp_path, structures_file, capsys):
         ".lock",
         "config.yaml",
         "metrics.csv",
+        "run.json",
+        "times.csv",
         "summary.json",
         "training.png",
         "checkpoints/last.ckpt",

@@ -14,6 +14,7 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.report import ABOVE, METRICS, NOT_RELAXED, SPECIES_DISTANCE, above
+from cryingan.evaluation.spread import Spread, spread, spread_text
 from cryingan.plots import style
 from cryingan.plots.comparison import comparison_figure
 from cryingan.storage.atomic import make_folder, replace_file
@@ -38,11 +39,9 @@ class Comparison:
         found = (run.get(metric, {}).get(end) for run in self.runs[model].values())
         return np.array([np.nan if value is None else value for value in found], dtype=np.float64)
 
-    def summary(self, model: str, metric: str) -> tuple[float, float, float]:
+    def summary(self, model: str, metric: str) -> Spread:
         """Return mean, minimum and maximum over the runs in which a metric is defined; NaN if in none."""
-        values = self.values(model, metric)
-        values = values[np.isfinite(values)]
-        return (values.mean(), values.min(), values.max()) if len(values) else (np.nan,) * 3
+        return spread(self.values(model, metric))
 
     @property
     def main_metrics(self) -> list[str]:
@@ -81,10 +80,10 @@ def compare(folders: Sequence[str]) -> Comparison:
         raise CryinGANError(f"compare: {twice[0]} is given twice")
     runs: dict[str, dict[str, Any]] = {}
     for (name, _), default, path in zip(named, model_names(paths), paths, strict=True):
-        runs.setdefault(name or default, {})[str(path)] = _read(path)
+        runs.setdefault(name or default, {})[str(path)] = read_evaluation(path)
     every = [(folder, run) for model in runs.values() for folder, run in model.items()]
     for folder, run in every[1:]:
-        _require_same(*every[0], folder, run)
+        require_same(*every[0], folder, run)
     _warn_of_versions(every)
     entries = ((name, entry) for _, run in every for name, entry in run.items())
     metrics = dict.fromkeys(name for name, entry in entries if isinstance(entry, dict) and "value" in entry)
@@ -126,7 +125,7 @@ def markdown(comparison: Comparison) -> str:
     metrics = comparison.main_metrics
     lines = [["model", "runs", *metrics], ["---"] * (len(metrics) + 2)]
     for model, runs in comparison.runs.items():
-        lines.append([model, str(len(runs)), *(_cell(comparison, model, metric) for metric in metrics)])
+        lines.append([model, str(len(runs)), *(spread_text(comparison.values(model, metric)) for metric in metrics)])
     table = [f"| {' | '.join(line)} |\n" for line in lines]
     return "".join([*table, *(f"\n{note}\n" for note in _notes(comparison))])
 
@@ -147,16 +146,6 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield ABOVE
 
 
-def _cell(comparison: Comparison, model: str, metric: str) -> str:
-    values = comparison.values(model, metric)
-    defined = int(np.isfinite(values).sum())
-    if defined == 0:
-        return "undefined"
-    mean, low, high = (f"{value:.3g}" for value in comparison.summary(model, metric))
-    note = f" [{defined} of {len(values)} runs]" if defined < len(values) else ""
-    return (mean if len(values) == 1 else f"{mean} ({low}, {high})") + note
-
-
 def rows(comparison: Comparison) -> str:
     """Return a CSV row for each model and metric; `low` and `high` are the bootstrap interval of a single run."""
     from pandas import DataFrame
@@ -171,7 +160,12 @@ def rows(comparison: Comparison) -> str:
     return DataFrame(lines, columns=ROW_COLUMNS).to_csv(index=False, na_rep="nan", lineterminator="\n")
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """The content of an evaluation's metrics.json.
+
+    Raises:
+        CryinGANError: it is not there, or cannot be read.
+    """
     try:
         content = json.loads((folder / METRICS).read_bytes())
         if not isinstance(content["provenance"]["settings"], dict):
@@ -194,7 +188,12 @@ def _warn_of_versions(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
                 return
 
 
-def _require_same(first: str, one: Mapping[str, Any], second: str, other: Mapping[str, Any]) -> None:
+def require_same(first: str, one: Mapping[str, Any], second: str, other: Mapping[str, Any]) -> None:
+    """Refuse two evaluations, given by folder and content, of other benchmarks, references or settings.
+
+    Raises:
+        CryinGANError: names what differs.
+    """
     ours, theirs = one["provenance"], other["provenance"]
     if one["benchmark"] != other["benchmark"]:
         raise CryinGANError(f"{first} is of benchmark {one['benchmark']}, {second} of {other['benchmark']}")

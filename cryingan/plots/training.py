@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +21,8 @@ COLUMNS = 3
 
 def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return for every key of a metrics.csv, as it is written today, the epochs that have it, and its values."""
-    with Path(path).open() as file:
-        rows = list(csv.DictReader(file))
+    text = Path(path).read_text()
+    rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))  # without a row that a kill cut short
     curves = {}
     for name in rows[0] if rows else ():
         points = [(int(row["epoch"]), float(row[name])) for row in rows if row[name]]

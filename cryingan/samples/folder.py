@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 SAMPLES, REPAIRED, RELAXED = STAGES
 ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
+REFERENCE = "reference_energies.csv"  # of training structures and random ones, as they are drawn in the figure
 SAMPLE_MANIFEST = "manifest.json"  # where samples come from, when sample.py has written them
 RELAX_SUMMARY = "relaxed.json"  # the results in numbers; written last
 EARLIER_SUMMARY = "summary.json"  # the same in folders of earlier versions

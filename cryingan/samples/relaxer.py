@@ -20,7 +20,7 @@ from cryingan.relaxation.repair import repair
 from cryingan.relaxation.settings import RelaxSettings
 from cryingan.samples.folder import ERROR, RELAX_SUMMARY, REPAIRED, SAMPLES, set_results_aside, write_error
 from cryingan.samples.plan import Plan
-from cryingan.samples.report import Outcome, draw, write_rows
+from cryingan.samples.report import Outcome, draw, write_reference, write_rows
 from cryingan.samples.set_comparison import SetComparison
 from cryingan.storage.atomic import write_json
 from cryingan.storage.fraction_keys import fraction_key
@@ -72,8 +72,9 @@ class SampleRelaxer:
         """Relax `samples.extxyz` in a folder; everything else there comes from it, `relaxed.json` last.
 
         The folder then holds repaired.extxyz (all samples), relax.csv and relaxed.extxyz (those that could be
-        repaired), energies.csv (a row per sample), energies.png, and pictures and PDB files of some samples before and
-        after. Called again, it resumes, and relaxes nothing twice.
+        repaired), energies.csv (a row per sample), reference_energies.csv (of training and random structures),
+        energies.png, and pictures and PDB files of some samples before and after. Called again, it resumes, and relaxes
+        nothing twice.
 
         Returns:
             The values that a training logs, by name; see `cryingan.samples.report.Outcome.values` and
@@ -93,6 +94,7 @@ class SampleRelaxer:
             outcome = self._relax(samples, folder)
             write_rows(outcome, folder)
             random, thresholds = self.scale.random, outcome.thresholds
+            write_reference(folder, self.scale.shown, random)
             draw(outcome, folder, self.plan.pictures, self.plan.molecules, self.scale.shown, random)
             below = {fraction_key(t): float((random <= t).mean()) for t in thresholds if random is not None}
             summary = {

@@ -13,7 +13,7 @@ from cryingan.energies.fractions import QUANTILES, fractions_below
 from cryingan.energies.scale import Energies
 from cryingan.relaxation.relax import RelaxationResults
 from cryingan.relaxation.repair import RepairLog
-from cryingan.samples.folder import ENERGIES, FIGURE, MOLECULES, PICTURES
+from cryingan.samples.folder import ENERGIES, FIGURE, MOLECULES, PICTURES, REFERENCE
 from cryingan.storage.atomic import make_folder, replace_file
 from cryingan.storage.fraction_keys import fraction_key, random_key, threshold_in
 from cryingan.structures.contacts import contact_text
@@ -139,6 +139,21 @@ def write_rows(outcome: Outcome, folder: Path) -> None:
     table["steps"] = table["steps"].astype("Int64")  # whole numbers also beside empty fields
     with replace_file(folder / ENERGIES) as file:
         file.write(table.to_csv(index_label="sample", lineterminator="\n").encode())
+
+
+def write_reference(folder: Path, training: np.ndarray | None, random: np.ndarray | None) -> None:
+    """Write reference_energies.csv: a row per training structure and per random one, in the unit of energies.csv.
+
+    Args:
+        folder: where.
+        training: energies as `draw` takes them.
+        random: likewise.
+    """
+    lines = ["set,energy"]
+    for name, energies in (("training", training), ("random", random)):
+        lines += [] if energies is None else [f"{name},{energy!r}" for energy in energies.tolist()]
+    with replace_file(folder / REFERENCE) as file:
+        file.write(("\n".join(lines) + "\n").encode())
 
 
 def draw(

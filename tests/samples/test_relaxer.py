@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from ase.io import read
+from pandas import read_csv
 
 from cryingan.errors import CryinGANError
 from cryingan.relaxation.fixed import heights
@@ -23,7 +24,8 @@ def test_a_folder_holds_everything_and_is_resumed(tmp_path, training, monkeypatc
     samples = random_crystals(5, SPECIES, CELL, seed=1)
     samples.fractional[1, 3] = samples.fractional[1, 0]  # coincident atoms are repaired
     store_samples(samples, tmp_path / "run")
-    values = SampleRelaxer(plan(training=training, pictures=2, molecules=1))(tmp_path / "run")
+    relaxer = SampleRelaxer(plan(training=training, pictures=2, molecules=1))
+    values = relaxer(tmp_path / "run")
     summary = read_summary(tmp_path / "run")
     assert summary["values"] == values
     assert summary["unit"] == "J/m^2"
@@ -32,8 +34,10 @@ def test_a_folder_holds_everything_and_is_resumed(tmp_path, training, monkeypatc
     assert names == {
         *("samples.extxyz", "repaired.extxyz", "relaxed.extxyz", "relax.csv", "relax.json", "relaxed.json"),
         *("energies.csv", "energies.png", ".lock", "pictures/000000.png", "pictures/000001.png"),
-        *("molecules/000000_before.pdb", "molecules/000000_after.pdb"),
+        *("molecules/000000_before.pdb", "molecules/000000_after.pdb", "reference_energies.csv"),
     }
+    beside = read_csv(tmp_path / "run/reference_energies.csv", float_precision="round_trip")
+    assert beside[beside["set"] == "training"]["energy"].tolist() == relaxer.scale.shown.tolist()
     relaxed = read(tmp_path / "run/relaxed.extxyz", ":")
     molecule = read(tmp_path / "run/molecules/000000_after.pdb")
     assert molecule.get_chemical_symbols() == list(SPECIES)

@@ -1,0 +1,88 @@
+"""The report that a sweep of train.py (`-m`) ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+
+from cryingan.errors import CryinGANError
+from cryingan.storage.text import in_one_line
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+JOBS = "CRYINGAN_SWEEP_JOBS"
+"""Environment variable, inherited by all jobs of a sweep: the file in which each of them writes a line at its end."""
+
+
+class SweepJobs(Callback):
+    """Writes down the jobs of a sweep of train.py: their folders, their settings, and why one failed."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Begin, in the process that starts the jobs."""
+        if kwargs.get("config_name") == "train":
+            folder = Path(config.hydra.sweep.dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            path = (folder / f".jobs-{os.getpid()}").resolve()
+            path.touch()
+            os.environ[JOBS] = str(path)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
+        """Add a line, in the process of the job."""
+        if JOBS in os.environ:
+            with Path(os.environ[JOBS]).open("a") as file:
+                file.write(json.dumps(_job(job_return), default=str) + "\n")
+
+
+def _job(job_return: JobReturn) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from cryingan.training.together import each_run
+
+    name = ",".join(job_return.overrides)
+    error = None if job_return.status == JobStatus.COMPLETED else _reason(job_return._return_value)
+    try:
+        plain = OmegaConf.to_container(job_return.cfg, resolve=True, enum_to_str=True)
+        runs = [{"run_dir": one["run_dir"], "settings": one} for one in each_run(plain)]
+    except (CryinGANError, OmegaConfBaseException):  # the settings are why it failed
+        runs = []
+    return {"job": name, "runs": runs, "error": error}
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, CryinGANError) else f"{type(error).__name__}: {in_one_line(error)}"
+
+
+def report_sweep() -> None:
+    """Write the report of the sweep that has ended, and print its path; do nothing after other commands."""
+    if JOBS not in os.environ:
+        return
+    from cryingan.report.report import common_folder, report
+
+    jobs = _read_jobs()
+    paths = list(dict.fromkeys(Path(run["run_dir"]) for job in jobs for run in job["runs"]))
+    if not paths:
+        return
+    failed = {run["run_dir"]: job["error"] for job in jobs if job["error"] for run in job["runs"]}
+    settings = {run["run_dir"]: run["settings"] for job in jobs for run in job["runs"]}
+    try:
+        page = report(common_folder(paths), only=paths, failed=failed, settings=settings)
+    except CryinGANError as error:
+        print(f"train.py: the report of the sweep was not written: {error}", file=sys.stderr, flush=True)
+    else:
+        print(f"report of {len(paths)} runs: {page}", flush=True)
+
+
+def _read_jobs() -> list[dict[str, Any]]:
+    """The jobs that have ended; the file is removed."""
+    path = Path(os.environ.pop(JOBS))
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return [json.loads(line) for line in lines]
