@@ -10,9 +10,17 @@ from tests.support.command import call
 from tests.support.relaxed_runs import RELAX
 
 FILES = sorted((CONFIGS / "sweep").glob("*.yaml"))
-SHORT = (*(one for one in TINY if not one.startswith(("model.", "trainer.max"))), "trainer.max_epochs=2")
+SHORT = (
+    *(one for one in TINY if not one.startswith(("model.", "trainer.max"))),
+    "trainer.max_epochs=1",
+    "relax.max_steps=2",
+)
 SMALL = {"linear": ("model.components=2",), "cryingan": [one for one in TINY if one.startswith("model.")]}
 SMALL |= dict.fromkeys(("diffcsp", "flow"), ("model.hidden=8", "model.layers=1", "model.steps=4"))
+
+
+RUNS = [pytest.param(path, -1, id=path.stem) for path in FILES]
+RUNS += [pytest.param(CONFIGS / "sweep/models.yaml", which, marks=pytest.mark.slow) for which in (0, 1)]
 
 
 def chosen(parameter, which):
@@ -28,9 +36,7 @@ def command_of(sweep, values):
     return [*command[:place], *arguments["args_no_hyphens"], *command[place + 1 :]]
 
 
-@pytest.mark.parametrize(
-    ("path", "which"), [(path, which) for path in FILES for which in ((0, 1, 2) if path.stem == "models" else (-1,))]
-)
+@pytest.mark.parametrize(("path", "which"), RUNS)
 def test_an_agent_trains_a_run_of_its_own(path, which, tmp_path, crystal_file, monkeypatch):
     sweep = yaml.safe_load(path.read_text())
     values = {name: chosen(parameter, which) for name, parameter in sweep["parameters"].items()}
