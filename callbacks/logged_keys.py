@@ -11,7 +11,7 @@ from cryingan.errors import CryinGANError
 from cryingan.metrics.coverage import NEIGHBORS
 from cryingan.metrics.region_reference import KEYS, RegionReference
 
-OURS = "callbacks."  # the package of the callbacks whose keys are known
+OURS = ("callbacks.", "cryingan.")  # packages of the callbacks whose keys are known
 INTERVAL = ("_low", "_high")
 
 
