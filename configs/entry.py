@@ -69,7 +69,7 @@ def _run(name: str, job: Callable[[Any], Any]) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from configs.sweep_report import report_sweep
+    from configs.sweep_report import forget_jobs, report_sweep
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of Hydra's own report
     register(name)
@@ -79,7 +79,10 @@ def _run(name: str, job: Callable[[Any], Any]) -> None:
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
         report_sweep()
         sys.exit(f"{name}.py: {one_line(error, name)}")
-    report_sweep()
+    else:
+        report_sweep()
+    finally:
+        forget_jobs()
 
 
 def compose(name: str, *overrides: str) -> DictConfig:

@@ -66,7 +66,7 @@ def report_sweep() -> None:
         return
     from cryingan.report.report import common_folder, report
 
-    jobs = _read_jobs()
+    jobs = [json.loads(line) for line in Path(os.environ[JOBS]).read_text().splitlines()]
     paths = list(dict.fromkeys(Path(run["run_dir"]) for job in jobs for run in job["runs"]))
     if not paths:
         return
@@ -74,15 +74,13 @@ def report_sweep() -> None:
     settings = {run["run_dir"]: run["settings"] for job in jobs for run in job["runs"]}
     try:
         page = report(common_folder(paths), only=paths, failed=failed, settings=settings)
-    except CryinGANError as error:
-        print(f"train.py: the report of the sweep was not written: {error}", file=sys.stderr, flush=True)
+    except Exception as error:  # nothing that goes wrong here makes a sweep that has ended well a failure
+        print(f"train.py: the report of the sweep was not written: {_reason(error)}", file=sys.stderr, flush=True)
     else:
         print(f"report of {len(paths)} runs: {page}", flush=True)
 
 
-def _read_jobs() -> list[dict[str, Any]]:
-    """The jobs that have ended; the file is removed."""
-    path = Path(os.environ.pop(JOBS))
-    lines = path.read_text().splitlines() if path.exists() else []
-    path.unlink(missing_ok=True)
-    return [json.loads(line) for line in lines]
+def forget_jobs() -> None:
+    """Remove the file in which the jobs of a sweep are written down, where there is one."""
+    if JOBS in os.environ:
+        Path(os.environ.pop(JOBS)).unlink(missing_ok=True)

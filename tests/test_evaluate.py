@@ -17,6 +17,7 @@ from data.module import StructureData
 from tests.support.command import call, leaves
 from tests.support.evaluation import alloy, saved, silicon
 from tests.support.paths import ROOT
+from tests.support.run_folders import config, write_run
 
 
 def test_a_file_is_scored_and_two_results_are_compared(tmp_path):
@@ -105,3 +106,26 @@ def test_ten_kills_lose_nothing(tmp_path):
     ]
     assert texts[0] == texts[1]
     assert texts[2] == texts[3]
+
+
+def test_runs_of_a_folder_are_put_on_one_page(tmp_path):
+    write_run(tmp_path / "runs/a", config(seed=1), epochs=1, relaxed=False)
+    ended = call("evaluate.py", "report=runs", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (0, "runs/report.html\n"), ended.stderr
+    assert (tmp_path / "runs/report/table_run.csv").exists()
+    ended = call("evaluate.py", "report=runs", "output=elsewhere", cwd=tmp_path)
+    assert ended.stdout == "elsewhere/report.html\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("report=nowhere",), "report=nowhere: it is not there"),
+        (("report=.",), "report=.: no run is in it; run folders have a config.yaml"),
+        (("report=.", "compare=[a]"), "give report=DIR or compare=[DIR,DIR], not both"),
+    ],
+)
+def test_a_report_of_nothing_is_refused_in_one_line(tmp_path, arguments, said):
+    ended = call("evaluate.py", *arguments, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (1, f"evaluate.py: {said}\n")
+    assert not list(tmp_path.iterdir())

@@ -59,6 +59,7 @@ def page_html(content: dict[str, Any]) -> str:
 
     ours = files("cryingan.report") / "page"
     names = {"style": "page.css", "viewer_library": "3Dmol-min.js", "viewer": "viewer.js", "script": "page.js"}
+    names["viewer_license"] = "3Dmol-LICENSE.txt"
     parts = {key: (ours / name).read_text() for key, name in names.items()}
     data = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
     parts |= {"title": html.escape(content["title"]), "plotly": get_plotlyjs(), "data": data}

@@ -20,9 +20,9 @@ from cryingan.storage.text import in_one_line
 
 log = logging.getLogger(__name__)
 
-MOST_SAMPLES = 10  # of a run
+MOST_SAMPLES = 20  # of a run
 MOST_BYTES = 6_000_000  # of all structures of a page
-BYTES_PER_ATOM = 120  # of a sample before and after, with its bonds
+BYTES_PER_ATOM = 40  # of a sample before and after, with its bonds
 IONIC = 1.0  # difference of electronegativities (Pauling) from which on a pair of species counts as ions
 LONGEST_BOND = 1.15  # of the sum of covalent radii
 HUNDREDTHS = 100  # positions are written in 0.01 Angstrom

@@ -29,8 +29,8 @@ def text_of(folder):
 
 
 def without_scripts(page):
-    """Libraries name addresses, which they do not use."""
-    return re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL)
+    """Without comments either: libraries and licences name addresses, which they do not use."""
+    return re.sub(r"<script\b.*?</script>|<!--.*?-->", "", page, flags=re.DOTALL)
 
 
 @pytest.fixture
@@ -44,6 +44,11 @@ def test_the_page_holds_everything_in_one_file(page):
     assert "http" not in outside.replace('http-equiv="Content-Security-Policy"', "")
     assert "default-src 'none'" in outside  # the browser refuses whatever a library would load
     assert "$" not in outside
+
+
+def test_the_page_names_the_authors_of_its_libraries(page):
+    assert "Copyright (c) 2014, University of Pittsburgh and contributors" in page
+    assert "plotly.js v" in page
 
 
 def test_twelve_runs_take_less_than_15_mb(tmp_path):

@@ -71,7 +71,7 @@ def test_samples_are_ordered_by_energy(run):
 
 
 def test_fewer_samples_where_there_is_little_room(run):
-    assert len(viewer_set(run, "a run", most_bytes=3 * 120 * len(SPECIES))["samples"]) == 3
+    assert len(viewer_set(run, "a run", most_bytes=3 * 40 * len(SPECIES))["samples"]) == 3
     assert len(viewer_set(run, "a run", most_bytes=0)["samples"]) == 1
 
 

@@ -104,7 +104,7 @@ function beginViewer(sets, looks) {
       viewer.rotate(-90, "x"); // the third axis points up, as in the pictures
       viewer.rotate(25, "z");
       viewer.rotate(12, "vx");
-      viewer.zoom(1.1);
+      viewer.zoom(0.95);
       framed = drawing ? frame : framed;
     } else viewer.setView(kept);
     viewer.render();
