@@ -104,7 +104,7 @@ class RelaxSamples(Callback):
         """Epochs between evaluations."""
         if self.every_n_epochs is not None:
             return self.every_n_epochs
-        return max(1, min(LONGEST, trainer.max_epochs // 2))
+        return max(1, min(LONGEST, -(-trainer.max_epochs // 2)))
 
     def gave_up(self, epoch: int) -> bool:
         """Whether the samples of an epoch cannot be relaxed."""

@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
+from cryingan.errors import CryinGANError
+
 
 class Average(AveragedModel):
     """Weights that follow those of a network, each step by a share of 1 - decay of what is between them.
@@ -72,9 +74,17 @@ class KeepAverage(Callback):
         self.validation = ExitStack()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow from now on."""
+        """Follow from now on.
+
+        Raises:
+            CryinGANError: there are weights that the average does not have.
+        """
         followed = pl_module.followed()
         weights = set(followed.parameters())
+        if len(weights) != len(list(pl_module.averaged.module.parameters())):
+            raise CryinGANError(
+                f"ema: {type(pl_module).__name__} has weights that were not made in `build`: none follow them"
+            )
 
         def follow(*_: Any) -> None:
             pl_module.averaged.update_parameters(followed)

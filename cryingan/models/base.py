@@ -113,7 +113,7 @@ class GenerativeModel(lightning.LightningModule):
         """Make networks and buffers; everything of `Attributes` is there, `cell`, `template` and `hparams` too."""
 
     def configure_callbacks(self) -> list[Callback]:
-        """What every training has, whatever hooks a subclass overrides."""
+        """The stop at NaN and the average, which a subclass that overrides this adds to."""
         return [StopAtNaN()] if self.averaged is None else [StopAtNaN(), KeepAverage()]
 
     def followed(self) -> nn.Module:

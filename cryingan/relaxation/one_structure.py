@@ -67,8 +67,10 @@ class Relaxation:
         """Why the structure cannot be relaxed, or None."""
         if not np.isfinite(self.start).all():
             return "not_finite"
-        sources, _, _ = neighbors(self.start, np.asarray(self.atoms.cell), self.settings.min_distance)
-        return "too_close" if len(sources) else None
+        return "too_close" if self._too_close(self.start) else None
+
+    def _too_close(self, positions: np.ndarray) -> bool:
+        return len(neighbors(positions, np.asarray(self.atoms.cell), self.settings.min_distance)[0]) > 0
 
     def free(self, forces: np.ndarray) -> np.ndarray:
         """Forces without those on fixed atoms, eV/Angstrom, shape (atoms, 3)."""
@@ -97,7 +99,9 @@ class Relaxation:
         return "max_steps" if self.steps >= bounds.max_steps else None
 
     def end(self, reason: str) -> Relaxed:
-        """The result, ended for `reason`."""
+        """The result, ended for `reason`; atoms on one spot are no minimum, whatever a potential says of them."""
+        if reason == "converged" and self._too_close(self.positions):
+            reason = "too_close"
         values = (self.energy_initial, self.energy, self.steps, self.evaluations, self.fmax)
         ended = (reason == "converged", reason, self.positions, self.trajectory.thinned())
         return Relaxed(self.sample, *values, *ended)

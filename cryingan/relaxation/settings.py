@@ -50,7 +50,8 @@ class RelaxSettings:
         fmax: a structure has converged when the largest force on a free atom is below this, eV/Angstrom. With `cg`,
             one that ends otherwise may exceed it by 0.001, as in the paper.
         max_steps: largest number of steps of the optimizer.
-        min_distance: structures that start with atoms closer than this, Angstrom, are not relaxed (`too_close`).
+        min_distance: structures that start with atoms closer than this, Angstrom, are not relaxed, and those that end
+            so have failed (`too_close`).
         max_force: largest force on a free atom, eV/Angstrom; above it the structure counts as exploded.
         max_energy: largest magnitude of the energy, eV/atom; above it the structure counts as exploded.
         max_displacement: largest distance of an atom from its start, Angstrom; above it the structure counts as

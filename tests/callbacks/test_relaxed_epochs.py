@@ -158,7 +158,16 @@ def test_every_epoch_and_every_seed_has_samples_of_its_own(tmp_path):
 
 @pytest.mark.parametrize(
     ("given", "epochs", "between"),
-    [(None, 100_000, 1000), (None, 2000, 1000), (None, 100, 50), (None, 1, 1), (None, 0, 1), (30, 100, 30)],
+    [
+        (None, 100_000, 1000),
+        (None, 2000, 1000),
+        (None, 100, 50),
+        (None, 101, 51),
+        (None, 3, 2),
+        (None, 1, 1),
+        (None, 0, 1),
+        (30, 100, 30),
+    ],
 )
 def test_a_short_training_is_relaxed_half_way_and_at_its_end(given, epochs, between):
     relaxed = RelaxSamples({"kind": "pair"}, {}, every_n_epochs=given)

@@ -143,3 +143,17 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_without_a_stop(tiny, tmp_path):
 def test_values_out_of_range_are_refused_for_any_model(key, value, said):
     with pytest.raises(CryinGANError, match=said):
         Scatter(CELL.tolist(), list(SPECIES), **{key: value})
+
+
+class LateNetwork(Scatter):
+    """Makes a network after the base class has made the average."""
+
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self.late = torch.nn.Linear(1, 1)
+
+
+def test_weights_that_no_average_follows_are_refused():
+    with pytest.raises(CryinGANError, match="LateNetwork has weights that were not made in `build`"):
+        trained(LateNetwork(CELL.tolist(), list(SPECIES), ema=0.9))
+    trained(LateNetwork(CELL.tolist(), list(SPECIES)))

@@ -160,6 +160,30 @@ def test_nan_in_one_structure_touches_no_other(pair, optimizer, what):
     assert results.crystals.fractional[others].tolist() == clean.crystals.fractional[others].tolist()
 
 
+@pytest.mark.parametrize("optimizer", ["fire", "cg"])
+def test_atoms_that_end_on_one_spot_are_no_minimum(pair, optimizer):
+    """A potential that was trained on nothing like it may hold two atoms on one spot, at no force."""
+    crystals = rattled(2)
+
+    starts = [atoms.positions for atoms in crystals.to_ase()]
+
+    def springs(energies, forces, frames, call):
+        """Two atoms of each structure on a spring: of rest length 0.3 in the first, 2 in the second."""
+        for i, frame in enumerate(frames):
+            rest = (0.3, 2.0)[int(np.argmin([np.linalg.norm(start - frame.positions) for start in starts]))]
+            apart = frame.get_distance(0, 1, mic=True, vector=True)
+            length = np.linalg.norm(apart)
+            energies[i], forces[i][:] = 2.5 * (length - rest) ** 2, 0
+            forces[i][0] = 5 * (1 - rest / length) * apart
+            forces[i][1] = -forces[i][0]
+
+    results = here(crystals, CountingPotential(pair, springs), optimizer=optimizer)
+    assert results.reason.tolist() == ["too_close", "converged"]
+    assert results.failed.tolist() == [True, False]
+    assert results.converged.tolist() == [False, True]
+    assert (results.fmax < 0.051).all()
+
+
 def test_faults_at_the_start(pair, tmp_path):
     crystals = rattled(4)
     crystals.fractional[0, 3] = crystals.fractional[0, 5]

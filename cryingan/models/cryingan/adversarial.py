@@ -117,7 +117,7 @@ class AdversarialModel(GenerativeModel):
         if self.start is not None and not len(self.start.components.codes):
             chosen, most = self.hparams.components, self.hparams.latent_dim
             share = VARIANCE if chosen is None else None
-            self.start.components.fit(self.training_structures(), min(chosen or most, most), share)
+            self.start.components.fit(self.training_structures(), chosen or most, share)
             self.start.to(self.device)
 
     def configure_callbacks(self) -> list[Callback]:

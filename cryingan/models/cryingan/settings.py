@@ -74,6 +74,12 @@ class AdversarialSettings:
     def __post_init__(self) -> None:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise CryinGANError(f"model.betas={self.betas}: it must be two decay rates, at least 0 and less than 1")
+        if self.components is not None and self.warm_start == WarmStart.none:
+            raise CryinGANError(f"model.components={self.components}: only model.warm_start=linear has components")
+        if self.components is not None and self.components > self.latent_dim:
+            raise CryinGANError(
+                f"model.components={self.components}: it must be at most model.latent_dim={self.latent_dim}"
+            )
         for one in fields(self):
             value = getattr(self, one.name)
             numbers = value if isinstance(value, list | tuple) else [value]

@@ -131,7 +131,7 @@ def _require_a_mean(mean: MeanStructure) -> None:
         log.warning(
             "%d of %d atoms scatter by more than %g Angstrom about their mean places, as on sites with vacancies, and "
             "samples of the linear model have them between the sites. Models without it: model=diffcsp, model=flow "
-            "with model.prior=uniform, model=paper without model.warm_start",
+            "with model.prior=uniform, model=paper",
             wide,
             len(mean.scatter),
             SHARED,
