@@ -151,7 +151,7 @@ def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
     copy = tmp_path / "copy" / "set"
     folder = train_potential.train(train_settings(copy / "work", tmp_path, folder=str(copy / "potential")))
     datamodule = StructureData(copy / "pair.extxyz.gz")
-    trainer = SimpleNamespace(datamodule=datamodule, default_root_dir=str(tmp_path))
+    trainer = SimpleNamespace(datamodule=datamodule, default_root_dir=str(tmp_path), max_epochs=2)
     with pytest.raises(CryinGANError, match="needs a potential"):
         RelaxSamples(None, {}).setup(trainer, None, "fit")
     made = add_potential.AddPotentialSettings(system_of(copy / "work"), relax=RELAX, n=3, folder=str(copy))
