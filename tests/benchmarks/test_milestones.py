@@ -75,9 +75,9 @@ def test_milestones_of_a_training_are_relaxed_and_other_settings_refused(tmp_pat
         assert python == sys.executable
         return scripts.call(script, *arguments)
 
-    monkeypatch.setattr(subprocess, "run", run)
     milestones = ("callbacks.milestones.every_n_epochs=2", "trainer.max_epochs=2")
     train(tiny("callbacks=default", f"run_dir={tmp_path}/run", *milestones))
+    monkeypatch.setattr(subprocess, "run", run)
     pair = ("potential=pair", "relax.fmax=100", "relax.backend=serial", "pictures=0")
     call(monkeypatch, tmp_path / "run", *pair, "--n", 3, "--output", tmp_path / "out")
     with (tmp_path / "out.csv").open() as file:
