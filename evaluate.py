@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.entry import given, run
+from configs.entry import run
+from configs.job import given
 from configs.schema import plain
 from cryingan.errors import CryinGANError
 
@@ -26,6 +27,16 @@ def main(config: DictConfig) -> Path:
     if settings["report"] is not None:
         return write_report(settings)
     return write_table(settings) if settings["compare"] else score(settings)
+
+
+def require_alone(key: str) -> None:
+    """Refuse keys of the command line that a report or a comparison does not take.
+
+    Raises:
+        CryinGANError: names them.
+    """
+    if others := [name for name in given() if name not in (key, "output")]:
+        raise CryinGANError(f"{key} takes no other key than output; leave out {', '.join(others)}")
 
 
 def score(settings: dict[str, Any]) -> Path:
@@ -56,6 +67,7 @@ def write_table(settings: dict[str, Any]) -> Path:
     """Put evaluations in one table and return its folder."""
     from cryingan.evaluation.comparison import TABLE, compare, markdown, write_comparison
 
+    require_alone("compare")
     comparison = compare(settings["compare"])
     folder = write_comparison(comparison, settings["output"])
     print(markdown(comparison), end="")
@@ -69,6 +81,7 @@ def write_report(settings: dict[str, Any]) -> Path:
 
     if settings["compare"]:
         raise CryinGANError("give report=DIR or compare=[DIR,DIR], not both")
+    require_alone("report")
     page = report(settings["report"], settings["output"] if "output" in given() else None)
     print(page)
     return page

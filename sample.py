@@ -11,7 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.entry import given, run
+from configs.entry import run
+from configs.job import given
 from configs.models import own_class
 from configs.schema import plain
 from configs.unused_keys import require_used

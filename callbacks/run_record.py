@@ -20,16 +20,18 @@ class RunRecord(Callback):
     """Writes run.json when training starts or fails, and a line of times.csv after every epoch.
 
     `seconds` are those of training, with measuring, and relaxing where training waits for it, over all jobs of a run.
-    Logs nothing: times differ between equal runs.
+    A run that resumes without the times of its epochs, as one of an earlier version, gets none: its clock would start
+    in the middle. Logs nothing: times differ between equal runs.
 
     Args:
         command: the command line.
+        model: the chosen option of the group `model`; None where there is none.
     """
 
-    def __init__(self, command: str) -> None:
-        self.content: dict[str, Any] = {"command": command}
+    def __init__(self, command: str, model: str | None = None) -> None:
+        self.content: dict[str, Any] = {"command": command, "model": model}
         self.folder: Path | None = None  # from the start of training on, in the first process
-        self.start = 0.0
+        self.start: float | None = None  # on the clock; None where the times of earlier epochs are unknown
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write run.json, and drop the times of epochs that are trained again."""
@@ -40,6 +42,8 @@ class RunRecord(Callback):
         write_record(self.folder, self.content)
         times = read_times(self.folder)
         times = times[times[:, 0] < trainer.current_epoch]
+        if trainer.current_epoch - 1 not in [-1, *times[:, 0]]:
+            return
         lines = [",".join(TIME_COLUMNS), *(f"{epoch:.0f},{seconds:.3f}" for epoch, seconds in times)]
         with replace_file(self.folder / TIMES) as file:
             file.write(("\n".join(lines) + "\n").encode())
@@ -47,7 +51,7 @@ class RunRecord(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write a line."""
-        if self.folder is None:
+        if self.folder is None or self.start is None:
             return
         line = f"{trainer.current_epoch},{time.monotonic() - self.start:.3f}\n"
         try:

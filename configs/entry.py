@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import select
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -77,12 +76,12 @@ def _run(name: str, job: Callable[[Any], Any]) -> None:
         sys.argv[1:] = mark_constants(translated(name, sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=name)(_reporting(name, job))()
     except (CryinGANError, HydraException, OmegaConfBaseException) as error:
-        report_sweep()
         sys.exit(f"{name}.py: {one_line(error, name)}")
-    else:
-        report_sweep()
-    finally:
+    except KeyboardInterrupt:
         forget_jobs()
+        raise
+    finally:
+        report_sweep()
 
 
 def compose(name: str, *overrides: str) -> DictConfig:
@@ -133,24 +132,6 @@ def instantiate(node: Any, **arguments: Any) -> Any:
         if cause is None or isinstance(cause, ImportError | TypeError | InstantiationException):
             raise CryinGANError(" ".join(str(error).split())) from error
         raise cause from None
-
-
-def command_line(name: str) -> str:
-    """What runs this job alone, as one types it; in a sweep that of the job."""
-    from hydra.core.hydra_config import HydraConfig
-
-    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    plain = [re.sub(r"^([^=]+)='([\w./-]*)'$", r"\1=\2", override) for override in overrides]  # quotes for Hydra only
-    return shlex.join(["python", f"{name}.py", *plain])
-
-
-def given() -> dict[str, str]:
-    """The values of the command line, as text by key; empty where there is no command line."""
-    from hydra.core.hydra_config import HydraConfig
-
-    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    pairs = [override.partition("=") for override in overrides]
-    return {key.lstrip("+~"): value for key, _, value in pairs}
 
 
 def _reporting(name: str, job: Callable[[Any], Any]) -> Callable[[Any], Any]:

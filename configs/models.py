@@ -5,7 +5,7 @@ from __future__ import annotations
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from configs.entry import given
+from configs.job import given
 from cryingan.errors import CryinGANError
 from cryingan.models.registry import MODELS
 

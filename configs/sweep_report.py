@@ -36,24 +36,32 @@ class SweepJobs(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         """Add a line, in the process of the job."""
         if JOBS in os.environ:
-            with Path(os.environ[JOBS]).open("a") as file:
-                file.write(json.dumps(_job(job_return), default=str) + "\n")
+            line = json.dumps(_job(job_return), default=str) + "\n"
+            file = os.open(os.environ[JOBS], os.O_WRONLY | os.O_APPEND)
+            try:
+                os.write(file, line.encode())  # at once: jobs in other processes write, too
+            finally:
+                os.close(file)
 
 
 def _job(job_return: JobReturn) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from configs.job import model_of
     from cryingan.training.together import each_run
 
-    name = ",".join(job_return.overrides)
+    name, model = (
+        ",".join(job_return.overrides),
+        model_of(job_return.hydra_cfg.hydra.runtime.choices, job_return.overrides),
+    )
     error = None if job_return.status == JobStatus.COMPLETED else _reason(job_return._return_value)
     try:
         plain = OmegaConf.to_container(job_return.cfg, resolve=True, enum_to_str=True)
         runs = [{"run_dir": one["run_dir"], "settings": one} for one in each_run(plain)]
     except (CryinGANError, OmegaConfBaseException):  # the settings are why it failed
         runs = []
-    return {"job": name, "runs": runs, "error": error}
+    return {"job": name, "model": model, "runs": runs, "error": error}
 
 
 def _reason(error: Exception) -> str:
@@ -66,18 +74,32 @@ def report_sweep() -> None:
         return
     from cryingan.report.report import common_folder, report
 
-    jobs = [json.loads(line) for line in Path(os.environ[JOBS]).read_text().splitlines()]
-    paths = list(dict.fromkeys(Path(run["run_dir"]) for job in jobs for run in job["runs"]))
-    if not paths:
+    jobs = _jobs(Path(os.environ[JOBS]))
+    forget_jobs()
+    runs = [(Path(run["run_dir"]), run["settings"], job) for job in jobs for run in job["runs"]]
+    if not runs:
         return
-    failed = {run["run_dir"]: job["error"] for job in jobs if job["error"] for run in job["runs"]}
-    settings = {run["run_dir"]: run["settings"] for job in jobs for run in job["runs"]}
+    settings = {path: of_run for path, of_run, _ in runs}
+    records = {path: {"model": job["model"], "failed": job["error"]} for path, _, job in runs}
+    paths = list(settings)
     try:
-        page = report(common_folder(paths), only=paths, failed=failed, settings=settings)
+        page = report(common_folder(paths), only=paths, records=records, settings=settings)
     except Exception as error:  # nothing that goes wrong here makes a sweep that has ended well a failure
         print(f"train.py: the report of the sweep was not written: {_reason(error)}", file=sys.stderr, flush=True)
     else:
         print(f"report of {len(paths)} runs: {page}", flush=True)
+
+
+def _jobs(path: Path) -> list[dict[str, Any]]:
+    """The jobs that have ended; a line that cannot be read is named, and left out."""
+    jobs = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            jobs.append(json.loads(line))
+        except ValueError as error:
+            text = f"train.py: {path}, line {number}: {in_one_line(error)}; this job is not in the report of the sweep"
+            print(text, file=sys.stderr, flush=True)
+    return jobs
 
 
 def forget_jobs() -> None:

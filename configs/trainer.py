@@ -17,7 +17,8 @@ from callbacks.run_record import RunRecord
 from callbacks.settings_file import SettingsFile
 from callbacks.time_limit import TimeLimit
 from callbacks.wandb_run import WandbRun
-from configs.entry import command_line, instantiate
+from configs.entry import instantiate
+from configs.job import command_line, model_option
 from configs.sweeps import in_sweep
 from cryingan.devices import resolve_accelerator
 from cryingan.errors import CryinGANError
@@ -64,7 +65,7 @@ def build_trainer(
             *([RequireObjective(settings["objective"])] if settings["objective"] else []),
             WandbRun(),
             SettingsFile(settings),  # behind all that may refuse a start, which keeps the old config.yaml
-            RunRecord(command_line("train")),
+            RunRecord(command_line("train"), model_option()),
         ],
         plugins=[AtomicCheckpointIO(), *([environment] if environment else [])],
         num_sanity_val_steps=0,

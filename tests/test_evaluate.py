@@ -123,6 +123,11 @@ def test_runs_of_a_folder_are_put_on_one_page(tmp_path):
         (("report=nowhere",), "report=nowhere: it is not there"),
         (("report=.",), "report=.: no run is in it; run folders have a config.yaml"),
         (("report=.", "compare=[a]"), "give report=DIR or compare=[DIR,DIR], not both"),
+        (
+            ("report=.", "structures=a.cif", "wandb=b", "output=c"),
+            "report takes no other key than output; leave out structures, wandb",
+        ),
+        (("compare=[a,b]", "processes=2"), "compare takes no other key than output; leave out processes"),
     ],
 )
 def test_a_report_of_nothing_is_refused_in_one_line(tmp_path, arguments, said):

@@ -9,7 +9,7 @@ import numpy as np
 
 from cryingan.evaluation.spread import spread
 from cryingan.plots.series import Series
-from cryingan.report.differences import Group, label_of, settings_of
+from cryingan.report.differences import Group, label_of, number_in, settings_of
 from cryingan.report.results import keys_of, last_number, title_of, unit_of
 from cryingan.report.runs import Curve, Run
 from cryingan.report.table import scores
@@ -90,7 +90,7 @@ def references_of(runs: Sequence[Run], key: str) -> dict[str, float]:
 
 def lambda_charts(runs: Sequence[Run]) -> Iterator[Chart]:
     """Last values against lambda, where it differs: a line for each other setting, with the range over seeds."""
-    groups = [group for group in settings_of(runs) if group.values.get("lambda")]
+    groups = [group for group in settings_of(runs) if number_in(group.values.get("lambda", "")) is not None]
     if len({group.values["lambda"] for group in groups}) < 2:
         return
     below = [key for key in keys_of(runs) if key.startswith("relax/fraction_below_")]
@@ -116,7 +116,7 @@ def _against_lambda(groups: Sequence[Group], number_of: Callable[[Run], float]) 
 def time_charts(runs: Sequence[Run]) -> Iterator[Chart]:
     """Values against training time, a line a setting: what each has reached after equal times.
 
-    Epochs take equal times within a run, so the times of the seeds of a setting are averaged.
+    Epochs take equal times within a run, so the times of the seeds of a setting that trained an epoch are averaged.
     """
     settings = [group for group in settings_of(runs) if all(len(run.times[0]) for run in group.runs)]
     if not settings:
@@ -124,13 +124,21 @@ def time_charts(runs: Sequence[Run]) -> Iterator[Chart]:
     for key in AGAINST_TIME:
         series = {}
         for group in settings:
-            curves = [run.curves[key] for run in group.runs if key in run.curves]
-            if curves:
-                one, _ = over_runs(curves)
-                at = np.mean([np.interp(one.x, *run.times) for run in group.runs], axis=0) / 60
-                series[group.label] = Series(at, one.value, one.low, one.high)
+            having = [run for run in group.runs if key in run.curves]
+            if having and (timed := _against_time(having, key)) is not None:
+                series[group.label] = timed
         if series:
             yield Chart(f"time_{_file(key)}", title_of(key), "training time (min)", series, references_of(runs, key))
+
+
+def _against_time(runs: Sequence[Run], key: str) -> Series | None:
+    """Mean and range over runs at the mean time of an epoch; None where none of these epochs has a time."""
+    one, _ = over_runs([run.curves[key] for run in runs])
+    times = np.array([np.interp(one.x, *run.times, left=np.nan, right=np.nan) for run in runs])
+    at = np.array([_mean(column) for column in times.T]) / 60
+    kept = np.isfinite(at)
+    ends = (end if end is None else end[kept] for end in (one.low, one.high))
+    return Series(at[kept], one.value[kept], *ends) if kept.any() else None
 
 
 def without_times(runs: Sequence[Run]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from cryingan.report.runs import Run
 
 FIRST = ("model", "lambda", "pooling")
 SEED = "seed"
-GROUPS = ("data.", "model.", "trainer.", "relax.", "potential.", "callbacks.")
+GROUPS = ("model.warm_start", "model.", "data.", "trainer.", "relax.", "potential.", "callbacks.")
 ELSEWHERE = {"model._target_": "model", "model.distance_weight": "lambda", "model.pooling": "pooling"}
 """Keys that are columns of their own, or whose values stand there."""
 UNKNOWN = "settings unknown ({})"
@@ -51,23 +52,27 @@ def values_of(run: Run) -> dict[str, Any]:
 def differing(runs: Sequence[Run]) -> list[str]:
     """The keys in which runs differ, those that matter most first, the seed last.
 
-    A key that tells runs of a model apart as an earlier one does was set by it, and is left out; so is one that
-    differs between models only.
+    A key that tells runs of a model apart as an earlier one does was set by it or with it, and is left out (see
+    `differing_with`); so is one that differs between models only.
     """
     runs = [run for run in runs if run.settings]  # of others nothing is known
+    several = len({run.model for run in runs}) > 1
+    seeded = len({_text(values_of(run).get(SEED)) for run in runs}) > 1
+    return [*(["model"] if several else []), *differing_with(runs), *([SEED] if seeded else [])]
+
+
+def differing_with(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The keys in which runs of a model differ, but for the seed, with those that tell the runs apart as they do."""
+    runs = [run for run in runs if run.settings]  # of others nothing is known
     values = [values_of(run) for run in runs]
-    names = sorted({key for one in values for key in one} - {SEED}, key=_place)
-    found: list[str] = []
-    partitions = [_partition(run.model for run in runs)]
+    names = sorted({key for one in values for key in one} - {SEED, "model"}, key=_place)
+    of_models = _partition(run.model for run in runs)
+    found: dict[tuple[int, ...], list[str]] = {}
     for key in names:
-        if key == "model":
-            found += [key] if len({run.model for run in runs}) > 1 else []
-            continue
         partition = _partition(f"{one['model']} {_text(one.get(key))}" for one in values)
-        if len(set(partition)) > 1 and partition not in partitions:
-            found.append(key)
-            partitions.append(partition)
-    return [*found, SEED] if len({_text(one.get(SEED)) for one in values}) > 1 else found
+        if partition != of_models:
+            found.setdefault(partition, []).append(key)
+    return {first: others for first, *others in found.values()}
 
 
 def grouped(runs: Sequence[Run], keys: Sequence[str]) -> list[Group]:
@@ -102,6 +107,14 @@ def label_of(values: Mapping[str, str]) -> str:
     return ", ".join(text if key == "model" else f"{key.rpartition('.')[2]}={text}" for key, text in named.items())
 
 
+def number_in(text: str) -> float | None:
+    """The number that a value is; None for words, and for what is not finite."""
+    try:
+        return value if math.isfinite(value := float(text)) else None
+    except ValueError:
+        return None
+
+
 def _group(values: dict[str, str], runs: Sequence[Run]) -> Group:
     return Group(label_of(values) or runs[0].model, values, runs)
 
@@ -123,7 +136,5 @@ def _text(value: Any) -> str:
 
 
 def _sortable(text: str) -> tuple[bool, float, str]:
-    try:
-        return False, float(text), text
-    except ValueError:
-        return True, 0.0, text
+    value = number_in(text)
+    return (True, 0.0, text) if value is None else (False, value, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -16,7 +16,7 @@ from cryingan.errors import CryinGANError
 from cryingan.evaluation.comparison import require_same
 from cryingan.evaluation.spread import spread, spread_text
 from cryingan.report.charts import Chart, without_times
-from cryingan.report.differences import settings_of
+from cryingan.report.differences import differing_with, models_of, settings_of
 from cryingan.report.drawing import figure_of, legend_of, section_looks
 from cryingan.report.energies import failures
 from cryingan.report.results import ANSWERS, last_number, title_of
@@ -61,27 +61,37 @@ def page_html(content: dict[str, Any]) -> str:
     names = {"style": "page.css", "viewer_library": "3Dmol-min.js", "viewer": "viewer.js", "script": "page.js"}
     names["viewer_license"] = "3Dmol-LICENSE.txt"
     parts = {key: (ours / name).read_text() for key, name in names.items()}
-    data = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    data = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", r"\u003c")
     parts |= {"title": html.escape(content["title"]), "plotly": get_plotlyjs(), "data": data}
     return Template((ours / "page.html").read_text()).substitute(parts)
 
 
 def answer(runs: Sequence[Run]) -> str:
-    """The setting with the best last value of the key that tells most, in one sentence; empty where none can tell."""
-    settings = settings_of(runs)
+    """The setting with the best last value of the key that tells most, in one sentence; empty where none can tell.
+
+    A key tells where two settings have it, or the only one has; losses of several models are not of one kind.
+    """
+    settings, one_model = settings_of(runs), len(models_of(runs)) == 1
     for key in ANSWERS:
         values = {group.label: np.array([last_number(run, key) for run in group.runs]) for group in settings}
         known = {label: one for label, one in values.items() if np.isfinite(one).any()}
-        if known:
-            sign = 1 if mode_of(key) == "max" else -1
-            means = {label: spread(one).mean for label, one in known.items()}
-            best = max(means, key=lambda label: sign * means[label])
-            others = sum(mean == means[best] for mean in means.values()) - 1
-            tied = f" (and {others} more)" if others else ""
-            seeds = f", mean and range of {len(known[best])} runs" if len(known[best]) > 1 else ", of one run"
-            which = "highest" if sign == 1 else "lowest"
-            return f"{best}{tied}: {which} {title_of(key)} at the end, {spread_text(known[best])}{seeds}"
+        if len(known) >= min(2, len(settings)) and (one_model or not key.endswith("/loss")):
+            lacking = len(settings) - len(known)
+            without = f"; {lacking} of {len(settings)} settings have none" if lacking else ""
+            return _best(key, known) + without
     return ""
+
+
+def _best(key: str, known: Mapping[str, np.ndarray]) -> str:
+    """The setting with the best mean of a key over its runs, in words."""
+    sign = 1 if mode_of(key) == "max" else -1
+    means = {label: spread(one).mean for label, one in known.items()}
+    best = max(means, key=lambda label: sign * means[label])
+    others = sum(mean == means[best] for mean in means.values()) - 1
+    tied = f" (and {others} more)" if others else ""
+    seeds = f", mean and range of {len(known[best])} runs" if len(known[best]) > 1 else ", of one run"
+    which = "highest" if sign == 1 else "lowest"
+    return f"{best}{tied}: {which} {title_of(key)} at the end, {spread_text(known[best])}{seeds}"
 
 
 def notes(runs: Sequence[Run]) -> list[str]:
@@ -100,7 +110,11 @@ def notes(runs: Sequence[Run]) -> list[str]:
     if other := _incomparable(runs):
         found.append(f"evaluations cannot be compared: {other}")
     if missing := without_times(runs):
-        found.append(f"no times, so no comparison at equal times: {'; '.join(missing)}")
+        found.append(f"times unknown, so no comparison at equal times: {'; '.join(missing)}")
+    together = {first: others for first, others in differing_with(runs).items() if others}
+    found += [
+        f"set with {first}, and not told apart from it: {', '.join(others)}" for first, others in together.items()
+    ]
     return found
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from cryingan.errors import CryinGANError
 from cryingan.report.charts import curve_charts, lambda_charts, time_charts
+from cryingan.report.contents import flat
 from cryingan.report.differences import settings_of
 from cryingan.report.energies import energy_charts
 from cryingan.report.images import write_charts
 from cryingan.report.page import Section, page_content, page_html
-from cryingan.report.reading import flat, read_run
+from cryingan.report.reading import read_run
 from cryingan.report.runs import Run, find_runs
 from cryingan.report.table import table_rows, tables
 from cryingan.storage.atomic import make_folder, replace_file, replace_folder
@@ -29,8 +30,8 @@ def report(
     folder: str | Path,
     output: str | Path | None = None,
     only: Sequence[Path] | None = None,
-    failed: Mapping[str, str] | None = None,
-    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    records: Mapping[Path, Mapping[str, Any]] | None = None,
+    settings: Mapping[Path, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write the report of the runs in a folder: report.html, a page that needs no network, and report/ beside it.
 
@@ -38,7 +39,7 @@ def report(
         folder: any folder with run folders in it, or a run folder.
         output: where to write; None: into `folder`.
         only: the run folders to report, which need not be there; None: all in `folder`.
-        failed: by run folder why a run failed that says nothing of it itself, as one that never began.
+        records: by run folder what its run.json does not say, as of a run that never began: `failed`, `model`.
         settings: by run folder the settings of a run that has not written them.
 
     Returns:
@@ -48,7 +49,7 @@ def report(
         CryinGANError: the folder is not there or holds no run, or `output` cannot be written.
     """
     paths = find_runs(folder) if only is None else list(dict.fromkeys(only))
-    runs = [_completed(read_run(path), failed or {}, settings or {}) for path in paths]
+    runs = [_completed(read_run(path), records or {}, settings or {}) for path in paths]
     runs = [run for group in settings_of(runs) for run in group.runs]
     sections = sections_of(runs)
     output = make_folder(output or folder)
@@ -74,12 +75,11 @@ def sections_of(runs: Sequence[Run]) -> list[Section]:
     ]
 
 
-def _completed(run: Run, failed: Mapping[str, str], settings: Mapping[str, Mapping[str, Any]]) -> Run:
+def _completed(run: Run, records: Mapping[Path, Mapping[str, Any]], settings: Mapping[Path, Mapping[str, Any]]) -> Run:
     """A run with what is known of it from elsewhere."""
-    name = str(run.folder)
-    if name in failed:
-        run = replace(run, record={**run.record, "failed": run.record.get("failed") or failed[name]})
-    return run if run.settings else replace(run, settings=flat(settings.get(name, {})))
+    own = {key: value for key, value in run.record.items() if value is not None}
+    run = replace(run, record={**records.get(run.folder, {}), **own})
+    return run if run.settings else replace(run, settings=flat(settings.get(run.folder, {})))
 
 
 def common_folder(paths: Sequence[Path]) -> Path:

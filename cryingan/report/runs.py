@@ -70,7 +70,12 @@ class Run:
 
     @property
     def model(self) -> str:
-        """Name of the model; runs of version 0.1.0, whose settings name none, are of CryinGAN."""
+        """The option of the group `model`; of runs that did not write it the kind of model.
+
+        Those of version 0.1.0, whose settings name none, are of CryinGAN.
+        """
+        if self.record.get("model"):
+            return self.record["model"]
         target = self.settings.get("model._target_", MODELS["cryingan"].target)
         return next((kind for kind, entry in MODELS.items() if entry.target == target), target.rpartition(".")[2])
 

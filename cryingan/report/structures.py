@@ -61,6 +61,8 @@ def viewer_set(run: Run, label: str, most_bytes: int = MOST_BYTES) -> dict[str, 
     most = max(1, min(MOST_SAMPLES, most_bytes // (BYTES_PER_ATOM * len(first))))
     order = order or list(range(_count(path, most)))
     chosen = [order[i] for i in np.unique(np.linspace(0, len(order) - 1, min(most, len(order))).astype(int))]
+    if not np.isfinite(first.cell.array).all():
+        raise ValueError("its cell is not finite")
     before, after = _frames(path, chosen), _relaxed_frames(path.parent / RELAXED, chosen)
     cutoffs = bond_cutoffs(first.get_chemical_symbols())
     samples = []

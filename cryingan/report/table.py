@@ -110,7 +110,7 @@ def scores(run: Run) -> dict[str, tuple[float, float, float]]:
 
 def _setting(text: str) -> Cell:
     try:
-        return Cell(text, float(text))
+        return Cell(text, value if math.isfinite(value := float(text)) else None)
     except ValueError:
         return Cell(text or "none", text or None)
 

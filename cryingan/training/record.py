@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import math
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -49,8 +48,26 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def read_times(folder: Path) -> np.ndarray:
-    """times.csv as epoch and seconds of training at its end, shape (epochs, 2); without a line cut by a kill."""
+    """times.csv as epoch and seconds of training at its end, shape (epochs, 2).
+
+    Only what stands before the first line that cannot be read, as one that a kill cut short; empty without a header.
+    """
     path = folder / TIMES
-    text = path.read_text() if path.exists() else ""
-    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-    return np.array([[float(row[name]) for name in TIME_COLUMNS] for row in rows]).reshape(-1, len(TIME_COLUMNS))
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    header, *lines = text.split("\n")[:-1] or [""]
+    rows: list[list[float]] = []
+    for line in lines if header.split(",") == list(TIME_COLUMNS) else ():
+        row = _numbers(line)
+        if len(row) != len(TIME_COLUMNS):
+            break
+        rows.append(row)
+    return np.array(rows).reshape(-1, len(TIME_COLUMNS))
+
+
+def _numbers(line: str) -> list[float]:
+    """The numbers of a line; empty where one is none, or not finite."""
+    try:
+        numbers = [float(text) for text in line.split(",")]
+    except ValueError:
+        return []
+    return numbers if all(map(math.isfinite, numbers)) else []

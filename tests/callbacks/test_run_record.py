@@ -50,6 +50,36 @@ def test_damaged_files_tell_nothing(tmp_path):
     assert read_times(tmp_path / "nowhere").shape == (0, 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (b"epoch,seconds\n0,1.5\n\0\0\0\0\n2,4\n", [[0, 1.5]]),
+        (b"epoch,seconds\n0,1.5\n1\n2,4\n", [[0, 1.5]]),
+        (b"epoch,seconds\n0,1.5\n1,inf\n", [[0, 1.5]]),
+        (b"epoch,seconds\n0,1.5\n1,2,3\n", [[0, 1.5]]),
+        (b"epoch,seconds\n0,1.5\n\xff\xfe\n", [[0, 1.5]]),
+        (b"0,1.5\n1,3\n", []),
+        (b"0\n", []),
+        (b"\0\0\n", []),
+        (b"", []),
+    ],
+)
+def test_times_are_read_up_to_the_first_damaged_line(tmp_path, text, rows):
+    (tmp_path / "times.csv").write_bytes(text)
+    assert read_times(tmp_path).tolist() == rows
+    assert read_times(tmp_path).shape == (len(rows), 2)
+
+
+@pytest.mark.parametrize("text", [None, b"epoch,seconds\n\0\0\0\0\n"])
+def test_a_run_that_resumes_without_its_times_gets_none(tiny, tmp_path, text):
+    train(tiny("trainer.max_epochs=1"))
+    path = tmp_path / "run/times.csv"
+    path.unlink() if text is None else path.write_bytes(text)
+    train(tiny("trainer.max_epochs=2"))
+    assert read_times(tmp_path / "run").shape == (0, 2)
+    assert (tmp_path / "run/metrics.csv").read_text().count("\n") == 3
+
+
 def test_the_commit_of_a_clone(monkeypatch):
     answers = {"rev-parse": "0123456789ab", "status": " M train.py"}
     monkeypatch.setattr("cryingan.training.record._git", lambda command, *_: answers[command])

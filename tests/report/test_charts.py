@@ -10,7 +10,7 @@ from cryingan.report.charts import curve_charts, lambda_charts, over_runs, time_
 from cryingan.report.energies import energy_charts, failures
 from cryingan.report.reading import read_run
 from cryingan.report.runs import find_runs
-from tests.support.run_folders import SAMPLES
+from tests.support.run_folders import SAMPLES, config, write_run
 
 
 @pytest.fixture
@@ -70,6 +70,20 @@ def test_values_against_time(runs):
     charts = {chart.name: chart for chart in time_charts(runs)}
     line = charts["time_samples_f1"].series["cryingan, lambda=0.05"]
     np.testing.assert_allclose(line.x, np.array([10, 20, 30, 40]) / 60)
+
+
+def test_a_seed_that_ended_early_does_not_make_its_setting_quick(tmp_path):
+    for seed, epochs in ((1, 4), (2, 2)):
+        write_run(tmp_path / str(seed), config(seed=seed), epochs=epochs, relaxed=False)
+    charts = {chart.name: chart for chart in time_charts([read_run(path) for path in find_runs(tmp_path)])}
+    np.testing.assert_allclose(charts["time_samples_f1"].series["cryingan"].x, np.array([10, 20, 30, 40]) / 60)
+
+
+def test_epochs_without_a_time_are_left_out(tmp_path):
+    write_run(tmp_path / "run", config(), relaxed=False)
+    (tmp_path / "run/times.csv").write_text("epoch,seconds\n0,10\n1,20\n")
+    charts = {chart.name: chart for chart in time_charts([read_run(tmp_path / "run")])}
+    np.testing.assert_allclose(charts["time_samples_f1"].series["cryingan"].x, np.array([10, 20]) / 60)
 
 
 def test_energies_are_shares_of_all_structures(sweep, runs):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from cryingan.report.page import page_content
 from cryingan.report.reading import read_run
@@ -42,6 +43,58 @@ def test_with_a_damaged_file_the_rest_is_shown(runs, name, damage):
     shown = content(runs)
     assert len(shown["runs"]) == 2
     assert any(one["label"].endswith("seed=2") for one in shown["structures"])
+    json.dumps(shown, allow_nan=False)
+
+
+VALUES = [
+    ("run.json", {"data_sha256": 5}),
+    ("run.json", {"version": 1}),
+    ("run.json", {"model": ["paper"]}),
+    ("config.yaml", {"trainer": {"max_epochs": "many"}}),
+    ("config.yaml", {"model": {"_target_": 3}}),
+    ("config.yaml", {"callbacks": {"relax": {"n_samples": "6"}}}),
+    ("summary.json", {"training set": [1]}),
+    (f"{RELAXED}/relaxed.json", {"training": [1]}),
+    (f"{RELAXED}/relaxed.json", {"random": "none"}),
+    (f"{RELAXED}/relaxed.json", {"factor": [1]}),
+    (f"{RELAXED}/relaxed.json", {"samples": "6"}),
+    (f"{RELAXED}/relaxed.json", {"unit": None}),
+    ("evaluation/metrics.json", {"counts": None}),
+    ("evaluation/metrics.json", {"counts": {}}),
+    ("evaluation/metrics.json", {"failures": ["overlap"]}),
+    ("evaluation/metrics.json", {"d_all": {"value": "low", "low": 0, "high": 1}}),
+    ("evaluation/metrics.json", {"provenance": {"settings": {}, "reference": 1}}),
+]
+
+
+@pytest.mark.parametrize(("name", "values"), VALUES)
+def test_a_value_of_another_type_is_named_and_the_rest_is_shown(runs, name, values):
+    for seed in (1, 2):
+        evaluation(runs / f"seed{seed}/evaluation", d_all=0.5)
+    path = runs / "seed1" / name
+    path.write_text(json.dumps(yaml.safe_load(path.read_text()) | values))  # JSON is YAML, too
+    shown = content(runs)
+    [state] = [run["facts"]["state"] for run in shown["runs"] if run["facts"]["folder"].endswith("seed1")]
+    assert state.startswith(f"cannot be read: {(runs / 'seed1' / name).parent}")
+    assert any(one["label"].endswith("seed=2") for one in shown["structures"])
+    json.dumps(shown, allow_nan=False)
+
+
+def test_numbers_that_are_not_finite(tmp_path):
+    for number, value in enumerate((1.0, float("inf"), float("nan"), 0.5)):
+        settings = config(seed=1, weight=0.1)
+        settings["model"]["gain"] = settings["lambda"] = value
+        write_run(tmp_path / str(number), {**settings, "lambda": 0.1}, epochs=1)
+    energies = tmp_path / "1/relaxed/epoch_000001/energies.csv"
+    energies.write_text("sample,close_pairs,energy,unit,reason\n0,0,inf,eV/atom,converged\n1,0,0.5,eV/atom,converged\n")
+    (tmp_path / "2/summary.json").write_text('{"training set": {"samples/f1": Infinity}}')
+    shown = content(tmp_path)
+    assert [row[0][:2] for row in shown["tables"][1]["rows"]] == [
+        ["0.5", 0.5],
+        ["1.0", 1.0],
+        ["inf", None],
+        ["nan", None],
+    ]
     json.dumps(shown, allow_nan=False)
 
 

@@ -3,16 +3,18 @@
 import json
 import re
 
+import numpy as np
 import plotly.graph_objects
 import pytest
 
 from configs.entry import one_line
 from cryingan.errors import CryinGANError
+from cryingan.report.contents import flat
 from cryingan.report.drawing import figure_of, section_looks
-from cryingan.report.page import page_content, page_html
+from cryingan.report.page import answer, page_content, page_html
 from cryingan.report.reading import read_run
 from cryingan.report.report import common_folder, report, sections_of
-from cryingan.report.runs import find_runs
+from cryingan.report.runs import Run, find_runs
 from tests.support.run_folders import config, write_run
 
 DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
@@ -20,7 +22,7 @@ LOADED = re.compile(r"""(?:\bsrc|\bhref)\s*=\s*["']?(?!data:)[^"'\s>]|@import|ur
 
 
 def content(page):
-    return json.loads(DATA.search(page)[1].replace("<\\/", "</"))
+    return json.loads(DATA.search(page)[1])
 
 
 def text_of(folder):
@@ -86,6 +88,33 @@ def test_the_answer_is_the_best_setting(page):
     )
 
 
+def sentence(tmp_path, *values):
+    """The answer on runs with these kinds, and values by key, which differ in lambda where they have one kind."""
+    runs = []
+    for number, (kind, of_run) in enumerate(values):
+        curves = {key: (np.array([1]), np.array([value])) for key, value in of_run.items()}
+        settings = flat(config(kind, weight=number, seed=1))
+        runs.append(Run(tmp_path / str(number), settings=settings, curves=curves))
+    return answer(runs)
+
+
+def test_losses_of_several_models_are_not_compared(tmp_path):
+    alone = (("flow", {"val/loss": 0.2}),)
+    assert sentence(tmp_path, *alone).startswith("flow: lowest loss of held-out structures")
+    rivals = (*alone, ("diffcsp", {"val/loss": 0.5, "samples/close_pairs": 3}))
+    assert sentence(tmp_path, *rivals) == ""
+    pairs = (("flow", {"val/loss": 0.2, "samples/close_pairs": 4}), rivals[1])
+    assert sentence(tmp_path, *pairs).startswith("diffcsp: lowest close pairs per structure at the end, 3")
+
+
+def test_the_answer_says_how_many_settings_lack_the_key(tmp_path):
+    two = [("cryingan", {"relax/f1": 0.2, "samples/f1": 0.1}), ("cryingan", {"relax/f1": 0.3, "samples/f1": 0.1})]
+    third = ("cryingan", {"samples/f1": 0.9})
+    assert "have none" not in sentence(tmp_path, *two)
+    assert sentence(tmp_path, *two, third).endswith("0.3, of one run; 1 of 3 settings have none")
+    assert "highest F1 at the end, 0.9" in sentence(tmp_path, two[0], third)  # relaxed: nothing to compare
+
+
 def test_figures_are_what_plotly_takes(reported):
     runs = [read_run(path) for path in find_runs(reported[0])]
     for _, _, charts in sections_of(runs):
@@ -98,10 +127,12 @@ def test_figures_are_what_plotly_takes(reported):
     assert len(set(looks.values())) == len(looks) == 6  # four settings, and what they stand beside
 
 
-def test_text_of_users_cannot_end_the_script(tmp_path):
-    write_run(tmp_path / "run", config(note="</script><b>"))
+@pytest.mark.parametrize("note", ["</script><b>", "<!--<script>"])
+def test_text_of_users_cannot_end_the_script_or_hide_its_end(tmp_path, note):
+    write_run(tmp_path / "run", config(note=note))
     page = text_of(tmp_path)
-    assert content(page)["runs"][0]["settings"]["note"] == "</script><b>"
+    assert content(page)["runs"][0]["settings"]["note"] == note
+    assert "<" not in DATA.search(page)[1]  # <!--<script> changes where a browser sees the end of the element
     assert "<b>" not in without_scripts(page)
 
 
@@ -130,11 +161,11 @@ def test_runs_that_never_began(tmp_path, monkeypatch):
     monkeypatch.setattr("cryingan.report.report.write_charts", lambda *_: None)
     write_run(tmp_path / "a", config(seed=1))
     paths = [tmp_path / "a", tmp_path / "b"]
-    page = report(
-        tmp_path, only=paths, failed={str(paths[1]): "no such file"}, settings={str(paths[1]): config(seed=2)}
-    )
-    facts = {run["facts"]["folder"]: run["facts"]["state"] for run in content(page.read_text())["runs"]}
+    records = {paths[0]: {"failed": None, "model": "paper"}, paths[1]: {"failed": "no such file", "model": "paper"}}
+    shown = content(report(tmp_path, only=paths, records=records, settings={paths[1]: config(seed=2)}).read_text())
+    facts = {run["facts"]["folder"]: run["facts"]["state"] for run in shown["runs"]}
     assert facts == {str(paths[0]): "finished", str(paths[1]): "failed: no such file"}
+    assert [row[0][0] for row in shown["tables"][2]["rows"]] == ["paper"]
 
 
 def test_where_the_runs_of_a_sweep_are(tmp_path):

@@ -1,12 +1,14 @@
 """The numbers of the table, against those of the CSV files."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from cryingan.report.differences import differing, settings_of
+from cryingan.report.page import notes
 from cryingan.report.reading import read_run
 from cryingan.report.results import best_value, last_value
 from cryingan.report.runs import find_runs
@@ -87,6 +89,34 @@ def test_what_differs_stands_first(sweep):
         "cryingan, lambda=0.1",
         "linear",
     ]
+
+
+@pytest.fixture
+def same_class(tmp_path):
+    """Runs of CryinGAN by two options of the group `model`, as `model=paper` and the default are."""
+    for name, batch, start in (("cryingan", 64, "linear"), ("paper", 32, "none")):
+        settings = config(seed=1)
+        settings["data"]["batch_size"] = batch
+        settings["model"] |= {"warm_start": start, "channels": batch}
+        write_run(tmp_path / name, settings, relaxed=False)
+    return [tmp_path / "cryingan", tmp_path / "paper"]
+
+
+def test_options_of_one_class_are_models_of_their_own(same_class):
+    for path in same_class:
+        record = json.loads((path / "run.json").read_text())
+        (path / "run.json").write_text(json.dumps({**record, "model": path.name}))
+    runs = [read_run(path) for path in same_class]
+    assert differing(runs) == ["model"]
+    assert [[row[0].text, row[1].text] for row in tables(runs)[2].rows] == [["cryingan", "1"], ["paper", "1"]]
+
+
+def test_runs_that_did_not_write_their_option_are_told_apart_by_their_settings(same_class):
+    runs = [read_run(path) for path in same_class]
+    assert differing(runs) == ["model.warm_start"]
+    assert [group.label for group in settings_of(runs)] == ["warm_start=linear", "warm_start=none"]
+    [said] = [note for note in notes(runs) if note.startswith("set with")]
+    assert said == "set with model.warm_start, and not told apart from it: model.channels, data.batch_size"
 
 
 def test_a_key_that_was_set_by_another_is_left_out(tmp_path):

@@ -114,3 +114,10 @@ class Slow(Callback):
 
     def on_train_epoch_start(self, trainer, pl_module):
         time.sleep(self.seconds)
+
+
+class Broken(Callback):
+    """Ends the run with an error that nobody expects."""
+
+    def on_train_epoch_end(self, trainer, module):
+        raise RuntimeError("out of luck")
