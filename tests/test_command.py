@@ -177,8 +177,9 @@ def test_a_set_without_common_sites_is_told_which_models_take_it(tmp_path):
     run = f"run_dir={tmp_path}/run"
     result = call("train.py", f"data.path={tmp_path / 'glass.extxyz'}", run, "trainer.accelerator=cpu")
     assert result.returncode == 1
+    advice = "take model=paper, model=diffcsp, or model=flow with model.prior=uniform"
     assert result.stderr.rstrip().endswith(
-        "as in an alloy or a glass: take model=paper, model=diffcsp, or model=flow with model.prior=uniform"
+        f"in an alloy, in a glass or where vacancies move from site to site: {advice}"
     )
     assert not list(tmp_path.glob("run/wandb/offline-run-*"))
 

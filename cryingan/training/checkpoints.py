@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEYS = {"shift": "data.shift", "distance_weight": "lambda"}  # of hyper-parameters that users know by another name
+MOST_NAMED = 6  # settings in a message
 BARE = ("pooling", "seed", "cell", "species", "trainer.precision")  # not of the group model
 
 
@@ -165,7 +166,7 @@ def require_same_settings(
         free: settings that may differ, as training does not depend on them.
 
     Raises:
-        CryinGANError: names every setting that differs, with both values.
+        CryinGANError: names the settings that differ, the first six of them, with both values.
     """
     content = read_checkpoint(path)
     saved = content.get("hyper_parameters")
@@ -180,7 +181,9 @@ def require_same_settings(
         if _plain(saved.get(name)) != _plain(current.get(name))
     ]
     if differing:
-        raise CryinGANError(f"{path} belongs to other settings: {'; '.join(differing)}; {other_ways(path, resume)}")
+        more = f"; and {len(differing) - MOST_NAMED} more" if len(differing) > MOST_NAMED else ""
+        named = "; ".join(differing[:MOST_NAMED]) + more
+        raise CryinGANError(f"{path} belongs to other settings: {named}; {other_ways(path, resume)}")
 
 
 def _defaults(kind: str | None) -> dict[str, Any]:

@@ -123,7 +123,8 @@ def _require_a_mean(mean: MeanStructure) -> None:
     if not mean.shared:
         raise CryinGANError(
             f"the linear model needs structures that share most of their sites; here half of the atoms scatter by "
-            f"{mean.typical_scatter:.2f} Angstrom or more, as in an alloy or a glass: take model=paper, "
+            f"{mean.typical_scatter:.2f} Angstrom or more, as in an alloy, in a glass or "
+            "where vacancies move from site to site: take model=paper, "
             "model=diffcsp, or model=flow with model.prior=uniform"
         )
     wide = int((mean.scatter > SHARED).sum())
