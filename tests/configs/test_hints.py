@@ -124,8 +124,8 @@ def test_a_key_of_a_group_that_is_off_says_how_to_switch_it_on(before):
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("evaluate", ["--report", "runs"], "evaluate.py has no key report. python evaluate.py --help lists the keys"),
-        ("evaluate", ["report", "=", "runs"], "evaluate.py has no key report."),
+        ("evaluate", ["--page", "runs"], "evaluate.py has no key page. python evaluate.py --help lists the keys"),
+        ("evaluate", ["page", "=", "runs"], "evaluate.py has no key page."),
         ("sample", ["--data.path=x"], "write data.path=x"),
         ("sample", ["--num-samples", "5"], "sample.py has no key num_samples. Did you mean n?"),
         ("train", ["--lr=1e-3"], "train.py has no key lr. Did you mean model.generator_learning_rate"),
