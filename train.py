@@ -40,6 +40,7 @@ def train(config: DictConfig) -> dict[str, float] | float:
         for room in ("cryingan.structures", "cryingan.models"):
             logging.getLogger(room).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")  # between Lightning and torch
+    warnings.filterwarnings("ignore", ".*but have no `validation_step`")  # a model need not have one
     use_threads(config["threads"])
     name_after_model(config)
     use_own_folder(config)
