@@ -139,6 +139,15 @@ def test_a_run_that_continues_alone_does_so_bit_for_bit_where_it_was_never_in_a_
     assert_same(*(tmp_path / name / "0.05_1/checkpoints/last.ckpt" for name in ("all", "alone")))
 
 
+@pytest.fixture
+def interruptible():
+    """Processes in the background begin with Ctrl-C ignored, and a training leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_stops_all_and_the_same_command_resumes(tiny, tmp_path, alone, number, code):
     together = (DOUBLE, folders(tmp_path, "all"), "replicas=2")
