@@ -46,8 +46,9 @@ class LinearStart(nn.Module):
 
     def codes(self, noise: Tensor) -> Tensor:
         """Noise (..., structures, latent_dim) as the generator takes it: numbers that are no component's are zero."""
-        extra = noise.shape[-1] - len(self.components.modes)
-        return nn.functional.pad(noise[..., : noise.shape[-1] - extra], (0, extra)) if extra > 0 else noise
+        used = len(self.components.modes)
+        extra = noise.shape[-1] - used
+        return nn.functional.pad(noise[..., :used], (0, extra)) if extra > 0 else noise
 
     def displacements(self, fractional: Tensor) -> Tensor:
         """From the sites to the images of the atoms that are nearest along each axis, Angstrom, of the same shape."""
