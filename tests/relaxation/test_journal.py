@@ -2,7 +2,9 @@
 
 import json
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -39,13 +41,20 @@ def test_folder_holds_a_row_and_a_frame_per_sample(pair, tmp_path):
 
 
 def run_and_kill(work, grown, delay):
-    """Run `work` in a forked process; kill -9 it `delay` seconds after `grown()` says so."""
-    process = multiprocessing.get_context("fork").Process(target=work)
+    """Runs `work` in a forked process, which kills itself `delay` seconds after `grown()` says so."""
+
+    def kill_when_grown():
+        while not grown():
+            time.sleep(0.001)
+        time.sleep(delay)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def killed():
+        threading.Thread(target=kill_when_grown, daemon=True).start()
+        work()
+
+    process = multiprocessing.get_context("fork").Process(target=killed)
     process.start()
-    while not grown() and process.is_alive():
-        time.sleep(0.001)
-    time.sleep(delay)
-    process.kill()
     process.join()
     assert process.exitcode == -signal.SIGKILL
 

@@ -1,6 +1,5 @@
 """The process that relaxes in the background, and its owner."""
 
-import signal
 import subprocess
 import sys
 import time
@@ -33,9 +32,11 @@ def test_the_process_ends_with_its_owner(tmp_path, time_limit, at_work):
     """However the owner ends; `at_work`: when the process has begun to load its potential."""
     time_limit(200)
     with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as owner:
-        pid = int(owner.stdout.readline())
-        while at_work and state(pid)[0] != str(PRIORITY):
-            time.sleep(0.1)
-        owner.send_signal(signal.SIGKILL)
+        try:
+            pid = int(owner.stdout.readline())
+            while at_work and state(pid)[0] != str(PRIORITY):
+                time.sleep(0.1)
+        finally:
+            owner.kill()
     while state(pid):
         time.sleep(0.1)
