@@ -1,0 +1,75 @@
+"""The documentation as a site: it builds, asks nothing of other machines, and describes every public name."""
+
+import re
+import shutil
+
+import pytest
+
+import cryingan
+from tests.support.paths import ROOT
+
+for package in ("mkdocs", "material", "mkdocstrings"):
+    pytest.importorskip(package, reason="pip install -e .[docs]")
+
+FETCHED = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*""")
+LINKED = re.compile(r"<link\b[^>]*//[^>]*>")
+IN_STYLE = re.compile(r"""@import[^;]*|url\(["']?(?:https?:)?//[^)]*""")
+
+
+def build(config_file, site_dir):
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    config = load_config(str(config_file), site_dir=str(site_dir))
+    config.plugins.on_startup(command="build", dirty=False)
+    build(config)
+    return site_dir
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return build(ROOT / "mkdocs.yml", tmp_path_factory.mktemp("site"))
+
+
+def test_no_page_asks_other_machines(site):
+    pages = {page.relative_to(site): page.read_text() for page in site.rglob("*.html")}
+    assert len(pages) > 30
+    assert [(page, tag) for page, text in pages.items() for tag in FETCHED.findall(text) + LINKED.findall(text)] == []
+    styles = [(page.name, found) for page in site.rglob("*.css") for found in IN_STYLE.findall(page.read_text())]
+    assert styles == []
+
+
+def test_cards_of_data_sets_and_what_they_show_are_there(site):
+    for name in ("index.html", "data/interface/li2o_licl/index.html", "data/interface/li2o_licl/structures.png"):
+        assert (site / name).is_file()
+    assert (
+        'href="../../models.html#what-they-reach-on-li2o_licl"'
+        in (site / "pretrained/li2o_licl_flow/index.html").read_text()
+    )
+
+
+def test_the_reference_has_every_public_name(site):
+    described = set(re.findall(r'id="(cryingan\.[\w.]+)"', (site / "api.html").read_text()))
+    assert {f"cryingan.{home}.{name}" for name, home in cryingan._HOME.items()} - described == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[gone](gone.md)", "'gone.md'"),
+        ("[gone](page.md#gone)", "'page.md#gone'"),
+        ("[gone](../data/gone.md)", "'data/gone.md'"),
+        ("::: cryingan.gone", "cryingan.gone"),
+    ],
+)
+def test_what_is_not_there_fails(tmp_path, caplog, text, message):
+    from mkdocs.exceptions import Abort
+
+    (tmp_path / "docs/site").mkdir(parents=True)
+    shutil.copy(ROOT / "docs/site/hooks.py", tmp_path / "docs/site")
+    (tmp_path / "mkdocs.yml").write_text(f"INHERIT: {ROOT / 'mkdocs.yml'}\nnav: [README.md, page.md]\n")
+    (tmp_path / "README.md").write_text("# Home\n")
+    (tmp_path / "docs/page.md").write_text(f"# Page\n\n{text}\n")
+    with pytest.raises(Abort):
+        build(tmp_path / "mkdocs.yml", tmp_path / "site")
+    assert message in caplog.text
