@@ -14,7 +14,8 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 
 docs: .venv/installed
-	$(BIN)/mkdocs build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open site/index.html"
 
 # torch comes first, so that no other package's wish brings another build of it
 .venv/installed: setup.cfg pyproject.toml constraints.txt

@@ -28,7 +28,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             name = _in_site(path, root)
             if path.is_file() and files.get_file_from_path(name) is None:
                 level = InclusionLevel.INCLUDED if path.parent == root else InclusionLevel.NOT_IN_NAV
-                files.append(File.generated(config, name, abs_src_path=str(path), inclusion=level))
+                file = File(name, str(root), config.site_dir, config.use_directory_urls, inclusion=level)
+                files.append(file)
                 pages += [path] if path.suffix == ".md" else []
     return files
 
