@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,18 @@ class Summary(Callback):
         measured = {quality.random_title: quality.random, "untrained": quality.before, "trained": quality.after}
         measured |= {"training set": quality.training} if quality.training else {}
         columns = {heading: dict(values) for heading, values in measured.items()}
-        rows = {**ROWS, **_add_relaxed(columns, trainer)}
+        relax = find(trainer, RelaxSamples)
+        untrained, trained = relax.summaries() if relax else (None, None)
+        rows = {**ROWS, **(_add_relaxed(columns, relax.thresholds, untrained, trained) if trained else {})}
         result = {"epochs": trainer.current_epoch, "samples": quality.n, **columns}
         write_json(self.run_dir / "summary.json", _defined(result))
         figure = training_figure(
-            self.run_dir / "metrics.csv", quality.random, quality.random_title, columns.get("training set")
+            self.run_dir / "metrics.csv",
+            quality.random | (trained or {}).get("random", {}),
+            quality.random_title,
+            columns.get("training set"),
+            columns["untrained"],
+            (trained or {}).get("unit", ""),
         )
         save_figure(figure, self.run_dir / "training.png")
         self._print(f"{quality.n} samples after {trainer.current_epoch} epochs", rows, columns)
@@ -113,14 +121,15 @@ class Summary(Callback):
         return [*found, ("checkpoint", self.run_dir / "checkpoints" / "last.ckpt")]
 
 
-def _add_relaxed(columns: dict[str, dict[str, float]], trainer: Trainer) -> dict[str, str]:
+def _add_relaxed(
+    columns: dict[str, dict[str, float]],
+    thresholds: Sequence[float],
+    untrained: dict[str, Any] | None,
+    trained: dict[str, Any],
+) -> dict[str, str]:
     """Add the values of relaxed samples to the columns; return the names of the rows."""
-    relax = find(trainer, RelaxSamples)
-    untrained, trained = relax.summaries() if relax else (None, None)
-    if trained is None:
-        return {}
     rows = {"relax/failed": f"share of {trained['samples']} samples whose relaxation failed"}
-    for key in map(fraction_key, relax.thresholds):
+    for key in map(fraction_key, thresholds):
         rows[key] = f"relaxed to {threshold_in(key)} {trained['unit']} or below"
         if key in trained.get("random", {}):
             rows[key] += f" (random structures: {trained['random'][key]:.2g})"

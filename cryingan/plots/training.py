@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import csv
 import io
-import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryingan.plots.style import BLACK, BLUE, GREY, legend_above, new_figure, style
-from cryingan.storage.fraction_keys import FRACTION, current_key, random_key, threshold_in
+from cryingan.plots.limits import finite
+from cryingan.plots.style import BLACK, COLORS, FONT_SIZE, GREY, error_lines, legend_above, new_figure, style
+from cryingan.plots.training_panels import SHARE, Panel, panels_of
+from cryingan.storage.fraction_keys import current_key, random_key
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = 3
+MANY = 30  # points, above which a curve has a band instead of markers and error bars
+WIDE = 20  # close pairs or another number, above which its axis is logarithmic
+BELOW = 0.05  # of an axis, below 0 and above the largest value
+Curve = tuple[np.ndarray, np.ndarray]
 
 
-def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+@dataclass(frozen=True)
+class _Reference:
+    """Values by key that are drawn as horizontal lines."""
+
+    name: str
+    values: Mapping[str, float]
+    color: str  # of a line that is alone in its panel
+    style: str
+
+
+def read_metrics(path: str | Path) -> dict[str, Curve]:
     """Return for every key of a metrics.csv, as it is written today, the epochs that have it, and its values."""
     text = Path(path).read_text()
     rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))  # without a row that a kill cut short
@@ -33,57 +51,116 @@ def read_metrics(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 @style()
 def training_figure(
     metrics: str | Path,
-    random: dict[str, float],
+    random: Mapping[str, float],
     random_title: str = "random",
-    training: dict[str, float] | None = None,
+    training: Mapping[str, float] | None = None,
+    before: Mapping[str, float] | None = None,
+    unit: str = "",
 ) -> Figure:
-    """Draw score difference or loss, sample quality and low energies against epochs.
+    """Draw what was learnt against epochs: low energies first, else precision and recall or close pairs; losses last.
+
+    The first panel is as wide as is needed to fill the figure. Only what was logged has a panel.
 
     Args:
         metrics: the metrics.csv of a run.
         random: by key the value of random structures, a dashed line.
         random_title: their name in the legend.
         training: likewise of the training set, a dotted line.
+        before: likewise before training, where curves begin, at epoch 0.
+        unit: of the thresholds of energies.
     """
-    titles = {
-        "train/score_difference": "difference of mean scores",
-        "train/loss": "loss of the network",
-        "val/loss": "loss of held-out structures",
-        "samples/close_pairs": "close pairs per structure",
-        "samples/neighbor_distance_error": "neighbour-distance error (Å)",
-        "samples/precision": "precision",
-        "samples/f1": "F1 of precision and recall",
-        "samples/coverage": "coverage of the training structures",
-        "relax/f1": "relaxed: F1 of precision and recall",
-        "relax/distinct_minima": "relaxed: distinct minima",
-        "relax/kolmogorov_smirnov": "relaxed: Kolmogorov-Smirnov",
-        "alloy/formation_energy_error": "formation-energy error (eV/atom)",
-        "alloy/sro_error": "short-range-order error",
-    }
-    read = read_metrics(metrics)
-    titles |= {
-        name: f"relaxed to {threshold} or below" for name in read if (threshold := threshold_in(name)) is not None
-    }
-    titles |= {random_key(percent): f"relaxed below {percent} % of random" for percent in (50, 10, 1)}
-    curves = {name: curve for name, curve in read.items() if name in titles and len(curve[0])}
-    columns = int(np.clip(len(curves), 1, COLUMNS))
-    figure = new_figure(columns, max(math.ceil(len(curves) / columns), 1), height=1.8)
-    dashed, dotted = [], []
-    for axis, (name, (epochs, values)) in zip(figure.axes, curves.items(), strict=False):
-        axis.plot(epochs + 1, values, color=BLUE, marker="." if len(values) < 30 else None)
-        if name in random:
-            dashed.append(axis.axhline(random[name], color=GREY, linestyle="--", linewidth=0.8, label=random_title))
-        if name in (training or {}):
-            dotted.append(axis.axhline(training[name], color=BLACK, linestyle=":", linewidth=1, label="training set"))
-        if name == "samples/close_pairs":
-            axis.set_yscale("symlog", linthresh=1)
-            axis.set_ylim(bottom=0)
-        if name.startswith(FRACTION):
-            axis.set_ylim(0, max(1.1 * max(values.max(), (training or {}).get(name, 0)), 0.1))
-        axis.set_xlim(left=0)
-        axis.set_xlabel("epoch")
-        axis.set_title(titles[name])
-    for axis in figure.axes[len(curves) :]:
-        axis.set_axis_off()
-    legend_above(figure, [*dashed[:1], *dotted[:1]])
+    curves = {key: curve for key, curve in read_metrics(metrics).items() if len(finite(curve[1]))}
+    panels = panels_of(curves, unit)
+    of_random = {random_key(percent): percent / 100 for percent in (50, 10, 1)} | dict(random)
+    references = [
+        _Reference("training set", training or {}, BLACK, ":"),
+        _Reference(random_title, of_random, GREY, "--"),
+    ]
+    figure = _empty_figure(len(panels))
+    for axis, panel in zip(figure.axes, panels, strict=False):
+        for line, color in zip(panel.lines, COLORS, strict=False):
+            _draw_curve(axis, curves, line.key, (before or {}).get(line.key), color)
+            _draw_references(axis, references, line.key, color if len(panel.lines) > 1 else None)
+        _finish(axis, panel)
+    _add_legend(figure, references)
     return figure
+
+
+def _empty_figure(panels: int) -> Figure:
+    """Panels in rows of three, of which the first is wider where there would be empty places."""
+    columns = min(max(panels, 1), COLUMNS)
+    rows = -(-max(panels, 1) // columns)
+    figure = new_figure(columns, rows, height=1.9)
+    first, *others = figure.axes
+    spare = columns * rows - max(panels, 1)
+    first.set_subplotspec(first.get_gridspec()[0, : spare + 1])
+    for axis in others[:spare]:
+        axis.remove()
+    if not panels:
+        first.set_axis_off()
+    return figure
+
+
+def _draw_curve(axis: Axes, curves: Mapping[str, Curve], key: str, before: float | None, color: str) -> None:
+    """A curve with its intervals; what was before training is a hollow point."""
+    epochs, values = curves[key][0] + 1, curves[key][1]
+    few = len(values) < MANY
+    axis.plot(epochs, values, color=color, marker="." if few else None)
+    ends = [dict(zip(*curves.get(f"{key}_{end}", ((), ())), strict=True)) for end in ("low", "high")]
+    low, high = (np.array([of.get(epoch - 1, np.nan) for epoch in epochs]) for of in ends)
+    if few and np.isfinite(low).any():
+        error_lines(axis, epochs, low, high, color)
+    elif np.isfinite(low).any():
+        axis.fill_between(epochs, low, high, color=color, alpha=0.25, linewidth=0)
+    if before is not None:
+        hollow = {"marker": "o", "markerfacecolor": "white", "markevery": [0], "clip_on": False}
+        axis.plot([0, epochs[0]], [before, values[0]], color=color, **hollow)
+
+
+def _draw_references(axis: Axes, references: Sequence[_Reference], key: str, color: str | None) -> None:
+    for reference in references:
+        if key in reference.values:
+            look = {"color": color or reference.color, "linestyle": reference.style, "linewidth": 0.9}
+            axis.axhline(reference.values[key], label=reference.name, **look)
+
+
+def _finish(axis: Axes, panel: Panel) -> None:
+    """Title, names and limits of the axes, and a legend where there are several curves."""
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
+    alone = len(panel.lines) == 1
+    axis.set_title(panel.lines[0].title if alone else panel.title)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(panel.ylabel)
+    axis.set_xlim(left=0)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    if panel.ylabel == SHARE:
+        axis.set_ylim(-BELOW, 1 + BELOW)
+    elif panel.from_zero:
+        _limit_from_zero(axis)
+    if not alone:
+        handles = [
+            Line2D([], [], color=color, label=line.label) for line, color in zip(panel.lines, COLORS, strict=False)
+        ]
+        look = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
+        axis.legend(handles=handles, loc="best", fontsize=FONT_SIZE - 1, **look)
+
+
+def _limit_from_zero(axis: Axes) -> None:
+    """Limits of an axis of numbers that are not negative, on which a line at 0 is seen."""
+    from matplotlib.ticker import StrMethodFormatter
+
+    top = axis.dataLim.y1 or 1.0
+    if top > WIDE:
+        axis.set_yscale("symlog", linthresh=1)
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_ylim(-BELOW if top > WIDE else -BELOW * top, 1.5 * top if top > WIDE else (1 + BELOW) * top)
+
+
+def _add_legend(figure: Figure, references: Sequence[_Reference]) -> None:
+    from matplotlib.lines import Line2D
+
+    drawn = {line.get_label() for axis in figure.axes for line in axis.lines}
+    handles = [Line2D([], [], color=one.color, linestyle=one.style, label=one.name) for one in references]
+    legend_above(figure, [handle for handle in handles if handle.get_label() in drawn])

@@ -15,13 +15,14 @@ from cryingan import __version__
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.comparison import require_same
 from cryingan.evaluation.spread import spread, spread_text
+from cryingan.plots.atoms import BOND, OUTLINE
 from cryingan.report.charts import Chart, without_times
 from cryingan.report.differences import differing_with, models_of, settings_of
 from cryingan.report.drawing import figure_of, legend_of, section_looks
 from cryingan.report.energies import failures
 from cryingan.report.results import ANSWERS, last_number, title_of
 from cryingan.report.runs import SUMMARY, Run
-from cryingan.report.structures import looks, run_labels, viewer_sets
+from cryingan.report.structures import run_labels, viewer_sets
 from cryingan.report.table import tables
 from cryingan.storage.fraction_keys import mode_of
 
@@ -48,7 +49,7 @@ def page_content(title: str, runs: Sequence[Run], sections: Sequence[Section]) -
         "tables": [table.plain() for table in tables(runs)],
         "sections": [{"name": name, "text": text, **_figures(charts)} for name, text, charts in sections],
         "structures": sets,
-        "looks": looks(symbol for one in sets for symbol in one["species"]),
+        "drawn": {"bond": BOND, "outline": OUTLINE},
         "runs": [{"label": label, **about(run)} for run, label in zip(runs, labels, strict=True)],
     }
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
-from itertools import combinations_with_replacement, islice
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, covalent_radii
 
+from cryingan.plots.atoms import atom_looks, bond_cutoffs, bonds
 from cryingan.report.differences import settings_of
 from cryingan.report.runs import Run
 from cryingan.samples.folder import RELAXED, SAMPLES
@@ -23,8 +24,6 @@ log = logging.getLogger(__name__)
 MOST_SAMPLES = 20  # of a run
 MOST_BYTES = 6_000_000  # of all structures of a page
 BYTES_PER_ATOM = 40  # of a sample before and after, with its bonds
-IONIC = 1.0  # difference of electronegativities (Pauling) from which on a pair of species counts as ions
-LONGEST_BOND = 1.15  # of the sum of covalent radii
 HUNDREDTHS = 100  # positions are written in 0.01 Angstrom
 
 
@@ -79,6 +78,7 @@ def viewer_set(run: Run, label: str, most_bytes: int = MOST_BYTES) -> dict[str, 
         "unit": run.last_relaxed.summary["unit"] if run.last_relaxed else "",
         "total": len(order) if table else None,
         "species": first.get_chemical_symbols(),
+        "looks": {symbol: asdict(look) for symbol, look in atom_looks(first.get_chemical_symbols()).items()},
         "cell": np.round(first.cell.array, 4).tolist(),
         "samples": samples,
     }
@@ -91,54 +91,17 @@ def drawing(atoms: Atoms, cutoffs: dict[tuple[str, str], float]) -> dict[str, li
         `positions` of all atoms one after the other, `bonds` as pairs of atoms, and `crossing` ones through the faces
         of the cell as two atoms and the image of the second one, in cells.
     """
-    from ase.neighborlist import neighbor_list
-
     if not np.isfinite(atoms.positions).all():
         return None
     atoms = atoms.copy()
     atoms.pbc = True
     atoms.wrap()
-    first, second, image = neighbor_list("ijS", atoms, cutoffs, self_interaction=False) if cutoffs else ([], [], [])
-    bonds, crossing = [], []
-    pairs = zip(*(np.asarray(one).tolist() for one in (first, second, image)), strict=True)
-    for i, j, cell in pairs:
-        if any(cell):
-            crossing += [i, j, *cell] if (i, *cell) < (j, *(-part for part in cell)) else []
-        elif i < j:
-            bonds += [i, j]
-    positions = np.rint(atoms.positions * HUNDREDTHS).astype(int).ravel().tolist()
-    return {"positions": positions, "bonds": bonds, "crossing": crossing}
-
-
-def bond_cutoffs(species: Iterable[str]) -> dict[tuple[str, str], float]:
-    """The longest bond of every pair of species that has bonds, Angstrom: 1.15 of the sum of covalent radii.
-
-    Where some species differ by at least 1 in electronegativity (Pauling), only such pairs are bonded: metals among
-    each other, and anions, are as near in ionic crystals without a bond.
-
-    >>> sorted(bond_cutoffs(["Li", "Cl", "O"]))
-    [('Cl', 'Li'), ('Li', 'O')]
-    """
-    from pymatgen.core import Element
-
-    pairs = list(combinations_with_replacement(sorted(set(species)), 2))
-    apart = {pair: abs(Element(pair[0]).X - Element(pair[1]).X) for pair in pairs}
-    ionic = [pair for pair in pairs if apart[pair] >= IONIC]
-    radius = {symbol: covalent_radii[atomic_numbers[symbol]] for pair in pairs for symbol in pair}
-    return {pair: float(LONGEST_BOND * (radius[pair[0]] + radius[pair[1]])) for pair in ionic or pairs}
-
-
-def looks(species: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour (Jmol's, as in the pictures) and radius of every species, Angstrom; half the covalent radius."""
-    from ase.data.colors import jmol_colors
-
-    numbers = {symbol: atomic_numbers[symbol] for symbol in dict.fromkeys(species)}
+    pairs, images = bonds(atoms, cutoffs)
+    crossing = images.any(axis=1)
     return {
-        symbol: {
-            "color": "#" + "".join(f"{round(255 * part):02x}" for part in jmol_colors[number]),
-            "radius": round(0.5 * float(covalent_radii[number]), 3),
-        }
-        for symbol, number in numbers.items()
+        "positions": np.rint(atoms.positions * HUNDREDTHS).astype(int).ravel().tolist(),
+        "bonds": pairs[~crossing].ravel().tolist(),
+        "crossing": np.column_stack([pairs, images])[crossing].ravel().tolist(),
     }
 
 

@@ -17,7 +17,6 @@ from cryingan.plots.motifs import motif_figure, motif_neighbor_figure
 from cryingan.plots.parity import Parity, parity_figure
 from cryingan.plots.series import Series, looks_of
 from cryingan.plots.style import PAGE_WIDTH, readable, save_figure
-from cryingan.plots.training import training_figure
 from cryingan.plots.violins import sro_figure
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -251,32 +250,6 @@ def test_many_series_are_told_apart():
     looks = looks_of([f"model {i}" for i in range(60)])
     assert len(set(looks.values())) == 60
     assert looks_of(["training set", "generated"], reference_first=True)["training set"].color == "#000000"
-
-
-def test_training_figure_draws_every_curve_that_was_logged(tmp_path):
-    metrics = tmp_path / "metrics.csv"
-    metrics.write_text(
-        "epoch,train/wasserstein,samples/close_pairs,alloy/sro_error\n0,5,,\n1,4,30,0.5\n2,3,,\n3,2,0,0.2\n"
-    )
-    figure = training_figure(metrics, {"samples/close_pairs": 90.0})
-    lines = {axes.get_title(): axes.lines[0].get_xydata() for axes in figure.axes}
-    assert lines["difference of mean scores"].tolist() == [[1, 5], [2, 4], [3, 3], [4, 2]]
-    assert lines["close pairs per structure"].tolist() == [[2, 30], [4, 0]]
-    assert lines["short-range-order error"].tolist() == [[2, 0.5], [4, 0.2]]
-    save_figure(figure, tmp_path / "training.png")
-    metrics.write_text("epoch,samples/spread,samples/f1,relax/fraction_below_random_10\n0,1,0.2,0.5\n1,2,0.4,0.6\n")
-    figure = training_figure(metrics, {}, training={"samples/f1": 0.9})
-    lines = {axes.get_title(): [line.get_ydata() for line in axes.lines] for axes in figure.axes if axes.lines}
-    assert set(lines) == {"F1 of precision and recall", "relaxed below 10 % of random"}, (
-        "not what is measured no longer"
-    )
-    assert list(lines["F1 of precision and recall"][1]) == [0.9, 0.9]
-    for key in ("relax/fraction_below_-0.2", "relax/fraction_below_minus_0_2"):  # the first of version 0.1.0
-        metrics.write_text(f"epoch,{key},{key}_low\n0,0.5,0.2\n")
-        [axes] = [axes for axes in training_figure(metrics, {}).axes if axes.lines]
-        assert axes.get_title() == "relaxed to -0.2 or below"
-    metrics.write_text("epoch\n")
-    save_figure(training_figure(metrics, {}), tmp_path / "training.png")
 
 
 def test_limits():

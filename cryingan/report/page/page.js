@@ -171,7 +171,7 @@ function begin() {
   showTable();
   showSections();
   showRuns();
-  beginViewer(report.structures, report.looks);
+  beginViewer(report.structures, report.drawn);
 }
 
 begin();

@@ -1,6 +1,7 @@
 "use strict";
 // Samples in three dimensions, drawn with 3Dmol.js: atoms, bonds (also those through faces of the cell) and the cell.
-const BOND = 0.09; // radius, Angstrom
+// Colours, radii and bonds come from Python, `drawn` (radius of a bond, colour of outlines), too: they are those of pictures.
+const OUTLINE = 0.03, NEAR = 2; // Angstrom
 
 // The eight corners of a cell whose rows are lattice vectors; bit k of the place of a corner is its step along vector k.
 function cornersOf(cell) {
@@ -41,16 +42,22 @@ function atomsOf(drawing, species) {
   return atoms;
 }
 
+// How far the corners of a cell are from its middle.
+function extentOf(cell) {
+  const middle = [0, 1, 2].map((axis) => cell.reduce((sum, row) => sum + row[axis], 0) / 2);
+  return Math.max(...cornersOf(cell).map((corner) => Math.hypot(...corner.map((at, axis) => at - middle[axis]))));
+}
+
 const point = ([x, y, z]) => ({ x, y, z });
 
-function drawStructure(viewer, set, drawing, looks, lineColor) {
+function drawStructure(viewer, set, drawing, bond, lineColor) {
   const atoms = atomsOf(drawing, set.species);
   viewer.addModel().addAtoms(atoms);
   viewer.addModel().addAtoms(cornersOf(set.cell).map((place) => ({ elem: "X", ...point(place) }))); // centre the cell
   viewer.setStyle({ elem: "X" }, {});
   const shapes = {};
-  for (const [symbol, { color, radius }] of Object.entries(looks)) {
-    viewer.setStyle({ elem: symbol }, { sphere: { radius, color }, stick: { radius: BOND, color } });
+  for (const [symbol, { color, radius }] of Object.entries(set.looks)) {
+    viewer.setStyle({ elem: symbol }, { sphere: { radius, color }, stick: { radius: bond, color } });
     shapes[symbol] = viewer.addShape({ color });
   }
   for (let i = 0; i < drawing.crossing.length; i += 5) {
@@ -58,7 +65,7 @@ function drawStructure(viewer, set, drawing, looks, lineColor) {
     const places = [one, other].map((n) => [atoms[n].x, atoms[n].y, atoms[n].z]);
     halves(...places, image, set.cell).forEach(([start, end], side) => {
       const symbol = set.species[side ? other : one];
-      shapes[symbol].addCylinder({ start: point(start), end: point(end), radius: BOND, fromCap: 1, toCap: 1 });
+      shapes[symbol].addCylinder({ start: point(start), end: point(end), radius: bond, fromCap: 1, toCap: 1 });
     });
   }
   for (const [start, end] of edgesOf(set.cell)) {
@@ -74,7 +81,7 @@ function captionOf(set, sample, state) {
   return "sample " + sample.sample + of + " after " + set.epoch + " epochs" + energy + how + missing;
 }
 
-function beginViewer(sets, looks) {
+function beginViewer(sets, drawn) {
   const get = (id) => document.getElementById(id);
   const say = (text) => {
     get("no-structures").textContent = text;
@@ -88,6 +95,7 @@ function beginViewer(sets, looks) {
     viewer = $3Dmol.createViewer(get("viewer"), { backgroundColor: color("card") });
   } catch { viewer = null; }
   if (!viewer) return say("This browser cannot draw in three dimensions (it has no WebGL).");
+  viewer.setViewStyle({ style: "outline", color: drawn.outline, width: OUTLINE });
   get("no-structures").textContent = "Ordered by energy, those without one last. Drag to turn, scroll or pinch to zoom.";
   const at = { run: 0, step: 0, state: "before" };
   let framed = "";
@@ -97,10 +105,13 @@ function beginViewer(sets, looks) {
     const drawing = sample[at.state], kept = viewer.getView();
     viewer.removeAllModels();
     viewer.removeAllShapes();
-    if (drawing) drawStructure(viewer, set, drawing, looks, color("faint"));
+    if (drawing) drawStructure(viewer, set, drawing, drawn.bond, color("faint"));
     const frame = JSON.stringify(set.cell);
     if (frame !== framed) {
+      viewer.setView([0, 0, 0, 0, 0, 0, 0, 1]); // from where the axes of the file point, not from the last cell's view
       viewer.zoomTo();
+      const reach = extentOf(set.cell) + NEAR;
+      viewer.setSlab(-reach, reach); // from front to back, over which atoms fade into the ground
       viewer.rotate(-90, "x"); // the third axis points up, as in the pictures
       viewer.rotate(25, "z");
       viewer.rotate(12, "vx");
@@ -118,7 +129,7 @@ function beginViewer(sets, looks) {
     choice(get("state"), [["before", "generated"], ["after", "relaxed"]], at.state, (state) => { at.state = state; show(); });
     get("species").replaceChildren(...[...new Set(set.species)].map((symbol) => {
       const dot = element("i");
-      dot.style.background = looks[symbol].color;
+      dot.style.background = set.looks[symbol].color;
       return element("span", {}, dot, symbol);
     }));
     show();
