@@ -1,5 +1,6 @@
 """The documentation as a site: it builds, asks nothing of other machines, and describes every public name."""
 
+import json
 import re
 import shutil
 
@@ -53,6 +54,15 @@ def test_the_reference_has_every_public_name(site):
     assert {f"cryingan.{home}.{name}" for name, home in cryingan._HOME.items()} - described == set()
 
 
+@pytest.fixture
+def small(tmp_path):
+    """A project whose only page is docs/page.md, with all else as the site has it."""
+    shutil.copytree(ROOT / "docs/site", tmp_path / "docs/site")
+    (tmp_path / "mkdocs.yml").write_text(f"INHERIT: {ROOT / 'mkdocs.yml'}\nnav: [README.md, page.md]\n")
+    (tmp_path / "README.md").write_text("# Home\n")
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -62,14 +72,36 @@ def test_the_reference_has_every_public_name(site):
         ("::: cryingan.gone", "cryingan.gone"),
     ],
 )
-def test_what_is_not_there_fails(tmp_path, caplog, text, message):
+def test_what_is_not_there_fails(small, caplog, text, message):
     from mkdocs.exceptions import Abort
 
-    (tmp_path / "docs/site").mkdir(parents=True)
-    shutil.copy(ROOT / "docs/site/hooks.py", tmp_path / "docs/site")
-    (tmp_path / "mkdocs.yml").write_text(f"INHERIT: {ROOT / 'mkdocs.yml'}\nnav: [README.md, page.md]\n")
-    (tmp_path / "README.md").write_text("# Home\n")
-    (tmp_path / "docs/page.md").write_text(f"# Page\n\n{text}\n")
+    (small / "docs/page.md").write_text(f"# Page\n\n{text}\n")
     with pytest.raises(Abort):
-        build(tmp_path / "mkdocs.yml", tmp_path / "site")
+        build(small / "mkdocs.yml", small / "site")
     assert message in caplog.text
+
+
+def test_notebooks_are_pages_with_their_outputs(small):
+    printed = {"output_type": "stream", "name": "stdout", "text": ["\x1b[31mforty\x1b[0m", "-two\n"]}
+    picture = {"output_type": "display_data", "data": {"image/png": "AB\nCD", "text/plain": "<Figure>"}}
+    table = {"output_type": "execute_result", "data": {"text/html": ["<table><tr><td>1</td></tr></table>"]}}
+    cells = [
+        {"cell_type": "markdown", "source": ["# Mine\n", "\n", "[page](../docs/page.md)"]},
+        {"cell_type": "code", "source": ["answer()"], "outputs": [printed, picture, table]},
+    ]
+    (small / "examples").mkdir()
+    (small / "examples/mine.ipynb").write_text(json.dumps({"cells": cells}))
+    (small / "docs/page.md").write_text("# Page\n\n[mine](../examples/mine.ipynb)\n")
+    with (small / "mkdocs.yml").open("a") as file:
+        file.write("not_in_nav: examples/\n")
+    build(small / "mkdocs.yml", small / "site")
+    assert 'href="examples/mine.html"' in (small / "site/page.html").read_text()
+    page = (small / "site/examples/mine.html").read_text()
+    for shown in (
+        'href="../page.html"',
+        "forty-two",
+        "data:image/png;base64,ABCD",
+        "<td>1</td>",
+        "examples/mine.ipynb",
+    ):
+        assert shown in page
