@@ -139,7 +139,7 @@ def generate(settings: dict[str, Any], checkpoint: Path | None, own: type | None
     model, source = load(checkpoint, own, settings["upstream"], settings["reference"], settings["types"])
     model.to(resolve_device(settings["device"]))
     shown = bool(model.sampler_keys)  # a model that samples in steps takes its time
-    sampler = {"temperature": settings["temperature"], **settings["sampler"]}
+    sampler = {**{key: settings[key] for key in ("temperature", "best_of")}, **settings["sampler"]}
     samples = model.sample(settings["n"], settings["seed"], settings["batch_size"], progress=shown, **sampler)
     origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **sampler}}
     path = write_samples(samples, settings["output"], settings["format"], origin, settings["relax"] is not None)

@@ -111,6 +111,7 @@ class SampleKeys:
     device: str = "auto"
     batch_size: int | None = None
     temperature: float = 1.0
+    best_of: int = 1
     sampler: dict[str, Any] = field(default_factory=dict)
     structures: str | None = None
     types: list[str] = field(default_factory=list)

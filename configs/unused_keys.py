@@ -7,7 +7,7 @@ from typing import Any
 
 from cryingan.errors import CryinGANError
 
-OF_MODEL = ("model", "batch_size", "device", "sampler")
+OF_MODEL = ("model", "batch_size", "best_of", "device", "sampler")
 UNUSED = {
     "rival": (*OF_MODEL, "reference"),
     "structures": (*OF_MODEL, "reference", "temperature", "n", "seed"),
@@ -37,8 +37,8 @@ def require_used(settings: dict[str, Any], given: Iterable[str]) -> None:
         raise CryinGANError(f"{wrong[0]}: a model is sampled with the settings of its checkpoint; leave it out")
     if settings["relax"] is None and (wrong := [key for key in groups if key in OF_RELAXATION]):
         raise CryinGANError(f"{wrong[0]} is for samples that are relaxed: add relax=true, or leave it out")
-    if "temperature" in (settings["sampler"] or {}):
-        raise CryinGANError("sampler.temperature: the temperature is a key of its own; write temperature=...")
+    if wrong := [key for key in ("temperature", "best_of") if key in (settings["sampler"] or {})]:
+        raise CryinGANError(f"sampler.{wrong[0]} is a key of its own; write {wrong[0]}=...")
     if "training" in groups and not any(settings[key] for key in COMPARING):
         raise CryinGANError(
             "training=FILE is what samples are compared with: add relax=true, evaluate=... or rival=..., or leave "

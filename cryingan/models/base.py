@@ -55,6 +55,7 @@ class GenerativeModel(lightning.LightningModule):
         held_out_loss: key of the loss of held-out structures, where a model logs one that tells how good it is.
         sampler_keys: settings of the way from noise to structures that `sample` takes.
         tempered: whether samples come from normal noise that `sample` may scale by a temperature.
+        rates_samples: whether `sample` may choose among candidates.
         translatable: whether structures that are translated at random can be learned.
         translation_invariant: whether the model cannot know where in the cell a structure stands. Its samples are
             translated to where the training structures stand, if these share their sites.
@@ -68,6 +69,7 @@ class GenerativeModel(lightning.LightningModule):
     held_out_loss: str | None = None
     sampler_keys: tuple[str, ...] = ()
     tempered = False
+    rates_samples = False
     translatable = True
     translation_invariant = False
 
@@ -145,6 +147,7 @@ class GenerativeModel(lightning.LightningModule):
         purpose: str = "sample",
         progress: bool = False,
         temperature: float = 1.0,
+        best_of: int = 1,
         **sampler: Any,
     ) -> Crystals:
         """Exactly `n` structures in the atom order of the user's file, from the networks in evaluation mode.
@@ -161,6 +164,8 @@ class GenerativeModel(lightning.LightningModule):
             progress: report on stderr how many structures are there, and the time that the others take.
             temperature: factor of the noise that samples come from, where the model is `tempered`: below 1 samples are
                 nearer to the middle of what was learned and less diverse.
+            best_of: candidates for each structure, of which the discriminator of distances keeps one, where the model
+                has one that was trained.
             sampler: settings of the way from noise to structures, which not every model has.
 
         Raises:
@@ -169,7 +174,7 @@ class GenerativeModel(lightning.LightningModule):
         if n < 1:
             raise CryinGANError(f"n={n}: there must be at least 1 sample")
         self._require_sampler(sampler)
-        sampler |= self._required_temperature(temperature)
+        sampler |= self._required_temperature(temperature) | self._required_best_of(best_of)
         was_training = self.training
         self.eval()
         try:
@@ -209,6 +214,23 @@ class GenerativeModel(lightning.LightningModule):
                 f"temperature={temperature}: the samples of this model ({self.kind}) have no temperature"
             )
         return {"temperature": temperature}
+
+    def _required_best_of(self, best_of: int) -> dict[str, int]:
+        """A number of candidates other than 1 as `batches` takes it.
+
+        Raises:
+            CryinGANError: it is less than 1, or the model has nothing that rates candidates.
+        """
+        if best_of < 1:
+            raise CryinGANError(f"best_of={best_of}: it must be at least 1")
+        if best_of == 1:
+            return {}
+        if not self.rates_samples:
+            raise CryinGANError(
+                f"best_of={best_of}: this model ({self.kind}) has no trained discriminator of distances, which would "
+                "choose; CryinGAN with lambda above 0 has one"
+            )
+        return {"best_of": best_of}
 
     def batches(self, n: int, seed: int, purpose: str, batch_size: int, **sampler: Any) -> Iterator[Tensor]:
         """The structures of `sample`, grouped, a batch at a time."""

@@ -123,3 +123,27 @@ def test_no_temperature(kind):
 def test_temperatures_that_are_none(value):
     with pytest.raises(CryinGANError, match=f"temperature={value}: it must be a number greater than 0"):
         small_model("linear").sample(1, seed=1, temperature=value)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 3, 7])
+def test_best_of_keeps_the_candidate_that_the_distances_rate_best(batch_size):
+    model = small_model("cryingan", distance_weight=0.05).eval()
+    candidates = model.sample(12, seed=1)
+    structures = torch.from_numpy(model.as_in_batches(candidates).fractional).float()
+    ratings = model.discriminators["distances"](model.features(structures)["distances"]).mean(dim=1).tolist()
+    best = [max(range(k, k + 3), key=ratings.__getitem__) for k in range(0, 12, 3)]
+    chosen = model.sample(4, seed=1, best_of=3, batch_size=batch_size)
+    assert np.allclose(chosen.fractional, candidates[best].fractional, atol=1e-6)
+    assert model.sample(2, seed=1, best_of=3).same_as(model.sample(4, seed=1, best_of=3)[:2])
+
+
+@pytest.mark.parametrize("kind", ["comb", "cgcnn", "linear", "diffcsp", "flow", "lambda 0"])
+def test_nothing_rates_candidates(kind):
+    model = small_model("cryingan", distance_weight=0.0) if kind == "lambda 0" else small_model(kind)
+    with pytest.raises(CryinGANError, match=r"best_of=2: .* no trained discriminator of distances"):
+        model.sample(1, seed=1, best_of=2)
+
+
+def test_candidates_that_are_none():
+    with pytest.raises(CryinGANError, match="best_of=0: it must be at least 1"):
+        small_model("cryingan").sample(1, seed=1, best_of=0)

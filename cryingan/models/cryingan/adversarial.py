@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -240,13 +240,25 @@ class AdversarialModel(GenerativeModel):
         gaps = [self.weights[n] * score_difference(d(real[n]), d(fake[n])) for n, d in self.discriminators.items()]
         self.log("val/score_difference", sum(gaps), batch_size=len(batch), sync_dist=True)
 
-    def batches(self, n: int, seed: int, purpose: str, batch_size: int, temperature: float = 1.0) -> list[Tensor]:
-        """Structures from noise, times a temperature, that depends on seed, purpose and their numbers alone."""
-        sources = [generator(seed, purpose, chunk) for chunk in range(-(-n // NOISE_CHUNK))]
+    def batches(
+        self, n: int, seed: int, purpose: str, batch_size: int, temperature: float = 1.0, best_of: int = 1
+    ) -> Iterator[Tensor]:
+        """Structures from noise, times a temperature, that depends on seed, purpose and their numbers alone.
+
+        Of every `best_of` structures in turn only the one that `rated` rates best is kept.
+        """
+        candidates = n * best_of
+        sources = [generator(seed, purpose, chunk) for chunk in range(-(-candidates // NOISE_CHUNK))]
         chunks = [torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=source) for source in sources]
-        noise = temperature * torch.cat(chunks)[:n]
+        noise = temperature * torch.cat(chunks)[:candidates]
         network = self.sampling_generator()
-        return [self.structures(network, part.to(self.device, self.dtype)) for part in noise.split(batch_size)]
+        for part in noise.split(max(batch_size // best_of, 1) * best_of):
+            structures = self.structures(network, part.to(self.device, self.dtype))
+            yield structures if best_of == 1 else _best(structures, self.rated(structures), best_of)
+
+    def rated(self, fractional: Tensor) -> Tensor:
+        """How real structures (structures, atoms, 3) look, (structures,); only where `rates_samples`."""
+        raise NotImplementedError(f"{type(self).__name__} rates no samples")
 
     def sampling_generator(self) -> nn.Module:
         """The generator that samples come from: the averaged one where there is one that has begun."""
@@ -283,3 +295,11 @@ class AdversarialModel(GenerativeModel):
                 group.update(lr=float(group["lr"]), capturable=False)
         for state in checkpoint.get("lr_schedulers", []):
             state["_last_lr"] = [float(rate) for rate in state["_last_lr"]]
+
+
+def _best(structures: Tensor, ratings: Tensor, best_of: int) -> Tensor:
+    """Of every `best_of` structures in turn the one with the highest rating, the first of equals."""
+    chosen = ratings.view(-1, best_of).argmax(dim=1) + best_of * torch.arange(len(ratings) // best_of).to(
+        ratings.device
+    )
+    return structures[chosen]

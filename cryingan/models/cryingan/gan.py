@@ -76,3 +76,13 @@ class CryinGAN(AdversarialModel):
         if "distances" in self.discriminators:
             seen["distances"] = neighbor_distances(fractional, self.cell, self.n_neighbors)
         return seen
+
+    @property
+    def rates_samples(self) -> bool:
+        """Whether there is a discriminator of distances: that of coordinates tells good samples from bad no better."""
+        return "distances" in self.discriminators
+
+    def rated(self, fractional: Tensor) -> Tensor:
+        """The score of the discriminator of distances, the mean of its outputs."""
+        distances = neighbor_distances(fractional, self.cell, self.n_neighbors)
+        return self.discriminators["distances"](distances).mean(-1)
