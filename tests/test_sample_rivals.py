@@ -92,12 +92,14 @@ def test_what_is_no_rival(overrides, said, tmp_path):
     [
         (("rival=random", "batch_size=2"), "batch_size: rival=random has no use for it; leave it out"),
         (("rival=linear", "device=cpu"), "device: rival=linear has no use for it"),
+        (("rival=linear", "best_of=4"), "best_of: rival=linear has no use for it"),
         (("rival=random", "+sampler.steps=3"), "sampler: rival=random has no use for it"),
         (("rival=random", "pictures=0"), "pictures is for samples that are relaxed: add relax=true"),
         (("rival=random", "potential=pair", "potential.radii={Li: 1}"), "potential is for samples that are relaxed"),
         (("structures=a.extxyz", "relax=true", "n=3"), "n: structures=a.extxyz has no use for it"),
         (("checkpoint=a.ckpt", "reference=a.extxyz"), "reference belongs to upstream=PATH"),
         (("checkpoint=a.ckpt", "+sampler.temperature=0.5"), "write temperature="),
+        (("checkpoint=a.ckpt", "+sampler.best_of=2"), "write best_of="),
         (("checkpoint=a.ckpt", "training=a.extxyz"), "training=FILE is what samples are compared with: add relax=true"),
     ],
 )
