@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cryingan.structures.crystals import Crystals
 
-WIDTH, HEIGHT, NARROWEST = 2.9, 3.2, 0.8  # inch, of one structure
+WIDTH, HEIGHT, NARROWEST = 2.9, 3.2, 0.5  # inch, of one structure
 TURN, TILT = 14.0, 7.0  # degrees, to the side and upwards, so that rows of atoms do not hide each other
 FADING = 0.7  # towards white, of what is farthest away
 PIECES = 24  # of an edge of the cell, which each have their depth
@@ -79,7 +79,7 @@ def _draw(axis: Axes, atoms: Atoms, looks: dict[str, AtomLook], cutoffs: dict[tu
         rgba = to_rgba_array([getattr(shape, part) for shape in shapes])
         rgba[:, :3] += fading * (1 - rgba[:, :3])
         colors[f"{part}colors"] = rgba
-    axis.add_collection(PatchCollection([shape.patch for shape in shapes], linewidths=0.4, **colors))
+    axis.add_collection(PatchCollection([shape.patch for shape in shapes], linewidths=0.3, **colors))
     reach = np.concatenate([CORNERS @ atoms.cell.array, atoms.positions]) @ _view()
     margin = MARGIN + max(look.radius for look in looks.values())
     (left, bottom), (right, top) = reach.min(axis=0)[:2] - margin, reach.max(axis=0)[:2] + margin

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryingan.plots.limits import finite
-from cryingan.plots.style import BLACK, COLORS, FONT_SIZE, GREY, error_lines, legend_above, new_figure, style
+from cryingan.plots.style import BLACK, COLORS, FONT_SIZE, GREY, broken, error_lines, legend_above, new_figure, style
 from cryingan.plots.training_panels import SHARE, Panel, panels_of
 from cryingan.storage.fraction_keys import current_key, random_key
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COLUMNS = 3
 MANY = 30  # points, above which a curve has a band instead of markers and error bars
 WIDE = 20  # close pairs or another number, above which its axis is logarithmic
+TITLE = 2.0  # inch, that a line of a title takes at most
 BELOW = 0.05  # of an axis, below 0 and above the largest value
 Curve = tuple[np.ndarray, np.ndarray]
 
@@ -59,7 +60,7 @@ def training_figure(
 ) -> Figure:
     """Draw what was learnt against epochs: low energies first, else precision and recall or close pairs; losses last.
 
-    The first panel is as wide as is needed to fill the figure. Only what was logged has a panel.
+    The first panel is the widest, and no place is empty: only what was logged has a panel.
 
     Args:
         metrics: the metrics.csv of a run.
@@ -87,17 +88,20 @@ def training_figure(
 
 
 def _empty_figure(panels: int) -> Figure:
-    """Panels in rows of three, of which the first is wider where there would be empty places."""
-    columns = min(max(panels, 1), COLUMNS)
-    rows = -(-max(panels, 1) // columns)
-    figure = new_figure(columns, rows, height=1.9)
-    first, *others = figure.axes
-    spare = columns * rows - max(panels, 1)
-    first.set_subplotspec(first.get_gridspec()[0, : spare + 1])
-    for axis in others[:spare]:
+    """Panels in rows of three; of more than three the first is two or three wide, and the second where it has to be."""
+    spans = [1] * max(panels, 1)
+    if panels > COLUMNS:
+        spare = -panels % COLUMNS or COLUMNS
+        spans[:2] = min(1 + spare, COLUMNS), max(1, spare - 1)
+    columns = min(sum(spans), COLUMNS)
+    figure = new_figure(columns, sum(spans) // columns, height=1.9)
+    grid, places = figure.axes[0].get_gridspec(), np.cumsum([0, *spans])
+    for axis, place, span in zip(figure.axes, places, spans, strict=False):
+        axis.set_subplotspec(grid[place // columns, place % columns : place % columns + span])
+    for axis in figure.axes[len(spans) :]:
         axis.remove()
     if not panels:
-        first.set_axis_off()
+        figure.axes[0].set_axis_off()
     return figure
 
 
@@ -130,7 +134,7 @@ def _finish(axis: Axes, panel: Panel) -> None:
     from matplotlib.ticker import MaxNLocator
 
     alone = len(panel.lines) == 1
-    axis.set_title(panel.lines[0].title if alone else panel.title)
+    axis.set_title(broken(panel.lines[0].title if alone else panel.title, TITLE))
     axis.set_xlabel("epoch")
     axis.set_ylabel(panel.ylabel)
     axis.set_xlim(left=0)
@@ -144,7 +148,7 @@ def _finish(axis: Axes, panel: Panel) -> None:
             Line2D([], [], color=color, label=line.label) for line, color in zip(panel.lines, COLORS, strict=False)
         ]
         look = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
-        axis.legend(handles=handles, loc="best", fontsize=FONT_SIZE - 1, **look)
+        axis.legend(handles=handles, loc="best", fontsize=FONT_SIZE - 1, **look).set_in_layout(False)
 
 
 def _limit_from_zero(axis: Axes) -> None:

@@ -39,7 +39,7 @@ def panels_of(keys: Collection[str], unit: str = "") -> list[Panel]:
         unit: of the thresholds of energies.
 
     >>> [panel.title for panel in panels_of(["train/loss", "samples/recall", "relax/fraction_below_0"])]
-    ['relaxed samples that are low in energy', 'samples and training set', 'losses']
+    ['relaxed samples low in energy', 'samples and training set', 'losses']
     """
     logged = [
         replace(panel, lines=tuple(line for line in panel.lines if line.key in keys))
@@ -53,25 +53,25 @@ def _low_energies(keys: Collection[str], unit: str) -> Panel:
     ordered = sorted(thresholds, key=lambda key: -float(thresholds[key]))
     named = {key: f"{thresholds[key]} {readable(unit)} or below".replace("  ", " ") for key in ordered}
     lines = tuple(Line(key, f"relaxed to {name}", name) for key, name in named.items())
-    return Panel("relaxed samples that are low in energy", SHARE, lines)
+    return Panel("relaxed samples low in energy", SHARE, lines)
 
 
 def _one(key: str, title: str, ylabel: str, from_zero: bool = True) -> Panel:
     return Panel(title, ylabel, (Line(key, title),), from_zero)
 
 
-def _three(group: str, title: str) -> Panel:
+def _precision_and_recall(group: str, title: str) -> Panel:
     words = "relaxed: " if group == "relax" else ""
     lines = (
-        Line(f"{group}/precision", f"{words}precision", "precision: samples like training structures"),
-        Line(f"{group}/recall", f"{words}recall", "recall: training structures like samples"),
+        Line(f"{group}/precision", f"{words}precision", "precision"),
+        Line(f"{group}/recall", f"{words}recall", "recall"),
     )
     return Panel(title, SHARE, lines)
 
 
 PANELS = (
-    _three("relax", "relaxed samples and training set"),
-    _three("samples", "samples and training set"),
+    _precision_and_recall("relax", "relaxed samples and training set"),
+    _precision_and_recall("samples", "samples and training set"),
     _one("alloy/sro_error", "short-range-order error", "error"),
     _one("alloy/formation_energy_error", "formation-energy error", "eV/atom"),
     _one("samples/close_pairs", "close pairs per structure", "pairs"),
