@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from benchmarks import command
-from benchmarks.measuring import SYSTEMS, peak_since, take_turns, write_table
+from benchmarks.measuring import SYSTEMS, peak_since, take_turns
 from benchmarks.plain_distances import NEIGHBORING, images_that_matter, plain_distances
+from benchmarks.tables import write_table
 from cryingan.geometry.distances import neighbor_distances
 from cryingan.plots.style import BLUE, VERMILION, legend_above, new_figure, save_figure, style
 
@@ -46,6 +47,7 @@ GROWTH = {
     "structures": (1, 4, 16, 64, 256),
     "k": (1, 3, 6, 12, 24, 48),
 }
+STUDIES = ["cells", *GROWTH]
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,13 @@ def searched(cell: str, atoms: int, structures: int, k: int) -> tuple:
     return images_that_matter(case.fractional(), case.rows(), k)
 
 
-def cases() -> list[Case]:
-    """Every cell forward and with the gradient, then growth, always with the gradient."""
+def cases(studies: list[str]) -> list[Case]:
+    """Every cell forward and with the gradient, then what grows, always with the gradient."""
     table = [Case("cells", name, CELLS[name][0], 32, 6, backward) for backward in (False, True) for name in CELLS]
     growth = [Case("atoms", "cubic", atoms, 8, 6, True) for atoms in GROWTH["atoms"]]
     growth += [Case("structures", "interface", 264, structures, 6, True) for structures in GROWTH["structures"]]
-    return table + growth + [Case("k", "interface", 264, 8, k, True) for k in GROWTH["k"]]
+    growth += [Case("k", "interface", 264, 8, k, True) for k in GROWTH["k"]]
+    return [case for case in table + growth if case.study in studies]
 
 
 def actions(case: Case, device: str, images: tuple) -> dict[str, Callable[[], object]]:
@@ -137,7 +140,9 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict:
 
 
 def peak_memory(case: Case, side: str, images: tuple, device: str) -> float:
-    """Memory that one call takes beyond the loaded program and what it is given, in a process of its own, GiB."""
+    """Memory that one call takes beyond the program and what it is given, GiB; on a CPU in a process of its own."""
+    if device.startswith("cuda"):
+        return peak(case, side, images, device)
     context = get_context("forkserver")
     context.set_forkserver_preload(["cryingan.geometry.distances"])  # torch is loaded once
     with ProcessPoolExecutor(1, context) as pool:
@@ -178,6 +183,7 @@ def parse() -> argparse.Namespace:
     parser = command.new_parser(__doc__)
     parser.add_argument("--device", type=command.device, default="cpu")
     parser.add_argument("--rounds", type=command.positive, default=7)
+    parser.add_argument("--studies", nargs="+", default=STUDIES, choices=STUDIES, help="all of them: with a figure")
     parser.add_argument("--output", type=command.output, help="CSV to write, with a figure beside it")
     return parser.parse_args()
 
@@ -187,7 +193,7 @@ def main() -> None:
     arguments = parse()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     rows = []
-    for case in cases():
+    for case in cases(arguments.studies):
         rows.append(measure(case, arguments))
         values = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in rows[-1].items()}
         if len(rows) == 1:
@@ -195,7 +201,7 @@ def main() -> None:
         print(" ".join(f"{value!s:>15}" for value in values.values()), flush=True)
         if arguments.output:
             write_table(arguments.output, rows)  # after every case: all of them take long
-    if arguments.output:
+    if arguments.output and set(STUDIES) <= set(arguments.studies):
         draw(rows, arguments.output.with_suffix(".png"))
 
 

@@ -20,8 +20,9 @@ from pathlib import Path
 import torch
 
 from benchmarks import command
-from benchmarks.measuring import seconds, write_table
+from benchmarks.measuring import seconds
 from benchmarks.sides import CYCLE, Case, Sides, peak_of_cycles
+from benchmarks.tables import write_table
 
 VOLUME = 20.9  # Angstrom^3 per atom
 # What grows, and what the others are then: batches of 8 make 4096 atoms fit into 8 GB.
@@ -53,20 +54,30 @@ def measure(case: Case, rounds: int) -> dict[str, float]:
 
 
 def grown(arguments: argparse.Namespace) -> list[dict]:
-    """A row for every size, each measured in a process of its own."""
-    rows = []
+    """A row for every size, on a CPU each measured in a process of its own."""
+    rows: list[dict] = []
     for study in arguments.studies:
         values, others = GROWTH[study]
         for value in values:
             sizes = {**others, study: value}
-            case = json.dumps({**sizes, "device": arguments.device})
-            call = [sys.executable, "-m", "benchmarks.growth", "--case", case, "--rounds", str(arguments.rounds)]
-            told = subprocess.run(call, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-            rows.append({"study": study, **{name: sizes[name] for name in GROWTH}, **json.loads(told)})
+            case = {**sizes, "device": arguments.device}
+            found = measure_apart(case, arguments.rounds)
+            rows.append({"study": study, **{name: sizes[name] for name in GROWTH}, **found})
+            if arguments.output:
+                write_table(arguments.output, rows)
             print(
                 " ".join(f"{v:>10.3f}" if isinstance(v, float) else f"{v:>10}" for v in rows[-1].values()), flush=True
             )
     return rows
+
+
+def measure_apart(case: dict, rounds: int) -> dict[str, float]:
+    """`measure` in a process of its own, whose memory is counted; the memory of a GPU is counted anew in this one."""
+    if case["device"].startswith("cuda"):
+        return measure(case_of(**case), rounds)
+    call = [sys.executable, "-m", "benchmarks.growth", "--case", json.dumps(case), "--rounds", str(rounds)]
+    told = subprocess.run(call, check=True, capture_output=True, text=True).stdout
+    return json.loads(told.splitlines()[-1])
 
 
 def draw(rows: list[dict], path: Path) -> None:
@@ -129,8 +140,6 @@ def main() -> None:
         compare_threads(arguments.threads, arguments.rounds)
         return
     rows = grown(arguments)
-    if arguments.output:
-        write_table(arguments.output, rows)
     if arguments.figure:
         draw(rows, arguments.figure)
 

@@ -1,20 +1,17 @@
-"""What the benchmarks measure, and how: seconds, memory, sides that take turns, tables."""
+"""What the benchmarks measure, and how: seconds, memory, sides that take turns."""
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
-from cryingan.storage.atomic import replace_file
-
 # Atoms of every species, and lattice vectors in rows, Angstrom.
 SYSTEMS = {
     "interface": ({"Li": 72, "Co": 36, "Sc": 12, "O": 72, "Cl": 72}, [[12.31, 0, 0], [4.23, 16.57, 0], [0, 0, 27.0]]),
+    "li2o_licl": ({"Li": 46, "O": 15, "Cl": 16}, [[7.353, 0, 0], [0, 7.353, 0], [0, 0, 33.44]]),
     "alloy": ({"Cr": 51, "Fe": 154, "Ni": 51}, [[14.4, 0, 0], [0, 14.4, 0], [0, 0, 14.4]]),
 }
 
@@ -55,13 +52,3 @@ def peak_since(device: str, before: float = 0.0) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
     Path("/proc/self/clear_refs").write_text("5")
     return int(next(line for line in lines if line.startswith(name)).split()[1]) / 2**20 - before
-
-
-def write_table(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Rows as a CSV with a header."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with replace_file(path) as file:
-        file.write(text.getvalue().encode())

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import command
-from benchmarks.measuring import write_table
+from benchmarks.tables import write_table
 from cryingan.plots.curves import parameter_figure
 from cryingan.plots.series import Series
 from cryingan.plots.style import save_figure

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from benchmarks import command
-from benchmarks.measuring import write_table
+from benchmarks.tables import write_table
 from cryingan.errors import CryinGANError
 from cryingan.metrics.close_pairs import close_pairs
 from cryingan.metrics.region_reference import RegionReference

@@ -22,7 +22,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from benchmarks import command
-from benchmarks.measuring import write_table
+from benchmarks.tables import write_table
 from configs.entry import compose
 from cryingan.training.lockstep import Lockstep, Member
 from cryingan.training.together import each_run
@@ -116,8 +116,8 @@ def main() -> None:
             results.append(result := measure(replicas, arguments))
             line = f"{result.replicas:>10}{result.alone:>12.2f}{result.together:>14.2f}{result.throughput:>12.2f}"
             print(line, flush=True)
-    if arguments.output:
-        write_table(arguments.output, [asdict(result) for result in results])
+            if arguments.output:
+                write_table(arguments.output, [asdict(result) for result in results])
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import command
-from benchmarks.measuring import write_table
 from benchmarks.models import named_folders, table
+from benchmarks.tables import write_table
 from cryingan.errors import CryinGANError
 
 KEYS = {

@@ -20,8 +20,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import command
-from benchmarks.measuring import SYSTEMS, write_table
+from benchmarks.measuring import SYSTEMS
 from benchmarks.sides import CYCLE, SIDES, Case, Sides, compare, peak_of_cycles, seconds
+from benchmarks.tables import write_table
 from cryingan.training.cuda_graphs import WARM_UP
 
 

@@ -1,6 +1,7 @@
 """What the benchmarks of speed compare gives the same results, and what they train is what their docs say."""
 
 import pytest
+import torch
 
 from benchmarks.distances import CELLS, Case, require_equal, searched
 from benchmarks.overhead import WITHOUT
@@ -8,11 +9,15 @@ from benchmarks.sides import Case as StepCase
 from benchmarks.sides import Sides
 from tests.conftest import compose
 
+ON_GPU = (pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))
+DEVICES = ["cpu", pytest.param("cuda", marks=ON_GPU)]
 
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("cell", CELLS)
-def test_distances_of_both_sides_are_equal(cell):
+def test_distances_of_both_sides_are_equal(cell, device):
     case = Case("cells", cell, 40, 2, 6, True)
-    require_equal(case, searched(case.cell, case.atoms, case.structures, case.k), "cpu")
+    require_equal(case, searched(case.cell, case.atoms, case.structures, case.k), device)
 
 
 def test_distances_that_differ_stop_the_benchmark():
@@ -21,9 +26,10 @@ def test_distances_that_differ_stop_the_benchmark():
         require_equal(case, ((0, 0, 0),), "cpu")
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("weight", [0.0, 0.05])
-def test_steps_of_both_sides_have_equal_losses(weight):
-    case = StepCase({"Li": 5, "O": 3, "Cl": 2}, [[6.0, 0, 0], [1.0, 6.0, 0], [0, 0, 7.0]], weight, 4)
+def test_steps_of_both_sides_have_equal_losses(weight, device):
+    case = StepCase({"Li": 5, "O": 3, "Cl": 2}, [[6.0, 0, 0], [1.0, 6.0, 0], [0, 0, 7.0]], weight, 4, device=device)
     sides = Sides(case)
     sides.require_equal(1e-3)
     sides.model.hparams.penalty_weight += 5

@@ -15,6 +15,7 @@ from cryingan.training.cuda_graphs import Replay
 from tests.conftest import random_crystals
 from tests.support.models import CELL, SIZES, SPECIES, batches_of, quiet_trainer
 from tests.support.recording import on_the_spot
+from train import train
 
 
 def trained(run_step=None, weight: float = 0.05, epochs: int = 6, **settings) -> tuple[CryinGAN, object]:
@@ -109,3 +110,16 @@ def test_no_step_asks_the_device_for_a_value(weight, pooling):
     assert values.shape == (len(model.generator_means.names),)
     with pytest.raises((RuntimeError, NotImplementedError)):
         model.watch.require_finite()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_cuda_graphs_train_as_their_steps_do(tiny, tmp_path, replicas):
+    found = []
+    for captured in ("false", "true"):
+        folder = tmp_path / captured
+        keys = [f"run_dir={folder}/${{seed}}", f"replicas={replicas}", f"trainer.capture={captured}"]
+        train(tiny("trainer.accelerator=gpu", "trainer.precision=64-true", "trainer.max_epochs=6", *keys))
+        found.append(read_checkpoint(folder / f"{replicas}/checkpoints/last.ckpt")["state_dict"])
+    torch.testing.assert_close(*found, rtol=1e-6, atol=1e-8)

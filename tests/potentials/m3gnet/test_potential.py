@@ -125,3 +125,24 @@ def test_a_gpu_equals_the_cpu(m3gnet):
     energies, forces = load_potential("m3gnet", str(PUBLISHED_M3GNET), device="cuda").evaluate(frames)
     np.testing.assert_allclose(energies, expected[0], atol=1e-3)
     np.testing.assert_allclose(forces, expected[1], atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_full_gpu_halves_the_batches_and_changes_no_result():
+    potential = load_potential("m3gnet", str(PUBLISHED_M3GNET), device="cuda", atoms_per_batch=10**6)
+    frames = [rattled(MOS.repeat((2, 2, 1)), seed) for seed in range(128)]
+    expected, _ = potential.evaluate(frames[:4])
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    potential.evaluate(frames)
+    total = torch.cuda.get_device_properties(0).total_memory
+    half = torch.cuda.max_memory_allocated() // 2
+    torch.cuda.empty_cache()
+    try:
+        torch.cuda.set_per_process_memory_fraction(half / total)
+        energies, _ = potential.evaluate(frames)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert potential.atoms_per_batch < sum(map(len, frames))
+    np.testing.assert_allclose(energies[:4], expected, atol=1e-3)
