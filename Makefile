@@ -23,6 +23,7 @@ docs: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[test,docs]"
+	grep -qs GenuineIntel /proc/cpuinfo || $(BIN)/python -m cryingan.quick_mkl || true
 	touch $@
 
 clean:

@@ -4,6 +4,9 @@ A cycle is five steps of the discriminators and one of the generator. Both sides
 same batches, noise and interpolation points, and take turns step by step in one process; their losses are compared.
 On a CPU the time is CPU time of the process, on a GPU that of CUDA events; medians over rounds.
 
+Our products are those of the library that a training would take (trainer.linear_algebra), unless
+`--linear-algebra` names one; the plain side's are PyTorch's own.
+
     python -m benchmarks.step [--device cuda [--tf32] [--capture]] [--rounds 5] [--lambdas 0.05 0] [--output step.csv]
 """
 
@@ -20,9 +23,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import command
+from benchmarks.machine import processor
 from benchmarks.measuring import SYSTEMS
 from benchmarks.sides import CYCLE, SIDES, Case, Sides, compare, peak_of_cycles, seconds
 from benchmarks.tables import write_table
+from cryingan.devices import keep_freed_memory
+from cryingan.linear_algebra import MKL, ONEDNN, linear, quickest, speeds, use_library
 from cryingan.training.cuda_graphs import WARM_UP
 
 
@@ -34,7 +40,7 @@ class Result:
         critic_step: seconds, as the generator's step and the cycle.
         ratio: time of the plain side's cycle by this side's.
         gflop_per_second: operations of the products that a cycle needs, by its time; the same number for both sides.
-        share_of_floor: this by the speed of one large product.
+        share_of_floor: this by the speed of one large product of the quickest library.
         peak_memory: of a cycle, over that of the loaded program, GiB.
     """
 
@@ -94,16 +100,21 @@ def peak_memory(system: str, weight: float, side: str, arguments: argparse.Names
     """`peak_of_cycles` in a process of its own."""
     call = [sys.executable, "-m", "benchmarks.step", "--peak", system, str(weight), side]
     call += ["--device", arguments.device, "--batch-size", str(arguments.batch_size)]
+    call += ["--linear-algebra", arguments.linear_algebra]
     call += ["--capture"] if arguments.capture else []
     return float(subprocess.run(call, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
-def product_speed(device: str) -> float:
-    """GFLOP/s of the largest matrix product of the discriminators, what no step can exceed."""
+def product_speeds(device: str) -> dict[str, float]:
+    """GFLOP/s of the largest matrix product of the discriminators by library, what no step can exceed."""
     left, right = torch.randn(96 * 264, 512, device=device), torch.randn(512, 512, device=device)
-    result = torch.empty_like(left)  # kept, as fresh memory would cost a sixth of the time
-    best = min(seconds(lambda: torch.mm(left, right, out=result), device) for _ in range(5))
-    return 2 * len(left) * 512 * 512 / best / 1e9
+    keep_freed_memory()  # fresh memory would cost a sixth of the time
+    found = dict.fromkeys(speeds() if device == "cpu" else [MKL], 0.0)
+    for name in (*found, *found, *found):
+        use_library(name)
+        taken = seconds(lambda: linear(left, right), device)
+        found[name] = max(found[name], 2 * len(left) * 512 * 512 / taken / 1e9)
+    return found
 
 
 def parse() -> argparse.Namespace:
@@ -116,6 +127,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", type=command.device, default="cpu")
     parser.add_argument("--capture", action="store_true", help="replay our steps from CUDA graphs")
     parser.add_argument("--tf32", action="store_true", help="TF32 products on both sides; else on neither")
+    parser.add_argument("--linear-algebra", default="auto", choices=["auto", MKL, ONEDNN])
     parser.add_argument("--output", type=command.output, help="CSV to write")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -128,12 +140,17 @@ def main() -> None:
     """Measure, print, and write the table."""
     arguments = parse()
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = arguments.tf32
+    library = quickest() if arguments.linear_algebra == "auto" else arguments.linear_algebra
+    use_library(library)
     if arguments.peak:
         system, weight, side = arguments.peak
         print(peak_of_cycles(case_of(system, float(weight), arguments), side))
         return
-    peak = product_speed(arguments.device)
-    print(f"{torch.get_num_threads()} threads; a large matrix product runs at {peak:.0f} GFLOP/s")
+    found = product_speeds(arguments.device)
+    peak = max(found.values())
+    use_library(library)
+    told = ", ".join(f"{name} {speed:.0f} GFLOP/s" for name, speed in found.items())
+    print(f"{processor()}; {torch.get_num_threads()} threads; large products: {told}; ours are by {library}")
     print(" ".join(f"{field.name:>15}" for field in fields(Result)), flush=True)
     results = []
     for system, weight in product(arguments.systems, arguments.lambdas):

@@ -16,6 +16,7 @@ from configs.hints import suggestion
 from configs.overrides import for_hydra, translated
 from configs.schema import SCHEMAS
 from configs.sweeps import mark_constants, stem
+from cryingan import quick_mkl
 from cryingan.errors import CryinGANError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def run(name: str, job: Callable[[Any], Any]) -> None:
         name: the config and the script.
         job: called with the config, once or, in a sweep (`-m`), once per combination.
     """
+    quick_mkl.load()
     try:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(help_text(name, [for_hydra(name, argument) for argument in sys.argv[1:]]))

@@ -31,6 +31,9 @@ class Choice(Enum):
 Precision = Choice("Precision", {name: name for name in ("32-true", "32-strict", "64-true", "bf16-mixed")})
 
 
+LinearAlgebra = Choice("LinearAlgebra", {name: name for name in ("auto", "mkl", "onednn")})
+
+
 class Format(Choice):
     """The formats that `cryingan.structures.files.write_structures` knows."""
 
@@ -56,6 +59,7 @@ class TrainerKeys:
     check_val_every_n_epoch: int = 10
     limit_train_batches: Any = None
     capture: bool = False
+    linear_algebra: LinearAlgebra = LinearAlgebra.auto
 
 
 DATA = {"data.module.StructureData": DataSettings}

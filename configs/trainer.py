@@ -11,6 +11,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from callbacks.finish_epoch import FinishEpoch
 from callbacks.initial_weights import InitialWeights
+from callbacks.linear_algebra import LinearAlgebra
 from callbacks.metrics_csv import MetricsCSV
 from callbacks.require_objective import RequireObjective
 from callbacks.run_record import RunRecord
@@ -47,7 +48,7 @@ def build_trainer(
     keys = dict(settings["trainer"])
     require_trainer(keys)
     require_counts(settings["callbacks"])
-    max_time, _ = keys.pop("max_time"), keys.pop("capture")
+    max_time, library, _ = keys.pop("max_time"), keys.pop("linear_algebra"), keys.pop("capture")
     keys["accelerator"] = resolve_accelerator(keys["accelerator"])
     keys["precision"] = use_precision(keys["precision"], keys["accelerator"])
     environment = cluster_environment(keys["devices"], keys["num_nodes"])
@@ -61,6 +62,7 @@ def build_trainer(
             FinishEpoch(),  # first, with the next one: they decide whether this epoch is the last
             *([TimeLimit(max_time)] if max_time else []),
             *([InitialWeights(origin)] if origin else []),
+            LinearAlgebra(library),
             *instantiate(settings["callbacks"]).values(),
             *([RequireObjective(settings["objective"])] if settings["objective"] else []),
             WandbRun(),

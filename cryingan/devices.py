@@ -1,9 +1,10 @@
-"""Resolve settings such as `auto` to a torch device or an accelerator of Lightning; keep the CPU's memory."""
+"""Resolve settings such as `auto` to a torch device or an accelerator of Lightning; the CPU's memory and its maker."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from pathlib import Path
 
 from cryingan.errors import CryinGANError
 
@@ -50,6 +51,13 @@ def resolve_accelerator(name: str) -> str:
             f"trainer.accelerator={name}: PyTorch finds no GPU here; trainer=cpu or trainer=auto trains"
         )
     return name
+
+
+def processor_vendor() -> str:
+    """The maker of the processor as Linux names it, such as GenuineIntel or AuthenticAMD; empty where it is unknown."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")), "")
 
 
 def keep_freed_memory() -> None:

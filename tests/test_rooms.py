@@ -17,7 +17,7 @@ FLOORS = (
     ("relaxation", "training"),
     ("potentials", "models", "plots"),
     ("structures",),
-    ("storage", "geometry"),
+    ("storage", "geometry", "linear_algebra", "quick_mkl"),
     ("devices", "progress", "randomness"),
     ("errors",),
 )

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from cryingan.linear_algebra import transposed_product
 from cryingan.models.cryingan.critic_passes import Layers, Passes
 from cryingan.models.cryingan.networks import PAPER, Discriminator
 
@@ -136,7 +137,7 @@ def _gradients(layers: Layers, axis: int) -> list[Tensor]:
     """Gradients of the loss by weight and bias of every layer."""
     found = []
     for layer, slopes, inputs in zip(layers.linear, layers.slopes, layers.passed[:-1], strict=True):
-        weight = slopes.flatten(axis, -2).mT @ inputs.flatten(axis, -2)
+        weight = transposed_product(slopes.flatten(axis, -2), inputs.flatten(axis, -2))
         # Real and generated apart: the last layer's halves are opposite and have to cancel to the last bit.
         halves = slopes.narrow(axis, 0, 2)
         if layer.bias.dim() < layer.weight.dim():

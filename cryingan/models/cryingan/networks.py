@@ -15,6 +15,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from cryingan.linear_algebra import linear
 from cryingan.models.cryingan.settings import ModelSettings, Pooling
 
 # The published network passes 0.8 where BatchNorm takes eps (momentum stays 0.1); it shapes the results, so it is kept.
@@ -26,7 +27,7 @@ PAPER = ModelSettings()
 def affine(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """The affine map x W^T + b of (..., inputs) by a weight (outputs, inputs); all have an axis in front if stacked."""
     if weight.dim() == 2:
-        return nn.functional.linear(x, weight, bias)
+        return linear(x, weight, bias)
     rows = x.flatten(1, -2)
     product = rows @ weight.mT if bias is None else torch.baddbmm(bias.unsqueeze(-2), rows, weight.mT)
     return product.view(*x.shape[:-1], weight.shape[-2])

@@ -1,0 +1,82 @@
+"""The library that multiplies matrices on a CPU: chosen when a run starts, kept by it, told in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from cryingan.errors import CryinGANError
+from cryingan.linear_algebra import MKL, ONEDNN, quickest, rounding, speeds, use_library
+from cryingan.models.cryingan.networks import Linear
+
+
+class LinearAlgebra(Callback):
+    """Chooses who multiplies (`cryingan.linear_algebra`) and keeps that in the checkpoints of the run. Logs nothing.
+
+    Libraries round differently, and so do processors. So a run that resumes with `auto` keeps its library, and it says
+    so if products are rounded otherwise than where its checkpoint was written. Checkpoints of versions without the
+    choice are of MKL. All processes of a run do what the first one chooses. There is a choice for CryinGAN's layers, in
+    float32, on a CPU, for a run that is alone in its process; for others products are PyTorch's own.
+
+    Args:
+        setting: auto, mkl or onednn (trainer.linear_algebra).
+    """
+
+    def __init__(self, setting: str) -> None:
+        self.setting = setting
+        self.saved: dict[str, str] = {}
+        self.used: dict[str, str] = {}
+
+    def state_dict(self) -> dict[str, str]:
+        """The library of the run, and how its products are rounded; empty where there is no choice."""
+        return self.used
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take those of the checkpoint."""
+        self.saved = state_dict
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Choose, and say so.
+
+        Raises:
+            CryinGANError: oneDNN is asked for where it is not there, or where there is no choice.
+        """
+        if not _has_choice(trainer, pl_module):
+            if self.setting == ONEDNN:
+                raise CryinGANError(
+                    "trainer.linear_algebra=onednn is for CryinGAN, comb and cgcnn on a CPU, with "
+                    "trainer.precision=32-true and one run in a process; use auto"
+                )
+            use_library(MKL)
+            return
+        before = self.saved.get("library", MKL) if trainer.ckpt_path else None
+        name = (before or quickest()) if self.setting == "auto" else self.setting
+        use_library(name := trainer.strategy.broadcast(name))
+        self.used = {"library": name, "rounding": rounding()}
+        if trainer.is_global_zero:
+            print(f"matrix products by {_spoken(name)}{self._otherwise(before)}", flush=True)
+
+    def _otherwise(self, before: str | None) -> str:
+        """What a run that resumes should say of the library and the processor that it began with."""
+        used = self.used["library"]
+        if before not in (None, used):
+            return f"; the run began with {before}, so it is no more bit for bit what it would have been"
+        if self.saved.get("rounding", self.used["rounding"]) != self.used["rounding"]:
+            return ", rounded otherwise than where the checkpoint was written: not bit for bit the run that it was"
+        better = quickest() if before else used
+        return f", as the run began; trainer.linear_algebra={better} is quicker here" if better != used else ""
+
+
+def _has_choice(trainer: Trainer, model: LightningModule) -> bool:
+    layers = any(isinstance(module, Linear) for module in model.modules())
+    alone = not getattr(model, "companions", ())
+    return layers and alone and trainer.strategy.root_device.type == "cpu" and trainer.precision == "32-true"
+
+
+def _spoken(name: str) -> str:
+    """A library with the speeds of both."""
+    found = {library: f"{library} {speed:.0f} GFLOP/s" for library, speed in speeds().items()}
+    others = [text for library, text in found.items() if library != name]
+    return found[name] + (f" ({', '.join(others)})" if others else "")
