@@ -28,7 +28,7 @@ from cryingan.samples.plan import FIXED_IN_SET, Plan, fixed_in_set
 from cryingan.samples.report import comparison_line, summary_line
 from cryingan.samples.set_comparison import ENDS, comparison_keys
 from cryingan.storage.atomic import make_folder
-from cryingan.storage.fraction_keys import fraction_key, mode_of
+from cryingan.storage.fraction_keys import fraction_key
 from cryingan.training.end_of_job import END_OF_JOB
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
@@ -46,10 +46,9 @@ class RelaxSamples(Callback):
     generated samples), `relax/contacts` (of the converged), `relax/energy`, `relax/energy_median`, `relax/energy_drop`
     and `relax/steps`, some with `..._low` and `..._high`, and `relax/close_pairs`
     (`cryingan.samples.report.Outcome.values` defines them). Files are in `relaxed/epoch_<done>/` of the run folder
-    (`cryingan.samples.relaxer.SampleRelaxer` lists them). W&B keeps the highest and the last value of each fraction in
-    the run's summary. It also gets the histogram `relax/energies`, the table `relax/samples` with a picture per sample,
-    the first of them as `relax/structures`, the relaxed structures, and as `relax/molecules_before` and
-    `relax/molecules_after` some that turn.
+    (`cryingan.samples.relaxer.SampleRelaxer` lists them). W&B also gets the histogram `relax/energies`, the table
+    `relax/samples` with a picture per sample, the first of them as `relax/structures`, the relaxed structures, and as
+    `relax/molecules_before` and `relax/molecules_after` some that turn.
 
     The samples have a seed stream of their own, so training does not depend on any of this. Interrupted evaluations are
     completed on resume. Results of other settings, or of an earlier training in the same run folder, are set aside as
@@ -232,12 +231,9 @@ class RelaxSamples(Callback):
         _print(comparison_line(summary))
         if epoch == UNTRAINED:
             return
-        for run in wandb_runs(trainer):
-            for key in (key for key in summary["values"] if mode_of(key) == "max" and not key.endswith(ENDS[1:])):
-                run.define_metric(key, step_metric="epoch", summary="max,last")
         log(trainer, {**summary["values"], "time/relaxation": summary["seconds"]}, epoch)
         for run in wandb_runs(trainer):
-            upload(run, folder, epoch)
+            run.attempt(upload, folder, epoch)
 
     def _finish(self, trainer: Trainer) -> None:
         if self.relaxer.waiting:

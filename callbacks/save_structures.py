@@ -45,7 +45,7 @@ class SaveStructures(Callback):
         if self.pictures:
             save_figure(structure_figure(samples[: self.pictures]), stem.with_suffix(".png"))
         for run in wandb_runs(trainer):
-            self._upload(run, stem, trainer.current_epoch)
+            run.attempt(self._upload, stem, trainer.current_epoch)
 
     def _upload(self, run: Any, stem: Path, epoch: int) -> None:
         import wandb

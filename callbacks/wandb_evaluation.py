@@ -47,7 +47,7 @@ def upload_to_new_run(folder: Path, project: str) -> None:
     """
     from callbacks.wandb_run import wandb_logger
 
-    logger = wandb_logger(str(folder), project=project, name=folder.resolve().name)
+    logger = wandb_logger(str(folder), project=project, name=folder.resolve().name, job_type="evaluation")
     try:
         upload_evaluation(logger.experiment, folder)
     finally:

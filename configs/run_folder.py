@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from configs.entry import instantiate
+from configs.job import given
 from configs.schema import plain
 from configs.sweeps import UNLIKE_FILES, in_sweep, stem
 
@@ -32,19 +33,40 @@ def use_own_folder(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     template = str(OmegaConf.to_container(config, resolve=False)["run_dir"]).rstrip("/")
-    differing = {
-        key: value for key, value in _differing(config, template).items() if not _named(template, key, value, config)
-    }
-    suffix = "".join(f"_{part}" for part in _parts(differing))
+    differing = _differing(config, template)
+    _name_runs_of_loggers(config, differing)
+    suffix = _suffix(template, differing, config)
     if sweep := os.environ.get(SWEEP_ID):
         suffix += "" if SWEEP_ID in template else f"_sweep-{_safe(sweep)}"
-    if len(suffix) > LONGEST_SUFFIX:
-        suffix = f"{suffix[:LONGEST_SUFFIX]}-{_digest(suffix)}"
+    suffix = _shortened(suffix)
     config["run_dir"] = template + suffix
     if STEM in template and (other := _file_of_the_run(config)):
         taken = config["run_dir"]
         config["run_dir"] = template.replace(STEM, f"{stem(config['data']['path'])}-{other}") + suffix
         print(f"{taken} is of another file of this name; this run goes to {config['run_dir']}", flush=True)
+
+
+def _name_runs_of_loggers(config: DictConfig, differing: Mapping[str, Any]) -> None:
+    """Extend name and group of runs, where the command line does not give them; seeds share a group."""
+    from omegaconf import OmegaConf
+
+    for name, logger in config["logger"].items():
+        values = OmegaConf.to_container(logger, resolve=False)
+        for key, left_out in (("name", ()), ("group", ("seed",))):
+            template = values.get(key)
+            if isinstance(template, str) and "${" in template and f"logger.{name}.{key}" not in given():
+                others = {one: value for one, value in differing.items() if one not in left_out}
+                logger[key] = template + _shortened(_suffix(template, others, config))
+
+
+def _suffix(template: str, differing: Mapping[str, Any], config: DictConfig) -> str:
+    """What a name lacks of that in which jobs differ."""
+    missing = {key: value for key, value in differing.items() if not _named(template, key, value, config)}
+    return "".join(f"_{part}" for part in _parts(missing))
+
+
+def _shortened(suffix: str) -> str:
+    return suffix if len(suffix) <= LONGEST_SUFFIX else f"{suffix[:LONGEST_SUFFIX]}-{_digest(suffix)}"
 
 
 def _differing(config: DictConfig, template: str) -> dict[str, Any]:

@@ -88,6 +88,16 @@ def report_sweep() -> None:
         print(f"train.py: the report of the sweep was not written: {_reason(error)}", file=sys.stderr, flush=True)
     else:
         print(f"report of {len(paths)} runs: {page}", flush=True)
+        _log_to_wandb(page, settings)
+
+
+def _log_to_wandb(page: Path, settings: dict[Path, Any]) -> None:
+    from callbacks.wandb_artifacts import log_report
+
+    try:
+        log_report(page, settings)
+    except Exception as error:  # likewise
+        print(f"train.py: the report of the sweep is not in W&B: {_reason(error)}", file=sys.stderr, flush=True)
 
 
 def _jobs(path: Path) -> list[dict[str, Any]]:

@@ -17,10 +17,12 @@ from callbacks.require_objective import RequireObjective
 from callbacks.run_record import RunRecord
 from callbacks.settings_file import SettingsFile
 from callbacks.time_limit import TimeLimit
+from callbacks.wandb_alerts import WandbAlerts
+from callbacks.wandb_artifacts import WandbArtifacts
 from callbacks.wandb_run import WandbRun
 from configs.entry import instantiate
 from configs.job import command_line, model_option
-from configs.sweeps import in_sweep
+from configs.sweeps import in_sweep, stem
 from cryingan.devices import resolve_accelerator
 from cryingan.errors import CryinGANError
 from cryingan.storage.fraction_keys import fraction_key
@@ -66,6 +68,8 @@ def build_trainer(
             *instantiate(settings["callbacks"]).values(),
             *([RequireObjective(settings["objective"])] if settings["objective"] else []),
             WandbRun(),
+            WandbArtifacts(stem(str(settings["data"].get("path", "data")))),
+            WandbAlerts(),
             SettingsFile(settings),  # behind all that may refuse a start, which keeps the old config.yaml
             RunRecord(command_line("train"), model_option()),
         ],

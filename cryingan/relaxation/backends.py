@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from cryingan.errors import CryinGANError
+from cryingan.storage.text import in_one_line
 
 SECONDS_BETWEEN_LOOKS = 1.0  # at the parent
 
@@ -83,6 +84,11 @@ def _ray(address: str | None) -> Iterator[dict[str, Any]]:
 
     class StreamingBackend(RayBackend):
         supports_return_generator = True  # Ray's backend inherits False from joblib's multiprocessing
+
+        def retrieve_result_callback(self, out: Any) -> Any:
+            if isinstance(out, ray.exceptions.RayActorError):
+                raise BrokenProcessPool(in_one_line(out)) from out
+            return super().retrieve_result_callback(out)
 
     yield {"backend": StreamingBackend()}
 

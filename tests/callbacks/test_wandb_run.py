@@ -8,7 +8,7 @@ from cryingan.errors import CryinGANError
 from cryingan.storage.checkpoint import read_checkpoint
 from tests.conftest import TINY, compose
 from tests.support.relaxed_runs import RELAX
-from tests.support.wandb_files import inspect
+from tests.support.wandb_files import inspect, last_values
 from train import train
 
 
@@ -22,12 +22,16 @@ def test_the_offline_run_holds_what_metrics_csv_holds(tiny, tmp_path):
     (folder,) = (tmp_path / "run/wandb").glob("offline-run-*")
     report = json.loads(inspect(folder, "--summary", "--json"))
     row = last_row(tmp_path / "run/metrics.csv")
-    assert {key: report["summary"][key] for key in row} == row
+    assert {key: last_values(report["summary"])[key] for key in row} == row
     assert report["name"] == "lambda0.05_avg_seed1"
     assert report["config"]["lambda"] == 0.05
     assert report["config"]["pooling"] == "avg"
     started = next(r for r in map(json.loads, inspect(folder, "--json").splitlines()) if r["type"] == "run")["run"]
-    assert started["run_group"] == "tiny"
+    assert started["run_group"] == "tiny_lambda0.05_avg"
+    assert started["job_type"] == "train"
+    pairs = report["summary"]["samples/close_pairs"]
+    assert set(pairs) == {"min", "last"}
+    assert pairs["min"] <= pairs["last"]
     assert set(started["tags"]) == {"tiny", "lambda=0.05", "pooling=avg", "seed=1"}
 
 

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from omegaconf import OmegaConf
 
 from configs.entry import run
 from configs.run_folder import SWEEP_ID, SWEEP_PARAMETERS, use_own_folder
@@ -12,16 +13,19 @@ from train import train
 
 @pytest.fixture
 def folders(monkeypatch, tmp_path):
-    """A function from a command line of train.py to the folders of its runs, below runs/; nothing is trained."""
+    """A function from a command line of train.py to the folders of its runs, below runs/, or to another key of theirs.
+
+    Nothing is trained.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(SWEEP_ID, raising=False)
 
-    def of(*arguments):
+    def of(*arguments, key="run_dir"):
         found = []
 
         def job(config):
             use_own_folder(config)
-            found.append(config["run_dir"].removeprefix("runs/"))
+            found.append(OmegaConf.select(config, key).removeprefix("runs/"))
 
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         run("train", job)
@@ -63,6 +67,13 @@ def test_no_two_jobs_share_a_folder(folders, arguments):
     found = folders("-m", *arguments)
     assert len(set(found)) == len(found) > 1
     assert all(len(part) < 250 for folder in found for part in folder.split("/"))
+
+
+def test_seeds_share_a_group_in_wandb_and_nothing_else_does(folders):
+    sweep, group = ["-m", "model.channels=16,32", "run_dir=runs/x"], "logger.wandb.group"
+    assert folders(*sweep, "seed=1,2", key=group) == [f"li2o_licl_lambda0.05_avg_channels{n}" for n in (16, 16, 32, 32)]
+    assert folders(*sweep, key="logger.wandb.name") == [f"lambda0.05_avg_seed1_channels{n}" for n in (16, 32)]
+    assert folders(*sweep, f"{group}=mine", key=group) == ["mine", "mine"]
 
 
 def test_runs_of_a_wandb_agent_have_the_folder_of_their_sweep(folders, monkeypatch, tmp_path):

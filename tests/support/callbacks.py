@@ -83,6 +83,16 @@ def pool(session):
     return [int(pid) for pid, state, called in lines if "popen_loky" in called and not state.startswith("Z")]
 
 
+class KillWandb(Callback):
+    """Kills the process that writes what W&B gets, after the first epoch."""
+
+    def on_train_epoch_end(self, trainer, module):
+        if trainer.current_epoch == 0:
+            command = ["pgrep", "-P", str(os.getpid()), "wandb-core"]
+            for pid in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split():
+                os.kill(int(pid), signal.SIGKILL)
+
+
 class LateScores(Callback):
     """Logs a score for every epoch, some epochs later."""
 
