@@ -165,6 +165,7 @@ def test_a_sweep_gives_every_combination_its_own_run_and_outlives_a_failing_one(
     assert done == {"l0.0s1", "l0.0s2", "l0.05s1", "l0.05s2"}
     runs = {path.name.rsplit("-", 1)[1] for path in tmp_path.glob("*/wandb/offline-run-*")}
     assert len(runs) == 4
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1, "the report has a run of its own"
     assert f"report of 6 runs: {tmp_path}/report.html" in result.stdout
     with (tmp_path / "report/table_run.csv").open() as file:
         states = {Path(row["folder"]).name: row["state"] for row in csv.DictReader(file)}

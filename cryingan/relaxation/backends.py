@@ -1,4 +1,4 @@
-"""Joblib backends: processes that end with their parent, or a Dask or Ray cluster."""
+"""Joblib backends: processes that end with their parent, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from cryingan.errors import CryinGANError
-from cryingan.storage.text import in_one_line
 
 SECONDS_BETWEEN_LOOKS = 1.0  # at the parent
 
@@ -69,28 +68,4 @@ def _dask_backend(client: Any) -> Any:
     return ReportingBackend(client=client)
 
 
-@contextmanager
-def _ray(address: str | None) -> Iterator[dict[str, Any]]:
-    try:
-        import ray
-        from ray.util.joblib.ray_backend import RayBackend
-    except ImportError as error:
-        raise CryinGANError('backend=ray needs Ray: pip install "ray[default]"') from error
-    try:
-        if not ray.is_initialized():
-            ray.init(address=address)
-    except (ConnectionError, ValueError) as error:
-        raise CryinGANError(f"no Ray cluster at address={address}: {error}") from error
-
-    class StreamingBackend(RayBackend):
-        supports_return_generator = True  # Ray's backend inherits False from joblib's multiprocessing
-
-        def retrieve_result_callback(self, out: Any) -> Any:
-            if isinstance(out, ray.exceptions.RayActorError):
-                raise BrokenProcessPool(in_one_line(out)) from out
-            return super().retrieve_result_callback(out)
-
-    yield {"backend": StreamingBackend()}
-
-
-CONNECT = {"loky": _loky, "dask": _dask, "ray": _ray}
+CONNECT = {"loky": _loky, "dask": _dask}

@@ -10,6 +10,7 @@ from cryingan.errors import CryinGANError
 from cryingan.relaxation.fixed import canonical_rule
 
 OPTIMIZERS = ("fire", "cg")
+BACKENDS = ("loky", "dask", "serial")
 REPAIR_DISTANCE = 1.5  # Angstrom; atoms closer than this are moved apart before relaxation
 WHERE = ("backend", "processes", "address", "time_budget", "progress")  # fields that do not change a relaxed structure
 
@@ -60,10 +61,10 @@ class RelaxSettings:
             `cryingan.relaxation.fixed.with_fixed`: `below:Z`, a list of atoms from 0, or a list of species.
         fire: parameters of FIRE; a mapping holds those that differ from the defaults.
         frames: how many frames of each relaxation are kept with their forces.
-        backend: `loky` for the processors of this machine, `dask` or `ray` for a cluster, `serial` for this process.
+        backend: `loky` for the processors of this machine, `dask` for a cluster, `serial` for this process.
             A potential on a GPU always works in this process.
         processes: number of processes for `loky`; None for one per processor. Clusters use what they have.
-        address: of the Dask scheduler or Ray cluster; None if this process is connected to it already.
+        address: of the Dask scheduler; None if this process is connected to it already.
         time_budget: seconds for a call; structures unfinished by then end with reason `time`. None for no limit.
         progress: report on stderr how many have ended and how long the rest will take.
 
@@ -93,6 +94,8 @@ class RelaxSettings:
         self.fixed = canonical_rule(self.fixed)
         if self.optimizer not in OPTIMIZERS:
             raise CryinGANError(f"unknown optimizer {self.optimizer!r}: use {' or '.join(OPTIMIZERS)}")
+        if self.backend not in BACKENDS:
+            raise CryinGANError(f"unknown backend {self.backend!r}: use {', '.join(BACKENDS)}")
         numbers = {int: (int, "whole number"), float: (int | float, "number")}
         for setting in fields(self):
             value, (allowed, wanted) = getattr(self, setting.name), numbers.get(type(setting.default), (object, ""))

@@ -1,4 +1,4 @@
-"""Where relaxations run: in this process, in processes of this machine, or on a Dask or Ray cluster."""
+"""Where relaxations run: in this process, in processes of this machine, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from cryingan.structures.crystals import Crystals
 
 log = logging.getLogger(__name__)
 
-BACKENDS = ("serial", *CONNECT)
 DEATHS = 3  # workers that may die without a result in between
 
 
@@ -43,15 +42,8 @@ class Task:
 
 
 def in_processes(potential: Potential, settings: RelaxSettings) -> bool:
-    """Whether other processes relax; a single process and a potential on a GPU work here.
-
-    Raises:
-        CryinGANError: unknown backend.
-    """
-    backend = settings.backend
-    if backend not in BACKENDS:
-        raise CryinGANError(f"unknown backend {backend!r}: use {', '.join(BACKENDS)}")
-    alone = backend == "serial" or (backend, settings.processes) == ("loky", 1)
+    """Whether other processes relax; a single process and a potential on a GPU work here."""
+    alone = settings.backend == "serial" or (settings.backend, settings.processes) == ("loky", 1)
     return not alone and str(potential.device).startswith("cpu")
 
 

@@ -12,6 +12,7 @@ from tests.support.relaxations import here, quietly, rattled
     ("arguments", "message"),
     [
         ({"backend": "slurm"}, "unknown backend 'slurm'"),
+        ({"backend": "ray"}, "unknown backend 'ray': use loky, dask, serial"),  # which settings of 0.1.0 may have
         ({"numbers": [1, 1]}, "different sample numbers"),
         ({"numbers": [1]}, "different sample numbers"),
         ({"output": __file__}, "cannot be made"),
