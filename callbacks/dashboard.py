@@ -94,9 +94,10 @@ def workspace(settings: DashboardSettings, entity: str) -> Workspace:
     """
     from wandb_workspaces import workspaces as ws
 
+    axes = {"x_axis": "epoch"}
     shown = [
-        ws.Section(name=section.name, panels=_panels(section), is_open=True)
-        for section in sections(settings.thresholds)
+        ws.Section(name=one.name, panels=_panels(one), is_open=True, panel_settings=ws.SectionPanelSettings(**axes))
+        for one in sections(settings.thresholds)
     ]
     runs = ws.RunsetSettings(
         groupby=[ws.Metric("Group")],
@@ -104,9 +105,13 @@ def workspace(settings: DashboardSettings, entity: str) -> Workspace:
         order=[ws.Ordering(ws.Summary(ORDER), ascending=False)],
         pinned_columns=_columns(settings),
     )
-    axes = ws.WorkspaceSettings(x_axis="epoch", max_runs=MOST_RUNS)
     return ws.Workspace(
-        entity=entity, project=settings.project, name=NAME, sections=shown, settings=axes, runset_settings=runs
+        entity=entity,
+        project=settings.project,
+        name=NAME,
+        sections=shown,
+        settings=ws.WorkspaceSettings(max_runs=MOST_RUNS, **axes),
+        runset_settings=runs,
     )
 
 

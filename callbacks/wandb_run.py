@@ -116,7 +116,7 @@ class ClosingWandbLogger(WandbLogger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log; of a key that is new, say which of its values is the best."""
-        for key in metrics.keys() - self.known if not self.waiting else ():
+        for key in () if self.waiting else sorted(metrics.keys() - self.known):
             self.known.add(key)
             if not key.endswith(INTERVAL) and (mode := mode_of(key)):
                 self.experiment.define_metric(key, step_metric="epoch", summary=f"{mode},last")
