@@ -40,6 +40,15 @@ def test_no_page_asks_other_machines(site):
     assert styles == []
 
 
+def test_commands_are_code(site):
+    """In a list of Markdown they need eight spaces; with fewer a forge shows code and the site running text."""
+    pages = {page.relative_to(site): page.read_text() for page in site.rglob("*.html")}
+    lost = [
+        (page, found) for page, text in pages.items() for found in re.findall(r"<p>(?:python|make|pip) [^<]*", text)
+    ]
+    assert lost == []
+
+
 def test_cards_of_data_sets_and_what_they_show_are_there(site):
     for name in ("index.html", "data/interface/li2o_licl/index.html", "data/interface/li2o_licl/structures.png"):
         assert (site / name).is_file()
