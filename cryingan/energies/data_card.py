@@ -11,6 +11,7 @@ The card of `NAME.extxyz` or `NAME.extxyz.gz` is the file `NAME.card.yaml` besid
         hash: 0123456789ab...   # all 64 digits, `potential_hash` in relaxed.json; any: the name is enough
         energy_per_atom: -3.95  # eV/atom
         random: random.csv      # optional: relaxed energies of random structures, column energy_per_atom
+        quantiles: {10: -3.97}  # optional, for readers: energy at or below which so many percent of them lie
     rule: maximum               # zero for any other potential: maximum | mean | percentile of training energies at rest
     percentile: 95.0            # for rule: percentile
     default_potential: potential  # folder beside the card: the M3GNet that relaxes samples unless another is given
@@ -49,18 +50,22 @@ class Cutoff:
         hash: of the potential; `any` for every potential of that name.
         energy_per_atom: eV/atom.
         random: file beside the card with relaxed energies of random structures; None without one.
+        quantiles: by percentage, the energy at or below which so many of them lie, eV/atom; None where unknown.
     """
 
     potential: str
     hash: str
     energy_per_atom: float
     random: str | None = None
+    quantiles: Mapping[int, float] | None = None
 
     def __post_init__(self) -> None:
         if self.hash != ANY and not re.fullmatch("[0-9a-f]{64}", str(self.hash)):
             raise CryinGANError(f"cutoffs: hash {self.hash!r} must be 64 hexadecimal digits")
         if not isinstance(self.random, str | None):
             raise CryinGANError(f"cutoffs: random {self.random!r} must be a file beside the card")
+        if not (self.quantiles is None or _is_numbers(self.quantiles)):
+            raise CryinGANError(f"cutoffs: quantiles {self.quantiles!r} must be energies by percentage, eV/atom")
         if not _is_number(self.energy_per_atom):
             raise CryinGANError(f"cutoffs: energy_per_atom {self.energy_per_atom!r} must be a number of eV")
 
@@ -185,12 +190,16 @@ def _cutoff(values: Any) -> Cutoff:
         return Cutoff(**values)
     except TypeError as error:
         raise CryinGANError(
-            "cutoffs: each needs potential, hash and energy_per_atom, and perhaps random, nothing else"
+            "cutoffs: each needs potential, hash and energy_per_atom, and perhaps random and quantiles, nothing else"
         ) from error
 
 
 def _is_pair(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 2
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_number, (*value, *value.values())))
 
 
 def _is_number(value: Any) -> bool:

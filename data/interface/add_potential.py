@@ -8,8 +8,6 @@ is started again.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,13 @@ import numpy as np
 from cryingan.energies.data_card import card_path
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
-from cryingan.relaxation.relax import RelaxationResults, relax
+from cryingan.relaxation.relax import relax
 from cryingan.relaxation.settings import RelaxSettings
-from cryingan.storage.atomic import make_folder, replace_file
+from cryingan.storage.atomic import make_folder
 from cryingan.storage.locks import lock_folder
 from data.command import run_command
-from data.interface.card import add_cutoff
-from data.interface.dataset import ENERGIES, LEAST, highest_kept
+from data.interface.card import add_cutoff, cutoff_entry
+from data.interface.dataset import LEAST, energies_name, highest_kept, write_other_energies
 from data.interface.potential_training.comparison import relaxations
 from data.interface.potential_training.settings import OWN, or_own
 from data.interface.settings import INTERFACE_SETS
@@ -100,33 +98,13 @@ def add(settings: AddPotentialSettings) -> Path:
     energies = np.where(ended.converged, ended.energy_final / len(built.starts.species), np.nan)
     if np.isfinite(energies).sum() < LEAST:
         raise CryinGANError(f"{np.isfinite(energies).sum()} of {len(energies)} structures converged, too few")
-    name = f"{Path(ENERGIES).stem}_{potential.card.name}.csv"
-    write_energies(ended, energies, settings.output / name)
-    cutoff = {"potential": potential.card.name, "hash": potential.card.hash}
+    name = energies_name(potential.card.name)
+    rows = zip(ended.samples, energies, ended.steps, ended.fmax, ended.reason, strict=True)
+    write_other_energies(rows, settings.output / name)
     own = Path(given.get("path") or "").resolve() == (settings.output / OWN).resolve()
-    cutoff |= {"energy_per_atom": highest_kept(energies, share), "random": name}
+    cutoff = cutoff_entry(potential.card.name, potential.card.hash, highest_kept(energies, share), energies, name)
     add_cutoff(card, cutoff, default=OWN if own else None)
     return card
-
-
-def write_energies(ended: RelaxationResults, energies: np.ndarray, path: Path) -> None:
-    """Write a row per structure: number in the build, relaxed energy if any, and how the relaxation ended.
-
-    Args:
-        ended: the relaxations.
-        energies: eV/atom, shape (structures,); NaN where there is none.
-        path: the CSV file.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["number", "energy_per_atom", "steps", "fmax", "reason"])
-    for number, energy, steps, fmax, reason in zip(
-        ended.samples, energies, ended.steps, ended.fmax, ended.reason, strict=True
-    ):
-        shown = [f"{value:.10g}" if np.isfinite(value) else "" for value in (energy, fmax)]
-        writer.writerow([number, shown[0], steps, shown[1], reason])
-    with replace_file(path) as file:
-        file.write(text.getvalue().encode())
 
 
 if __name__ == "__main__":

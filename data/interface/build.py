@@ -7,11 +7,14 @@ cell. A killed build resumes when it is started again; with a larger n it adds s
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from cryingan.potentials.potential import load_potential
 from cryingan.relaxation.settings import RelaxSettings
@@ -20,12 +23,23 @@ from cryingan.storage.locks import lock_folder
 from data.command import run_command
 from data.interface.assembly import Interface, assemble
 from data.interface.bulk import make_crystal, prepared_crystals
-from data.interface.card import read_card, write_card
-from data.interface.dataset import ENERGIES, RelaxedSet, collect, write_energies, write_structures_kept
+from data.interface.card import add_cutoff, cutoff_entry, read_card, write_card
+from data.interface.collection import collect
+from data.interface.dataset import (
+    ENERGIES,
+    RelaxedSet,
+    energies_name,
+    energies_of,
+    highest_kept,
+    write_energies,
+    write_other_energies,
+    write_structures_kept,
+)
+from data.interface.facts import facts
 from data.interface.figures import draw
 from data.interface.parts import relax_structures, require_same_build
 from data.interface.placement import SLABS, write_slabs
-from data.interface.readme import facts, write_readme
+from data.interface.readme import write_readme
 from data.interface.settings import BuildSettings
 from data.interface.systems import read_system, system_path
 
@@ -65,8 +79,32 @@ def write_set(relaxed: RelaxedSet, settings: BuildSettings) -> None:
     write_energies(relaxed, folder / ENERGIES)
     write_slabs(relaxed.interface, folder / SLABS)
     write_card(relaxed, settings.card, made)
+    if relaxed.screen is not None:
+        _add_first(relaxed, settings)
     write_readme(relaxed, made, stem, _command(relaxed, settings), folder / "README.md")
     draw(relaxed, folder)
+
+
+def _add_first(relaxed: RelaxedSet, settings: BuildSettings) -> None:
+    """Add the energies of a potential that screened all structures, its cut-off, and itself as the default of the set.
+
+    The energies with the potential of the build end at the screen.
+    """
+    for (name, sha), results in relaxed.first.items():
+        if len(results) < len(relaxed.results):
+            continue  # some were begun without it
+        energies, file = energies_of(results, relaxed.n_atoms), energies_name(name)
+        ends = zip(results, energies, strict=True)
+        rows = ((one.sample, energy, one.steps, one.fmax, one.reason) for one, energy in ends)
+        write_other_energies(rows, settings.output / file)
+        cutoff = cutoff_entry(name, sha, highest_kept(energies, relaxed.interface.system.kept), energies, file)
+        add_cutoff(settings.card, cutoff, default=_beside(settings.first, settings.output))
+
+
+def _beside(potential: Mapping[str, Any], folder: Path) -> str | None:
+    """The folder of an M3GNet as a card in another folder names it; None for potentials of other kinds."""
+    path = potential.get("path")
+    return os.path.relpath(path, folder) if path and potential.get("kind", "m3gnet") == "m3gnet" else None
 
 
 def _command(relaxed: RelaxedSet, settings: BuildSettings) -> str:
@@ -74,6 +112,7 @@ def _command(relaxed: RelaxedSet, settings: BuildSettings) -> str:
     words = [f"system={Path(settings.system).name}", f"n={len(relaxed.results)}"]
     words += [f"potential.kind={kind}"] if kind != "m3gnet" else ["potential.path=FOLDER"]
     words += ["first.path=FOLDER"] if relaxed.first else []
+    words += [] if relaxed.screen is None else [f"screen={relaxed.screen}"]
     words += [f"seed={settings.seed}"] if settings.seed else []
     usual = {**asdict(RelaxSettings()), **BuildSettings("").relax}
     words += [f"relax.{key}={value}" for key, value in relaxed.how.items() if value != usual[key]]

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from cryingan.energies.fractions import quantile_thresholds
 from cryingan.errors import CryinGANError
 from cryingan.storage.atomic import replace_file
 from data.interface.dataset import ENERGIES, RelaxedSet
@@ -41,7 +43,7 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
     Args:
         relaxed: the set.
         path: NAME.card.yaml beside NAME.extxyz.gz.
-        made: `data.interface.readme.facts` of the set.
+        made: `data.interface.facts.facts` of the set.
     """
     interface, earlier = relaxed.interface, read_card(path)
     built, *others = earlier.get("cutoffs") or [{}]
@@ -50,12 +52,8 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
         names = ", ".join(str(one.get("potential")) for one in others)
         print(f"{path}: the cut-offs of {names} go, as they belong to another build", file=sys.stderr, flush=True)
     default = {name: earlier[name] for name in ("default_potential",) if same and name in earlier}
-    cutoff = {
-        "potential": relaxed.potential["name"],
-        "hash": relaxed.potential["hash"],
-        "energy_per_atom": relaxed.cutoff,
-        "random": ENERGIES,
-    }
+    name, sha = (relaxed.potential[key] for key in ("name", "hash"))
+    cutoff = cutoff_entry(name, sha, relaxed.cutoff, relaxed.energies, ENERGIES)
     content = {
         "name": interface.system.name,
         "kind": "interface",
@@ -68,12 +66,27 @@ def write_card(relaxed: RelaxedSet, path: Path, made: Mapping[str, Any]) -> None
     _write(content, path)
 
 
+def cutoff_entry(potential: str, sha: str, cutoff: float, energies: np.ndarray, file: str) -> dict[str, Any]:
+    """One entry of `cutoffs`, in plain values.
+
+    Args:
+        potential: name of the potential.
+        sha: its hash.
+        cutoff: eV/atom.
+        energies: relaxed energies of the random structures, eV/atom; NaN for those without.
+        file: where these are, beside the card.
+    """
+    quantiles = {percent: round(energy, 8) for percent, energy in quantile_thresholds(energies).items()}
+    values = {"energy_per_atom": cutoff, "random": file, "quantiles": quantiles}
+    return {"potential": potential, "hash": sha, **values}
+
+
 def add_cutoff(path: Path, cutoff: Mapping[str, Any], default: str | None = None) -> None:
     """Add the cut-off of another potential to a card; replaces an earlier one of that name.
 
     Args:
         path: the card; its first cut-off is that of the potential of the build.
-        cutoff: potential, hash, energy_per_atom and random.
+        cutoff: as `cutoff_entry` makes it.
         default: folder of the potential beside the card, if it becomes the default of the set.
     """
     content = read_card(path)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,18 +12,13 @@ from typing import Any
 import numpy as np
 
 from cryingan.energies.scale import interface_area, interface_factor
-from cryingan.errors import CryinGANError
-from cryingan.relaxation.journal import RELAX_MANIFEST, read_journal
 from cryingan.relaxation.one_structure import Relaxed
 from cryingan.storage.atomic import replace_file
-from cryingan.structures.constraints import fixed_directions
-from cryingan.structures.contacts import Contact, contact_text, contacts
+from cryingan.structures.contacts import Contact, contact_text
 from cryingan.structures.crystals import Crystals
 from data.interface.assembly import Interface
-from data.interface.parts import any_structure, part_folders, relaxed_first
 
 ENERGIES = "energies.csv"
-PROTOCOL = ("optimizer", "fmax", "max_steps")
 LEAST = 2  # structures of a set
 
 
@@ -40,11 +33,12 @@ class RelaxedSet:
         kept: which structures are in the data set, shape (structures,): below the cut-off, without contacts.
         cutoff: highest energy among the share that the system keeps, with contacts or not, eV/atom.
         contacts: anions that are too close in each structure, as `cryingan.structures.contacts.contacts` has it.
-        how: settings of the relaxations: `PROTOCOL` of `cryingan.relaxation.settings.RelaxSettings`, and `fixed` where
-            atoms were fixed.
+        how: settings of the relaxations: optimizer, fmax and max_steps, as `cryingan.relaxation.settings.RelaxSettings`
+            has them, and `fixed` where atoms were fixed.
         fixed: Cartesian directions in which atoms were fixed, bool, shape (atoms, 3); None where all were free.
-        first: name and hash of quicker potentials, and how many structures each relaxed before `potential` did; the
-            initial energies of these structures are not known.
+        first: name and hash of quicker potentials, and what each made of structures before `potential` relaxed them;
+            the initial energies of those that did not fail are not known.
+        screen: structures that these relaxed to a higher energy were not relaxed with `potential`, eV/atom.
     """
 
     interface: Interface
@@ -55,7 +49,8 @@ class RelaxedSet:
     contacts: list[list[Contact] | None]
     how: Mapping[str, Any]
     fixed: np.ndarray | None = None
-    first: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    first: Mapping[tuple[str, str], list[Relaxed]] = field(default_factory=dict)
+    screen: float | None = None
 
     @property
     def n_atoms(self) -> int:
@@ -65,7 +60,7 @@ class RelaxedSet:
     @property
     def energies(self) -> np.ndarray:
         """Relaxed energies, eV/atom, shape (structures,); NaN for structures that did not converge."""
-        return _energies(self.results, self.n_atoms)
+        return energies_of(self.results, self.n_atoms)
 
     @property
     def factor(self) -> float:
@@ -75,57 +70,26 @@ class RelaxedSet:
     @property
     def crystals(self) -> Crystals:
         """All structures, relaxed."""
-        return _crystals(self.interface, self.results, self.fixed)
+        return crystals_of(self.interface, self.results, self.fixed)
 
 
-def collect(interface: Interface, work: Path) -> RelaxedSet:
-    """Collect what has been relaxed so far, and decide which structures are kept.
-
-    Args:
-        interface: interface of the structures.
-        work: folder of the relaxations.
-
-    Raises:
-        CryinGANError: fewer than two have been relaxed, or are left without those that have contacts.
-    """
-    folders, n_atoms = part_folders(work), len(interface.order)
-    ended: list[Relaxed] = []
-    first: Counter[tuple[str, str]] = Counter()
-    for folder in folders:
-        part = [relaxed for relaxed in read_journal(folder, n_atoms) if relaxed.reason != "time"]
-        if (before := relaxed_first(folder, n_atoms)) is not None:
-            quicker, able = before
-            part = [one._replace(energy_initial=np.nan) if one.sample in able else one for one in part]
-            first[quicker] += len(able & {one.sample for one in part})
-        ended += part
-    energies = _energies(ended, n_atoms)
-    if np.isfinite(energies).sum() < LEAST:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(one.reason for one in ended).items())
-        found = f"{np.isfinite(energies).sum()} structures are relaxed ({reasons or 'none tried'})"
-        raise CryinGANError(f"{work}: {found}, too few for a data set")
-    cutoff = highest_kept(energies, interface.system.kept)
-    manifest = json.loads((folders[0] / RELAX_MANIFEST).read_bytes())
-    how = {key: manifest["settings"][key] for key in PROTOCOL}
-    if rule := manifest["settings"].get("fixed"):
-        how["fixed"] = rule
-    fixed = fixed_directions(next(filter(None, map(any_structure, folders))))
-    found = contacts(_crystals(interface, ended, fixed))
-    kept = (energies <= cutoff) & ~np.array(list(map(bool, found)))
-    if kept.sum() < LEAST:
-        closest = contact_text(next(filter(None, found))[:1])
-        low = f"of {(energies <= cutoff).sum()} structures below the cut-off {kept.sum()} are"
-        raise CryinGANError(f"{work}: {low} without anions that are too close (such as {closest}), too few for a set")
-    return RelaxedSet(interface, ended, manifest["potential"], kept, cutoff, found, how, fixed, first)
+def energies_name(potential: str) -> str:
+    """Name of the file beside a set that holds the energies of its random structures by another potential."""
+    return f"{Path(ENERGIES).stem}_{potential}.csv"
 
 
-def highest_kept(energies: np.ndarray, share: float) -> float:
+def highest_kept(energies: np.ndarray, share: float, screened: int = 0) -> float:
     """The cut-off that keeps a share of random structures: the highest energy of those kept.
 
     Args:
         energies: relaxed energies, eV/atom, shape (structures,); NaN for structures that did not converge.
         share: share of the converged structures that is kept.
+        screened: how many of those without an energy count as converged, above all others.
+
+    Returns:
+        eV/atom; infinite where one without an energy would be kept.
     """
-    relaxed = np.sort(energies[np.isfinite(energies)])
+    relaxed = np.sort(np.append(energies[np.isfinite(energies)], np.full(screened, np.inf)))
     highest = relaxed[max(LEAST, round(share * len(relaxed))) - 1]
     return float(np.ceil(highest * 1e8) / 1e8)  # rounded up to the digits of the card
 
@@ -163,7 +127,24 @@ def write_energies(relaxed: RelaxedSet, path: Path) -> None:
         file.write(text.getvalue().encode())
 
 
-def _crystals(interface: Interface, results: list[Relaxed], fixed: np.ndarray | None) -> Crystals:
+def write_other_energies(rows: Iterable[tuple[int, float, int, float, str]], path: Path) -> None:
+    """Write a row per structure that another potential relaxed.
+
+    Args:
+        rows: number in the build, relaxed energy (eV/atom, NaN where there is none), steps, largest force at the end
+            (eV/Angstrom) and how the relaxation ended.
+        path: the CSV file.
+    """
+    text = io.StringIO()
+    text.write("number,energy_per_atom,steps,fmax,reason\n")
+    for number, energy, steps, fmax, reason in rows:
+        text.write(f"{number},{_number(energy)},{steps},{_number(fmax)},{reason}\n")
+    with replace_file(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def crystals_of(interface: Interface, results: list[Relaxed], fixed: np.ndarray | None) -> Crystals:
+    """The structures of results, at their ends; `fixed` as `RelaxedSet` has it."""
     cell, positions = np.asarray(interface.slabs.cell), np.array([relaxed.positions for relaxed in results])
     fixed = None if fixed is None else np.broadcast_to(fixed, positions.shape)
     return Crystals(positions @ np.linalg.inv(cell), cell, interface.species, fixed)
@@ -173,5 +154,6 @@ def _number(value: float) -> str:
     return f"{value:.10g}" if np.isfinite(value) else ""
 
 
-def _energies(results: list[Relaxed], n_atoms: int) -> np.ndarray:
+def energies_of(results: list[Relaxed], n_atoms: int) -> np.ndarray:
+    """Relaxed energies, eV/atom, shape (results,); NaN for structures that did not converge."""
     return np.array([one.energy_final / n_atoms if one.converged else np.nan for one in results], dtype=np.float64)

@@ -16,13 +16,14 @@ from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential
 from cryingan.relaxation.fixed import heights, with_fixed
 from cryingan.relaxation.journal import RELAX_MANIFEST, RELAXED, read_journal, same_identity, structures_identity
-from cryingan.relaxation.one_structure import FAILED
+from cryingan.relaxation.one_structure import Relaxed
 from cryingan.relaxation.relax import relax_marked
 from cryingan.relaxation.settings import RelaxSettings
-from cryingan.storage.atomic import write_json
+from cryingan.storage.atomic import make_folder, write_json
 from cryingan.storage.hashes import settings_hash
 from cryingan.structures.crystals import Crystals
 from data.interface.bulk import kept_crystals
+from data.interface.screening import claim_screen, goes_on
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -59,9 +60,12 @@ def relax_structures(
         folder = work / f"structures_{numbers.start:06d}_{numbers.stop - 1:06d}"
         before = folder.with_name(FIRST + folder.name)
         if before.exists() or (first is not None and not folder.exists()):
-            crystals = _relaxed_first(crystals, first, numbers, settings, before, source)
+            crystals, numbers = _relaxed_first(crystals, first, numbers, settings, before, source)
             source += f", relaxed with {first.card.hash}"
-        relax_marked(crystals, potential, how, output=folder, numbers=numbers, source=source)
+        if len(numbers):
+            relax_marked(crystals, potential, how, output=folder, numbers=numbers, source=source)
+        else:
+            make_folder(folder)  # the part is whole: nothing of it goes on
 
 
 def starts(interface: Interface, seed: int, numbers: Sequence[int], fixed: Any = None) -> Crystals:
@@ -89,16 +93,21 @@ def starts(interface: Interface, seed: int, numbers: Sequence[int], fixed: Any =
 
 def _relaxed_first(
     crystals: Crystals, first: Potential | None, numbers: range, settings: BuildSettings, folder: Path, source: str
-) -> Crystals:
-    """Structures relaxed with another potential; those that it cannot relax stay as they were placed."""
+) -> tuple[Crystals, list[int]]:
+    """Structures relaxed with another potential that go on, and their numbers.
+
+    Those that it cannot relax go on as they were placed.
+    """
     if first is None:
         raise CryinGANError(f"{folder} holds structures that {_potential(folder)['name']} relaxed first: give it again")
+    claim_screen(folder, settings.screen)
     how = RelaxSettings.from_mapping(settings.relax)
     ended = relax_marked(crystals, first, how, output=folder, numbers=numbers, source=source)
     if left := int((ended.reason == "time").sum()):
         raise CryinGANError(f"{left} structures ran out of time with the first potential: the same command resumes")
     fractional = np.where(ended.failed[:, None, None], crystals.fractional, ended.crystals.fractional)
-    return replace(crystals, fractional=fractional)
+    low = goes_on(ended.energy_final / len(crystals.species), ended.converged, settings.screen)
+    return replace(crystals, fractional=fractional)[np.flatnonzero(low)], ended.samples[low].tolist()
 
 
 def first_folder(folder: Path) -> Path | None:
@@ -107,22 +116,21 @@ def first_folder(folder: Path) -> Path | None:
     return before if before.exists() else None
 
 
-def relaxed_first(folder: Path, atoms: int) -> tuple[tuple[str, str], set[int]] | None:
-    """The quicker potential that relaxed the structures of a part first; None if none did.
+def relaxed_first(folder: Path, atoms: int) -> tuple[tuple[str, str], list[Relaxed]] | None:
+    """What a quicker potential made of the structures of a part before; None if there was none.
 
     Args:
         folder: folder of the part.
         atoms: number of atoms of a structure.
 
     Returns:
-        Name and hash of the potential, and the numbers of the structures that it relaxed without failure.
+        Name and hash of the potential, and its results.
     """
     before = first_folder(folder)
     if before is None:
         return None
     used = _potential(before)
-    able = {one.sample for one in read_journal(before, atoms) if one.reason not in FAILED}
-    return (used["name"], used["hash"]), able
+    return (used["name"], used["hash"]), read_journal(before, atoms)
 
 
 def _potential(folder: Path) -> Mapping[str, Any]:

@@ -1,85 +1,22 @@
-"""The README.md of an interface data set, and the facts in it as plain values."""
+"""The README.md of an interface data set."""
 
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryingan.energies.fractions import quantile_thresholds
 from cryingan.storage.atomic import replace_file
-from data.interface.bulk import reduced_formula
-from data.interface.placement import SLABS, slab_facts
+from data.interface.placement import SLABS
+from data.interface.screening import SCREENED
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from data.interface.dataset import RelaxedSet
-    from data.interface.systems import Slab
 
 RELAXED_CRYSTALS = "Both crystals were first relaxed with the potential, cell included, to 0.001 eV/Å."
-
-
-def facts(relaxed: RelaxedSet, seed: int) -> dict[str, Any]:
-    """How a set was made, in plain values: `made` of its card."""
-    interface = relaxed.interface
-    system, match, cell = interface.system, interface.match, interface.slabs.cell
-    reasons = Counter(one.reason for one in relaxed.results)
-    return {
-        "substrate": _slab_facts(system.substrate, interface.crystals[0], match.substrate_matrix),
-        "film": _slab_facts(system.film, interface.crystals[1], match.film_matrix),
-        "mismatch": {"lengths": _floats(match.length_mismatches), "angle": _floats(match.angle_mismatch)},
-        "determinants": list(match.determinants),
-        "area": round(match.area, 4),
-        "vacuum": system.vacuum,
-        "cell": _floats(cell.cellpar()),
-        "composition": dict(Counter(relaxed.interface.species)),
-        "region": {
-            "atoms": dict(Counter(interface.random)),
-            "thickness": system.region.thickness,
-            "minimum_distances": dict(system.region.minimum_distances),
-        },
-        "slabs": slab_facts(relaxed.interface),
-        "seed": seed,
-        "relaxation": dict(relaxed.how),
-        **({} if relaxed.fixed is None else {"fixed_atoms": int(relaxed.fixed.all(axis=1).sum())}),
-        "tried": len(relaxed.results),
-        "ended": dict(reasons),
-        **({"relaxed_first": _quicker(relaxed)} if relaxed.first else {}),
-        **_contacts(relaxed),
-        "kept_share": system.kept,
-        "kept": int(relaxed.kept.sum()),
-    }
-
-
-def _contacts(relaxed: RelaxedSet) -> dict[str, Any]:
-    """Converged structures whose anions are too close, and how many of them the cut-off alone would have kept."""
-    found = np.array(list(map(bool, relaxed.contacts)))
-    if all(one is None for one in relaxed.contacts):
-        return {}
-    low = found & (relaxed.energies <= relaxed.cutoff)
-    return {"contacts": {"converged": int((found & np.isfinite(relaxed.energies)).sum()), "refused": int(low.sum())}}
-
-
-def _quicker(relaxed: RelaxedSet) -> list[dict[str, Any]]:
-    return [{"potential": name, "hash": sha, "structures": n} for (name, sha), n in relaxed.first.items()]
-
-
-def _slab_facts(slab: Slab, crystal: Atoms, matrix: np.ndarray) -> dict[str, Any]:
-    return {
-        "crystal": reduced_formula(crystal),
-        "lattice": _floats(crystal.cell.cellpar()),
-        "source": slab.crystal.source or slab.crystal.file,
-        "miller": list(slab.miller),
-        "layers": slab.layers,
-        "matrix": matrix.tolist(),
-    }
-
-
-def _floats(values: Any) -> Any:
-    return np.round(np.asarray(values, dtype=float), 4).tolist()
 
 
 def write_readme(relaxed: RelaxedSet, made: dict[str, Any], stem: str, command: str, path: Path) -> None:
@@ -87,7 +24,7 @@ def write_readme(relaxed: RelaxedSet, made: dict[str, Any], stem: str, command: 
 
     Args:
         relaxed: the set.
-        made: its `facts`.
+        made: its facts, `data.interface.facts.facts`.
         stem: name of the data file without its endings.
         command: command that builds the set.
         path: path of the README.md.
@@ -171,17 +108,40 @@ def _energies(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
             f"area of the interface. They belong to this potential and no other: {relaxed.potential['name']}, SHA-256 "
             f"{relaxed.potential['hash']}."
         ),
+        *_quantiles(relaxed),
         *_refused(made),
-        *(
-            filled(
-                f"{n} structures relaxed with {name} (SHA-256 {sha}) first, then with {relaxed.potential['name']} to "
-                "the same force; their energies as placed are not known."
-            )
-            for (name, sha), n in relaxed.first.items()
-        ),
+        *_relaxed_first(relaxed, made),
         "![Energies of all structures, relaxed and as placed](distribution.png)",
         "![Kept structures, from the lowest energy to the cut-off](structures.png)",
     ]
+
+
+def _quantiles(relaxed: RelaxedSet) -> list[str]:
+    found = {
+        percent: (energy - relaxed.cutoff) * relaxed.factor
+        for percent, energy in quantile_thresholds(relaxed.energies).items()
+    }
+    shares = ", ".join(f"{percent} % at or below {energy:.3f}" for percent, energy in found.items())
+    return [f"Energies of the random structures (J/m²): {shares}."] if found else []
+
+
+def _relaxed_first(relaxed: RelaxedSet, made: dict[str, Any]) -> list[str]:
+    lines = [
+        filled(
+            f"{one['structures']} structures relaxed with {one['potential']} (SHA-256 {one['hash']}) first, then with "
+            f"{relaxed.potential['name']} to the same force; their energies as placed are not known."
+        )
+        for one in made.get("relaxed_first", [])
+    ]
+    if relaxed.screen is not None:
+        lines += [
+            filled(
+                f"Of these, {made['ended'].get(SCREENED, 0)} did not go on, as their energy was above "
+                f"{relaxed.screen:.6f} eV/atom: they count as above the cut-off. By the same potential no kept "
+                f"structure is above {made['highest_kept_first']:.6f} eV/atom."
+            )
+        ]
+    return lines
 
 
 def _refused(made: dict[str, Any]) -> list[str]:

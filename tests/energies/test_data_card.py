@@ -39,12 +39,16 @@ def test_data_card_file(tmp_path):
         ("cutoffs: [{potential: p, energy_per_atom: -4.78}]", "potential, hash and energy_per_atom"),
         (
             f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: 1, other: 2}}]",
-            "perhaps random, nothing else",
+            "perhaps random and quantiles, nothing else",
         ),
         ("cutoffs: [{potential: p, hash: 12ab, energy_per_atom: -4.78}]", "64 hexadecimal"),
         (f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: low}}]", "must be a number"),
         (f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: .nan}}]", "must be a number"),
         (f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: 1, random: 5}}]", "random 5 must be a file"),
+        (
+            f"cutoffs: [{{potential: p, hash: {'a' * 64}, energy_per_atom: 1, quantiles: [-4.2]}}]",
+            r"quantiles \[-4.2\] must be energies by percentage",
+        ),
         ("percentile: 200", "percentile: 200 must be a number between 0 and 100"),
         ("percentile: abc", "percentile: 'abc' must be a number"),
         ("default_potential: 5", "default_potential: 5 must be a folder"),

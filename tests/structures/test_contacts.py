@@ -190,13 +190,9 @@ def test_anions_whose_charge_is_certain(species, radii):
     assert anion_radii([symbol for symbol, n in species.items() for _ in range(n)]) == pytest.approx(radii)
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("li2o_licl", {385: "O-Cl 2.11", 415: "O-Cl 2.16"}),
-        ("lsc_lco", {17: "Cl-Cl 2.01", 29: "Cl-Cl 2.21", 43: "Cl-Cl 2.35", 92: "Cl-Cl 2.08"}),
-    ],
-)
-def test_the_contacts_of_the_sets_that_come_with_the_project(path, expected):
-    texts = map(contact_text, contacts(read_structures(ROOT / f"data/interface/{path}/{path}.extxyz.gz")))
+@pytest.mark.parametrize("path", sorted(ROOT.glob("data/interface/*/*.extxyz.gz")), ids=lambda path: path.parent.name)
+def test_the_contacts_of_the_sets_that_come_with_the_project(path):
+    """One was built before contacts were refused, and results are measured on it."""
+    texts = map(contact_text, contacts(read_structures(path)))
+    expected = {385: "O-Cl 2.11", 415: "O-Cl 2.16"} if path.parent.name == "li2o_licl" else {}
     assert {number: text for number, text in enumerate(texts) if text != "none"} == expected

@@ -123,7 +123,7 @@ def test_command_ends_in_one_line():
     command = [sys.executable, "-m", "data.interface.build", "system=nowhere"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=INTERFACE_SETS.parents[1])
     assert result.returncode == 1
-    said = "data.interface.build: system=nowhere is neither one of li2o_licl, lsc_lco nor a YAML file"
+    said = "data.interface.build: system=nowhere is neither one of li2o_licl, li2o_licl_low, lsc_lco nor a YAML file"
     assert result.stderr.strip().split("\n") == [said]
 
 

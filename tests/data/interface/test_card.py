@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from cryingan.energies.data_card import read_data_card
+from cryingan.energies.data_card import read_data_card, read_random_energies
+from cryingan.energies.fractions import quantile_thresholds
 from cryingan.energies.scale import energy_scale, interface_area
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
@@ -16,6 +17,7 @@ from cryingan.potentials.potential import Potential
 from cryingan.structures.files import read_structures, write_structures
 from data.interface import build
 from data.interface import card as set_card
+from data.interface.screening import SCREENED
 from data.interface.settings import INTERFACE_SETS
 from data.module import StructureData
 from tests.conftest import compose, random_crystals
@@ -57,8 +59,9 @@ def test_committed_set_is_what_its_card_says(path):
     assert dict(crystals.counts) == made["composition"]
     assert len(crystals) == made["kept"] == sum(row["kept"] == "True" for row in table)
     assert len(table) == made["tried"]
-    refused = made.get("contacts", {}).get("refused", 0)  # sets built before contacts were refused have none
-    assert made["kept"] + refused == round(made["kept_share"] * made["ended"]["converged"])
+    refused = made.get("contacts", {}).get("refused", 0)  # li2o_licl was built before contacts were refused
+    known = sum(made["ended"].get(reason, 0) for reason in ("converged", SCREENED))
+    assert made["kept"] + refused == round(made["kept_share"] * known)
     assert made["vacuum"] >= 14
     for side, determinant in zip(("substrate", "film"), made["determinants"], strict=True):
         assert round(abs(np.linalg.det(made[side]["matrix"]))) == determinant
@@ -74,6 +77,10 @@ def test_committed_set_is_what_its_card_says(path):
         and row.get("contacts", "none") == "none"
         for row in table
     ]
+    for one in card.cutoffs:
+        random = read_random_energies(path.parent / one.random)
+        assert one.quantiles == pytest.approx(quantile_thresholds(random), abs=1e-8)
+        assert one.quantiles[10] < one.energy_per_atom
     for atoms in crystals[:20].to_ase():
         distances = atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)]
         assert distances.min() > 1.4
