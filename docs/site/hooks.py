@@ -14,12 +14,12 @@ LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds README.md, and every file of the repository that a page links to or shows.
+    """Adds README.md, the notebooks, and every file of the repository that a page links to or shows.
 
-    Pages at the top of the repository and notebooks have to stand in the navigation, others are found by links.
+    Pages at the top of the repository have to stand in the navigation; cards and the like are found by links.
     """
     root = Path(config.config_file_path).parent
-    pages = [root / "README.md", *Path(config.docs_dir).glob("*.md")]
+    pages = [root / "README.md", *Path(config.docs_dir).glob("*.md"), *root.glob("examples/*.ipynb")]
     while pages:
         page = pages.pop()
         for path in (page, *_linked(page)):
