@@ -70,13 +70,16 @@ relax=(callbacks=relax callbacks.relax.n_samples=8 relax.max_steps=20 relax.time
 relax+=("callbacks.relax.cache=$folder/tmp")
 if [ "$device" = cpu ]; then # sizes that take seconds
     steps=(--systems li2o_licl --batch-size 2 --rounds 1) runs=(--replicas 2 --epochs 1 --steps 2) graphs=()
-    batches=(--sets li2o_licl --batches 1 2 --steps 1) seconds=2 short=2 studies=(--studies k) losses=10
+    batches=(--sets li2o_licl --batches 1 2 --steps 1) seconds=2 short=2 losses=10
+    studies=(--studies k --rounds 1) sizes=(--studies atoms --largest 64 --rounds 1)
     paper+=(model.channels=4 "model.generator_widths=[6,6,6]" "model.discriminator_widths=[8,8,8]" threads=1)
     relax+=(potential=pair data=li2o_licl trainer.limit_train_batches=12 callbacks.relax.n_training=1)
+    rival=(plain eager) # compiling takes minutes of a core
     rivals=(data=li2o_licl data.batch_size=1 trainer.limit_train_batches=12 model.hidden=8 threads=1)
 else
     steps=() runs=(--replicas 4 12) graphs=(trainer.capture=true)
-    batches=() seconds=60 short=7 studies=() losses=300 rivals=(data=lsc_lco)
+    batches=() seconds=60 short=7 studies=() sizes=() losses=300
+    rival=(plain compiled) rivals=(data=lsc_lco)
 fi
 
 part machine 30 "$python" -m benchmarks.machine --output "$folder/parts/machine.csv"
@@ -87,10 +90,10 @@ measure replicas 45 replicas "${runs[@]}" --rounds 1 "${paper[@]}"
 measure replicas_graphs 45 replicas "${runs[@]}" --rounds 1 "${paper[@]}" "${graphs[@]}"
 measure potential 75 batches "${batches[@]}"
 measure training 110 training --seconds $seconds experiment=lsc_lco "${paper[@]:1}" "${relax[@]}" "${alone[@]}"
-measure compiled 90 launches --precisions tf32 --lambdas 0.05 --ways plain compiled "${steps[@]}"
 measure diffcsp 30 training --seconds $short model=diffcsp "${rivals[@]}" "${alone[@]}"
 measure flow 30 training --seconds $short model=flow "${rivals[@]}" "${alone[@]}"
 measure distances 40 distances --rounds 3 "${studies[@]}"
-measure growth 40 growth --rounds 2 "${studies[@]}"
+measure growth 40 growth --rounds 2 "${sizes[@]}"
+measure compiled 150 launches --systems interface --precisions tf32 --lambdas 0.05 --ways "${rival[@]}" "${steps[@]}"
 part precision 60 "$python" -m benchmarks.precision --device "$device" --steps $losses
 finish

@@ -58,7 +58,7 @@ def grown(arguments: argparse.Namespace) -> list[dict]:
     rows: list[dict] = []
     for study in arguments.studies:
         values, others = GROWTH[study]
-        for value in values:
+        for value in (size for size in values if size <= (arguments.largest or size)):
             sizes = {**others, study: value}
             case = {**sizes, "device": arguments.device}
             found = measure_apart(case, arguments.rounds)
@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=command.positive, default=3)
     parser.add_argument("--device", type=command.device, default="cpu")
     parser.add_argument("--studies", nargs="+", default=list(GROWTH), choices=list(GROWTH))
+    parser.add_argument("--largest", type=command.positive, help="leave out sizes above this")
     parser.add_argument("--threads", nargs="+", type=command.positive)
     parser.add_argument("--output", type=command.output, help="CSV to write")
     parser.add_argument("--figure", type=command.output, help="figure to write")

@@ -1,8 +1,8 @@
 """What the precision of the products does to the losses: `python -m benchmarks.precision`.
 
-Trains the networks of `experiment=demo` on its data from the same weights with the same batches and noise: in float64,
-in float32, with bfloat16 products, and on a GPU with TF32 products, too; beside them in float32 with another seed,
-which says what differences mean little. Prints, for each loss, its means over tenths of the steps less those of
+Trains the networks of `experiment=li2o_licl` on its data from the same weights with the same batches and noise: in
+float64, in float32, with bfloat16 products, and on a GPU with TF32 products, too; beside them in float32 with another
+seed, which says what differences mean little. Prints, for each loss, its means over tenths of the steps less those of
 float64.
 
     python -m benchmarks.precision [--device cuda] [--steps 1000] [--lambda 0.05]
@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from lightning.fabric import Fabric
-from omegaconf import OmegaConf
 
 from benchmarks import command
 from configs.entry import compose
@@ -77,17 +77,21 @@ def losses(kind: str, settings: dict, seed: int, arguments: argparse.Namespace) 
 
 def prepared(settings: dict, seed: int, arguments: argparse.Namespace, dtype: torch.dtype) -> tuple:
     """The model, its numbered batches without end, and the Fabric that the model needs and does not keep alive."""
-    data = StructureData(settings["data"]["path"])
+    data = _structures(settings["data"]["path"])
     grouped = data.training.reordered(data.training.grouping)
     fractional = torch.tensor(grouped.fractional, dtype=torch.float32, device=arguments.device)
     cell, k = torch.tensor(grouped.cell), settings["model"]["n_neighbors"]
     features = [fractional, *([neighbor_distances(fractional, cell, k)] if arguments.weight else [])]
-    keys = {"distance_weight": arguments.weight, "seed": seed, **settings["model"]}
+    keys = {name: value for name, value in settings["model"].items() if name != "_target_"}
+    keys |= {"distance_weight": arguments.weight, "seed": seed}
     model = SameDraws(cell.tolist(), list(data.crystals.species), **keys).to(arguments.device, dtype)
     fabric = Fabric(accelerator="cuda" if arguments.device.startswith("cuda") else "cpu", devices=1)
     model.fabric = fabric
     loader = TensorLoader(torch.cat(features, dim=-1).to(dtype), settings["data"]["batch_size"], seed=seed)
     return model, enumerate(endless(loader)), fabric
+
+
+_structures = cache(StructureData)  # read once for all
 
 
 def endless(loader: TensorLoader) -> Iterator[torch.Tensor]:
@@ -106,8 +110,7 @@ def main() -> None:
     parser.add_argument("--device", type=command.device, default="cpu")
     parser.add_argument("--lambda", dest="weight", type=command.weight, default=0.05)
     arguments = parser.parse_args()
-    config = compose("train", "experiment=demo", "logger=csv")
-    settings = plain(OmegaConf.masked_copy(config, ["data", "model"]))
+    settings = plain(compose("train", "experiment=li2o_licl", "logger=csv"))
     found = {}
     for kind in KINDS:
         if kind != "TF32" or arguments.device.startswith("cuda"):

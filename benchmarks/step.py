@@ -18,9 +18,11 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass, fields
 from itertools import product
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from benchmarks import command
 from benchmarks.machine import processor
@@ -56,13 +58,29 @@ class Result:
     peak_memory: float
 
 
+class Products(TorchDispatchMode):
+    """Counts the floating-point operations of matrix products and convolutions.
+
+    PyTorch's own counter follows modules by hooks, which fail inside of a `torch.autograd.Function`.
+    """
+
+    flops = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        """Run an operation, and count it if it is a product."""
+        found = operation(*args, **(kwargs or {}))
+        if formula := flop_registry.get(operation.overloadpacket):
+            self.flops += formula(*args, **(kwargs or {}), out_val=found)
+        return found
+
+
 def cycle_flops(sides: Sides) -> float:
     """Floating-point operations of our cycle's matrix products: no exact way is known that needs fewer."""
     counts = []
     for steps in (sides.critic_steps(0), sides.generator_steps(0)):
-        with FlopCounterMode(display=False) as counter:
+        with Products() as products:
             steps["ours"]()
-        counts.append(counter.get_total_flops())
+        counts.append(products.flops)
     return CYCLE * counts[0] + counts[1]
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks import batches, launches, training
+from benchmarks import batches, launches, precision, training
 from cryingan.storage.atomic import ROOT
 from tests.conftest import TINY
 
@@ -78,3 +78,10 @@ def test_a_training_is_watched(structures_file, tmp_path, monkeypatch):
     assert int(row["steps"]) == 2 * 5 - 2
     assert float(row["steps_per_second"]) > 0
     assert float(row["busy"]) > 0
+
+
+def test_losses_in_every_precision_are_compared(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--steps", "10"])
+    precision.main()
+    told = capsys.readouterr().out
+    assert told.count("bfloat16: on average") == told.count("float32, seed 2: on average") == 3
