@@ -46,15 +46,15 @@ def test_parts_that_fail_or_are_cut_off_lose_nothing_of_the_others(tmp_path):
     assert [row["state"] for row in rows_of(folder / "gpu.csv")] == ["no time left"]
 
 
-CYCLES = "--systems li2o_licl --batch-size 1 --rounds 1 --lambdas 0.05 --precisions strict bf16"
-BATCHES = "--sets li2o_licl --batches 1 2 --steps 1"
+CYCLES = "--systems li2o_licl --batch-size 1 --rounds 1 --lambdas 0.05 --precisions bf16"
+BATCHES = "--sets li2o_licl --batches 2 --steps 1"
 
 
 @pytest.mark.parametrize(
     ("module", "words", "rows", "positive"),
     [
-        (launches, CYCLES, 4, ("cycle", "ratio")),
-        (batches, BATCHES, 2, ("evaluations_per_second", "relaxations_per_second", "by_one_core")),
+        (launches, CYCLES, 2, ("cycle", "ratio")),
+        (batches, BATCHES, 1, ("evaluations_per_second", "relaxations_per_second", "by_one_core")),
     ],
 )
 def test_its_benchmarks_write_their_rows(module, words, rows, positive, tmp_path, monkeypatch):
