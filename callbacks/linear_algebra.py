@@ -11,14 +11,17 @@ from cryingan.errors import CryinGANError
 from cryingan.linear_algebra import MKL, ONEDNN, quickest, rounding, speeds, use_library
 from cryingan.models.cryingan.networks import Linear
 
+OTHERWISE = " rounded otherwise than where the checkpoint was written: not bit for bit the run that it was"
+
 
 class LinearAlgebra(Callback):
-    """Chooses who multiplies (`cryingan.linear_algebra`) and keeps that in the checkpoints of the run. Logs nothing.
+    """Chooses the library of matrix products (`cryingan.linear_algebra`) and keeps it in checkpoints. Logs nothing.
 
-    Libraries round differently, and so do processors. So a run that resumes with `auto` keeps its library, and it says
-    so if products are rounded otherwise than where its checkpoint was written. Checkpoints of versions without the
-    choice are of MKL. All processes of a run do what the first one chooses. There is a choice for CryinGAN's layers, in
-    float32, on a CPU, for a run that is alone in its process; for others products are PyTorch's own.
+    Libraries round differently, and so do processors. So a run that resumes with `auto` keeps its library, and every
+    run on a CPU says so if products are rounded otherwise than where its checkpoint was written. Checkpoints of
+    versions without the choice are of MKL. All processes of a run do what the first one chooses. There is a choice for
+    CryinGAN's layers, in float32, on a CPU, for a run that is alone in its process; for others products are PyTorch's
+    own.
 
     Args:
         setting: auto, mkl or onednn (trainer.linear_algebra).
@@ -30,7 +33,7 @@ class LinearAlgebra(Callback):
         self.used: dict[str, str] = {}
 
     def state_dict(self) -> dict[str, str]:
-        """The library of the run, and how its products are rounded; empty where there is no choice."""
+        """The library of the run, and how its products are rounded; empty on other devices."""
         return self.used
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -50,6 +53,7 @@ class LinearAlgebra(Callback):
                     "trainer.precision=32-true and one run in a process; use auto"
                 )
             use_library(MKL)
+            self._compare(trainer)
             return
         before = self.saved.get("library", MKL) if trainer.ckpt_path else None
         name = (before or quickest()) if self.setting == "auto" else self.setting
@@ -58,13 +62,24 @@ class LinearAlgebra(Callback):
         if trainer.is_global_zero:
             print(f"matrix products by {_spoken(name)}{self._otherwise(before)}", flush=True)
 
+    def _compare(self, trainer: Trainer) -> None:
+        """Without a choice, say where a resumed run rounds otherwise: on another processor, or by a quicker MKL."""
+        if trainer.strategy.root_device.type != "cpu":
+            return
+        self.used = {"library": MKL, "rounding": rounding()}
+        if trainer.is_global_zero and self._rounds_otherwise():
+            print(f"matrix products are{OTHERWISE}", flush=True)
+
+    def _rounds_otherwise(self) -> bool:
+        return self.saved.get("rounding", self.used["rounding"]) != self.used["rounding"]
+
     def _otherwise(self, before: str | None) -> str:
         """What a run that resumes should say of the library and the processor that it began with."""
         used = self.used["library"]
         if before not in (None, used):
-            return f"; the run began with {before}, so it is no more bit for bit what it would have been"
-        if self.saved.get("rounding", self.used["rounding"]) != self.used["rounding"]:
-            return ", rounded otherwise than where the checkpoint was written: not bit for bit the run that it was"
+            return f"; the run began with {before}, so it is no longer bit for bit what it would have been"
+        if self._rounds_otherwise():
+            return f",{OTHERWISE}"
         better = quickest() if before else used
         return f", as the run began; trainer.linear_algebra={better} is quicker here" if better != used else ""
 

@@ -126,7 +126,7 @@ def test_a_run_keeps_its_library_when_it_resumes_elsewhere(tiny, tmp_path, monke
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     on("GenuineIntel", other, "trainer.max_epochs=2")
     assert any(not torch.equal(value, half[key]) for key, value in state("other")["state_dict"].items())
-    assert "; the run began with mkl, so it is no more bit for bit" in on(
+    assert "; the run began with mkl, so it is no longer bit for bit" in on(
         "GenuineIntel", other, "trainer.linear_algebra=onednn"
     )
 
@@ -142,9 +142,13 @@ def test_onednn_is_refused_where_there_is_no_choice(tiny):
         train(tiny("trainer.linear_algebra=onednn", "trainer.precision=64-true"))
 
 
-def test_a_processor_that_rounds_otherwise_is_told_of(tiny, monkeypatch, capsys):
-    train(tiny("trainer.max_epochs=1"))
-    assert "rounded otherwise" not in capsys.readouterr().out
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_a_processor_that_rounds_otherwise_is_told_of(precision, tiny, monkeypatch, capsys):
+    """Also where there is no choice between libraries."""
+    keys = (f"trainer.precision={precision}", "~callbacks.quality", "~callbacks.structures")
+    for epochs in (1, 2):
+        train(tiny(f"trainer.max_epochs={epochs}", *keys))
+        assert "rounded otherwise" not in capsys.readouterr().out
     monkeypatch.setattr("callbacks.linear_algebra.rounding", lambda: "another")
-    train(tiny("trainer.max_epochs=2"))
+    train(tiny("trainer.max_epochs=3", *keys))
     assert "rounded otherwise than where the checkpoint was written" in capsys.readouterr().out
