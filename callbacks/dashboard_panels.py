@@ -111,8 +111,8 @@ def _training() -> Section:
         "val/loss": "loss of diffcsp and flow, held-out structures",
     }
     text = (
-        "The score difference estimates how far samples are from training structures; it does not tell their quality. "
-        "Where it grows for held-out structures alone, the discriminators have learnt the set by heart. diffcsp and "
-        "flow have one loss."
+        "The score difference is how much higher the discriminators rate structures of the set than samples; it does "
+        "not tell how good samples are. Where it is much smaller for held-out structures than for training structures, "
+        "the discriminators have learnt the set by heart. diffcsp and flow have one loss."
     )
     return Section("Losses", text, curves, {}, {})
