@@ -36,6 +36,7 @@ part() {
     shift 2
     [[ $chosen == "  " || $chosen == *" $name "* ]] || return
     [ "$seconds" -le "$left" ] || seconds=$left
+    rm -f "$folder/parts/$name.csv" # of an earlier call in this folder
     if [ "$seconds" -lt 1 ]; then
         state="no time left"
     else

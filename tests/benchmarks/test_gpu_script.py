@@ -44,6 +44,9 @@ def test_parts_that_fail_or_are_cut_off_lose_nothing_of_the_others(tmp_path):
     assert "-m benchmarks.launches --device cpu" in (folder / "gpu.log").read_text()
     subprocess.run(call[:4], cwd=tmp_path, env={**environment, "LIMIT": "0"}, check=True, capture_output=True)
     assert [row["state"] for row in rows_of(folder / "gpu.csv")] == ["no time left"]
+    (folder / "parts/tests.csv").write_text("way\nof an earlier call\n")
+    subprocess.run([*call[:3], "tests"], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+    assert [(row["part"], row["state"]) for row in rows_of(folder / "gpu.csv")] == [("tests", "failed (3)")]
 
 
 CYCLES = "--systems li2o_licl --batch-size 1 --rounds 1 --lambdas 0.05 --precisions bf16"
