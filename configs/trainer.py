@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import StrategyRegistry
 
 from callbacks.finish_epoch import FinishEpoch
@@ -60,19 +60,7 @@ def build_trainer(
         **keys,
         default_root_dir=folder,
         logger=[MetricsCSV(folder), *loggers],
-        callbacks=[
-            FinishEpoch(),  # first, with the next one: they decide whether this epoch is the last
-            *([TimeLimit(max_time)] if max_time else []),
-            *([InitialWeights(origin)] if origin else []),
-            LinearAlgebra(library),
-            *instantiate(settings["callbacks"]).values(),
-            *([RequireObjective(settings["objective"])] if settings["objective"] else []),
-            WandbRun(),
-            WandbArtifacts(stem(str(settings["data"].get("path", "data")))),
-            WandbAlerts(),
-            SettingsFile(settings),  # behind all that may refuse a start, which keeps the old config.yaml
-            RunRecord(command_line("train"), model_option()),
-        ],
+        callbacks=_callbacks(settings, max_time, library, origin),
         plugins=[AtomicCheckpointIO(), *([environment] if environment else [])],
         num_sanity_val_steps=0,
         log_every_n_steps=1,
@@ -86,6 +74,25 @@ def build_trainer(
             "with hydra/launcher=slurm hydra.launcher.tasks_per_node=DEVICES, or without -m"
         )
     return trainer
+
+
+def _callbacks(
+    settings: dict[str, Any], max_time: str | None, library: str, origin: dict[str, str] | None
+) -> list[Callback]:
+    """The callbacks of the config among those that every run has."""
+    return [
+        FinishEpoch(),  # first, with the next one: they decide whether this epoch is the last
+        *([TimeLimit(max_time)] if max_time else []),
+        *([InitialWeights(origin)] if origin else []),
+        LinearAlgebra(library),
+        *instantiate(settings["callbacks"]).values(),
+        *([RequireObjective(settings["objective"])] if settings["objective"] else []),
+        WandbRun(),
+        WandbArtifacts(stem(str(settings["data"].get("path", "data")))),
+        WandbAlerts(),
+        SettingsFile(settings),  # behind all that may refuse a start, which keeps the old config.yaml
+        RunRecord(command_line("train"), model_option()),
+    ]
 
 
 def keep_former_best(callbacks: dict[str, Any], checkpoint: Path) -> None:

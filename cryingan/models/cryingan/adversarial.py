@@ -299,7 +299,5 @@ class AdversarialModel(GenerativeModel):
 
 def _best(structures: Tensor, ratings: Tensor, best_of: int) -> Tensor:
     """Of every `best_of` structures in turn the one with the highest rating, the first of equals."""
-    chosen = ratings.view(-1, best_of).argmax(dim=1) + best_of * torch.arange(len(ratings) // best_of).to(
-        ratings.device
-    )
-    return structures[chosen]
+    first = torch.arange(0, len(ratings), best_of, device=ratings.device)
+    return structures[first + ratings.view(-1, best_of).argmax(dim=1)]
