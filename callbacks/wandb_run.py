@@ -91,7 +91,8 @@ class ClosingWandbLogger(WandbLogger):
     def begin(self) -> None:
         """Begin, or continue, the run, with the settings so far."""
         self.waiting = False
-        super().log_hyperparams(self.settings)
+        log = super().log_hyperparams
+        self.experiment.attempt(lambda _: log(self.settings))
 
     @property
     @rank_zero_experiment

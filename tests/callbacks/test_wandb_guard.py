@@ -34,12 +34,15 @@ def test_what_fails_is_told_once_and_left_out(capsys):
     )
 
 
-@pytest.mark.parametrize("method", ["log", "log_artifact", "_log_artifact", "finish"])
-def test_a_training_outlives_errors_of_wandb(tiny, tmp_path, monkeypatch, capsys, method):
+@pytest.mark.parametrize(
+    ("of", "method"),
+    [*((wandb.Run, name) for name in ("log", "log_artifact", "_log_artifact", "finish")), (wandb.Config, "update")],
+)
+def test_a_training_outlives_errors_of_wandb(tiny, tmp_path, monkeypatch, capsys, of, method):
     def broken(*_, **__):
         raise RuntimeError("W&B is broken")
 
-    monkeypatch.setattr(wandb.sdk.wandb_run.Run, method, broken)
+    monkeypatch.setattr(of, method, broken)
     train(tiny("logger=wandb", "~callbacks.structures", "trainer.max_epochs=2"))
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["epoch"] == 1
     assert capsys.readouterr().out.count("W&B is broken") == 1
