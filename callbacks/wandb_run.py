@@ -164,6 +164,7 @@ def wandb_logger(
     if len(group := settings.get("group") or "") > LONGEST_GROUP:
         settings["group"] = f"{group[: LONGEST_GROUP - 9]}-{hashlib.sha256(group.encode()).hexdigest()[:8]}"
     settings |= {"save_dir": save_dir, "mode": mode, "settings": behaviour}
+    artifacts = None if mode == "disabled" else artifacts
     # create_new: replicas keep several runs open.
     return ClosingWandbLogger(artifacts=artifacts, reinit="create_new", **settings)
 

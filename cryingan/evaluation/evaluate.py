@@ -92,7 +92,8 @@ def evaluate(
     if isinstance(reference, str | Path):
         benchmark = benchmark.for_card(read_data_card(reference), str(reference))
     structures_hash = source_hash(structures)
-    against = load_reference(reference, benchmark, processes, progress, types)
+    candidates = list(read_candidates(structures, types))
+    against = load_reference(reference, benchmark, processes, progress, types, (_name(structures), candidates))
     provenance = {
         "structures": {"path": _name(structures), "sha256": structures_hash},
         "reference": {
@@ -106,7 +107,7 @@ def evaluate(
     }
     folder = None if output is None else make_folder(output)
     with nullcontext() if folder is None else lock_folder(folder):
-        frames = _comparable(list(read_candidates(structures, types)), against, _name(structures))
+        frames = _comparable(candidates, against, _name(structures))
         origin = _origin(structures, frames, original)
         kept = None
         if folder is not None:  # not before: refused input must not claim the folder

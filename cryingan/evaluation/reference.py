@@ -24,7 +24,7 @@ from cryingan.storage.cache import cache_folder
 from cryingan.storage.locks import lock_cache
 from cryingan.structures.checks import formula
 from cryingan.structures.formats import is_structure_file
-from cryingan.structures.lenient import read_candidates
+from cryingan.structures.lenient import Candidate, read_candidates
 from cryingan.structures.sources import source_hash
 
 DESCRIBED_WITH = ("pymatgen", "numpy", "scipy")
@@ -55,8 +55,7 @@ class ReferenceSet:
         self.benchmark.require_species(composition, name)
         known = {s: composition.get(s) for s in self.composition} if self.published else composition
         if self.benchmark.composition_matters and dict(known) != dict(self.composition):
-            ours, theirs = formula(composition), formula(self.composition)
-            raise CryinGANError(f"{name} holds {ours}, but the reference {theirs}: they cannot be compared")
+            raise _other_composition(name, composition, self.composition)
 
 
 def versions() -> dict[str, str]:
@@ -76,6 +75,7 @@ def load_reference(
     processes: int | None = None,
     progress: bool = True,
     types: Sequence[str] = (),
+    compared: tuple[str, Sequence[Candidate]] = ("", ()),
 ) -> ReferenceSet:
     """Return the descriptors of a reference, cached beside it in `.cryingan` while content, settings, versions stay.
 
@@ -86,9 +86,11 @@ def load_reference(
         processes: as for `cryingan.evaluation.describe.describe_all`.
         progress: likewise.
         types: as for `cryingan.structures.lenient.read_candidates`.
+        compared: name and structures of what will be compared with it, if that is known.
 
     Raises:
-        CryinGANError: there is nothing to read, no structure can be described, or the species do not fit the benchmark.
+        CryinGANError: there is nothing to read, no structure can be described, the species do not fit the benchmark, or
+            none of those that will be compared has a composition of the reference.
     """
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None and path.is_dir() and not any(map(is_structure_file, path.iterdir())):
@@ -99,11 +101,24 @@ def load_reference(
     if first is None:
         raise CryinGANError(f"{name} cannot be a reference: {frames[0].reason if frames else 'it is empty'}")
     benchmark = benchmark.for_species(first.composition, name).for_reference(first.atoms)
+    if benchmark.composition_matters:
+        _require_common_composition(*compared, frames)
     structures_hash = source_hash(source)
     with nullcontext() if path is None else _kept(path, descriptor_key(benchmark, structures_hash, types)) as kept:
         described = describe_all(frames, benchmark.describe, kept, processes, progress)
     sample, composition = _of_one_composition(described, benchmark, name)
     return ReferenceSet(benchmark, sample, composition, False, structures_hash)
+
+
+def _require_common_composition(name: str, structures: Sequence[Candidate], frames: Sequence[Candidate]) -> None:
+    """Refuse what cannot be compared before anything is described, which may take hours."""
+    ours, theirs = ([frame.composition for frame in each if frame.atoms is not None] for each in (structures, frames))
+    if ours and not any(composition in theirs for composition in ours):
+        raise _other_composition(name, ours[0], theirs[0])
+
+
+def _other_composition(name: str, ours: Mapping[str, int], theirs: Mapping[str, int]) -> CryinGANError:
+    return CryinGANError(f"{name} holds {formula(ours)}, but the reference {formula(theirs)}: they cannot be compared")
 
 
 def stacked(described: Sequence[Described]) -> Sample:

@@ -70,13 +70,15 @@ def page_html(content: dict[str, Any]) -> str:
 def answer(runs: Sequence[Run]) -> str:
     """The setting with the best last value of the key that tells most, in one sentence; empty where none can tell.
 
-    A key tells where two settings have it, or the only one has; losses of several models are not of one kind.
+    A key tells where two settings have it and differ, or the only one has it; losses of several models are not of one
+    kind.
     """
     settings, one_model = settings_of(runs), len(models_of(runs)) == 1
     for key in ANSWERS:
         values = {group.label: np.array([last_number(run, key) for run in group.runs]) for group in settings}
         known = {label: one for label, one in values.items() if np.isfinite(one).any()}
-        if len(known) >= min(2, len(settings)) and (one_model or not key.endswith("/loss")):
+        told = len(settings) == 1 or len(np.unique(np.concatenate([[], *map(_finite, known.values())]))) > 1
+        if len(known) >= min(2, len(settings)) and told and (one_model or not key.endswith("/loss")):
             lacking = len(settings) - len(known)
             without = f"; {lacking} of {len(settings)} settings have none" if lacking else ""
             return _best(key, known) + without
@@ -92,7 +94,14 @@ def _best(key: str, known: Mapping[str, np.ndarray]) -> str:
     tied = f" (and {others} more)" if others else ""
     seeds = f", mean and range of {len(known[best])} runs" if len(known[best]) > 1 else ", of one run"
     which = "highest" if sign == 1 else "lowest"
-    return f"{best}{tied}: {which} {title_of(key)} at the end, {spread_text(known[best])}{seeds}"
+    others = [one for label, one in known.items() if label != best]
+    near = sum((sign * _finite(one)).max() >= (sign * _finite(known[best])).min() for one in others)
+    overlap = f"; ranges overlap with {near} of {len(others)} other settings" if near and len(known[best]) > 1 else ""
+    return f"{best}{tied}: {which} {title_of(key)} at the end, {spread_text(known[best])}{seeds}{overlap}"
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]
 
 
 def notes(runs: Sequence[Run]) -> list[str]:

@@ -162,6 +162,12 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(tmp_path, monkeypatch, un
     assert tables[0] == tables[1]
 
 
+def test_another_composition_is_refused_before_anything_is_described(monkeypatch):
+    monkeypatch.setattr("cryingan.evaluation.reference.describe_all", lambda *_: pytest.fail("described"))
+    with pytest.raises(CryinGANError, match="3 structures in memory holds Si8, but the reference Si16"):
+        evaluate(silicon(3, 0), silicon(2, 0, cells=2), "silicon", **QUIET)
+
+
 def test_bad_input_is_refused_in_one_line(tmp_path):
     reference = alloy(2)
     cases = [

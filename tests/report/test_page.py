@@ -115,6 +115,28 @@ def test_the_answer_says_how_many_settings_lack_the_key(tmp_path):
     assert "highest F1 at the end, 0.9" in sentence(tmp_path, two[0], third)  # relaxed: nothing to compare
 
 
+def test_a_key_that_is_the_same_in_all_runs_tells_nothing(tmp_path):
+    tied = [("cryingan", {"samples/f1": 0.4, "samples/close_pairs": 0.0})] * 2
+    assert sentence(tmp_path, *tied) == ""
+    other = ("cryingan", {"samples/f1": 0.4, "samples/close_pairs": 1.0})
+    assert "lowest close pairs" in sentence(tmp_path, tied[0], other)
+
+
+def test_the_answer_says_where_ranges_overlap(tmp_path):
+    def of(weight, *scores):
+        for seed, score in enumerate(scores):
+            settings = flat(config("cryingan", weight=weight, seed=seed))
+            yield Run(
+                tmp_path / f"{weight}{seed}",
+                settings=settings,
+                curves={"samples/f1": (np.array([1]), np.array([score]))},
+            )
+
+    runs = [*of(0, 0.2, 0.3), *of(1, 0.5, 0.7), *of(2, 0.4, 0.55)]
+    assert answer(runs).endswith("mean and range of 2 runs; ranges overlap with 1 of 2 other settings")
+    assert "overlap" not in answer(runs[:4])
+
+
 def test_figures_are_what_plotly_takes(reported):
     runs = [read_run(path) for path in find_runs(reported[0])]
     for _, _, charts in sections_of(runs):
