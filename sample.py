@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cryingan.models.base import GenerativeModel
     from cryingan.samples.plan import Plan
+    from cryingan.structures.crystals import Crystals
 
 
 def sample(config: DictConfig) -> Path:
@@ -103,15 +104,26 @@ def settings_of_origin(
 def draw_rival(settings: dict[str, Any], node: dict[str, Any]) -> Path:
     """Write samples of a rival and a manifest of their origin; return the path of the structures."""
     from configs.entry import instantiate
-    from cryingan.samples.folder import write_samples
     from data.rivals import rival_samples, what_is_random
 
     data = instantiate(node)
     names = ("rival", "n", "seed", "sampler", "temperature")
     samples, origin = rival_samples(data=data, **{name: settings[name] for name in names})
-    path = write_samples(samples, settings["output"], settings["format"], origin, settings["relax"] is not None)
     of = what_is_random(data) if settings["rival"] == "random" else f"the linear model of {data.path}"
-    print(f"{len(samples)} structures in {path}: {of}")
+    return write(samples, settings, origin, f": {of}")
+
+
+def write(samples: Crystals, settings: dict[str, Any], origin: dict[str, Any], of: str) -> Path:
+    """Write samples and a manifest of their origin; say where they are, `of` what, and which others they replace."""
+    from cryingan.samples.folder import read_manifest, write_samples
+
+    folder = settings["output"]
+    earlier = read_manifest(folder)
+    path = write_samples(samples, folder, settings["format"], origin, settings["relax"] is not None)
+    print(f"{len(samples)} structures in {path}{of}")
+    if earlier is not None and earlier != read_manifest(folder):
+        was = f"{earlier['n']} structures of seed {earlier['seed']} from {earlier['source']}"
+        print(f"they replace {was}; output=FOLDER would have kept both")
     return path
 
 
@@ -134,7 +146,6 @@ def keys_given() -> set[str]:
 def generate(settings: dict[str, Any], checkpoint: Path | None, own: type | None) -> Path:
     """Write samples of the model and a manifest of their origin; return the path of the structures."""
     from cryingan.devices import resolve_device
-    from cryingan.samples.folder import write_samples
 
     model, source = load(checkpoint, own, settings["upstream"], settings["reference"], settings["types"])
     model.to(resolve_device(settings["device"]))
@@ -142,9 +153,7 @@ def generate(settings: dict[str, Any], checkpoint: Path | None, own: type | None
     sampler = {**{key: settings[key] for key in ("temperature", "best_of")}, **settings["sampler"]}
     samples = model.sample(settings["n"], settings["seed"], settings["batch_size"], progress=shown, **sampler)
     origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **sampler}}
-    path = write_samples(samples, settings["output"], settings["format"], origin, settings["relax"] is not None)
-    print(f"{len(samples)} structures in {path}, from {source}")
-    return path
+    return write(samples, settings, origin, f", from {source}")
 
 
 def load(

@@ -72,6 +72,17 @@ def test_same_seed_same_bytes_and_a_manifest_that_tells_why(checkpoint, tmp_path
     assert manifest["settings"]["species"] == list(load_model(checkpoint).hparams.species)
 
 
+def test_samples_that_replace_others_say_so(checkpoint, tmp_path, capsys):
+    def said(*keys):
+        sample(compose(f"checkpoint={checkpoint}", f"output={tmp_path / 'out'}", *keys))
+        return capsys.readouterr().out
+
+    assert "they replace" not in said("n=3")
+    assert "they replace" not in said("n=3")
+    assert "they replace 3 structures of seed 1 from last.ckpt; output=FOLDER" in said("n=2")
+    assert "they replace 2 structures" in said("n=2", "temperature=0.5")
+
+
 def test_the_command_needs_nothing_but_the_checkpoint(checkpoint, tmp_path):
     script = ROOT / "sample.py"
     command = [sys.executable, str(script), f"checkpoint={checkpoint}", "n=3", f"output={tmp_path / 'out'}"]

@@ -124,6 +124,12 @@ def write_samples(
     return path
 
 
+def read_manifest(folder: str | Path) -> dict[str, Any] | None:
+    """The content of manifest.json; None where no samples have been written."""
+    path = Path(folder) / SAMPLE_MANIFEST
+    return json.loads(path.read_bytes()) if path.exists() else None
+
+
 def write_relaxed(folder: Path, form: str) -> Path | None:
     """Write the structures of relaxed.extxyz as `relaxed_cif` or `relaxed_poscar`, too, numbered as the samples.
 
