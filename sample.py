@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cryingan.models.base import GenerativeModel
     from cryingan.samples.plan import Plan
+    from cryingan.samples.relaxer import SampleRelaxer
     from cryingan.structures.crystals import Crystals
 
 
@@ -60,12 +61,13 @@ def sample(config: DictConfig) -> Path:
     data = of_run.get("data", {})
     types = settings["types"] or data.get("types", [])
     scoring = scoring_against(settings["training"] or data.get("path"), settings["evaluate"], types)
+    relaxer = load_relaxer(plan) if plan else None
     if file:
         store_samples(salvage_structures(file, settings["types"]), output)
     else:
         path = draw_rival(settings, rival) if rival else generate(settings, checkpoint, own)
-    if plan:
-        relax(plan, output, settings["format"])
+    if relaxer:
+        relax(relaxer, output, settings["format"])
     if scoring:
         score(output / RELAXED if plan else path, scoring)
     return output if file else path
@@ -176,13 +178,19 @@ def load(
     return upstream_model(upstream, read_structures(reference, types=types)), Path(upstream)
 
 
-def relax(plan: Plan, folder: Path, form: str) -> None:
+def load_relaxer(plan: Plan) -> SampleRelaxer:
+    """What relaxes the samples; loaded before they are drawn, so that a potential that cannot be used leaves none."""
+    from cryingan.samples.relaxer import SampleRelaxer
+
+    return SampleRelaxer(plan)
+
+
+def relax(relaxer: SampleRelaxer, folder: Path, form: str) -> None:
     """Relax the samples in a folder, and print what came of them and where it is."""
     from cryingan.samples.folder import FIGURE, RELAXED, read_summary, write_relaxed
-    from cryingan.samples.relaxer import SampleRelaxer
     from cryingan.samples.report import comparison_line, summary_line
 
-    SampleRelaxer(plan)(folder)
+    relaxer(folder)
     other = None if form == "extxyz" else write_relaxed(folder, form)
     files = [folder / RELAXED, *([other] if other else []), folder / FIGURE]
     summary = read_summary(folder)

@@ -140,6 +140,13 @@ def test_what_cannot_be_sampled(overrides, said):
         sample(compose(*overrides))
 
 
+def test_a_potential_that_is_not_there_leaves_no_samples(checkpoint, tmp_path, structures_file):
+    missing = ("relax=true", "potential=m3gnet", f"potential.path={tmp_path / 'none'}", f"training={structures_file}")
+    with pytest.raises(CryinGANError, match="none of potential m3gnet does not exist"):
+        sample(compose(f"checkpoint={checkpoint}", "n=2", *missing, f"output={tmp_path / 'out'}"))
+    assert not (tmp_path / "out").exists()
+
+
 RUN = {
     "relax": {"optimizer": "cg", "fmax": 0.1, "max_steps": 50, "fire": {}, "processes": 7, "time_budget": 60.0},
     "callbacks": {"relax": {"thresholds": [0.5], "repair_distance": 1.2, "n_samples": 4}},
