@@ -52,6 +52,28 @@ def neighbors(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[n
     return source[other], target[other], image[other]
 
 
+def other_neighbors(source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every pair of `neighbors` all other pairs of its source atom: the three-body terms of a potential.
+
+    Args:
+        source: source atom of every pair, sorted, shape (pairs,).
+
+    Returns:
+        Index of the pair and index of the other pair, shape (triplets,).
+
+    Example:
+        >>> [side.tolist() for side in other_neighbors(np.array([0, 0, 0, 2]))]
+        [[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]]
+    """
+    counts = np.bincount(source)
+    each = counts[source]  # pairs of the same source
+    pair = np.repeat(np.arange(len(source)), each)
+    start = (np.cumsum(counts) - counts)[source]
+    other = np.arange(len(pair)) - np.repeat(np.cumsum(each) - each - start, each)
+    different = pair != other
+    return pair[different], other[different]
+
+
 class NearestImage:
     """Shortest vectors between periodic images, exact in any cell; `shortest` is the length of a lattice vector."""
 

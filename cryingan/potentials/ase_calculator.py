@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pkgutil import resolve_name
@@ -26,7 +27,49 @@ log = logging.getLogger(__name__)
 DEVICES = ("cpu", "cuda", "mps", "xpu", "auto")
 
 
-class AsePotential(Potential):
+class CalculatorPotential(Potential):
+    """A calculator of ASE's kind, which evaluates one structure at a time.
+
+    Args:
+        card: name, hash, elements and reference energies.
+        calculator: has energies (eV) and forces (eV/Angstrom).
+        device: where it computes.
+        atoms_per_batch: see `cryingan.potentials.potential.Potential`.
+        around: context in which it computes.
+    """
+
+    def __init__(
+        self,
+        card: PotentialCard,
+        calculator: Any,
+        device: str,
+        atoms_per_batch: int | None,
+        around: AbstractContextManager | None = None,
+    ) -> None:
+        super().__init__(card, device, atoms_per_batch)
+        self.calculator, self.around = calculator, around or nullcontext()
+
+    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
+        energies, forces = [], []
+        for frame in frames:
+            frame = frame.copy()
+            frame.calc = self.calculator
+            try:
+                with self.around:
+                    energy, force = frame.get_potential_energy(), frame.get_forces(apply_constraint=False)
+                    force = np.array(force, dtype=np.float64)
+            except NotImplementedError as error:  # raised by ASE's own calculators for an unknown element
+                raise CryinGANError(f"{self.card.name}: {error}") from error
+            except (RuntimeError, ArithmeticError, ValueError, OSError, subprocess.SubprocessError) as error:
+                # A failure on one structure, such as missing convergence, does not affect the others.
+                log.warning("%s failed on a structure: %s", self.card.name, error)
+                energy, force = np.nan, np.full((len(frame), 3), np.nan)
+            energies.append(energy)
+            forces.append(force)
+        return energies, forces
+
+
+class AsePotential(CalculatorPotential):
     """Any ASE calculator, one structure at a time.
 
     The hash covers the import path, the arguments, and the version of the calculator's package (for a module outside of
@@ -43,10 +86,10 @@ class AsePotential(Potential):
     def __init__(self, settings: AseSettings) -> None:
         calculator, arguments = settings.calculator, dict(settings.arguments or {})
         module, _, name = calculator.rpartition(".")
-        self.default_dtype = OwnDefaultDtype()
+        default_dtype = OwnDefaultDtype()
         try:
-            with self.default_dtype:
-                self.calculator = resolve_name(calculator)(**arguments)
+            with default_dtype:
+                made = resolve_name(calculator)(**arguments)
         except ImportError as error:
             if settings.package:
                 raise lacking(settings.package, error) from error
@@ -54,32 +97,14 @@ class AsePotential(Potential):
         except (AttributeError, TypeError, ValueError, RuntimeError, LookupError, OSError) as error:
             raise CryinGANError(f"ASE calculator {calculator!r} cannot be made: {error}") from error
         if package := settings.package:
-            name, own_version = type(self.calculator).__name__, f"{package} {version(package)}"
+            name, own_version = type(made).__name__, f"{package} {version(package)}"
         else:
             own_version = _version(module)
         made_of = {"calculator": calculator, "arguments": content(arguments), "version": own_version}
         references = parse_references(settings.references)
         card = PotentialCard(name, settings_hash(made_of), tuple(settings.elements), references)
-        super().__init__(card, _device(self.calculator, arguments, settings.device), settings.atoms_per_batch)
-
-    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
-        energies, forces = [], []
-        for frame in frames:
-            frame = frame.copy()
-            frame.calc = self.calculator
-            try:
-                with self.default_dtype:
-                    energy, force = frame.get_potential_energy(), frame.get_forces(apply_constraint=False)
-                    force = np.array(force, dtype=np.float64)
-            except NotImplementedError as error:  # raised by ASE's own calculators for an unknown element
-                raise CryinGANError(f"{self.card.name}: {error}") from error
-            except (RuntimeError, ArithmeticError, ValueError, OSError, subprocess.SubprocessError) as error:
-                # A failure on one structure, such as missing convergence, does not affect the others.
-                log.warning("%s failed on a structure: %s", self.card.name, error)
-                energy, force = np.nan, np.full((len(frame), 3), np.nan)
-            energies.append(energy)
-            forces.append(force)
-        return energies, forces
+        device = _device(made, arguments, settings.device)
+        super().__init__(card, made, device, settings.atoms_per_batch, default_dtype)
 
 
 class OwnDefaultDtype:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ase import Atoms
 
 from cryingan.errors import CryinGANError
+
+CARD_FILE = "card.json"
 
 
 @dataclass(frozen=True)
@@ -66,3 +70,25 @@ def parse_references(references: Sequence[Mapping]) -> tuple[ReferenceEnergy, ..
         raise CryinGANError(
             f"a reference needs symbols, fractional, cell, energy (eV) and tolerance (eV): {error!r}"
         ) from error
+
+
+def saved_card(path: Path, weights: str) -> tuple[str, Sequence[Mapping]] | None:
+    """The name and the references in the card of a potential; None where there is no file.
+
+    Args:
+        path: of the card, JSON with `name`, `references`, and perhaps the `hash` of the weights.
+        weights: SHA-256 of the weights.
+
+    Raises:
+        CryinGANError: the card cannot be read or belongs to other weights.
+    """
+    if not path.is_file():
+        return None
+    try:
+        card = json.loads(path.read_text())
+        name, references, owner = card["name"], card["references"], card.get("hash", weights)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CryinGANError(f"{path} is no card with a name and references: {error!r}") from error
+    if owner != weights:
+        raise CryinGANError(f"{path} is the card of other weights: {owner[:12]}, these are {weights[:12]}; remove it")
+    return name, references

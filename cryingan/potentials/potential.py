@@ -23,7 +23,9 @@ CLASSES = {  # imported when asked for: matgl alone takes seconds
     "m3gnet": ("cryingan.potentials.m3gnet.potential", "M3GNetPotential"),
     "chgnet": ("cryingan.potentials.chgnet", "CHGNetPotential"),
     "ase": ("cryingan.potentials.ase_calculator", "AsePotential"),
+    "gap": ("cryingan.potentials.gap", "GapPotential"),
     "pair": ("cryingan.potentials.pair", "PairPotential"),
+    "tersoff": ("cryingan.potentials.tersoff", "TersoffPotential"),
 }
 MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
 ATOMS_ON_CPU = 1024  # M3GNet takes about 1 MB an atom; a full machine kills the process instead of raising
@@ -154,10 +156,10 @@ def load_potential(kind: str | Path, path: str | Path | None = None, device: str
     """Load a potential and verify it against the references of its card.
 
     Args:
-        kind: `m3gnet` (matgl), `chgnet`, `ase` (any ASE calculator) or `pair`; or, without a `path`, the folder of a
-            potential, whose files tell the kind. A name is a kind before it is a folder.
+        kind: `m3gnet` (matgl), `chgnet`, `ase` (any ASE calculator), `gap`, `pair` or `tersoff`; or, without a `path`,
+            the folder of an M3GNet. A name is a kind before it is a folder.
         path: for `m3gnet` a local folder or the name of a published model; for `chgnet` a version of its package or a
-            checkpoint file; the other kinds have none and ignore it.
+            checkpoint file; for `gap` an XML file; the other kinds have none and ignore it.
         device: torch device, or `auto` for the GPU where there is one. The default is the CPU, so that copies in
             several processes do not share a GPU.
         **options: other settings of the kind, see `cryingan.potentials.settings`. Every kind takes `atoms_per_batch`

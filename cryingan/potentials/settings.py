@@ -75,6 +75,22 @@ class AseSettings:
 
 
 @dataclass
+class GapSettings:
+    """Settings of `cryingan.potentials.gap.GapPotential`.
+
+    Attributes:
+        path: XML file of `gap_fit`; files of sparse points that it names lie beside it.
+        atoms_per_batch: see `cryingan.potentials.potential.Potential`.
+        references: energies to verify on loading; if empty, those of `card.json` beside the file.
+    """
+
+    kind: str = "gap"
+    path: str | None = None
+    atoms_per_batch: int | None = None
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
 class PairSettings:
     """Settings of `cryingan.potentials.pair.PairPotential`.
 
@@ -96,5 +112,50 @@ class PairSettings:
     references: list[dict[str, Any]] = field(default_factory=list)
 
 
-PotentialSettings = M3GNetSettings | CHGNetSettings | AseSettings | PairSettings
-POTENTIALS = {each.kind: each for each in (M3GNetSettings, CHGNetSettings, AseSettings, PairSettings)}
+@dataclass
+class TersoffSettings:
+    """Settings of `cryingan.potentials.tersoff.TersoffPotential`, whose docstring has the formula.
+
+    Attributes:
+        name: of the potential, in tables and on cards.
+        element: chemical symbol.
+        A: of the repulsion, eV.
+        B: of the attraction, eV.
+        lambda1: of the repulsion, 1/Angstrom.
+        lambda2: of the attraction, 1/Angstrom.
+        lambda3: of lengths in the bond order, 1/Angstrom.
+        beta: of the bond order.
+        n: of the bond order.
+        c: of the angles.
+        d: of the angles.
+        h: cosine of the best angle.
+        R: middle of the cut-off, Angstrom.
+        D: half of its width, Angstrom.
+        atoms_per_batch: see `cryingan.potentials.potential.Potential`.
+        references: energies to verify on loading.
+    """
+
+    kind: str = "tersoff"
+    name: str = "Tersoff-T2"
+    element: str = "Si"
+    A: float = 3264.7
+    B: float = 95.373
+    lambda1: float = 3.2394
+    lambda2: float = 1.3258
+    lambda3: float = 1.3258
+    beta: float = 0.33675
+    n: float = 22.956
+    c: float = 4.8381
+    d: float = 2.0417
+    h: float = 0.0
+    R: float = 3.0
+    D: float = 0.2
+    atoms_per_batch: int | None = None
+    references: list[dict[str, Any]] = field(default_factory=list)
+
+
+PotentialSettings = M3GNetSettings | CHGNetSettings | AseSettings | GapSettings | PairSettings | TersoffSettings
+POTENTIALS = {
+    each.kind: each
+    for each in (M3GNetSettings, CHGNetSettings, AseSettings, GapSettings, PairSettings, TersoffSettings)
+}

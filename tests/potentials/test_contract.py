@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import pickle
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from ase.build import bulk
 
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
+from tests.support.gap import tiny_gap
 from tests.support.paths import ROOT
 from tests.support.potentials import PUBLISHED_M3GNET, rattled
 
@@ -43,27 +46,25 @@ class Subject:
         arguments: of `load_potential`.
         frames: structures that it knows.
         unknown: chemical symbol that it does not know.
-        dtype: that it computes in.
         missing: why it cannot be tested here, if so.
+        epsilon: of the numbers that it computes with.
+        step: of central differences, Angstrom: differences of energies must be large against their rounding.
+        slope_tolerance: of forces against central differences with that step, eV/Angstrom.
+        make: makes the file of the potential, if it is made for the test.
     """
 
     arguments: dict
     frames: list[Atoms]
     unknown: str
-    dtype: type = np.float64
     missing: str = ""
-
-    @property
-    def step(self) -> float:
-        """Of central differences, Angstrom: differences of energies must be large against their rounding."""
-        return 5e-3 if self.dtype is np.float32 else 1e-5
-
-    @property
-    def slope_tolerance(self) -> float:
-        """Of forces against central differences with that step, eV/Angstrom."""
-        return 1e-3 if self.dtype is np.float32 else 1e-8
+    epsilon: float = float(np.finfo(np.float64).eps)
+    step: float = 1e-5
+    slope_tolerance: float = 1e-8
+    make: Callable[[], Path] | None = None
 
 
+SINGLE = {"epsilon": float(np.finfo(np.float32).eps), "step": 5e-3, "slope_tolerance": 1e-3}
+LARGE_COEFFICIENTS = {"epsilon": 1e-12, "step": 1e-4, "slope_tolerance": 1e-5}  # those of a GAP cancel
 LENNARD_JONES = {"sigma": 2.3, "epsilon": 0.4, "rc": 6.0, "smooth": True}
 SUBJECTS = {
     "pair": Subject(
@@ -84,21 +85,35 @@ SUBJECTS = {
         {"kind": "m3gnet", "path": str(ROOT / "data/interface/li2o_licl/potential")},
         crystals("LiCl", "rocksalt", 5.5),
         "Mo",
-        np.float32,
+        **SINGLE,
     ),
     "m3gnet-published": Subject(
         {"kind": "m3gnet", "path": str(PUBLISHED_M3GNET)},
         crystals("NaCl", "rocksalt", 5.25),
         "Og",
-        np.float32,
         "" if PUBLISHED_M3GNET.is_dir() else "no M3GNet weights beside the repository",
+        **SINGLE,
     ),
     "chgnet": Subject(
         {"kind": "chgnet"},
         crystals("NaCl", "rocksalt", 5.7),
         "Og",
-        np.float32,
         "" if importlib.util.find_spec("chgnet") else "chgnet is not installed",
+        **SINGLE,
+    ),
+    "tersoff": Subject(
+        {"kind": "tersoff"},
+        [*crystals("Si", "diamond", 5.43), rattled(bulk("Si", "fcc", 4.0, cubic=True))],
+        "Mo",
+        slope_tolerance=1e-7,  # stiff where atoms cross the cut-off
+    ),
+    "gap": Subject(
+        {"kind": "gap"},
+        crystals("Si", "diamond", 5.43),
+        "Ge",
+        "" if importlib.util.find_spec("quippy") else "quippy-ase is not installed",
+        make=tiny_gap,
+        **LARGE_COEFFICIENTS,
     ),
 }
 
@@ -107,6 +122,8 @@ SUBJECTS = {
 def subject(request):
     if request.param.missing:
         pytest.skip(request.param.missing)
+    if request.param.make:
+        return replace(request.param, arguments={**request.param.arguments, "path": str(request.param.make())})
     return request.param
 
 
@@ -125,7 +142,7 @@ def assert_same(subject, found, expected):
     """Equal within what rounding allows: of energies, and of coordinates, which forces turn into energies."""
     for frame, energy, force, known, known_force in zip(subject.frames, *found, *expected, strict=True):
         per_atom, steepest = abs(known) / len(frame), np.abs(known_force).max() * np.abs(frame.positions).max()
-        tolerance = ROUNDINGS * np.finfo(subject.dtype).eps * (HIDDEN_ENERGY + per_atom + steepest)
+        tolerance = ROUNDINGS * subject.epsilon * (HIDDEN_ENERGY + per_atom + steepest)
         assert abs(energy - known) / len(frame) < tolerance
         np.testing.assert_allclose(force, known_force, rtol=0, atol=tolerance)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,11 @@ import torch
 from matgl.models import M3GNet
 
 from cryingan.errors import CryinGANError
+from cryingan.potentials.card import CARD_FILE, saved_card
 from cryingan.potentials.m3gnet.conventions import GraphConv
 from cryingan.potentials.published import PUBLISHED
 from cryingan.potentials.settings import M3GNET_FILES
 
-CARD_FILE = "card.json"
 HUB_OWNER = "materialyze"  # where matgl publishes its models
 
 
@@ -98,18 +97,8 @@ def name_and_references(folder: Path, name: str, weights: str) -> tuple[str, Seq
     Raises:
         CryinGANError: the card cannot be read or belongs to other weights.
     """
-    path = folder / CARD_FILE
-    if path.is_file():
-        try:
-            card = json.loads(path.read_text())
-            title, references, owner = card["name"], card["references"], card.get("hash", weights)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CryinGANError(f"{path} is no card with a name and references: {error!r}") from error
-        if owner != weights:
-            raise CryinGANError(
-                f"{path} is the card of other weights: {owner[:12]}, these are {weights[:12]}; remove it"
-            )
-        return title, references
+    if saved := saved_card(folder / CARD_FILE, weights):
+        return saved
     if weights in PUBLISHED:
         return PUBLISHED[weights][0], ()
     return name, next((references for title, references in PUBLISHED.values() if title == name), ())

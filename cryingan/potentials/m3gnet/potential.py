@@ -17,9 +17,9 @@ from ase import Atoms
 
 from cryingan.devices import resolve_device
 from cryingan.errors import CryinGANError
-from cryingan.potentials.card import PotentialCard
+from cryingan.potentials.card import CARD_FILE, PotentialCard
 from cryingan.potentials.m3gnet.conventions import CONVENTIONS
-from cryingan.potentials.m3gnet.files import CARD_FILE, local_folder, name_and_references, read_model, weights_hash
+from cryingan.potentials.m3gnet.files import local_folder, name_and_references, read_model, weights_hash
 from cryingan.potentials.m3gnet.graph import joined, triples
 from cryingan.potentials.potential import Potential
 from cryingan.potentials.published import known_references
