@@ -14,7 +14,8 @@ The card of `NAME.extxyz` or `NAME.extxyz.gz` is the file `NAME.card.yaml` besid
         quantiles: {10: -3.97}  # optional, for readers: energy at or below which so many percent of them lie
     rule: maximum               # zero for any other potential: maximum | mean | percentile of training energies at rest
     percentile: 95.0            # for rule: percentile
-    default_potential: potential  # folder beside the card: the M3GNet that relaxes samples unless another is given
+    default_potential: potential  # what relaxes samples unless another is given: the folder of an M3GNet beside the
+                                  # card, or a mapping such as {kind: gap, path: si.xml}
     made:                       # free: how the data set was made; of an interface, what makes its random structures
       seed: 0
 
@@ -80,7 +81,7 @@ class DataCard:
     cutoffs: tuple[Cutoff, ...] = ()
     rule: str = ""
     percentile: float = 95.0
-    default_potential: str = ""
+    default_potential: str | Mapping[str, Any] = ""
     made: Mapping[str, Any] = field(default_factory=dict)
     region: Sequence[float] | None = None
 
@@ -93,8 +94,9 @@ class DataCard:
             raise CryinGANError(f"region: {self.region!r} must be [low, high], fractions of the third lattice vector")
         if not _is_number(self.percentile) or not 0 <= self.percentile <= 100:
             raise CryinGANError(f"percentile: {self.percentile!r} must be a number between 0 and 100")
-        if not isinstance(self.default_potential, str):
-            raise CryinGANError(f"default_potential: {self.default_potential!r} must be a folder beside the card")
+        default = self.default_potential
+        if not (isinstance(default, str) or (isinstance(default, Mapping) and isinstance(default.get("kind"), str))):
+            raise CryinGANError(f"default_potential: {default!r} must be a folder beside the card, or have a kind")
 
     def cutoff(self, potential: PotentialCard) -> Cutoff | None:
         """The cut-off of a potential: the one with its name and hash, else the one with its name and the hash `any`."""
@@ -165,8 +167,11 @@ def default_potential(data_path: str | Path, card: str | Path | None = None) -> 
     Raises:
         CryinGANError: the card cannot be read.
     """
-    name = read_data_card(data_path, card).default_potential
-    return {"kind": "m3gnet", "path": str(Path(card or card_path(data_path)).parent / name)} if name else None
+    default, folder = read_data_card(data_path, card).default_potential, Path(card or card_path(data_path)).parent
+    given = {"kind": "m3gnet", "path": default} if isinstance(default, str) else dict(default)
+    if given.get("path"):
+        given["path"] = str(folder / given["path"])
+    return given if default else None
 
 
 def read_random_energies(path: Path) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from cryingan.energies.fractions import quantile_thresholds
 from cryingan.storage.atomic import replace_file
 from data.interface.placement import SLABS
 from data.interface.screening import SCREENED
+from data.markdown import filled, table
 
 if TYPE_CHECKING:
     from data.interface.dataset import RelaxedSet
@@ -154,17 +154,6 @@ def _refused(made: dict[str, Any]) -> list[str]:
             f"has the rule): {converged}. Of these {refused} would be below the cut-off, and are not kept."
         )
     ]
-
-
-def table(*rows: list[Any]) -> str:
-    """A Markdown table; the first row is its head."""
-    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
-
-
-def filled(text: str) -> str:
-    """Text in lines of at most 118 characters."""
-    return textwrap.fill(" ".join(text.split()), width=118, break_long_words=False, break_on_hyphens=False)
 
 
 def _formula(counts: dict[str, int]) -> str:

