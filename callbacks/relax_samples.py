@@ -68,6 +68,7 @@ class RelaxSamples(Callback):
         cache: folder for the energies of the training structures; None for `.cryingan` beside them.
         pictures: samples drawn before and after relaxation, as picture and as PDB file; with W&B all are drawn.
         before: also relax samples of the untrained generator, in `relaxed/epoch_000000`; they are not logged.
+        temperature: factor of the noise that the samples come from, where the model has one.
     """
 
     def __init__(
@@ -83,11 +84,12 @@ class RelaxSamples(Callback):
         cache: str | None = None,
         pictures: int = 3,
         before: bool = False,
+        temperature: float = 1.0,
     ) -> None:
         self.potential, self.relax = potential, relax
         self.every_n_epochs, self.n_samples, self.mode = every_n_epochs, n_samples, mode
         self.thresholds, self.repair_distance, self.cache, self.pictures = thresholds, repair_distance, cache, pictures
-        self.n_training, self.before = n_training, before
+        self.n_training, self.before, self.temperature = n_training, before, temperature
         self.relaxer: FolderRelaxer | None = None
         self.scale: dict[str, Any] = {}
 
@@ -128,6 +130,10 @@ class RelaxSamples(Callback):
             raise CryinGANError("callbacks.relax.every_n_epochs and callbacks.relax.n_samples must be at least 1")
         if not all(isinstance(threshold, int | float) for threshold in self.thresholds):
             raise CryinGANError(f"callbacks.relax.thresholds={list(self.thresholds)} must be numbers")
+        try:
+            pl_module.required_temperature(self.temperature)
+        except CryinGANError as error:
+            raise CryinGANError(f"callbacks.relax.{error}") from error
         self._check_fixed(trainer)
         self.epochs = RelaxedEpochs(Path(trainer.default_root_dir))
 
@@ -219,7 +225,7 @@ class RelaxSamples(Callback):
     def _submit(self, epoch: int, pl_module: CryinGAN) -> None:
         seed = generator(pl_module.hparams.seed, "relaxed samples", epoch).initial_seed()
         try:
-            _print(self.epochs.store(pl_module.sample(self.n_samples, seed), epoch))
+            _print(self.epochs.store(pl_module.sample(self.n_samples, seed, temperature=self.temperature), epoch))
             self.relaxer.submit(self.epochs.of(epoch))
         except CryinGANError as error:
             _print(f"{epoch_title(epoch)}: the samples are not relaxed: {error}")

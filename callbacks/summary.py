@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,7 @@ class Summary(Callback):
         columns = {heading: dict(values) for heading, values in measured.items()}
         relax = find(trainer, RelaxSamples)
         untrained, trained = relax.summaries() if relax else (None, None)
-        rows = {**ROWS, **(_add_relaxed(columns, relax.thresholds, untrained, trained) if trained else {})}
+        rows = {**ROWS, **(_add_relaxed(columns, relax, untrained, trained) if trained else {})}
         result = {"epochs": trainer.current_epoch, "samples": quality.n, **columns}
         write_json(self.run_dir / "summary.json", _defined(result))
         figure = training_figure(
@@ -123,13 +122,14 @@ class Summary(Callback):
 
 def _add_relaxed(
     columns: dict[str, dict[str, float]],
-    thresholds: Sequence[float],
+    relax: RelaxSamples,
     untrained: dict[str, Any] | None,
     trained: dict[str, Any],
 ) -> dict[str, str]:
     """Add the values of relaxed samples to the columns; return the names of the rows."""
-    rows = {"relax/failed": f"share of {trained['samples']} samples whose relaxation failed"}
-    for key in map(fraction_key, thresholds):
+    drawn = "" if relax.temperature == 1 else f" at temperature {relax.temperature:g}"
+    rows = {"relax/failed": f"share of {trained['samples']} samples{drawn} whose relaxation failed"}
+    for key in map(fraction_key, relax.thresholds):
         rows[key] = f"relaxed to {threshold_in(key)} {trained['unit']} or below"
         if key in trained.get("random", {}):
             rows[key] += f" (random structures: {trained['random'][key]:.2g})"

@@ -174,7 +174,7 @@ class GenerativeModel(lightning.LightningModule):
         if n < 1:
             raise CryinGANError(f"n={n}: there must be at least 1 sample")
         self._require_sampler(sampler)
-        sampler |= self._required_temperature(temperature) | self._required_best_of(best_of)
+        sampler |= self.required_temperature(temperature) | self._required_best_of(best_of)
         was_training = self.training
         self.eval()
         try:
@@ -199,8 +199,8 @@ class GenerativeModel(lightning.LightningModule):
         except CryinGANError as error:
             raise CryinGANError(str(error).replace("model.", "sampler.", 1)) from error
 
-    def _required_temperature(self, temperature: float) -> dict[str, float]:
-        """A temperature other than 1 as `batches` takes it.
+    def required_temperature(self, temperature: float) -> dict[str, float]:
+        """A temperature other than 1 as `batches` takes it, by its name.
 
         Raises:
             CryinGANError: it is no positive number, or the model has none.

@@ -173,6 +173,7 @@ def test_time_budget(tiny, tmp_path):
         (("~potential",), "potential=m3gnet"),
         (("potential.radii={Li: 1.0}",), "does not know Cl, O"),
         (("callbacks.relax.n_samples=0",), "n_samples"),
+        (("callbacks.relax.temperature=0",), "callbacks.relax.temperature=0: it must be a number greater than 0"),
         (("callbacks.relax.thresholds=[low]",), "must be numbers"),
         (("relax.time_budget=-5",), "time_budget=-5"),
         (("potential=ase", "potential.calculator=no.such"), "no.such"),
