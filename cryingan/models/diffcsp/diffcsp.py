@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cryingan.errors import CryinGANError
 from cryingan.models.diffcsp.pair_model import PairModel
 from cryingan.models.diffcsp.sampler import LEVELS, denoised, noise_levels, visited_levels
 from cryingan.models.diffcsp.settings import DiffCSPSettings
@@ -50,16 +49,8 @@ class DiffCSP(PairModel):
         scale = mean_squared_score(sigmas[1:]).sqrt()
         self.register_buffer("scales", torch.cat([scale[:1], scale]).float(), persistent=False)  # level 0 is not asked
 
-    def _species_rows(self) -> tuple[Tensor, int]:
-        from ase.data import atomic_numbers
-
-        rows = self.hparams.species_rows
-        if not rows:
-            return super()._species_rows()
-        numbers = torch.tensor([atomic_numbers[symbol] for symbol in self.grouped_species])
-        if numbers.max() > rows:
-            raise CryinGANError(f"model.species_rows={rows}: the set has an element of number {numbers.max()}")
-        return numbers - 1, rows
+    def _species_rows(self, name: str = "species_rows") -> tuple[Tensor, int]:
+        return super()._species_rows(name)
 
     def _network_settings(self, settings: DiffCSPSettings) -> dict[str, Any]:
         raw = {"cell_term": settings.cell_term, "cell_head": settings.cell_head}

@@ -1,30 +1,20 @@
-"""The training that models on a network of pairs share: a mean square error, Adam, a schedule."""
+"""What DiffCSP and the flow share: a mean square error of the answers of a network of pairs."""
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch import Tensor
 
-from cryingan.models.base import GenerativeModel
+from cryingan.models.denoiser import Denoiser
 from cryingan.models.diffcsp.network import PairNetwork
-from cryingan.models.diffcsp.settings import NetworkSettings, Schedule
-from cryingan.models.divergence import FiniteWatch
-from cryingan.models.epoch_means import EpochMeans
-from cryingan.randomness import generator
+from cryingan.models.diffcsp.settings import NetworkSettings
 
 
-class PairModel(GenerativeModel):
-    """A `PairNetwork` that learns a vector per atom at a random time.
-
-    Logged once per epoch: `train/loss`, the mean square error, 1 for a network that knows nothing;
-    `train/gradient_norm`, before clipping; `train/learning_rate`; for the held-out structures, always at the same times
-    with the same noise, `val/loss`.
+class PairModel(Denoiser):
+    """A `PairNetwork` that learns a vector per atom at a random time; its loss is 1 where it knows nothing.
 
     Args:
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
@@ -33,29 +23,10 @@ class PairModel(GenerativeModel):
         shift: as in `cryingan.models.base.GenerativeModel`.
     """
 
-    averages = "network"
-    batch_size = 16
-    held_out_loss = "val/loss"
-
-    def build(self, settings: NetworkSettings) -> None:
-        """The network."""
-        self.automatic_optimization = False
+    def make_network(self, settings: NetworkSettings) -> PairNetwork:
+        """The network of pairs."""
         rows, count = self._species_rows()
-        with torch.random.fork_rng(devices=[]):  # layers take their initial weights from the global generator
-            torch.manual_seed(generator(settings.seed, "initial weights").initial_seed())
-            self.network = PairNetwork(self.cell, rows, count, **self._network_settings(settings))
-        self.means = EpochMeans(["loss", "gradient_norm"])
-        self.validated: list[Tensor] = []
-
-    @property
-    def logged_keys(self) -> set[str]:
-        """All keys of metrics.csv that training logs."""
-        return {f"train/{name}" for name in (*self.means.names, "learning_rate")} | {"val/loss"}
-
-    def _species_rows(self) -> tuple[Tensor, int]:
-        """The row of the embedding of each grouped atom, and the number of rows."""
-        symbols = list(self.template.counts)
-        return torch.tensor([symbols.index(symbol) for symbol in self.grouped_species]), len(symbols)
+        return PairNetwork(self.cell, rows, count, **self._network_settings(settings))
 
     def _network_settings(self, settings: NetworkSettings) -> dict[str, Any]:
         names = ("hidden", "layers", "frequencies", "neighbors", "grid")
@@ -74,71 +45,11 @@ class PairModel(GenerativeModel):
             Fractional coordinates (structures, atoms, 3), times (structures,), answers (structures, atoms, 3).
         """
 
+    def losses(self, fractional: Tensor, shares: Tensor, source: torch.Generator) -> dict[str, Tensor]:
+        """Mean square error; arguments as in `example`."""
+        return {"loss": self.loss(fractional, shares, source)}
+
     def loss(self, fractional: Tensor, shares: Tensor, source: torch.Generator) -> Tensor:
         """Mean square error; arguments as in `example`."""
         seen, times, answers = self.example(fractional, shares, source)
         return (self.network(seen, times) - answers).square().mean()
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """One step of Adam."""
-        source = self.source("times and noise", batch_idx)
-        shares = torch.rand(len(batch), generator=source, device=self.device, dtype=self.dtype)
-        loss = self.loss(batch[..., :3], shares, source)
-        optimizer = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), float("inf"))
-        nn.utils.clip_grad_value_(self.network.parameters(), self.hparams.clip)
-        values = torch.stack([loss.detach(), norm])
-        self.watch.see(values)
-        self.watch.note(self.means.names, values, self.current_epoch, batch_idx)
-        optimizer.step()
-        self.means.update(values, len(batch))
-
-    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """The loss, at times spread over the batch, other ones in each batch."""
-        source = self.source("validation", batch_idx, epoch=0)
-        order = torch.randperm(len(batch), generator=source, device=self.device)
-        within = torch.rand((), generator=source, device=self.device, dtype=self.dtype)
-        loss = self.loss(batch[..., :3], (order + within) / len(batch), source)
-        self.log("val/loss", loss, batch_size=len(batch), sync_dist=True)
-
-    def on_validation_epoch_end(self) -> None:
-        """Remember that the schedule has a new loss."""
-        if not self.trainer.sanity_checking:
-            self.validated = [self.trainer.callback_metrics["val/loss"]]
-
-    def configure_optimizers(self) -> tuple[list, list]:
-        """Adam and its schedule."""
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.hparams.learning_rate, fused=True)
-        self.watch = FiniteWatch.heeded_by([optimizer], self.device)
-        return [optimizer], [self._schedule(optimizer)]
-
-    def _schedule(self, optimizer: torch.optim.Optimizer) -> LambdaLR | ReduceLROnPlateau:
-        settings = self.hparams
-        if settings.schedule == Schedule.plateau:
-            return ReduceLROnPlateau(
-                optimizer, factor=settings.factor, patience=settings.patience, min_lr=settings.least_learning_rate
-            )
-        return LambdaLR(optimizer, self._share_of_rate)
-
-    def _share_of_rate(self, epoch: int) -> float:
-        """The learning rate of an epoch over the first one; a resumed run may have more epochs than it began with."""
-        least = min(1.0, self.hparams.least_learning_rate / self.hparams.learning_rate)
-        done = min(1.0, epoch / max(1, self.trainer.max_epochs))
-        return least + (1 - least) * (1 + math.cos(math.pi * done)) / 2
-
-    def on_train_epoch_end(self) -> None:
-        """Log the means of the epoch and step the schedule, before the epoch's checkpoint is written."""
-        rate = float(self.optimizers().param_groups[0]["lr"])
-        self.log_epoch({f"train/{name}": v for name, v in {**self.means.compute(), "learning_rate": rate}.items()})
-        self.means.reset()
-        if self.hparams.schedule == Schedule.cosine:
-            self.lr_schedulers().step()
-        elif self.validated:
-            self.lr_schedulers().step(self.validated.pop())
-
-    def draw(self, sources: Sequence[torch.Generator], uniform: bool = False) -> Tensor:
-        """Random numbers for one structure from each source, normal or uniform, shape (structures, atoms, 3)."""
-        function, shape = (torch.rand if uniform else torch.randn), (len(self.grouping), 3)
-        return torch.stack([function(shape, generator=one) for one in sources]).to(self.device, self.dtype)

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from cryingan.errors import CryinGANError
-
-
-class Schedule(StrEnum):
-    """How the learning rate falls."""
-
-    plateau = "plateau"  # by a factor whenever val/loss has not fallen for a while
-    cosine = "cosine"  # as half a wave from first to last epoch, so that a short training ends settled
+from cryingan.models.denoiser_settings import DenoiserSettings
 
 
 @dataclass
-class NetworkSettings:
-    """A network of pairs of atoms and its training; plain values, importable without torch.
+class NetworkSettings(DenoiserSettings):
+    """A network of pairs of atoms and its training.
 
     Attributes:
         hidden: width of all layers, even.
@@ -25,15 +18,6 @@ class NetworkSettings:
         frequencies: waves per axis in the features of a pair.
         neighbors: nearest atoms that send messages to an atom; 0: all atoms.
         grid: points of the tables from which pair features are interpolated; 0: the direct form, exact and slower.
-        learning_rate: Adam's learning rate at first.
-        least_learning_rate: the lowest one.
-        schedule: how it falls.
-        patience: validations without a lower loss after which a plateau multiplies the learning rate by `factor`.
-            The paper counts 30 epochs, of which one in five has a validation.
-        factor: see `patience`.
-        clip: largest magnitude of a gradient's component.
-        ema: decay of the exponential moving average of the weights that samples come from; 0: none.
-        seed: every random number follows from it.
 
     Raises:
         CryinGANError: a value is out of range.
@@ -44,28 +28,14 @@ class NetworkSettings:
     frequencies: int = 128
     neighbors: int = 0
     grid: int = 0
-    learning_rate: float = 1e-3
-    least_learning_rate: float = 1e-4
-    schedule: Schedule = Schedule.plateau
-    patience: int = 5
-    factor: float = 0.6
-    clip: float = 0.5
-    ema: float = 0.0
-    seed: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("layers", "frequencies", "patience"):
+        super().__post_init__()
+        for name in ("layers", "frequencies"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("neighbors", "grid"):
             self._require(name, getattr(self, name) >= 0, "at least 0")
         self._require("hidden", self.hidden >= 4 and self.hidden % 2 == 0, "even and at least 4")
-        self._require("factor", 0 < self.factor <= 1, "more than 0 and at most 1")
-        for name in ("learning_rate", "least_learning_rate", "clip"):
-            self._require(name, getattr(self, name) > 0, "more than 0")
-
-    def _require(self, name: str, fulfilled: bool, words: str) -> None:
-        if not fulfilled:
-            raise CryinGANError(f"model.{name}={getattr(self, name)}: it must be {words}")
 
 
 @dataclass

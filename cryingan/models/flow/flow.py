@@ -49,9 +49,9 @@ class Flow(PairModel):
         blocks = [np.flatnonzero(symbols == symbol) for symbol in self.template.counts]
         self.blocks = [block for block in blocks if len(block) > 1]  # an atom that is alone is paired with itself
 
-    def _species_rows(self) -> tuple[Tensor, int]:
+    def _species_rows(self, name: str = "") -> tuple[Tensor, int]:
         atoms = len(self.grouping)
-        return (torch.arange(atoms), atoms) if self.hparams.sites else super()._species_rows()
+        return (torch.arange(atoms), atoms) if self.hparams.sites else super()._species_rows(name)
 
     def _network_settings(self, settings: FlowSettings) -> dict[str, Any]:
         # Who knows its site and its way from there knows its place.
