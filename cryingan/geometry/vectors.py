@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,6 +41,11 @@ def cartesian(difference: Sequence[Tensor], lattice: Lattice) -> list[Tensor]:
                 vector = vector.add(difference[row], alpha=lattice.rows[row][column])
         vectors.append(vector)
     return vectors
+
+
+def combined(coefficients: Tensor, rows: np.ndarray) -> Tensor:
+    """Sums of vectors, given as rows (3, 3), with coefficients (..., 3): (..., 3)."""
+    return sum(coefficients[..., k, None] * coefficients.new_tensor(rows[k]) for k in range(3))
 
 
 def shortest_squared(vectors: Sequence[Tensor], shifts: Sequence[Sequence[float]]) -> Tensor:

@@ -59,6 +59,8 @@ class GenerativeModel(lightning.LightningModule):
         translatable: whether structures that are translated at random can be learned.
         translation_invariant: whether the model cannot know where in the cell a structure stands. Its samples are
             translated to where the training structures stand, if these share their sites.
+        rotation_invariant: whether it cannot know either how the structure is turned or mirrored, and its samples are
+            turned likewise, by what maps the lattice onto itself.
     """
 
     kind: str
@@ -72,6 +74,7 @@ class GenerativeModel(lightning.LightningModule):
     rates_samples = False
     translatable = True
     translation_invariant = False
+    rotation_invariant = False
 
     def __init__(
         self,
@@ -99,7 +102,7 @@ class GenerativeModel(lightning.LightningModule):
         self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
         self.template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = self.template.grouping
-        self.anchor = Anchor() if self.translation_invariant else None
+        self.anchor = Anchor(self.rotation_invariant) if self.translation_invariant else None
         self.watch = FiniteWatch()
         self.averaged: Average | None = None
         self.build(settings)

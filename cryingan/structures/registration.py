@@ -1,4 +1,7 @@
-"""The translations that bring structures onto the sites of a set, from anywhere in the periodic cell."""
+"""The translations that bring structures onto the sites of a set, from anywhere in the periodic cell.
+
+Structures that may also stand in another orientation are turned and mirrored first.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,15 @@ SPACING = 0.6  # Angstrom between the translations that the search tries
 STARTS = 4  # of them, those that bring most atoms to sites, are refined
 ROUNDS = 8
 LEAST_SCATTER = 0.1  # Angstrom; fixed atoms scatter by nothing
+IDENTITY = np.eye(3, dtype=int)[None]
 
 
 def registered(
-    structures: Crystals, sites: Crystals, scatter: np.ndarray, axes: tuple[int, ...] = (0, 1, 2)
+    structures: Crystals,
+    sites: Crystals,
+    scatter: np.ndarray,
+    axes: tuple[int, ...] = (0, 1, 2),
+    operations: np.ndarray = IDENTITY,
 ) -> Crystals:
     """Translate each structure to where its atoms are nearest to the sites of their species.
 
@@ -29,6 +37,7 @@ def registered(
         sites: one structure.
         scatter: root mean square displacement at each site, Angstrom, shape (atoms,).
         axes: lattice vectors that structures are translated along; 0, 1, 2 for a, b, c.
+        operations: turns and mirrors that are tried first, as `cryingan.geometry.point_group.point_group` gives them.
 
     Returns:
         The structures in their order of atoms.
@@ -38,26 +47,26 @@ def registered(
     """
     widths = np.maximum(scatter, LEAST_SCATTER)
     search = _Search(sites, widths, axes)
-    starts = np.stack([search.starts(one, structures.species) for one in structures.fractional])
-    found = (_refined(structures, starts[:, i], sites, widths, axes) for i in range(STARTS))
+    starts = np.stack([search.starts(one, structures.species, operations) for one in structures.fractional])
+    found = (_refined(starts[:, i], structures.species, sites, widths, axes) for i in range(STARTS))
     moved, costs = zip(*found, strict=True)
     best = np.argmin(costs, axis=0)
     return Crystals(np.stack(moved)[best, np.arange(len(structures))], structures.cell, structures.species)
 
 
 def _refined(
-    structures: Crystals, translations: np.ndarray, sites: Crystals, widths: np.ndarray, axes: tuple[int, ...]
+    fractional: np.ndarray, species: tuple[str, ...], sites: Crystals, widths: np.ndarray, axes: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (structures, atoms, 3) after the best translations near some, and their costs (structures,)."""
-    fractional, inverse = structures.fractional + translations[:, None], np.linalg.inv(sites.cell)
+    """Coordinates (structures, atoms, 3) after the best translations nearby, and their costs (structures,)."""
+    inverse = np.linalg.inv(sites.cell)
     if len(axes) < 3:  # the nearest translation along them
         inverse = np.linalg.pinv(sites.cell[list(axes)]) @ np.eye(3)[list(axes)]
     for _ in range(ROUNDS):
-        apart = _from_sites(sites, fractional, structures.species)
+        apart = _from_sites(sites, fractional, species)
         weights = 1 / (widths**2 + (apart**2).sum(axis=-1))
         mean = (weights[..., None] * apart).sum(axis=1) / weights.sum(axis=1, keepdims=True)
         fractional = fractional - (mean @ inverse)[:, None]
-    squares = (_from_sites(sites, fractional, structures.species) ** 2).sum(axis=-1)
+    squares = (_from_sites(sites, fractional, species) ** 2).sum(axis=-1)
     return fractional, np.log1p(squares / widths**2).sum(axis=1)
 
 
@@ -81,16 +90,21 @@ class _Search:
             places = np.array(sites.species) == symbol
             self.of_sites[symbol] = _structure_factors(sites.fractional[0, places], self.waves, 1 / widths[places])
 
-    def starts(self, fractional: np.ndarray, species: tuple[str, ...]) -> np.ndarray:
-        """Those that bring most atoms of one structure to sites, in fractions of the cell, shape (STARTS, 3)."""
+    def starts(self, fractional: np.ndarray, species: tuple[str, ...], operations: np.ndarray) -> np.ndarray:
+        """One structure where most of its atoms are at sites, the best STARTS ways, shape (STARTS, atoms, 3)."""
+        overlaps = np.stack([self._overlap(fractional @ operation, species) for operation in operations])
+        peaks = np.where(overlaps == maximum_filter(overlaps, (1, 3, 3, 3), mode="wrap"), overlaps, -np.inf)
+        highest = np.argsort(-peaks, axis=None, kind="stable")[:STARTS]
+        operation, *translation = np.unravel_index(highest, overlaps.shape)
+        return fractional @ operations[operation] + np.stack(translation, axis=-1)[:, None] / self.shape
+
+    def _overlap(self, fractional: np.ndarray, species: tuple[str, ...]) -> np.ndarray:
+        """How much of the atoms lies at sites, after all translations of the grid."""
         transform = np.zeros(self.shape, dtype=complex)
         for symbol, of_sites in self.of_sites.items():
             atoms = np.array(species) == symbol
             transform += of_sites * _structure_factors(fractional[atoms], self.waves, np.ones(atoms.sum())).conj()
-        overlap = np.fft.ifftn(transform * self.smoothing).real[self.searched]
-        peaks = np.where(overlap == maximum_filter(overlap, 3, mode="wrap"), overlap, -np.inf)
-        highest = np.argsort(-peaks, axis=None, kind="stable")[:STARTS]
-        return np.stack(np.unravel_index(highest, overlap.shape), axis=-1) / self.shape
+        return np.fft.ifftn(transform * self.smoothing).real[self.searched]
 
 
 def _structure_factors(fractional: np.ndarray, waves: list[np.ndarray], weights: np.ndarray) -> np.ndarray:

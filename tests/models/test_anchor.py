@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cryingan.geometry.point_group import point_group
 from cryingan.models.anchor import Anchor
 from cryingan.models.base import GenerativeModel
 from cryingan.storage.checkpoint import read_checkpoint
@@ -39,6 +40,17 @@ class Anywhere(GenerativeModel):
         return torch.stack([grouped + torch.rand(3, generator=source, dtype=torch.float64) for source in sources]) % 1
 
 
+class Turned(Anywhere):
+    """Nor does it know how the structure is turned or mirrored."""
+
+    rotation_invariant = True
+
+    def generate(self, sources):
+        operations = torch.from_numpy(point_group(CELL)).double()
+        chosen = torch.stack([torch.randint(len(operations), (), generator=source) for source in sources])
+        return super().generate(sources) @ operations[chosen] % 1
+
+
 def model(shift=None):
     return Anywhere(CELL.tolist(), SPECIES, Settings(), shift)
 
@@ -57,6 +69,17 @@ def test_samples_stand_where_training_structures_do_in_the_order_of_the_file(shi
     assert samples.species == tuple(SPECIES)
     assert np.abs((apart - np.rint(apart)) @ CELL).max() < 0.05
     assert net.sample(5, seed=1, batch_size=2).same_as(samples[:5])
+
+
+def test_samples_that_are_mirrored_are_mirrored_back():
+    net = Turned(CELL.tolist(), SPECIES, Settings())
+    net.anchor.fit(training(net))
+    apart = net.sample(12, seed=1).fractional - PLACES
+    assert np.abs((apart - np.rint(apart)) @ CELL).max() < 0.05
+    net.anchor.turns = False
+    apart = net.sample(12, seed=1).fractional - PLACES
+    misplaced = np.abs((apart - np.rint(apart)) @ CELL).max(axis=(1, 2)) > 0.5
+    assert 0 < misplaced.sum() < 12
 
 
 def test_progress_is_that_of_samples_at_their_sites(monkeypatch):
@@ -113,7 +136,7 @@ def test_a_run_from_other_weights_finds_its_own_sites(model, crystal_file, tmp_p
     assert (apart - apart.round()).abs().max() < 0.01
 
 
-@pytest.mark.parametrize("model", ["diffcsp", "cgcnn"])
+@pytest.mark.parametrize("model", ["diffcsp", "cgcnn", "cdvae"])
 def test_a_trained_model_has_sites_of_its_set(model, crystal_file, tmp_path):
     quick = ["trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=csv", "threads=1", "~callbacks.quality"]
     train(compose(f"data.path={crystal_file}", *OVERRIDES[model], *quick, f"run_dir={tmp_path}"))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cryingan.errors import CryinGANError
+from cryingan.geometry.point_group import point_group
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.registration import registered
 
@@ -75,3 +76,15 @@ def test_each_structure_alone():
 def test_other_atoms_are_refused():
     with pytest.raises(CryinGANError, match="differ in their cell or their composition"):
         registered(Crystals(SITES.fractional, CELL, ("Li",) * 12), SITES, WIDE)
+
+
+def test_structures_that_are_turned_and_mirrored_come_back():
+    """In a tetragonal cell, by any of the 16 operations; without them they do not."""
+    sites = Crystals(SITES.fractional, np.diag([8.0, 8.0, 15.0]), SPECIES)
+    operations, expected = point_group(sites.cell), scattered(16)
+    moved = np.stack([one @ operation for one, operation in zip(expected, operations, strict=True)])
+    moved = Crystals(moved + RANDOM.random((16, 1, 3)), sites.cell, SPECIES)
+    found = registered(moved, sites, WIDE, operations=operations).fractional - expected
+    assert np.abs((found - np.rint(found)) @ sites.cell).max() < 0.1
+    left = registered(moved, sites, WIDE).fractional - expected
+    assert (np.abs((left - np.rint(left)) @ sites.cell).max(axis=(1, 2)) > 0.5).sum() == 15
