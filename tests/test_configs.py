@@ -105,7 +105,12 @@ def test_a_callbacks_keys_are_arguments_and_the_first_values_its_defaults(option
 
 
 def test_a_model_brings_its_length_and_batches_and_the_user_has_the_last_word():
-    for kind, batch, epochs, between in (("diffcsp", 4, 1000, 5), ("flow", 4, 1000, 5), ("linear", 32, 1, 1)):
+    for kind, batch, epochs, between in (
+        ("diffcsp", 4, 1000, 5),
+        ("flow", 4, 1000, 5),
+        ("cdvae", 8, 1000, 5),
+        ("linear", 32, 1, 1),
+    ):
         config = compose(f"model={kind}", "data=lsc_lco")
         trainer = config.trainer
         assert (config.data.batch_size, trainer.max_epochs, trainer.check_val_every_n_epoch) == (batch, epochs, between)

@@ -39,8 +39,8 @@ def nearest_image(difference: Tensor, cell: Tensor) -> Tensor:
         CryinGANError: the cell is flat or not finite.
 
     Example:
-        >>> nearest_image(torch.tensor([0.5, 0.5, 0.0]), torch.tensor([[4.0, 0, 0], [3.0, 2.0, 0], [0, 0, 5.0]]))
-        tensor([-0.5000,  1.0000,  0.0000])
+        >>> nearest_image(torch.tensor([0.6, 0.5, 0.0]), torch.tensor([[4.0, 0, 0], [3.0, 2.0, 0], [0, 0, 5.0]]))
+        tensor([-0.1000,  1.0000,  0.0000])
     """
     values = tuple(map(tuple, cell.tolist()))
     lattice = reduced_lattice(values)

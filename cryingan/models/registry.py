@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryingan.errors import CryinGANError
+from cryingan.models.cdvae.settings import CDVAESettings
 from cryingan.models.cgcnn.settings import CGCNNSettings
 from cryingan.models.comb.settings import CombSettings
 from cryingan.models.cryingan.settings import ModelSettings
@@ -31,6 +32,7 @@ MODELS = {
     "linear": Entry("cryingan.models.linear.linear.Linear", LinearSettings),
     "diffcsp": Entry("cryingan.models.diffcsp.diffcsp.DiffCSP", DiffCSPSettings),
     "flow": Entry("cryingan.models.flow.flow.Flow", FlowSettings),
+    "cdvae": Entry("cryingan.models.cdvae.cdvae.CDVAE", CDVAESettings),
 }
 
 

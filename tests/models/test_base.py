@@ -76,6 +76,8 @@ def test_unknown_sampler_keys(kind, known):
         ("diffcsp", "steps", 1.5, "sampler.steps=1.5: it must be a whole number"),
         ("diffcsp", "step_size", -1, "sampler.step_size=-1: it must be at least 0"),
         ("flow", "steps", -3, "sampler.steps=-3: it must be at least 1"),
+        ("cdvae", "steps_per_level", 0, "sampler.steps_per_level=0: it must be at least 1"),
+        ("cdvae", "step_size", 0.0, "sampler.step_size=0.0: it must be a number greater than 0"),
         ("flow", "heun", "yes", "sampler.heun=yes: it must be true or false"),
     ],
 )
@@ -111,9 +113,9 @@ def test_temperature_scales_the_noise(kind):
     assert not cold.sample(3, seed=1, temperature=2.0).same_as(cold.sample(3, seed=1))
 
 
-@pytest.mark.parametrize("kind", ["diffcsp", "flow"])
+@pytest.mark.parametrize("kind", ["diffcsp", "flow", "cdvae"])
 def test_no_temperature(kind):
-    """Neither DiffCSP nor a flow from uniform places has noise to scale."""
+    """Models from uniform places have no noise to scale."""
     with pytest.raises(CryinGANError, match=rf"temperature=0.7: .*\({kind}\) have no temperature"):
         small_model(kind).sample(1, seed=1, temperature=0.7)
     assert len(small_model(kind).sample(1, seed=1, temperature=1.0)) == 1
@@ -137,7 +139,7 @@ def test_best_of_keeps_the_candidate_that_the_distances_rate_best(batch_size):
     assert model.sample(2, seed=1, best_of=3).same_as(model.sample(4, seed=1, best_of=3)[:2])
 
 
-@pytest.mark.parametrize("kind", ["comb", "cgcnn", "linear", "diffcsp", "flow", "lambda 0"])
+@pytest.mark.parametrize("kind", ["comb", "cgcnn", "linear", "diffcsp", "flow", "cdvae", "lambda 0"])
 def test_nothing_rates_candidates(kind):
     model = small_model("cryingan", distance_weight=0.0) if kind == "lambda 0" else small_model(kind)
     with pytest.raises(CryinGANError, match=r"best_of=2: .* no trained discriminator of distances"):

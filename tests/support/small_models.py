@@ -13,6 +13,19 @@ CELL = [[6.0, 0.0, 0.0], [1.0, 7.0, 0.0], [0.0, 0.5, 8.0]]
 SPECIES = ["Li", "Cl", "Li", "O"]
 NETWORK = {"hidden": 8, "layers": 1, "frequencies": 2, "steps": 5}
 GENERATOR = {"latent_dim": 4, "channels": 4, "generator_widths": [4], "head_widths": [4], "n_neighbors": 3}
+AUTOENCODER = {
+    "encoder_hidden": 4,
+    "encoder_blocks": 1,
+    "latent": 4,
+    "hidden": 8,
+    "triplets": 4,
+    "basis": 4,
+    "gaussians": 6,
+    "blocks": 1,
+    "neighbors": 4,
+    "noise_levels": 4,
+    "steps_per_level": 1,
+}
 SMALL = {
     "cryingan": {**GENERATOR, "discriminator_widths": [4]},
     "comb": {**GENERATOR, "discriminator_widths": [4]},
@@ -20,6 +33,7 @@ SMALL = {
     "linear": {"components": 3},
     "diffcsp": NETWORK,
     "flow": NETWORK,
+    "cdvae": AUTOENCODER,
 }
 """Settings with which a model takes no time."""
 
@@ -31,6 +45,7 @@ OVERRIDES = {
     "linear": ("model=linear", "model.components=3"),
     "diffcsp": ("model=diffcsp", "model.hidden=8", "model.layers=1", "model.frequencies=2", "model.steps=5"),
     "flow": ("model=flow", "model.hidden=8", "model.layers=1", "model.frequencies=2", "model.steps=5"),
+    "cdvae": ("model=cdvae", *(f"model.{key}={value}" for key, value in AUTOENCODER.items())),
 }
 """Command lines of such models."""
 

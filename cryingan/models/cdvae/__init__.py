@@ -1,0 +1,1 @@
+"""CDVAE: a variational autoencoder whose decoder removes noise from coordinates."""
