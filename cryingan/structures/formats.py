@@ -13,6 +13,7 @@ from cryingan.storage.text import DECOMPRESSORS, in_one_line, open_text
 from cryingan.structures.cif import iterate_cif
 from cryingan.structures.extxyz import iterate_extxyz
 from cryingan.structures.frames import RawFrame, check_types, types_example
+from cryingan.structures.generated import iterate_generated, load_generated
 from cryingan.structures.json_files import is_ase_database, iterate_pymatgen, load_json
 from cryingan.structures.lammps import iterate_dump
 from cryingan.structures.vasp import iterate_poscar, iterate_xdatcar
@@ -23,6 +24,7 @@ NAMES = (
     ("extxyz", r".*xyz"),
     ("cif", r".*\.m?cif"),
     ("json", r".*\.json"),
+    ("torch", r".*\.pt"),
     ("vasp-xdatcar", r".*xdatcar.*"),
     ("vasp-out", r".*outcar.*"),
     ("vasp-xml", r".*vasprun.*xml.*"),
@@ -36,7 +38,7 @@ ONLY_WRITTEN = {"py", "html", "png", "gif", "mp4", "eps", "pov", "x3d"}  # scrip
 
 
 def iterate_frames(path: Path, types: Sequence[str] = ()) -> Iterator[RawFrame]:
-    """Read the frames of an existing file in any format that ASE reads, and pymatgen's JSON, unchecked.
+    """Read the frames of an existing file in any format that ASE reads, pymatgen's JSON and CDVAE's tensors, unchecked.
 
     Args:
         path: the file.
@@ -61,6 +63,8 @@ def iterate_frames(path: Path, types: Sequence[str] = ()) -> Iterator[RawFrame]:
             return iterate_cif(path)
         case "json" if not is_ase_database(content := load_json(path)):
             return iterate_pymatgen(path, content)
+        case "torch":
+            return iterate_generated(path)
         case "vasp-out" | "vasp-xml" as output:
             return whole_steps(path, output, iterate_others(path, output))
         case other:
@@ -101,6 +105,8 @@ def is_structure_file(path: Path) -> bool:
         if path.suffix.lower() in AMBIGUOUS:
             return has_content_of_format(path)
         file_format = recognise(path)
+        if file_format == "torch":
+            return bool(load_generated(path))
         if file_format != "json":
             return file_format not in ONLY_WRITTEN
         content = load_json(path)
