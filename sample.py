@@ -155,7 +155,10 @@ def generate(settings: dict[str, Any], checkpoint: Path | None, own: type | None
     sampler = {**{key: settings[key] for key in ("temperature", "best_of")}, **settings["sampler"]}
     samples = model.sample(settings["n"], settings["seed"], settings["batch_size"], progress=shown, **sampler)
     origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **sampler}}
-    return write(samples, settings, origin, f", from {source}")
+    path = write(samples, settings, origin | {"rejected": model.rejected}, f", from {source}")
+    if model.rejected and (candidates := model.rejected["candidates"]):
+        print(f"{candidates} candidates had atoms of another element and were refused")
+    return path
 
 
 def load(

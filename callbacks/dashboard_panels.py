@@ -107,12 +107,12 @@ def _training() -> Section:
         "train/generator_loss": "generator loss",
         "train/critic_loss": "discriminator loss",
         "train/gradient_norm_generator": "gradient of the generator",
-        "train/loss": "loss of diffcsp, flow and cdvae",
-        "val/loss": "loss of diffcsp, flow and cdvae, held-out structures",
+        "train/loss": "loss of models without discriminators",
+        "val/loss": "loss of models without discriminators, held-out structures",
     }
     text = (
         "The score difference is how much higher the discriminators rate structures of the set than samples; it does "
         "not tell how good samples are. Where it is much smaller for held-out structures than for training structures, "
-        "the discriminators have learnt the set by heart. diffcsp, flow and cdvae have one loss."
+        "the discriminators have learnt the set by heart. Models without discriminators have one loss."
     )
     return Section("Losses", text, curves, {}, {})

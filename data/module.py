@@ -129,8 +129,8 @@ class StructureData(LightningDataModule):
         model = self.trainer.lightning_module
         if self.translated and not getattr(model, "translatable", True):
             raise CryinGANError(
-                f"data.translate={self.settings.translate}: {model.kind} learns displacements from one mean structure, "
-                "which translated structures do not have; leave it out, or take model=paper, model=diffcsp "
+                f"data.translate={self.settings.translate}: {model.kind} learns where in the cell atoms are, which "
+                "translated structures do not have in common; leave it out, or take model=paper, model=diffcsp "
                 "or model=flow with model.prior=uniform"
             )
         device, k = self.trainer.strategy.root_device, getattr(model, "n_neighbors", 0)

@@ -109,6 +109,8 @@ def test_a_model_brings_its_length_and_batches_and_the_user_has_the_last_word():
         ("diffcsp", 4, 1000, 5),
         ("flow", 4, 1000, 5),
         ("cdvae", 8, 1000, 5),
+        ("unimat", 8, 1000, 5),
+        ("crystens", 8, 1000, 5),
         ("linear", 32, 1, 1),
     ):
         config = compose(f"model={kind}", "data=lsc_lco")

@@ -56,6 +56,8 @@ class GenerativeModel(lightning.LightningModule):
         sampler_keys: settings of the way from noise to structures that `sample` takes.
         tempered: whether samples come from normal noise that `sample` may scale by a temperature.
         rates_samples: whether `sample` may choose among candidates.
+        rejected: numbers of `candidates` that the last `sample` refused and of those that it `kept` all the same; None
+            where the model refuses none.
         translatable: whether structures that are translated at random can be learned.
         translation_invariant: whether the model cannot know where in the cell a structure stands. Its samples are
             translated to where the training structures stand, if these share their sites.
@@ -72,6 +74,7 @@ class GenerativeModel(lightning.LightningModule):
     sampler_keys: tuple[str, ...] = ()
     tempered = False
     rates_samples = False
+    rejected: dict[str, int] | None = None
     translatable = True
     translation_invariant = False
     rotation_invariant = False
@@ -107,7 +110,7 @@ class GenerativeModel(lightning.LightningModule):
         self.averaged: Average | None = None
         self.build(settings)
         if decay := getattr(settings, "ema", 0.0):
-            self.averaged = Average(self.followed(), decay)
+            self.averaged = self.new_average(self.followed(), decay)
 
     @property
     def logged_keys(self) -> set[str] | None:
@@ -126,6 +129,10 @@ class GenerativeModel(lightning.LightningModule):
         if self.averages:
             return self.get_submodule(self.averages)
         return nn.ParameterList(p for name, p in self.named_parameters() if not name.startswith("averaged."))
+
+    def new_average(self, network: nn.Module, decay: float) -> Average:
+        """An average that follows the weights of a network."""
+        return Average(network, decay)
 
     def averaged_weights(self) -> AbstractContextManager[None]:
         """In this context the model has the averaged weights, where there are any."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,12 +34,14 @@ class Denoiser(GenerativeModel):
     Attributes:
         quantities: names of what `losses` returns, in its order.
         network: what is trained.
+        betas: decays of Adam's averages of gradients and of their squares.
     """
 
     averages = "network"
     batch_size = 16
     held_out_loss = "val/loss"
-    quantities: ClassVar[tuple[str, ...]] = ("loss",)
+    quantities: tuple[str, ...] = ("loss",)
+    betas: tuple[float, float] = (0.9, 0.999)
 
     def build(self, settings: DenoiserSettings) -> None:
         """The network."""
@@ -100,7 +101,8 @@ class Denoiser(GenerativeModel):
         optimizer.zero_grad()
         self.manual_backward(self.objective(losses))
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), float("inf"))
-        nn.utils.clip_grad_value_(self.network.parameters(), self.hparams.clip)
+        if self.hparams.clip:
+            nn.utils.clip_grad_value_(self.network.parameters(), self.hparams.clip)
         values = torch.stack([*(losses[name].detach() for name in self.quantities), norm])
         self.watch.see(values)
         self.watch.note(self.means.names, values, self.current_epoch, batch_idx)
@@ -123,7 +125,8 @@ class Denoiser(GenerativeModel):
 
     def configure_optimizers(self) -> tuple[list, list]:
         """Adam and its schedule."""
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.hparams.learning_rate, fused=True)
+        rate = self.hparams.learning_rate
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=rate, betas=self.betas, fused=True)
         self.watch = FiniteWatch.heeded_by([optimizer], self.device)
         return [optimizer], [self._schedule(optimizer)]
 
@@ -137,6 +140,8 @@ class Denoiser(GenerativeModel):
 
     def _share_of_rate(self, epoch: int) -> float:
         """The learning rate of an epoch over the first one; a resumed run may have more epochs than it began with."""
+        if self.hparams.schedule == Schedule.constant:
+            return 1.0
         least = min(1.0, self.hparams.least_learning_rate / self.hparams.learning_rate)
         done = min(1.0, epoch / max(1, self.trainer.max_epochs))
         return least + (1 - least) * (1 + math.cos(math.pi * done)) / 2
@@ -146,7 +151,7 @@ class Denoiser(GenerativeModel):
         rate = float(self.optimizers().param_groups[0]["lr"])
         self.log_epoch({f"train/{name}": v for name, v in {**self.means.compute(), "learning_rate": rate}.items()})
         self.means.reset()
-        if self.hparams.schedule == Schedule.cosine:
+        if self.hparams.schedule != Schedule.plateau:
             self.lr_schedulers().step()
         elif self.validated:
             self.lr_schedulers().step(self.validated.pop())

@@ -12,6 +12,7 @@ class Schedule(StrEnum):
     """How the learning rate falls."""
 
     plateau = "plateau"  # by a factor whenever val/loss has not fallen for a while
+    constant = "constant"  # it does not
     cosine = "cosine"  # as half a wave from first to last epoch, so that a short training ends settled
 
 
@@ -26,7 +27,7 @@ class DenoiserSettings:
         patience: validations without a lower loss after which a plateau multiplies the learning rate by `factor`.
             The paper counts 30 epochs, of which one in five has a validation.
         factor: see `patience`.
-        clip: largest magnitude of a gradient's component.
+        clip: largest magnitude of a gradient's component; 0: any.
         ema: decay of the exponential moving average of the weights that samples come from; 0: none.
         seed: every random number follows from it.
 
@@ -46,7 +47,8 @@ class DenoiserSettings:
     def __post_init__(self) -> None:
         self._require("patience", self.patience >= 1, "at least 1")
         self._require("factor", 0 < self.factor <= 1, "more than 0 and at most 1")
-        for name in ("learning_rate", "least_learning_rate", "clip"):
+        self._require("clip", self.clip >= 0, "at least 0")
+        for name in ("learning_rate", "least_learning_rate"):
             self._require(name, getattr(self, name) > 0, "more than 0")
 
     def _require(self, name: str, fulfilled: bool, words: str) -> None:

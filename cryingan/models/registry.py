@@ -13,6 +13,7 @@ from cryingan.models.cryingan.settings import ModelSettings
 from cryingan.models.diffcsp.settings import DiffCSPSettings
 from cryingan.models.flow.settings import FlowSettings
 from cryingan.models.linear.settings import LinearSettings
+from cryingan.models.unet.settings import CrysTensSettings, UniMatSettings
 
 if TYPE_CHECKING:
     from cryingan.models.base import GenerativeModel
@@ -33,6 +34,8 @@ MODELS = {
     "diffcsp": Entry("cryingan.models.diffcsp.diffcsp.DiffCSP", DiffCSPSettings),
     "flow": Entry("cryingan.models.flow.flow.Flow", FlowSettings),
     "cdvae": Entry("cryingan.models.cdvae.cdvae.CDVAE", CDVAESettings),
+    "unimat": Entry("cryingan.models.unet.unimat.UniMat", UniMatSettings),
+    "crystens": Entry("cryingan.models.unet.crystens.CrysTens", CrysTensSettings),
 }
 
 

@@ -95,7 +95,7 @@ def write_samples(
         folder: where.
         form: `extxyz`, `cif` or `poscar`.
         origin: `seed`, `source` (the file of the model) and `settings` (of the model); `source_sha256` where the
-            source may be several files.
+            source may be several files; `rejected`, where a model refuses candidates.
         relaxed: whether they will be relaxed there; then samples.extxyz is written, too, as `store_samples` does.
 
     Returns:
@@ -120,6 +120,8 @@ def write_samples(
         "cryingan": __version__,
         "settings": origin["settings"],
     }
+    if (rejected := origin.get("rejected")) is not None:
+        manifest["rejected"] = rejected
     write_json(folder / SAMPLE_MANIFEST, manifest)
     return path
 

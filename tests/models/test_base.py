@@ -78,6 +78,8 @@ def test_unknown_sampler_keys(kind, known):
         ("flow", "steps", -3, "sampler.steps=-3: it must be at least 1"),
         ("cdvae", "steps_per_level", 0, "sampler.steps_per_level=0: it must be at least 1"),
         ("cdvae", "step_size", 0.0, "sampler.step_size=0.0: it must be a number greater than 0"),
+        ("unimat", "elements", "some", "sampler.elements=some: it must be strict, read or fixed"),
+        ("crystens", "steps", 0, "sampler.steps=0: it must be at least 1"),
         ("flow", "heun", "yes", "sampler.heun=yes: it must be true or false"),
     ],
 )

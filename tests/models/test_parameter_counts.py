@@ -22,7 +22,17 @@ def beside():
 
 
 def test_all_models_that_are_trained_are_in_the_table():
-    assert [row[0] for row in ROWS] == ["cryingan", "paper", "comb", "cgcnn", "diffcsp", "flow", "cdvae"]
+    assert [row[0] for row in ROWS] == [
+        "cryingan",
+        "paper",
+        "comb",
+        "cgcnn",
+        "diffcsp",
+        "flow",
+        "cdvae",
+        "unimat",
+        "crystens",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,15 @@ FEW = ("callbacks.quality.n=4", "callbacks.quality.every_n_epochs=2", "callbacks
 NO_FIGURES = ("callbacks.structures.pictures=0", "~callbacks.summary")  # half of the time of so short a run
 SHOWN = {"linear": ("explained", 0), "comb": ("score_difference", -2), "cgcnn": ("score_difference", -2)}
 """What a model logs in place of its loss, and what it is larger than."""
-AS_CRYINGAN = {
+AS_ANOTHER = {
     ("comb", "StopAt"),
     ("cgcnn", "StopAfter"),
     ("comb from linear", "StopAfter"),
     ("cgcnn from linear", "StopAt"),
+    ("unimat", "StopAfter"),
+    ("crystens", "StopAt"),
 }
-"""What variants that train as CryinGAN need not show each."""
+"""What models that train as another one need not show each."""
 MODELS = [
     *OVERRIDES.items(),
     (
@@ -82,7 +84,7 @@ def whole(config, tmp_path_factory):
         pytest.param(overrides, *stop, id=f"{name} {stop[0]}")
         for name, overrides in MODELS
         for stop in (("StopAfter", {"epoch": 1}), ("StopAt", {"epoch": 2, "batch": 1}))
-        if (name, stop[0]) not in AS_CRYINGAN
+        if (name, stop[0]) not in AS_ANOTHER
     ],
 )
 def test_resumes_bit_for_bit(config, whole, tmp_path, overrides, stopper, values):
