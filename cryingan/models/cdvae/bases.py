@@ -91,7 +91,8 @@ def spherical_bessel(lengths: Tensor, radius: float) -> Tensor:
     zeros, norms = (torch.from_numpy(values).to(lengths.device) for values in _zeros_and_norms())
     d = (lengths.detach() / radius).clamp_min(CLOSEST)
     reduced = zeros * d.double()[:, None, None]
-    before, now = reduced.sin() / reduced, reduced.sin() / reduced**2 - reduced.cos() / reduced
+    before = reduced.sin() / reduced
+    now = (before - reduced.cos()) / reduced
     found = [before[:, 0]]
     for order in range(1, ORDERS):  # each order from the two below it, for the orders that are left
         before, now, reduced = before[:, 1:], now[:, 1:], reduced[:, 1:]

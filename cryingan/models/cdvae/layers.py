@@ -31,12 +31,12 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 def activated(x: Tensor) -> Tensor:
     """SiLU of x / 0.6, of variance near 1 for standard normal inputs."""
-    return silu(x) / 0.6
+    return silu(x).mul_(1 / 0.6)
 
 
 def merged(one: Tensor, other: Tensor) -> Tensor:
     """Sum of two quantities of equal variance, with that variance."""
-    return (one + other) * math.sqrt(0.5)
+    return (one + other).mul_(math.sqrt(0.5))
 
 
 class Dense(nn.Module):
