@@ -97,7 +97,7 @@ def test_learns_what_it_can_see_of_two_atoms():
 @pytest.mark.slow
 def test_one_structure_comes_back_up_to_a_translation_and_a_mirror():
     """From its own latent vector; images of atoms show how it is turned."""
-    species, structure = ["Li", "Cl", "O"], torch.tensor([[0.1, 0.2, 0.3], [0.6, 0.7, 0.1], [0.3, 0.5, 0.8]])
+    species, structure = ["Li", "Cl", "O"], torch.tensor([[0.1, 0.2, 0.3], [0.45, 0.2, 0.3], [0.45, 0.55, 0.3]])
     levels = {"noise_levels": 20, "sigma_max": 4.0, "sigma_min": 0.02, "step_size": 4e-4, "steps_per_level": 20}
     sizes = {**SMALL, **levels, "hidden": 24, "triplets": 8, "gaussians": 64, "neighbors": 100, "radius": 9.0}
     net = CDVAE(CELL, species, **sizes, sees_level=True, denoise=True)
