@@ -61,7 +61,8 @@ class Graph:
 
     def of_targets(self, values: Tensor) -> Tensor:
         """Values of atoms (atoms, width) on the edges that end at them (edges, width)."""
-        return values.index_select(0, self.target)
+        # Through slots, so that a GPU adds the gradients in one order.
+        return self.on_edges(values[:, None].expand(-1, self.width, -1))
 
     def reversed(self, values: Tensor) -> Tensor:
         """Values of edges at their reverses."""
