@@ -82,7 +82,7 @@ def rival_settings(settings: dict[str, Any]) -> dict[str, Any] | None:
     rival, data = settings["rival"], settings["data"]
     if rival is None:
         if data:
-            raise CryinGANError("data=... belongs to rival=random | linear; elsewhere it is training=FILE")
+            raise CryinGANError("data=... belongs to rival=random | linear | diamond; elsewhere it is training=FILE")
         return None
     if others := [key for key in ("checkpoint", "upstream", "structures") if settings[key]]:
         raise CryinGANError(f"rival={rival} has no {others[0]}: give one of them")
@@ -106,13 +106,12 @@ def settings_of_origin(
 def draw_rival(settings: dict[str, Any], node: dict[str, Any]) -> Path:
     """Write samples of a rival and a manifest of their origin; return the path of the structures."""
     from configs.entry import instantiate
-    from data.rivals import rival_samples, what_is_random
+    from data.rivals import rival_samples, what_it_is
 
     data = instantiate(node)
     names = ("rival", "n", "seed", "sampler", "temperature")
     samples, origin = rival_samples(data=data, **{name: settings[name] for name in names})
-    of = what_is_random(data) if settings["rival"] == "random" else f"the linear model of {data.path}"
-    return write(samples, settings, origin, f": {of}")
+    return write(samples, settings, origin, f": {what_it_is(settings['rival'], data)}")
 
 
 def write(samples: Crystals, settings: dict[str, Any], origin: dict[str, Any], of: str) -> Path:

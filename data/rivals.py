@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from cryingan.structures.crystals import Crystals
     from data.module import StructureData
 
-RIVALS = ("random", "linear")
+RIVALS = ("random", "linear", "diamond")
+WITHOUT_TEMPERATURE = {"random": "random structures", "diamond": "displaced crystals"}
 BESIDE = 20  # random structures whose scores stand beside others: describing one takes up to seconds
 
 
@@ -28,7 +29,7 @@ def rival_samples(
 
     Args:
         rival: `random`: random structures of the set; `linear`: the linear model of its training structures, as
-            `train.py model=linear` fits it.
+            `train.py model=linear` fits it; `diamond`: the displaced crystal of a set of silicon.
         data: the set.
         n: number of samples.
         seed: of the samples.
@@ -43,9 +44,14 @@ def rival_samples(
         raise CryinGANError(f"data.translate={data.settings.translate}: rival={rival} has no such key; leave it out")
     if sampler:
         raise CryinGANError(f"sampler.{min(sampler)}: rival={rival} has no such key; it has none")
-    if rival == "random":
-        if temperature != 1:
-            raise CryinGANError(f"temperature={temperature}: random structures have no temperature; rival=linear has")
+    if rival in WITHOUT_TEMPERATURE and temperature != 1:
+        what = WITHOUT_TEMPERATURE[rival]
+        raise CryinGANError(f"temperature={temperature}: {what} have no temperature; rival=linear has")
+    if rival == "diamond":
+        from data.silicon.crystal import DISPLACEMENT, displaced_diamond
+
+        samples, how = displaced_diamond(data.crystals, n, seed), {"displacement": DISPLACEMENT}
+    elif rival == "random":
         samples, how = data.random.draw(n, seed), {"structures": data.random.title}
     else:
         from cryingan.models.linear.linear import Linear
@@ -76,6 +82,8 @@ def random_beside(reference: str | Path, types: Sequence[str]) -> dict[str, Crys
     return {f"{BESIDE} {random.title} as placed": random.draw(BESIDE, seed=1)}
 
 
-def what_is_random(data: StructureData) -> str:
-    """In one line what random structures of a set are, and why they are no better where they could be."""
-    return f"{data.random.title} of {data.path}" + (f": {data.random.why}" if data.random.why else "")
+def what_it_is(rival: str, data: StructureData) -> str:
+    """In one line what samples of a rival are, and why random ones are no better where they could be."""
+    if rival == "random":
+        return f"{data.random.title} of {data.path}" + (f": {data.random.why}" if data.random.why else "")
+    return f"the linear model of {data.path}" if rival == "linear" else f"displaced diamond in the cell of {data.path}"

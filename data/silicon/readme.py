@@ -50,8 +50,11 @@ def write_readme(values: dict[str, Any], settings: SiliconBuildSettings, path: P
 def _command(settings: SiliconBuildSettings) -> str:
     defaults = SiliconBuildSettings()
     keys = ("atoms", "density", "rate", "slice", "seed")
-    words = [f"{key}={value}" for key in keys if (value := getattr(settings, key)) != getattr(defaults, key)]
-    words += [f"potential.{key}={value}" for key, value in settings.potential.items() if key in ("kind", "path")]
+    given = {key: value for key in keys if (value := getattr(settings, key)) != getattr(defaults, key)}
+    words = [f"{key}={Path(value).name if key == 'slice' else value}" for key, value in given.items()]
+    if settings.potential != defaults.potential:
+        files = {"path": Path(settings.potential.get("path") or "").name}
+        words += [f"potential.{key}={value}" for key, value in (settings.potential | files).items() if value != ""]
     return shlex.join(["python", "-m", "data.silicon.build", f"n={settings.n}", *words])
 
 
@@ -64,7 +67,7 @@ def _how(values: dict[str, Any]) -> list[str]:
     else:
         origin = (
             "Each structure starts from random positions, is melted for 1 ps at 4500 K, cooled to 2600 K in 1 ps and "
-            f"from there to 1000 K at {values['quench_rate']:.3g} K/s (Langevin, steps of 2 fs), and minimised"
+            f"from there to 1000 K at {values['quench_rate']:.3g} K/s (Langevin, steps of 3 fs), and minimised"
         )
     refused = ", ".join(f"{count} because {reason}" for reason, count in values["refused"].items())
     how = values["relaxation"]

@@ -103,7 +103,7 @@ def test_a_key_of_another_option_of_the_group_is_not_offered():
 @pytest.mark.parametrize(
     ("name", "argument", "right"),
     [
-        ("train", "potential.kind=x", "potential=ase | chgnet | m3gnet | "),
+        ("train", "potential.kind=x", "potential=ase | chgnet | gap | m3gnet | "),
         ("evaluate", "benchmark.kind=x", "benchmark=alloy | interface | silicon"),
     ],
 )

