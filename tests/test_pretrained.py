@@ -11,6 +11,7 @@ from tests.support.command import call
 from tests.support.paths import ROOT
 
 MODELS = sorted((ROOT / "pretrained").iterdir())
+RELAXED = [folder for folder in MODELS if folder.name.startswith("li2o_licl")]  # 264 atoms take too long
 
 
 @pytest.fixture(scope="module")
@@ -25,21 +26,21 @@ def set_of(folder):
 
 
 @pytest.mark.parametrize("folder", MODELS, ids=[folder.name for folder in MODELS])
-def test_samples_of_it_relax_with_the_potential_of_its_set_wherever_one_is(folder, tmp_path, cache):
-    given = [
-        "n=8",
-        "relax=true",
-        "relax.max_steps=2",
-        "relax.backend=serial",
-        "pictures=0",
-        f"output={tmp_path / 'out'}",
-    ]
-    ended = call("sample.py", f"checkpoint={folder}", *given, f"cache={cache}", cwd=tmp_path)
+def test_it_samples_structures_of_its_set_wherever_one_is(folder, tmp_path):
+    ended = call("sample.py", f"checkpoint={folder}", "n=8", f"output={tmp_path / 'out'}", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     samples = read_structures(tmp_path / "out" / "samples.extxyz", closest=0)
     training = read_structures(ROOT / f"data/interface/{set_of(folder)}/{set_of(folder)}.extxyz.gz")
     assert (len(samples), samples.species) == (8, training.species)
-    assert close_pairs(torch.from_numpy(samples.fractional), torch.from_numpy(samples.cell)).double().mean() < 3
+    pairs = close_pairs(torch.from_numpy(samples.fractional), torch.from_numpy(samples.cell)).double().mean()
+    assert pairs / len(samples.species) < 3 / 77
+
+
+@pytest.mark.parametrize("folder", RELAXED, ids=[folder.name for folder in RELAXED])
+def test_its_samples_relax_with_the_potential_of_its_set_wherever_one_is(folder, tmp_path, cache):
+    given = ["n=8", "relax=true", "relax.max_steps=2", "relax.backend=serial", "pictures=0", f"cache={cache}"]
+    ended = call("sample.py", f"checkpoint={folder}", *given, f"output={tmp_path / 'out'}", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
     summary = json.loads((tmp_path / "out" / "relaxed.json").read_text())
     assert summary["potential"] == f"M3GNet-{set_of(folder)}"
     assert (summary["samples"], summary["values"]["relax/failed"]) == (8, 0.0)
