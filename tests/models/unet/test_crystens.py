@@ -152,7 +152,7 @@ def test_one_structure_is_learned_and_sampled():
     """Nothing hides its place: the loss falls towards 0, and samples have it, as far as noise is removed."""
     wide = {"width": 16, "heads": 2, "head_width": 8, "ema": 0.0}
     net = fitted(model(SPECIES[:4], cascade=False, **wide), STRUCTURE)
-    assert trained(net, STRUCTURE, steps=3000, rate=3e-3) < 0.02
+    assert trained(net, STRUCTURE, steps=600, rate=5e-3) < 0.05
     samples = net.sample(16, seed=1).fractional[:, net.grouping] - STRUCTURE.numpy()
     apart = np.linalg.norm((samples - np.rint(samples)) @ np.array(CELL), axis=-1)
     assert np.sqrt((apart**2).mean()) < 0.2
