@@ -139,13 +139,20 @@ def test_samples_that_cannot_be_stored_do_not_end_training(tiny, tmp_path, capsy
 
 def test_every_epoch_and_every_seed_has_samples_of_its_own(tmp_path):
     """With weights that no longer change, too."""
-    relaxed, asked, submitted = RelaxSamples({"kind": "pair"}, {}, every_n_epochs=2, n_samples=7, temperature=1.5), [], []
+    relaxed, asked, submitted = (
+        RelaxSamples({"kind": "pair"}, {}, every_n_epochs=2, n_samples=7, temperature=1.5),
+        [],
+        [],
+    )
     relaxed.relaxer = SimpleNamespace(submit=submitted.append, poll=list)
     for run, seed in enumerate((1, 2, 1)):
         relaxed.epochs = RelaxedEpochs(tmp_path / str(run))
         module = SimpleNamespace(
             hparams=SimpleNamespace(seed=seed),
-            sample=lambda *given, temperature: (asked.append((*given, temperature)), random_crystals(1, ("Li", "O"), np.eye(3) * 9))[1],
+            sample=lambda *given, temperature: (
+                asked.append((*given, temperature)),
+                random_crystals(1, ("Li", "O"), np.eye(3) * 9),
+            )[1],
         )
         for epoch in range(6):
             trainer = SimpleNamespace(is_global_zero=True, current_epoch=epoch, max_epochs=9, should_stop=False)

@@ -13,8 +13,10 @@ from ase.build import bulk
 from cryingan.errors import CryinGANError
 from cryingan.potentials.gap import read_gap
 from cryingan.potentials.potential import load_potential
+from cryingan.structures.crystals import Crystals
 from tests.support.gap import labelled, tiny_gap
 from tests.support.potentials import as_reference, rattled
+from tests.support.relaxations import quietly
 
 pytest.importorskip("quippy", reason="quippy-ase is not installed")
 
@@ -61,6 +63,15 @@ def test_energies_and_forces_are_those_of_the_package(separate):
         frame.calc = calculator
         assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-9)
         np.testing.assert_allclose(force, frame.get_forces(), atol=1e-9)
+
+
+@pytest.mark.slow  # starts workers: python -m pytest -m slow tests/potentials
+def test_several_processes_relax_as_one_does():
+    crystals = Crystals.from_ase([rattled(bulk("Si", cubic=True), seed) for seed in range(4)])
+    potential = load_potential("gap", tiny_gap())
+    alone, together = (quietly(crystals, potential, processes=processes, max_steps=20) for processes in (1, 2))
+    assert (alone.steps == together.steps).all()
+    np.testing.assert_allclose(alone.energy_final, together.energy_final, atol=1e-8)
 
 
 def test_it_has_learnt_its_training_set():

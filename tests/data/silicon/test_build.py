@@ -4,11 +4,14 @@ import csv
 
 import numpy as np
 import pytest
+from ase.build import bulk
 
 from cryingan.energies.data_card import card_path, default_potential, read_data_card
 from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
-from cryingan.structures.files import read_structures
+from cryingan.storage.hashes import file_hash
+from cryingan.structures.crystals import Crystals
+from cryingan.structures.files import read_structures, write_structures
 from data.command import help_text, read_settings
 from data.silicon import build, networks
 from data.silicon.networks import make_network
@@ -101,6 +104,21 @@ def test_another_potential_relaxes_the_same_networks(tmp_path, monkeypatch):
     assert np.median(moved) < 0.5
     assert default_potential(path) == T3
     assert (tmp_path / "set/README.md").read_text().endswith("\nRemarks of our own.\n")
+
+
+def test_pieces_of_a_large_structure(tmp_path):
+    large = bulk("Si", a=5.431, cubic=True).repeat(3)
+    large.rattle(0.1, seed=0)
+    large.wrap()
+    write_structures(Crystals.from_ase([large]), tmp_path / "large.extxyz")
+    path = build.build(settings(tmp_path, n=2, slice=str(tmp_path / "large.extxyz")))
+    made = read_data_card(path).made
+    assert made["slices_of"] == {"file": "large.extxyz", "sha256": file_hash(tmp_path / "large.extxyz")}
+    assert made["density"] == pytest.approx(2.33, abs=0.01)
+    assert read_structures(path).cell[0, 0] == pytest.approx(5.431 * (32 / 8) ** (1 / 3), abs=1e-3)
+    text = (path.parent / "README.md").read_text()
+    assert "is a cube cut from large.extxyz where it holds 32 atoms" in text
+    assert "data.silicon.build n=2 atoms=32 rate=8000000000000000.0 slice=large.extxyz" in text
 
 
 def test_another_build_in_the_same_folder_is_refused(tmp_path):

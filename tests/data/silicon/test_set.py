@@ -10,10 +10,13 @@ from cryingan.energies.data_card import default_potential, read_data_card
 from cryingan.potentials.potential import load_potential
 from cryingan.structures.files import read_structures
 from data.module import StructureData
+from data.silicon.checks import bonds
 from data.silicon.paper import PAPER_MOTIFS
 from data.silicon.settings import SILICON
+from sample import sample
 from tests.conftest import compose
 from tests.support.potentials import PUBLISHED_M3GNET, needs_weights
+from tests.support.sampling import compose as compose_samples
 
 DATA = SILICON / "silicon.extxyz.gz"
 
@@ -70,6 +73,15 @@ def test_a_fifth_is_held_out():
     assert len(validation) == round(0.2 * len(data.crystals))
     assert not set(training) & set(validation)
     assert data.random.title == "random atoms"
+
+
+def test_displaced_diamond_is_a_rival(tmp_path, capsys):
+    path = sample(compose_samples("rival=diamond", "data=silicon", "n=2", f"output={tmp_path / 'out'}"))
+    assert "displaced diamond in the cell of" in capsys.readouterr().out
+    crystals = read_structures(path)
+    assert (len(crystals), crystals.species) == (2, ("Si",) * 256)
+    counts = bonds(crystals.fractional[0] @ crystals.cell, crystals.cell).counts
+    assert (counts == 4).mean() > 0.9
 
 
 def test_the_gap_of_the_set_reproduces_its_references():
