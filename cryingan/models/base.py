@@ -205,7 +205,7 @@ class GenerativeModel(lightning.LightningModule):
             if type(value) is not kind and not (kind is float and type(value) is int):
                 raise CryinGANError(f"sampler.{key}={value}: it must be {KINDS[kind]}")
         try:
-            replace(self.settings, **sampler)
+            _require_in_range(replace(self.settings, **sampler))
         except CryinGANError as error:
             raise CryinGANError(str(error).replace("model.", "sampler.", 1)) from error
 
@@ -304,3 +304,6 @@ def _require_in_range(settings: Any) -> None:
         raise CryinGANError(f"seed={settings.seed}: it must be at least 0")
     if not 0 <= getattr(settings, "ema", 0.0) < 1:
         raise CryinGANError(f"model.ema={settings.ema}: it must be at least 0 and less than 1")
+    for name, words in ((field.name, type(field.default)) for field in fields(settings)):
+        if issubclass(words, Enum) and getattr(settings, name) not in list(words):
+            raise CryinGANError(f"model.{name}={getattr(settings, name)}: it must be one of {', '.join(words)}")

@@ -78,7 +78,7 @@ def test_unknown_sampler_keys(kind, known):
         ("flow", "steps", -3, "sampler.steps=-3: it must be at least 1"),
         ("cdvae", "steps_per_level", 0, "sampler.steps_per_level=0: it must be at least 1"),
         ("cdvae", "step_size", 0.0, "sampler.step_size=0.0: it must be a number greater than 0"),
-        ("unimat", "elements", "some", "sampler.elements=some: it must be strict, read or fixed"),
+        ("unimat", "elements", "some", "sampler.elements=some: it must be one of strict, read, fixed"),
         ("crystens", "steps", 0, "sampler.steps=0: it must be at least 1"),
         ("flow", "heun", "yes", "sampler.heun=yes: it must be true or false"),
     ],
@@ -86,6 +86,21 @@ def test_unknown_sampler_keys(kind, known):
 def test_values_that_a_sampler_does_not_take(kind, key, value, said):
     with pytest.raises(CryinGANError, match=said):
         small_model(kind).sample(1, seed=1, **{key: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "known"),
+    [
+        ("cryingan", "pooling", "avg, max, mix"),
+        ("flow", "prior", "uniform, linear"),
+        ("cdvae", "scale_factors", "fitted, published"),
+        ("unimat", "order", "file, sites, random"),
+        ("crystens", "schedule", "plateau, constant, cosine"),
+    ],
+)
+def test_words_that_a_setting_does_not_take(kind, name, known):
+    with pytest.raises(CryinGANError, match=f"model.{name}=some: it must be one of {known}"):
+        small_model(kind, **{name: "some"})
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -90,7 +90,6 @@ class UniMatSettings(DiffusionSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         divisor = 2 ** (len(self.multiples) - 1)
-        self._require("elements", self.elements in list(Elements), "strict, read or fixed")
         self._require("table", self.table >= 1 and self.table % divisor == 0, f"a multiple of {divisor}")
 
 
