@@ -14,6 +14,7 @@ from cryingan.errors import CryinGANError
 from cryingan.models.anchor import Anchor
 from cryingan.models.epoch_means import EpochMeans
 from cryingan.models.linear.components import Components
+from cryingan.models.unet.scaling import Scaling
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.storage.hashes import file_hash
 from cryingan.training.checkpoints import best_checkpoint, saved_model
@@ -22,14 +23,18 @@ INIT = "init"
 """Key of checkpoints: the setting, and the hash of the file, whose weights the run started from."""
 DISTANCES = "discriminators.distances."
 """A model with lambda 0 has no such discriminator: it is new, or left out, where lambda changes."""
-NO_WEIGHTS = (EpochMeans, Anchor, Components)
+NO_WEIGHTS = (EpochMeans, Anchor, Components, Scaling)
 """Modules that hold sums, or what follows from the training structures: a new run finds its own."""
+FITTED = "fitted"
+"""A buffer that says whether it did."""
 AVERAGED = "averaged."
 """A model with ema 0 has no such averages: they begin with the weights, or are left out, where ema changes."""
 
 SHAPING = (
     *("widths", "channels", "latent_dim", "outputs", "n_neighbors", "features", "convolutions", "gaussians"),
-    *("hidden", "layers", "frequencies", "cell_term", "cell_head", "species_rows"),
+    *("hidden", "layers", "frequencies", "cell_term", "cell_head", "rows"),
+    *("latent", "triplets", "basis", "sees_level", "width", "multiples", "blocks", "attention", "heads"),
+    *("cascade", "halve_first"),
 )
 """Ends of settings that the shapes of weights depend on; others differ between runs whose weights fit, too."""
 
@@ -58,7 +63,7 @@ def load_initial_weights(model: LightningModule, init: str) -> dict[str, str]:
         raise CryinGANError(
             f"init={path} is of another model, {there}, not {here}: a run starts from weights of its own model only"
         )
-    others = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, NO_WEIGHTS))
+    others = (FITTED, *(f"{name}." for name, module in model.named_modules() if isinstance(module, NO_WEIGHTS)))
     weights = {name: value for name, value in weights.items() if not name.startswith(others)}
     own = {name: value for name, value in model.state_dict().items() if not name.startswith(others)}
     if not own:

@@ -126,6 +126,32 @@ def test_another_model_and_another_network_of_pairs_are_named(tmp_path):
     load_initial_weights(small_model("flow", steps=7), str(path))
 
 
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("cdvae", {"latent": 5}),
+        ("cdvae", {"encoder_hidden": 6}),
+        ("unimat", {"width": 16}),
+        ("crystens", {"cascade": False}),
+    ],
+)
+def test_other_sizes_of_a_network_are_named(tmp_path, kind, change):
+    path, (name, value) = checkpoint_of(small_model(kind), tmp_path / "last.ckpt"), *change.items()
+    with pytest.raises(CryinGANError, match=rf"last\.ckpt has model\.{name}=\w+, here it is {value}$"):
+        load_initial_weights(small_model(kind, **change), str(path))
+
+
+@pytest.mark.parametrize("kind", ["unimat", "crystens"])
+def test_a_new_run_finds_the_ranges_of_its_own_structures(tmp_path, kind):
+    source, model = small_model(kind), small_model(kind)
+    source.fit([0.2 + 0.5 * torch.rand(5, 4, 3, generator=torch.Generator().manual_seed(0))])
+    source.fitted.fill_(True)
+    load_initial_weights(model, str(checkpoint_of(source, tmp_path / "last.ckpt")))
+    assert not model.fitted
+    assert model.coordinates.least.tolist() == [0.0] * 3
+    assert_equal(model.network.state_dict(), source.network.state_dict())
+
+
 def test_a_fitted_model_has_no_weights_to_start_from(tmp_path):
     path = checkpoint_of(small_model("linear"), tmp_path / "last.ckpt")
     with pytest.raises(CryinGANError, match="linear has no weights to start from"):
