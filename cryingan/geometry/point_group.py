@@ -8,7 +8,7 @@ import numpy as np
 
 from cryingan.geometry.lattice import reduced_lattice
 
-TOLERANCE = 1e-4  # relative, of scalar products of lattice vectors
+TOLERANCE = 1e-3  # of scalar products of lattice vectors, over their lengths
 
 
 def point_group(cell: np.ndarray) -> np.ndarray:
@@ -33,7 +33,8 @@ def point_group(cell: np.ndarray) -> np.ndarray:
     transform, metric = np.array(lattice.transform), np.array(lattice.rows) @ np.array(lattice.rows).T
     candidates = np.array(list(product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
     moved = candidates @ metric @ candidates.transpose(0, 2, 1)
-    same = np.abs(moved - metric).max(axis=(1, 2)) <= TOLERANCE * np.diag(metric).max()
+    lengths = np.sqrt(np.diag(metric))
+    same = (np.abs(moved - metric) <= TOLERANCE * np.outer(lengths, lengths)).all(axis=(1, 2))
     found = transform @ candidates[same] @ np.linalg.inv(transform)
     order = np.argsort(-found.trace(axis1=1, axis2=2), kind="stable")
     return np.rint(found[order]).astype(int)

@@ -19,6 +19,11 @@ LATTICES = [
 ]
 
 
+def test_a_long_axis_hides_no_difference_of_the_others():
+    assert len(point_group(np.diag([7.35, 7.36, 100.0]))) == 8
+    assert len(point_group(np.diag([7.35, 7.3501, 100.0]))) == 16
+
+
 @pytest.mark.parametrize(("cell", "order"), [one[1:] for one in LATTICES], ids=[one[0] for one in LATTICES])
 def test_group(cell, order):
     operations = point_group(cell)
