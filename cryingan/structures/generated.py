@@ -38,14 +38,16 @@ def load_generated(path: Path) -> list[Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CryinGANError(
-            f"{path} holds more than tensors, which could run code: save {', '.join(KEYS)} alone, with torch.save"
+            f"{path} is no file of torch, or holds more than tensors, which could run code: save {', '.join(KEYS)} "
+            "alone, with torch.save"
         ) from error
     except Exception as error:  # torch raises whatever the bytes lead it to
         raise CryinGANError(f"{path} cannot be read: {in_one_line(error)} (read as a file of torch)") from error
     if lacking := [key for key in KEYS if not isinstance(content, dict) or not torch.is_tensor(content.get(key))]:
         raise CryinGANError(f"{path} has no tensor {lacking[0]}, as the files of CDVAE and DiffCSP have")
     dimensions = {"frac_coords": 2, "atom_types": 1, "num_atoms": 1, "lengths": 2, "angles": 2}
-    tensors = [content[key] if content[key].dim() > dimensions[key] else content[key][None] for key in KEYS]
+    dense = [content[key].detach().to_dense() for key in KEYS]
+    tensors = [one if one.dim() > dimensions[key] else one[None] for key, one in zip(KEYS, dense, strict=True)]
     _require_shapes(path, tensors)
     return tensors
 
@@ -79,9 +81,9 @@ def iterate_generated(path: Path) -> Iterator[RawFrame]:
         for fractional, species, *cell in zip(*parts, lengths.double(), angles.double(), strict=True):
             number += 1
             where = f"{path}, frame {number}"
+            parameters = [value for part in cell for value in part.tolist()]
             try:
-                parameters = [value for part in cell for value in part.tolist()]
                 outcome = Atoms(species.numpy(), scaled_positions=fractional.numpy(), cell=parameters, pbc=True)
-            except Exception as error:  # ASE raises whatever numbers lead it to
-                outcome = CryinGANError(f"{where}: {in_one_line(error)} (read as a file of torch)")
+            except Exception:  # ASE raises whatever lengths and angles lead it to
+                outcome = CryinGANError(f"{where}: no cell has the lengths and angles {parameters}")
             yield RawFrame(outcome, where, number / total, {})

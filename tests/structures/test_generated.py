@@ -72,6 +72,24 @@ def test_a_broken_structure_is_named_and_the_others_are_read(tmp_path):
     assert [one.atoms is None for one in found] == [False, True, False]
 
 
+@pytest.mark.parametrize(("key", "value"), [("lengths", 0.0), ("angles", 0.0), ("angles", 179.0)])
+def test_a_cell_that_cannot_be_is_named(tmp_path, key, value):
+    tensors = content(structures())
+    tensors[key][1] = value
+    torch.save(tensors, tmp_path / "eval_gen.pt")
+    found = list(read_candidates(tmp_path / "eval_gen.pt"))
+    assert [one.atoms is None for one in found] == [False, True, False]
+    assert "no cell has the lengths and angles [" in found[1].reason
+
+
+@pytest.mark.parametrize("change", [lambda one: one.requires_grad_(), lambda one: one.to_sparse()])
+def test_tensors_with_a_gradient_or_sparse_ones(tmp_path, change):
+    frames = structures()
+    tensors = content(frames)
+    torch.save(tensors | {"frac_coords": change(tensors["frac_coords"])}, tmp_path / "eval_gen.pt")
+    assert_read(tmp_path / "eval_gen.pt", frames)
+
+
 class Other:
     """An object whose class would have to be imported."""
 
@@ -79,7 +97,7 @@ class Other:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"eval_setting": Other()}, "holds more than tensors, which could run code: save frac_coords, atom_types"),
+        ({"eval_setting": Other()}, "or holds more than tensors, which could run code: save frac_coords, atom_types"),
         ({"lengths": None}, "has no tensor lengths, as the files of CDVAE and DiffCSP have"),
         ({"num_atoms": torch.tensor([4, 4, 5])}, r"num_atoms \(1, 3\), .* do not belong to the same structures"),
         ({"num_atoms": torch.tensor([4, 8, 0])}, "do not belong to the same structures"),
@@ -100,7 +118,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, change, said):
 @pytest.mark.parametrize("bytes_", [b"", b"no tensors", b"PK\x03\x04"])
 def test_files_that_are_none_of_torch(tmp_path, bytes_):
     (tmp_path / "eval_gen.pt").write_bytes(bytes_)
-    with pytest.raises(CryinGANError, match=r"eval_gen\.pt (cannot be read|holds more)"):
+    with pytest.raises(CryinGANError, match=r"eval_gen\.pt (cannot be read|is no file of torch)"):
         list(read_candidates(tmp_path / "eval_gen.pt"))
 
 
