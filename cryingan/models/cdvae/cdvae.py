@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cryingan.geometry.displacements import nearest_image
+from cryingan.geometry.vectors import combined
 from cryingan.models.cdvae.decoder import Decoder
 from cryingan.models.cdvae.encoder import Encoder
 from cryingan.models.cdvae.network import Autoencoder, divergence
@@ -62,7 +64,7 @@ class CDVAE(Denoiser):
         super().build(settings)
         sigmas = noise_levels(settings.sigma_max, settings.sigma_min, settings.noise_levels)
         self.register_buffer("sigmas", sigmas.float(), persistent=False)
-        self.register_buffer("inverse", torch.linalg.inv(self.cell).float(), persistent=False)
+        self.inverse = np.linalg.inv(self.cell.numpy())
 
     def make_network(self, settings: CDVAESettings) -> Autoencoder:
         """Encoder and decoder."""
@@ -112,7 +114,7 @@ class CDVAE(Denoiser):
         random = {"generator": source, "device": fractional.device, "dtype": fractional.dtype}
         latent = mean + (log_variance / 2).exp() * torch.randn(mean.shape, **random)
         sigma = self.sigmas[levels][:, None, None]
-        noise = (sigma * torch.randn(fractional.shape, **random)) @ self.inverse
+        noise = combined(sigma * torch.randn(fractional.shape, **random), self.inverse)
         back = nearest_image(-noise, self.cell) / sigma
         return (fractional + noise) % 1.0, latent, self._times(levels), back, divergence(mean, log_variance)
 

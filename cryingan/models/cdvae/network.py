@@ -25,7 +25,7 @@ class Autoencoder(nn.Module):
     def encoded(self, fractional: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of the latent vectors of structures, both (structures, latent)."""
         numbers = self.encoder(fractional)
-        return self.mean(numbers), self.log_variance(numbers)
+        return self.mean(numbers).to(fractional), self.log_variance(numbers).to(fractional)  # from bfloat16
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

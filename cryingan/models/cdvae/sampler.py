@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from cryingan.geometry.vectors import combined
 
 
 def noise_levels(largest: float, smallest: float, levels: int) -> Tensor:
@@ -42,13 +45,13 @@ def annealed(
     Returns:
         Fractional coordinates in [0, 1).
     """
-    inverse = torch.linalg.inv(cell.double()).to(fractional)
+    inverse = np.linalg.inv(cell.numpy(force=True))
     for level, sigma in enumerate(sigmas.tolist()):
         step = step_size * (sigma / float(sigmas[-1])) ** 2
         for _ in range(steps_per_level):
             move = step / sigma * score(fractional, level) + (2 * step) ** 0.5 * draw()
-            fractional = (fractional + move @ inverse) % 1.0
+            fractional = (fractional + combined(move, inverse)) % 1.0
     if denoise:
         last = len(sigmas) - 1
-        fractional = fractional + float(sigmas[last]) * score(fractional, last) @ inverse
+        fractional = fractional + combined(float(sigmas[last]) * score(fractional, last), inverse)
     return fractional % 1.0

@@ -47,12 +47,16 @@ def test_loss_of_a_decoder_that_knows_nothing(cell, loss):
     assert back.square().sum(dim=-1).mean().item() / 2 == pytest.approx(loss, abs=0.01)
 
 
-def test_noise_moves_the_structure_as_the_target_says():
+@pytest.mark.parametrize("reduced", [False, True])
+def test_noise_moves_the_structure_as_the_target_says(reduced):
+    """In single precision, also where networks compute in bfloat16."""
     net, fractional = model(noise_levels=5), torch.rand(50, 4, 3)
     shares = torch.linspace(0, 0.999, 50)
-    seen, _, times, back, _ = net.noisy(fractional, shares, torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+        seen, latent, times, back, kl = net.noisy(fractional, shares, torch.Generator().manual_seed(0))
+    assert {one.dtype for one in (seen, latent, back, kl)} == {torch.float32}
     sigma = 10.0 * (0.01 / 10) ** (torch.floor(shares * 5) / 4)
-    arrived = seen + (sigma[:, None, None] * back) @ net.inverse
+    arrived = seen + (sigma[:, None, None] * back) @ torch.from_numpy(net.inverse).float()
     assert (arrived - fractional - (arrived - fractional).round()).abs().max() < 1e-5
     assert times.unique().tolist() == [0, 200, 400, 600, 800]
 
