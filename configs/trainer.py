@@ -80,12 +80,14 @@ def _callbacks(
     settings: dict[str, Any], max_time: str | None, library: str, origin: dict[str, str] | None
 ) -> list[Callback]:
     """The callbacks of the config among those that every run has."""
+    # callbacks=none leaves settings of a model's preset behind, of callbacks that are not there.
+    named = {name: keys for name, keys in settings["callbacks"].items() if "_target_" in keys}
     return [
         FinishEpoch(),  # first, with the next one: they decide whether this epoch is the last
         *([TimeLimit(max_time)] if max_time else []),
         *([InitialWeights(origin)] if origin else []),
         LinearAlgebra(library),
-        *instantiate(settings["callbacks"]).values(),
+        *instantiate(named).values(),
         *([RequireObjective(settings["objective"])] if settings["objective"] else []),
         WandbRun(),
         WandbArtifacts(stem(str(settings["data"].get("path", "data")))),

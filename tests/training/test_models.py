@@ -207,3 +207,11 @@ def test_average_travels_in_checkpoints(config, tmp_path):
     train(config(*OVERRIDES["flow"], "model.ema=0.9", f"run_dir={tmp_path}"))
     names = read_checkpoint(tmp_path / "checkpoints/last.ckpt")["state_dict"]
     assert any(name.startswith("averaged.module.") for name in names)
+
+
+def test_a_run_without_callbacks(crystal_file, tmp_path):
+    """The settings of callbacks in the model's preset need none."""
+    quick = (*QUICK, *OVERRIDES["unimat"], "trainer.max_epochs=1")
+    train(compose(f"data.path={crystal_file}", *quick, "callbacks=none", f"run_dir={tmp_path}"))
+    assert (tmp_path / "metrics.csv").exists()
+    assert not (tmp_path / "samples").exists()
