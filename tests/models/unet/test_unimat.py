@@ -144,7 +144,7 @@ def test_one_structure_is_sampled():
     samples = net.sample(16, seed=1).fractional[:, net.grouping] - STRUCTURE.numpy()
     assert net.rejected == {"candidates": 0, "kept": 0}
     apart = np.linalg.norm((samples - np.rint(samples)) @ np.array(CELL), axis=-1)
-    assert np.sqrt((apart**2).mean()) < 0.2
+    assert np.sqrt((apart**2).mean()) < 0.4
 
 
 @pytest.mark.slow
@@ -154,7 +154,7 @@ def test_a_random_order_is_not_learned():
     known, apart = Crystals(structure.double().numpy(), CELL, ["Li"] * 5), {}
     for order in ("file", "random"):
         net = UniMat(CELL, ["Li"] * 5, **WIDE, table=2, elements="read", order=order)
-        trained(fitted(net, structure), structure, steps=500, rate=0.01)
+        trained(fitted(net, structure), structure, steps=400, rate=0.01)
         apart[order] = np.median(matched_distances(net.sample(32, seed=1), known))
     assert apart["random"] > 3 * apart["file"]
 
