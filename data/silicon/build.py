@@ -9,21 +9,18 @@ structures, and with another potential it relaxes the same networks again. Needs
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from cryingan.energies.data_card import card_path
 from cryingan.potentials.potential import Potential, load_potential
-from cryingan.relaxation.settings import RelaxSettings
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.locks import lock_folder
 from data.command import run_command
+from data.silicon import networks, relaxed
 from data.silicon.card import facts, write_card
 from data.silicon.dataset import ENERGIES, SiliconSet, write_energies, write_set
 from data.silicon.figures import draw
-from data.silicon.networks import kept_networks, make_networks
 from data.silicon.properties import described, descriptor_file
 from data.silicon.readme import write_readme
-from data.silicon.relaxed import relax_networks
 from data.silicon.settings import NAME, SiliconBuildSettings
 
 
@@ -44,7 +41,11 @@ def build(settings: SiliconBuildSettings) -> Path:
         path = make_folder(settings.output) / f"{NAME}.extxyz.gz"
         write_set(made, path)
         write_energies(made, path.with_name(ENERGIES))
-        found = described(made.crystals, settings.processes, descriptor_file(made.crystals, work))
+        key = {
+            "networks": networks.key_of(settings.source),
+            "relaxed": relaxed.key_of(potential, settings.how, made.side),
+        }
+        found = described(made.crystals, settings.processes, descriptor_file(work, key))
         values = facts(made, found, settings, potential)
         write_card(made, values, settings, card_path(path))
         draw(made, found, values, path.with_name(f"{NAME}.png"))
@@ -55,20 +56,19 @@ def build(settings: SiliconBuildSettings) -> Path:
 def make_set(settings: SiliconBuildSettings, potential: Potential, work: Path) -> SiliconSet:
     """Make networks and relax them until there are as many as are wanted."""
     source = settings.source
-    how = RelaxSettings.from_mapping({**settings.relax, "processes": settings.processes})
-    networks = kept_networks(work, source)
+    kept = networks.kept_networks(work, source)
     lost: dict[int, str] = {}
     while True:
-        accepted = make_networks(networks, source, settings.n + len(lost), settings.processes)
-        results = relax_networks(accepted, source.side, potential, how, work)
+        accepted = networks.make_networks(kept, source, settings.n + len(lost), settings.processes)
+        results = relaxed.relax_networks(accepted, source.side, potential, settings.how, work)
         failed = {one.sample: f"its relaxation ended with {one.reason}" for one in results if not one.converged}
         if len(failed) == len(lost):
             break
         lost = failed
     last = accepted[-1].sample
-    refused = lost | {one.sample: one.reason for one in networks if one.reason and one.sample < last}
-    kept: list[tuple[Any, Any]] = [pair for pair in zip(results, accepted, strict=True) if pair[0].converged]
-    return SiliconSet([one for one, _ in kept], [one for _, one in kept], refused, source.side, potential.card)
+    refused = lost | {one.sample: one.reason for one in kept if one.reason and one.sample < last}
+    good = [pair for pair in zip(results, accepted, strict=True) if pair[0].converged]
+    return SiliconSet([one for one, _ in good], [one for _, one in good], refused, source.side, potential.card)
 
 
 if __name__ == "__main__":

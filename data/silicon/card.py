@@ -11,7 +11,6 @@ import numpy as np
 import yaml
 
 from cryingan.potentials.potential import Potential
-from cryingan.relaxation.settings import RelaxSettings
 from cryingan.storage.atomic import replace_file
 from cryingan.storage.hashes import file_hash
 from data.silicon.dataset import SiliconSet
@@ -21,7 +20,7 @@ from data.silicon.settings import SiliconBuildSettings
 
 def facts(made: SiliconSet, found: Properties, settings: SiliconBuildSettings, potential: Potential) -> dict[str, Any]:
     """How a set was made and what it is like, in plain values: the key `made` of its card."""
-    how, crystal = RelaxSettings.from_mapping(settings.relax), diamond(potential)
+    how, crystal = settings.how, diamond(potential)
     above = 1000 * (made.energies - crystal["energy_per_atom"])
     return {
         "atoms": settings.atoms,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,8 +41,12 @@ def kept_networks(folder: Path, source: Quench | Slices) -> KeptResults[Network]
     Raises:
         CryinGANError: the folder holds those of another build, or cannot be written.
     """
-    key = {name: value for name, value in asdict(source).items() if name != "path"}  # a file may move
-    return KeptResults(folder / NETWORKS, key, Network)
+    return KeptResults(folder / NETWORKS, key_of(source), Network)
+
+
+def key_of(source: Quench | Slices) -> dict[str, Any]:
+    """What decides all networks of a build, in plain values."""
+    return {name: value for name, value in asdict(source).items() if name != "path"}  # a file may move
 
 
 def make_networks(kept: KeptResults[Network], source: Quench | Slices, n: int, processes: int | None) -> list[Network]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from cryingan.evaluation.reference import descriptor_key, stacked
 from cryingan.metrics import angles, radial
 from cryingan.metrics.motifs.distributions import NAMES, motif_shares
 from cryingan.potentials.potential import Potential
-from cryingan.storage.hashes import arrays_hash
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.lenient import Candidate
 from data.silicon.checks import BOND, Bonds, bonds
@@ -105,10 +105,14 @@ def described(crystals: Crystals, processes: int | None = None, kept: Descriptor
     return Properties(crystals, stacked(describe_all(frames, SiliconBenchmark().describe, kept, processes)))
 
 
-def descriptor_file(crystals: Crystals, folder: Any) -> DescriptorFile:
-    """The file of descriptors of these structures in a folder; replaces that of others."""
-    digest = arrays_hash(np.round(crystals.fractional, 6))
-    return DescriptorFile(folder / DESCRIPTORS, descriptor_key(SiliconBenchmark(), digest), replace=True)
+def descriptor_file(folder: Path, made: Mapping[str, Any]) -> DescriptorFile:
+    """The file of descriptors in a folder, which a larger set of the same build continues; replaces any other.
+
+    Args:
+        folder: of the build.
+        made: how structures are made, so that the first ones of a larger set are the same, as JSON values.
+    """
+    return DescriptorFile(folder / DESCRIPTORS, descriptor_key(SiliconBenchmark(), "") | {"made": made}, replace=True)
 
 
 def diamond(potential: Potential) -> Mapping[str, float]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +38,8 @@ def relax_networks(
     Raises:
         CryinGANError: the file holds results of other settings, or workers die.
     """
-    key = {"potential": potential.card.hash, "side": side, **settings.protocol}
-    kept = KeptResults(folder / f"relaxed_{potential.card.hash[:12]}.bin", json.loads(json.dumps(key)), Relaxed)
+    key = key_of(potential, settings, side)
+    kept = KeptResults(folder / f"relaxed_{potential.card.hash[:12]}.bin", key, Relaxed)
     waiting = [
         (network.sample, silicon(network.positions[None], side))
         for network in networks
@@ -53,3 +54,8 @@ def relax_networks(
             if not result.converged:
                 print(f"structure {result.sample} is refused: its relaxation ended with {result.reason}", flush=True)
     return [kept.known[network.sample] for network in networks]
+
+
+def key_of(potential: Potential, settings: RelaxSettings, side: float) -> dict[str, Any]:
+    """What decides how a network relaxes, in plain values."""
+    return json.loads(json.dumps({"potential": potential.card.hash, "side": side, **settings.protocol}))

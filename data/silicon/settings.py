@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cryingan.errors import CryinGANError
+from cryingan.relaxation.settings import RelaxSettings
 from data.silicon.quench import Quench
 from data.silicon.slices import Slices
 
@@ -68,6 +69,11 @@ class SiliconBuildSettings:
         if self.slice is not None:
             return Slices.of_file(self.slice, self.atoms, self.seed)
         return Quench(self.atoms, self.density, self.rate, self.seed)
+
+    @property
+    def how(self) -> RelaxSettings:
+        """How networks relax, and where."""
+        return RelaxSettings.from_mapping({**self.relax, "processes": self.processes})
 
     @property
     def output(self) -> Path:

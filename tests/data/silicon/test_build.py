@@ -8,6 +8,7 @@ from ase.build import bulk
 
 from cryingan.energies.data_card import card_path, default_potential, read_data_card
 from cryingan.errors import CryinGANError
+from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.potentials.potential import load_potential
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.crystals import Crystals
@@ -83,11 +84,14 @@ def test_what_was_made_is_not_made_again(tmp_path, monkeypatch):
         patch.setattr(networks, "make_network", dies)
         with pytest.raises(KeyboardInterrupt):
             build.build(settings(tmp_path, n=2))
-    made = []
+    made, described = [], []
     monkeypatch.setattr(networks, "make_network", lambda source, number: made.append(number) or killed(source, number))
+    describe = SiliconBenchmark.describe
+    monkeypatch.setattr(SiliconBenchmark, "describe", lambda *one: described.append(0) or describe(*one))
     build.build(settings(tmp_path, n=2))
     path = build.build(settings(tmp_path))
     assert made == [2, 3]
+    assert len(described) == 3, "each structure once"
     for name in (path.name, card_path(path).name, "energies.csv", "README.md"):
         assert (path.parent / name).read_bytes() == (whole.parent / name).read_bytes(), name
 
