@@ -10,7 +10,8 @@ from cryingan.errors import CryinGANError
 from cryingan.models.unet.unimat import ATTEMPTS, UniMat
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.matching import matched_distances
-from tests.support.command import call
+from sample import sample
+from tests.support.sampling import compose
 from tests.support.small_models import UNET, checkpoint_of
 from tests.support.unet import STRUCTURE, trained
 
@@ -159,13 +160,12 @@ def test_a_random_order_is_not_learned():
     assert apart["random"] > 3 * apart["file"]
 
 
-def test_the_manifest_counts_what_was_refused(tmp_path):
+def test_the_manifest_counts_what_was_refused(tmp_path, capsys):
     path = checkpoint_of(model(elements="strict", steps=2), tmp_path / "last.ckpt")
-    done = call("sample.py", f"checkpoint={path}", "n=2", f"output={tmp_path / 'samples'}", "device=cpu")
-    assert done.returncode == 0, done.stderr
+    sample(compose(f"checkpoint={path}", "n=2", f"output={tmp_path / 'samples'}", "device=cpu"))
     manifest = json.loads((tmp_path / "samples/manifest.json").read_text())
     assert manifest["rejected"] == {"candidates": 2 * ATTEMPTS, "kept": 2}
-    assert "20 candidates had atoms of another element and were refused" in done.stdout
+    assert "20 candidates had atoms of another element and were refused" in capsys.readouterr().out
 
 
 def test_sites_order_atoms_and_take_their_nearest_images(tmp_path):
