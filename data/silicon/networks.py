@@ -64,8 +64,8 @@ def make_networks(kept: KeptResults[Network], source: Quench | Slices, n: int, p
     accepted = sum(not network.reason for network in kept)
 
     def numbers() -> Iterator[int]:
-        number = 0
-        while accepted < n:
+        number, last = 0, max(kept.known, default=-1)  # below the last one a kill of several processes leaves gaps
+        while accepted < n or number < last:
             if number not in kept.known:
                 yield number
             number += 1

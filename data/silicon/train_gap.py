@@ -21,7 +21,7 @@ from cryingan.plots.style import save_figure
 from cryingan.potentials.card import CARD_FILE
 from cryingan.potentials.gap import read_gap
 from cryingan.potentials.potential import Potential, load_potential
-from cryingan.storage.atomic import make_folder, write_json
+from cryingan.storage.atomic import make_folder, replace_file, write_json
 from cryingan.storage.locks import lock_folder
 from data.command import run_command
 from data.interface.potential_training.errors import Errors
@@ -91,8 +91,11 @@ def train(settings: TrainGapSettings) -> Path:
         fitted = [frame for frame in frames if frame.trajectory % TEST_EVERY != TEST_EVERY - 1]
         made = fit(fitted, settings.points, work, f"{NAME}.xml")
         path = make_folder(settings.output) / made.name
-        path.write_bytes(made.read_bytes())
-        write_references(path, test)
+        card = card_of(made, test)
+        path.with_name(CARD_FILE).unlink(missing_ok=True)  # of an earlier GAP
+        with replace_file(path) as file:
+            file.write(made.read_bytes())
+        write_json(path.with_name(CARD_FILE), card)
         gap = load_potential("gap", path)
         errors = {kind: errors_of(gap, test, kind) for kind in ("", *dict.fromkeys(frame.kind for frame in test))}
         compared = compare(gap, reference, settings.compare, work) if settings.compare else []
@@ -122,8 +125,8 @@ def errors_of(gap: Potential, frames: Sequence[Frame], kind: str = "") -> Errors
     return Errors(both, np.array(components), np.array(lowest))
 
 
-def write_references(path: Path, frames: Sequence[Frame]) -> None:
-    """Write the card that verifies the GAP when it is loaded: its energies of some frames."""
+def card_of(path: Path, frames: Sequence[Frame]) -> dict[str, Any]:
+    """The card that verifies the GAP when it is loaded: its energies of some frames."""
     chosen = [next(frame.atoms for frame in frames if frame.kind == kind) for kind in REFERENCES]
     energies, _ = load_potential("gap", path).evaluate(chosen)
     references = [
@@ -136,7 +139,7 @@ def write_references(path: Path, frames: Sequence[Frame]) -> None:
         }
         for atoms, energy in zip(chosen, energies, strict=True)
     ]
-    write_json(path.with_name(CARD_FILE), {"name": NAME, "hash": read_gap(path).hash, "references": references})
+    return {"name": NAME, "hash": read_gap(path).hash, "references": references}
 
 
 def _metrics(

