@@ -110,6 +110,14 @@ def test_settings_of_another_model(kind):
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_samples_in_double_precision_are_those_of_single(kind):
+    model = small_model(kind)
+    single, double = model.sample(2, seed=1), model.double().sample(2, seed=1)
+    apart = double.fractional - single.fractional
+    assert abs(apart - apart.round()).max() < 1e-3
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_no_samples(kind):
     with pytest.raises(CryinGANError, match="n=0: there must be at least 1 sample"):
         small_model(kind).sample(0, seed=1)

@@ -134,7 +134,8 @@ class UniMat(ImageModel):
 
     def _accepted(self, numbers: Sequence[int], seed: int, purpose: str, **sampler: Any) -> Tensor:
         """The structures of some numbers, grouped; what is random in a later attempt depends on its number, too."""
-        found, missing = torch.empty(len(numbers), len(self.own), 3, device=self.device), list(range(len(numbers)))
+        found = torch.empty(len(numbers), len(self.own), 3, device=self.device, dtype=self.dtype)
+        missing = list(range(len(numbers)))
         for attempt in range(ATTEMPTS):
             steps = [(numbers[k], attempt) if attempt else (numbers[k],) for k in missing]
             found[missing], right = self.candidates([generator(seed, purpose, *step) for step in steps], **sampler)
