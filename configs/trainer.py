@@ -144,12 +144,14 @@ def require_trainer(keys: dict[str, Any]) -> None:
 
 
 def require_counts(callbacks: dict[str, Any]) -> None:
-    """Refuse numbers of epochs or samples below 1 before anything is trained.
+    """Refuse numbers of epochs or samples below 1, and callbacks without settings, before anything is trained.
 
     Raises:
         CryinGANError: names the callback and the key.
     """
     for name, node in callbacks.items():
+        if node is None:
+            raise CryinGANError(f"callbacks.{name}=null: to leave it out, write ~callbacks.{name}")
         for key in ("every_n_epochs", "n", "n_samples"):
             if isinstance(value := node.get(key, 1), int) and value < 1:
                 raise CryinGANError(f"callbacks.{name}.{key}={value}: it must be at least 1")

@@ -20,6 +20,7 @@ from train import train
         ("trainer.strategy=foo", r"strategy=foo: Lightning has none; trainer=ddp"),
         ("trainer.devices=2", r"on several devices: use trainer=ddp trainer\.devices=2$"),
         ("callbacks.last.every_n_epochs=0", r"callbacks\.last\.every_n_epochs=0: it must be at least 1"),
+        ("callbacks.structures=null", r"callbacks\.structures=null: to leave it out, write ~callbacks\.structures"),
         ("callbacks.quality.every_n_epochs=-5", r"callbacks\.quality\.every_n_epochs=-5"),
         ("callbacks.quality.n=0", r"callbacks\.quality\.n=0"),
         ("callbacks.structures.n=0", r"callbacks\.structures\.n=0"),
