@@ -99,7 +99,10 @@ def test_the_pair_potential_ignores_path_and_device():
 
 
 MISUSES = {
-    "kind": ({"kind": "gap"}, "unknown kind of potential 'gap': use m3gnet, chgnet, ase, pair, or a folder"),
+    "kind": (
+        {"kind": "snap"},
+        "unknown kind of potential 'snap': use m3gnet, chgnet, ase, gap, pair, tersoff, or a folder",
+    ),
     "folder and path": ({"kind": str(FOLDER), "path": str(FOLDER)}, "unknown kind"),
     "another folder": (
         {"kind": str(FOLDER.parent)},

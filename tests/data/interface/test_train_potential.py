@@ -152,12 +152,13 @@ def test_potential_of_a_set_relaxes_its_samples(built, tmp_path):
     folder = train_potential.train(train_settings(copy / "work", tmp_path, folder=str(copy / "potential")))
     datamodule = StructureData(copy / "pair.extxyz.gz")
     trainer = SimpleNamespace(datamodule=datamodule, default_root_dir=str(tmp_path), max_epochs=2)
+    model = SimpleNamespace(required_temperature=lambda _: {})
     with pytest.raises(CryinGANError, match="needs a potential"):
-        RelaxSamples(None, {}).setup(trainer, None, "fit")
+        RelaxSamples(None, {}).setup(trainer, model, "fit")
     made = add_potential.AddPotentialSettings(system_of(copy / "work"), relax=RELAX, n=3, folder=str(copy))
     add_potential.add(made)
     callback = RelaxSamples(None, {})
-    callback.setup(trainer, None, "fit")
+    callback.setup(trainer, model, "fit")
     assert callback.potential == default_potential(datamodule.path) == {"kind": "m3gnet", "path": str(folder)}
     card = load_potential(**callback.potential).card
     assert read_data_card(datamodule.path).cutoff(card) is not None
