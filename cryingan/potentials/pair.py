@@ -6,15 +6,15 @@ import numpy as np
 from ase import Atoms
 
 from cryingan.geometry.neighbors import SAME_POINT, neighbors
+from cryingan.potentials.analytic import AnalyticPotential
 from cryingan.potentials.card import PotentialCard, parse_references
-from cryingan.potentials.potential import Potential
 from cryingan.potentials.settings import PairSettings
 from cryingan.storage.hashes import settings_hash
 
 RADIUS = 1.25  # Angstrom, of every element unless radii are given
 
 
-class PairPotential(Potential):
+class PairPotential(AnalyticPotential):
     """Morse bonds of all periodic pairs within a cut-off, damped so that energy and forces vanish smoothly there.
 
     E = sum over pairs of depth * (x^2 - 2 x) * (1 - (r / cutoff)^2)^3 with x = exp(-stiffness * (r - r0)) and
@@ -37,15 +37,6 @@ class PairPotential(Potential):
         references = parse_references(settings.references)
         card = PotentialCard("pair", settings_hash(made_of), tuple(self.radii), references)
         super().__init__(card, "cpu", settings.atoms_per_batch)
-
-    def verify(self) -> None:
-        """Compare with the references, if there are any; the settings define the potential completely."""
-        if self.card.references:
-            super().verify()
-
-    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
-        results = [self._evaluate_one(frame) for frame in frames]
-        return [energy for energy, _ in results], [forces for _, forces in results]
 
     def _evaluate_one(self, frame: Atoms) -> tuple[float, np.ndarray]:
         positions, cell = frame.get_positions(wrap=True), np.asarray(frame.cell)

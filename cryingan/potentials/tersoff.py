@@ -9,8 +9,8 @@ import numpy as np
 from ase import Atoms
 
 from cryingan.geometry.neighbors import SAME_POINT, neighbors, other_neighbors
+from cryingan.potentials.analytic import AnalyticPotential
 from cryingan.potentials.card import PotentialCard, parse_references
-from cryingan.potentials.potential import Potential
 from cryingan.potentials.settings import TersoffSettings
 from cryingan.storage.hashes import settings_hash
 
@@ -24,7 +24,7 @@ class Values(NamedTuple):
     slope: np.ndarray
 
 
-class TersoffPotential(Potential):
+class TersoffPotential(AnalyticPotential):
     """Tersoff's potential of one element, exact forces in float64, with no package to install.
 
     E = 1/2 sum over i, j of fc(r_ij) (A exp(-lambda1 r_ij) - b_ij B exp(-lambda2 r_ij)), where the bond order
@@ -45,15 +45,6 @@ class TersoffPotential(Potential):
         references = parse_references(settings.references)
         card = PotentialCard(settings.name, settings_hash(made_of), (settings.element,), references)
         super().__init__(card, "cpu", settings.atoms_per_batch)
-
-    def verify(self) -> None:
-        """Compare with the references, if there are any; the settings define the potential completely."""
-        if self.card.references:
-            super().verify()
-
-    def _evaluate_batch(self, frames: list[Atoms]) -> tuple[list[float], list[np.ndarray]]:
-        results = [self._evaluate_one(frame) for frame in frames]
-        return [energy for energy, _ in results], [forces for _, forces in results]
 
     def _evaluate_one(self, frame: Atoms) -> tuple[float, np.ndarray]:
         own, positions, cell = self.settings, frame.get_positions(wrap=True), np.asarray(frame.cell)
