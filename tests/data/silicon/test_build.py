@@ -170,12 +170,15 @@ def test_structures_that_find_no_minimum_are_replaced(tmp_path):
 
 @pytest.mark.slow  # starts workers: python -m pytest -m slow tests/data/silicon
 def test_several_processes_make_the_same_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(networks, "make_network", make_network)
+    monkeypatch.undo()  # workers refuse what a build refuses, whatever is patched here
+    monkeypatch.setattr(build, "draw", lambda *_: None)
     paths = [
         build.build(settings(tmp_path, n=2, processes=processes, folder=str(tmp_path / str(processes))))
         for processes in (1, 2)
     ]
     assert len({path.read_bytes() for path in paths}) == 1
+    refused = [row["refused"] for row in csv.DictReader((paths[0].parent / "energies.csv").open())]
+    assert any(refused), "a set without refusals shows less"
 
 
 @pytest.mark.parametrize(
