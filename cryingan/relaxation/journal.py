@@ -207,7 +207,7 @@ def _same_structures(found: Any, wanted: Mapping[str, str], crystals: Callable[[
         return False
     if "source" in found:
         return found["source"] == wanted["source"]
-    return np.allclose(found.get("projections", np.nan), projections(crystals()), rtol=0, atol=1e-8)
+    return np.allclose(found.get("projections", np.nan), projections(crystals()), rtol=0, atol=1e-6)
 
 
 def projections(crystals: Crystals) -> np.ndarray:

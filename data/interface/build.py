@@ -38,7 +38,7 @@ from data.interface.dataset import (
 from data.interface.facts import facts
 from data.interface.figures import draw
 from data.interface.parts import relax_structures, require_same_build
-from data.interface.placement import SLABS, write_slabs
+from data.interface.placement import SLABS, with_slabs_of, write_slabs
 from data.interface.readme import write_readme
 from data.interface.settings import BuildSettings
 from data.interface.systems import read_system, system_path
@@ -61,7 +61,7 @@ def build(settings: BuildSettings) -> Path:
         one.evaluate([make_crystal(slab.crystal, system.folder) for slab in (system.substrate, system.film)])
     work = make_folder(settings.work_folder)
     with nullcontext() if settings.collect else lock_folder(work):
-        interface = assemble(system, *prepared_crystals(system, potential, work))
+        interface = with_slabs_of(work, assemble(system, *prepared_crystals(system, potential, work)))
         print(_summary(interface), file=sys.stderr, flush=True)
         if settings.collect:
             require_same_build(work, settings.seed, interface, potential)

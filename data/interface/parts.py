@@ -23,6 +23,7 @@ from cryingan.storage.atomic import make_folder, write_json
 from cryingan.storage.hashes import settings_hash
 from cryingan.structures.crystals import Crystals
 from data.interface.bulk import kept_crystals
+from data.interface.placement import SLABS, with_slabs_of, write_slabs
 from data.interface.screening import claim_screen, goes_on
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ def claim(work: Path, seed: int, interface: Interface) -> None:
     """Write what the folder belongs to, unless a build is there already."""
     path = work / BUILD_MANIFEST
     if not path.exists() or not _folders(work):
+        write_slabs(interface, work / SLABS)
         write_json(path, _identity(seed, interface))
 
 
@@ -219,7 +221,7 @@ def built_interface(system: System, work: Path) -> tuple[Interface, int]:
     folders = begun_parts(work)
     if not folders:
         raise CryinGANError(f"{work} holds no build: nothing has been relaxed there")
-    interface = assemble(system, *kept_crystals(system, _potential(folders[0])["hash"], work))
+    interface = with_slabs_of(work, assemble(system, *kept_crystals(system, _potential(folders[0])["hash"], work)))
     _require_same_structures(work, seed, interface)
     return interface, seed
 

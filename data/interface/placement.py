@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 SLABS = "slabs.extxyz"
+SAME_SLABS = 1e-4  # Angstrom
+Placed = TypeVar("Placed", bound="Placement")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,38 @@ def write_slabs(placement: Placement, path: Path) -> None:
     ]
     with replace_file(path) as file:
         file.write(("\n".join(lines) + "\n").encode())
+
+
+def with_slabs_of(folder: Path, placement: Placed) -> Placed:
+    """A placement with its origin where that of the slabs in a folder is.
+
+    Crystals relaxed on another machine, or other versions, may have it in another one of several equal gaps.
+
+    Args:
+        folder: where `write_slabs` wrote `SLABS`; without it, and beside other slabs, the placement stays.
+        placement: as assembled here.
+    """
+    if not (folder / SLABS).exists():
+        return placement
+    [there], here = read_structures(folder / SLABS).to_ase(), placement.slabs
+    if list(there.symbols) != list(here.symbols) or not np.allclose(there.cell, here.cell, atol=SAME_SLABS):
+        return placement
+    if _apart(there, here) < SAME_SLABS:
+        return placement  # with all its digits
+    there_at_origin, here_at_origin = (_from_first_atom(slabs) for slabs in (there, here))
+    return replace(placement, slabs=there) if _apart(there_at_origin, here_at_origin) < SAME_SLABS else placement
+
+
+def _from_first_atom(slabs: Atoms) -> Atoms:
+    moved = slabs.copy()
+    moved.positions -= slabs.positions[0]
+    return moved
+
+
+def _apart(slabs: Atoms, others: Atoms) -> float:
+    """The largest distance between an atom of slabs and the same atom of others, Angstrom."""
+    fractional = (slabs.positions - others.positions) @ np.linalg.inv(others.cell)
+    return float(np.linalg.norm((fractional - np.round(fractional)) @ np.asarray(others.cell), axis=1).max())
 
 
 def slab_facts(placement: Placement) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Random structures of a built set, from its card: those of the build, for any seed, in the order of any file."""
 
 import shutil
+import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ from cryingan.potentials.potential import load_potential
 from cryingan.structures.files import read_structures, write_structures
 from data.interface.assembly import assemble
 from data.interface.bulk import prepared_crystals
+from data.interface.parts import build_hash, built_interface
+from data.interface.placement import SLABS, with_slabs_of, write_slabs
 from data.interface.settings import INTERFACE_SETS
-from data.interface.systems import read_system
+from data.interface.systems import read_system, system_path
 from data.module import StructureData
 from tests.support.interfaces import POTENTIAL, STRUCTURES, energy_rows
 
@@ -88,3 +92,42 @@ def test_sets_that_come_with_the_project_have_their_own(name):
     assert ((heights > low + 1e-6) & (heights < high - 1e-6)).sum() == 3 * sum(random["atoms"].values())
     apart = drawn.to_ase()[0].get_all_distances(mic=True)[np.triu_indices(len(drawn.species), 1)]
     assert apart.min() > 1.5
+
+
+@pytest.mark.parametrize(("axis", "cells"), [(0, 1 / 3), (0, 1 / 2), (1, -1 / 4)])
+def test_slabs_of_a_build_whose_origin_was_in_another_gap(built, tmp_path, axis, cells):
+    system = read_system(built.parents[1] / "pair.yaml")
+    here = assemble(system, *prepared_crystals(system, load_potential(**POTENTIAL), built))
+    moved = here.slabs.copy()
+    moved.set_scaled_positions((here.slabs.get_scaled_positions() + cells * np.eye(3)[axis]) % 1.0)
+    there = replace(here, slabs=moved)
+    write_slabs(there, tmp_path / SLABS)
+    found = with_slabs_of(tmp_path, here)
+    assert found.structures(0, range(2)).same_as(there.structures(0, range(2)))
+    assert not found.structures(0, range(2)).same_as(here.structures(0, range(2)))
+    assert build_hash(0, found) == build_hash(0, there) != build_hash(0, here)
+
+
+def test_other_slabs_and_none(built, tmp_path):
+    system = read_system(built.parents[1] / "pair.yaml")
+    here = assemble(system, *prepared_crystals(system, load_potential(**POTENTIAL), built))
+    assert with_slabs_of(tmp_path, here) is here
+    for change in ("position", "cell", "species"):
+        other = here.slabs.copy()
+        if change == "position":
+            other.positions[-1, 0] += 0.01
+        elif change == "cell":
+            other.set_cell(other.cell * 1.001, scale_atoms=True)
+        else:
+            other.symbols[0] = "Na"
+        write_slabs(replace(here, slabs=other), tmp_path / SLABS)
+        assert with_slabs_of(tmp_path, here) is here
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["li2o_licl", "li2o_licl_low", "lsc_lco"])
+def test_archived_relaxations_are_of_the_structures_that_are_placed_here(tmp_path, system):
+    with tarfile.open(INTERFACE_SETS / system / "relaxations.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    interface, _ = built_interface(read_system(system_path(system)), tmp_path / "work")
+    assert len(interface.order) in (77, 264)
