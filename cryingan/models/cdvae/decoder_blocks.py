@@ -32,7 +32,7 @@ class Radial(nn.Module):
         super().__init__()
         self.triplet, self.atom, self.output = (linear(gaussians, basis) for _ in range(3))
         self.angle = nn.Parameter(torch.empty(basis * ORDERS, gaussians))
-        orthogonal_(self.angle)
+        orthogonal_(self.angle.view(basis, -1))  # all orders feed each number of the basis
 
     def forward(self, gaussians: Tensor) -> RadialBasis:
         """Gaussians (edges, gaussians) to all projections."""
