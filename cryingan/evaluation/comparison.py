@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 
 from cryingan.errors import CryinGANError
+from cryingan.evaluation.distributions import distributions
 from cryingan.evaluation.report import ABOVE, METRICS, NOT_RELAXED, SPECIES_DISTANCE, above
 from cryingan.evaluation.spread import Spread, spread, spread_text
 from cryingan.plots import style
 from cryingan.plots.comparison import comparison_figure
+from cryingan.plots.distributions import distribution_figure
 from cryingan.storage.atomic import make_folder, replace_file
 
 TABLE, ROWS, FIGURE = "comparison.md", "comparison.csv", "comparison.png"
+DISTRIBUTIONS = "distributions.png"
 NAMED = re.compile(r"(?:([^:]*):)?(.*)", re.DOTALL)  # NAME:DIR
 SEED = re.compile(r"[_\-.]?seed[_\-=]?\d+", re.IGNORECASE)
 ROW_COLUMNS = ("model", "metric", "mean", "min", "max", "runs", "defined", "low", "high", "folders")
@@ -104,6 +107,9 @@ def model_names(paths: Sequence[Path]) -> list[str]:
 def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
     """Write comparison.md, comparison.csv and comparison.png (and .pdf) into a folder and return it.
 
+    Where the evaluations have curves or shares of motifs, distributions.png (and .pdf) shows them beside the
+    reference's.
+
     Raises:
         CryinGANError: the folder cannot be written.
     """
@@ -114,6 +120,8 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> Path:
     models, metrics = list(comparison.runs), comparison.main_metrics
     shown = {name: np.transpose([comparison.summary(model, name) for model in models]) for name in metrics}
     style.save_figure(comparison_figure(models, shown), folder / FIGURE, vector="pdf")
+    if found := distributions({model: list(map(Path, runs)) for model, runs in comparison.runs.items()}):
+        style.save_figure(distribution_figure(found), folder / DISTRIBUTIONS, vector="pdf")
     return folder
 
 

@@ -1,0 +1,80 @@
+"""The distributions behind the scores of several evaluations, beside their reference's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryingan.plots.distributions import Distribution
+from cryingan.plots.series import Series
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+REFERENCE = "training set"
+CURVES = {  # tables of curves, with the labels of their axes
+    "avg_rdf_Si_Si.csv": ("r (Å)", "g(r)"),
+    "avg_bond_angle_distribution.csv": ("bond angle (°)", "share of angles (%)"),
+}
+MOTIFS = re.compile(r"most_likely_([A-Z][a-z]?)_OP\.csv")
+
+
+def distributions(runs: Mapping[str, Sequence[Path]]) -> list[Distribution]:
+    """What the tables of evaluations with one reference hold of it and of each model.
+
+    Args:
+        runs: folders of evaluations by model. One run has its intervals, several have their mean and range.
+
+    Returns:
+        g(r) and bond angles of silicon, and shares of motifs of each species, as far as all folders have them.
+    """
+    folders = [folder for several in runs.values() for folder in several]
+    everywhere = set.intersection(*({path.name for path in folder.glob("*.csv")} for folder in folders))
+    made = [
+        _curve({name: _tables(several, table) for name, several in runs.items()}, *labels)
+        for table, labels in CURVES.items()
+        if table in everywhere
+    ]
+    for table, match in ((name, MOTIFS.fullmatch(name)) for name in sorted(everywhere)):
+        if match:
+            made.append(_motifs({name: _tables(several, table) for name, several in runs.items()}, match[1]))
+    return made
+
+
+def _tables(folders: Sequence[Path], name: str) -> list[DataFrame]:
+    from pandas import read_csv
+
+    return [read_csv(folder / name) for folder in folders]
+
+
+def _curve(tables: Mapping[str, list[DataFrame]], xlabel: str, ylabel: str) -> Distribution:
+    (first, *_), *_ = tables.values()
+    x, training, *_ = first.to_numpy().T
+    sets = {name: _one_or_several(x, [one.to_numpy().T[2:] for one in several]) for name, several in tables.items()}
+    return Distribution({REFERENCE: Series(x, training), **sets}, xlabel, ylabel)
+
+
+def _motifs(tables: Mapping[str, list[DataFrame]], species: str) -> Distribution:
+    (first, *_), *_ = tables.values()
+    x = np.arange(len(first), dtype=np.float64)
+    sets = {name: _one_or_several(x, list(map(_shares, several))) for name, several in tables.items()}
+    training = Series(x, first["Train set (%)"].to_numpy())
+    return Distribution({REFERENCE: training, **sets}, f"{species} atoms (%)", motifs=first["motif"].tolist())
+
+
+def _shares(table: DataFrame) -> np.ndarray:
+    """Value, lower and upper end of the shares of a generated set, percent, shape (3, motifs)."""
+    value, lower, upper = (table[f"Gen set{end} (%)"].to_numpy() for end in ("", " lower error", " upper error"))
+    return np.array([value, value - lower, value + upper])
+
+
+def _one_or_several(x: np.ndarray, runs: list[np.ndarray]) -> Series:
+    """Value and interval of a run, shape (3, points), or mean and range of the values of several."""
+    if len(runs) == 1:
+        return Series(x, *runs[0])
+    values = np.array([value for value, *_ in runs])
+    return Series(x, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
