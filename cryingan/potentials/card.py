@@ -72,12 +72,13 @@ def parse_references(references: Sequence[Mapping]) -> tuple[ReferenceEnergy, ..
         ) from error
 
 
-def saved_card(path: Path, weights: str) -> tuple[str, Sequence[Mapping]] | None:
+def saved_card(path: Path, weights: str, remedy: str = "remove it") -> tuple[str, Sequence[Mapping]] | None:
     """The name and the references in the card of a potential; None where there is no file.
 
     Args:
         path: of the card, JSON with `name`, `references`, and perhaps the `hash` of the weights.
         weights: SHA-256 of the weights.
+        remedy: what to do with a card of others.
 
     Raises:
         CryinGANError: the card cannot be read or belongs to other weights.
@@ -90,5 +91,5 @@ def saved_card(path: Path, weights: str) -> tuple[str, Sequence[Mapping]] | None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CryinGANError(f"{path} is no card with a name and references: {error!r}") from error
     if owner != weights:
-        raise CryinGANError(f"{path} is the card of other weights: {owner[:12]}, these are {weights[:12]}; remove it")
+        raise CryinGANError(f"{path} is the card of other weights: {owner[:12]}, these are {weights[:12]}; {remedy}")
     return name, references

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,7 +17,8 @@ from cryingan.potentials.packages import lacking
 from cryingan.potentials.settings import GapSettings
 from cryingan.storage.hashes import file_hash
 
-ATOMIC_NUMBERS = re.compile(r"\b(?:species_)?Z\d*\s*=\s*(?:\{([\d\s]+)\}|(\d+))")
+ATOMIC_NUMBERS = re.compile(r"\b(?:species_)?Z\d*\s*=\s*(?:\{[{\s]*([\d\s,]+)\}|(\d+))")
+MISPLACED = "rename it NAME.card.json if it belongs to NAME.xml"
 
 
 class GapPotential(CalculatorPotential):
@@ -23,13 +26,14 @@ class GapPotential(CalculatorPotential):
 
     What is computed follows from the file: where it holds a sum of potentials, such as the repulsion Glue and a GAP,
     all of them. The hash covers the XML file and the files of sparse points. The reference energies are those of the
-    settings, or else those of the file `card.json` beside the XML.
+    settings, or else those of a card beside NAME.xml: `NAME.card.json`, or `card.json` where there is none.
 
     Args:
         settings: the file.
 
     Raises:
-        CryinGANError: there is no path, a file is missing or damaged, or the package is not installed.
+        CryinGANError: there is no path, a file is missing or damaged, the card is of another GAP, or the package is not
+            installed.
     """
 
     def __init__(self, settings: GapSettings) -> None:
@@ -37,7 +41,7 @@ class GapPotential(CalculatorPotential):
             raise CryinGANError("potential gap needs a path: the XML file of a GAP")
         path = Path(settings.path)
         files = read_gap(path)
-        name, found = saved_card(path.parent / CARD_FILE, files.hash) or (path.stem, ())
+        name, found = _card_beside(path, files.hash) or (path.stem, ())
         references = parse_references(settings.references or found)
         try:
             from quippy.potential import Potential as QuippyPotential
@@ -83,11 +87,11 @@ def read_gap(path: Path) -> GapFiles:
         label = root.find("Potential").attrib["label"]
         coordinates = root.findall(".//gpCoordinates")
         elements = _elements([one.findtext("descriptor") or "" for one in coordinates])
-        for point in root.iterfind(".//sparseX"):
-            float(point.attrib["alpha"])
+        if not all(math.isfinite(float(point.attrib["alpha"])) for point in root.iterfind(".//sparseX")):
+            raise ValueError("a coefficient alpha is not finite")
         if not elements:
             raise ValueError("no descriptor names an element")
-    except (ElementTree.ParseError, AttributeError, KeyError, ValueError, IndexError) as error:
+    except (ElementTree.ParseError, AttributeError, LookupError, ValueError) as error:
         raise CryinGANError(f"{path} is no XML file of a GAP: {error!r}") from error
     for one in coordinates:
         if name := one.get("sparseX_filename"):
@@ -96,10 +100,20 @@ def read_gap(path: Path) -> GapFiles:
 
 
 def _elements(descriptors: list[str]) -> tuple[str, ...]:
+    """The chemical symbols that descriptors name; the number 0 stands for any atom and names none."""
     from ase.data import chemical_symbols
 
     found = (several or one for text in descriptors for several, one in ATOMIC_NUMBERS.findall(text))
-    return tuple(chemical_symbols[number] for number in sorted({int(word) for text in found for word in text.split()}))
+    numbers = {int(word) for text in found for word in re.findall(r"\d+", text)} - {0}
+    return tuple(chemical_symbols[number] for number in sorted(numbers))
+
+
+def _card_beside(path: Path, weights: str) -> tuple[str, Sequence[Mapping]] | None:
+    """What `cryingan.potentials.card.saved_card` finds in the card of an XML file, of which a folder may hold many."""
+    own = path.with_name(f"{path.stem}.card.json")
+    if own.is_file():
+        return saved_card(own, weights)
+    return saved_card(path.with_name(CARD_FILE), weights, MISPLACED)
 
 
 def _points_hash(path: Path, name: str, md5: str | None) -> str:

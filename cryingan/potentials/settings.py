@@ -5,8 +5,11 @@ This module imports neither torch nor ASE nor matgl.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from cryingan.errors import CryinGANError
 
 M3GNET_FILES = ("model.pt", "state.pt")
 
@@ -81,7 +84,8 @@ class GapSettings:
     Attributes:
         path: XML file of `gap_fit`; files of sparse points that it names lie beside it.
         atoms_per_batch: see `cryingan.potentials.potential.Potential`.
-        references: energies to verify on loading; if empty, those of `card.json` beside the file.
+        references: energies to verify on loading; if empty, those of `NAME.card.json` beside NAME.xml, or of
+            `card.json`.
     """
 
     kind: str = "gap"
@@ -117,7 +121,7 @@ class TersoffSettings:
     """Settings of `cryingan.potentials.tersoff.TersoffPotential`, whose docstring has the formula.
 
     Attributes:
-        name: of the potential, in tables and on cards.
+        name: of the potential, in tables and on cards; other parameters than the defaults need a name of their own.
         element: chemical symbol.
         A: of the repulsion, eV.
         B: of the attraction, eV.
@@ -152,6 +156,31 @@ class TersoffSettings:
     D: float = 0.2
     atoms_per_batch: int | None = None
     references: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in self.parameters:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise CryinGANError(f"potential tersoff: {name}={value!r} must be a finite number")
+        for right, wanted in (
+            (self.R > self.D > 0, f"R={self.R} and D={self.D}: the cut-off needs R > D > 0"),
+            (self.n > 0, f"n={self.n} must be positive"),
+            (self.d != 0, "d=0 would divide by zero"),
+            (self.beta >= 0, f"beta={self.beta} must not be negative"),
+        ):
+            if not right:
+                raise CryinGANError(f"potential tersoff: {wanted}")
+        usual = {each.name: each.default for each in fields(self)}
+        if self.name == usual["name"]:
+            changed = [name for name in ("element", *self.parameters) if getattr(self, name) != usual[name]]
+            if changed:
+                what = ", ".join(f"{name}={getattr(self, name)}" for name in changed)
+                raise CryinGANError(f"potential tersoff: {what} is not {self.name}; give name=... of its own")
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters of the formula."""
+        return tuple(each.name for each in fields(self) if each.type == "float")
 
 
 PotentialSettings = M3GNetSettings | CHGNetSettings | AseSettings | GapSettings | PairSettings | TersoffSettings

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
+from cryingan.errors import CryinGANError
 from cryingan.geometry.neighbors import SAME_POINT, neighbors, other_neighbors
 from cryingan.potentials.analytic import AnalyticPotential
 from cryingan.potentials.card import PotentialCard, parse_references
@@ -37,9 +39,14 @@ class TersoffPotential(AnalyticPotential):
 
     Args:
         settings: element and parameters.
+
+    Raises:
+        CryinGANError: there is no such element.
     """
 
     def __init__(self, settings: TersoffSettings) -> None:
+        if settings.element not in chemical_symbols[1:]:
+            raise CryinGANError(f"potential tersoff: element={settings.element!r} is no chemical symbol, such as Si")
         self.settings = settings
         made_of = {name: value for name, value in asdict(settings).items() if name not in NOT_PARAMETERS}
         references = parse_references(settings.references)

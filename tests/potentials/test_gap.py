@@ -117,6 +117,10 @@ def test_the_hash_covers_the_files_of_sparse_points(files):
         (lambda text: "", "no XML file of a GAP"),
         (lambda text: "<a><Potential/></a>", "no XML file of a GAP"),
         (lambda text: re.sub('alpha="[^"]*"', 'alpha="many"', text), "no XML file of a GAP"),
+        (lambda text: re.sub('alpha="[^"]*"', 'alpha="nan"', text, count=1), "a coefficient alpha is not finite"),
+        (lambda text: '<?xml version="1.0" encoding="klingon"?>' + text, "no XML file of a GAP.*unknown encoding"),
+        (lambda text: re.sub(r"(Z\d?=\{?)14", r"\g<1>0", text), "no descriptor names an element"),
+        (lambda text: re.sub(r"(Z\d?=\{?)14", r"\g<1>999", text), "no XML file of a GAP"),
         (lambda text: re.sub(r"(Z\d?=\{?)14", r"\1", text), "no descriptor names an element"),
         (lambda text: text.replace("tiny.xml.sparseX", "lost"), "needs the sparse points in lost"),
     ],
@@ -148,8 +152,32 @@ def test_references_are_those_of_the_card_beside_it(files, caplog):
     with pytest.raises(CryinGANError, match="wrong weights or a wrong card"):
         load_potential("gap", path, references=[as_reference(silicon, energy + 1)])
     (files / "card.json").write_text(json.dumps({**card, "hash": "0" * 64}))
-    with pytest.raises(CryinGANError, match="the card of other weights"):
+    with pytest.raises(CryinGANError, match=r"the card of other weights.*rename it NAME.card.json"):
         load_potential("gap", path)
+    (files / "tiny.card.json").write_text(json.dumps(card))
+    assert load_potential("gap", path).card.name == "mine", "the card of its own name counts"
+    (files / "card.json").rename(files / "other.card.json")
+    (files / "tiny.card.json").unlink()
+    assert load_potential("gap", path).card.name == "tiny", "a card of another name does not"
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "elements"),
+    [
+        ("distance_2b cutoff=4.0 Z1=6 Z2=14", ("C", "Si")),
+        ("soap n_species=2 Z=14 species_Z={6 14}", ("C", "Si")),
+        ("soap n_species=2 Z = 14 species_Z={{6 14}}", ("C", "Si")),
+        ("soap n_Z=2 Z={{14 6}}", ("C", "Si")),
+        ("soap n_Z=1 Z={ {14 } }", ("Si",)),
+        ("soap n_Z=2 Z={14, 6} n_species=2 species_Z={6,\t14}", ("C", "Si")),
+        ("soap Z=0 n_species=2 species_Z={{8, 14}}", ("O", "Si")),
+        ("soap zeta=4 Zone=7 n_Z=1 Z={32} atom_sigma=0.5", ("Ge",)),
+    ],
+)
+def test_elements_are_found_however_they_are_written(tmp_path, descriptor, elements):
+    text = f"<GAP><Potential label='a'/><gpCoordinates><descriptor>{descriptor}</descriptor></gpCoordinates></GAP>"
+    (tmp_path / "gap.xml").write_text(text)
+    assert read_gap(tmp_path / "gap.xml").elements == elements
 
 
 def test_a_package_that_is_absent_is_named():

@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.tersoff import Tersoff, TersoffParameters
 
+from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import load_potential
 from cryingan.potentials.settings import TersoffSettings
 from tests.support.potentials import T3 as PUBLISHED_T3
@@ -37,7 +38,7 @@ FRAMES = {
 @pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES.keys())
 def test_energies_and_forces_are_those_of_ase(frame, parameters):
     own = {name: value for name, value in parameters.items() if name not in ("m", "gamma")}
-    (energy,), (force,) = load_potential("tersoff", **own).evaluate([frame])
+    (energy,), (force,) = load_potential("tersoff", name="one of two", **own).evaluate([frame])
     frame = frame.copy()
     frame.calc = Tersoff({("Si",) * 3: TersoffParameters(**parameters)})
     assert energy == pytest.approx(frame.get_potential_energy(), rel=1e-10)
@@ -99,7 +100,36 @@ def test_the_hash_names_element_and_parameters():
     silicon = load_potential("tersoff")
     assert silicon.card.name == "Tersoff-T2"
     assert load_potential("tersoff", atoms_per_batch=7).card.hash == silicon.card.hash
-    others = [load_potential("tersoff", **change).card.hash for change in ({"element": "Ge"}, {"h": -0.6}, {"D": 0.1})]
+    changes = ({"element": "Ge"}, {"h": -0.6}, {"D": 0.1})
+    others = [load_potential("tersoff", name="other", **change).card.hash for change in changes]
     assert len({silicon.card.hash, *others}) == 4
+    assert load_potential("tersoff", name="mine").card.hash == silicon.card.hash, "a name is no parameter"
     silicon_energy = as_reference(bulk("Si"), silicon.evaluate([bulk("Si")])[0][0])
     load_potential("tersoff", references=[silicon_energy])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"D": 0}, r"R=3.0 and D=0: the cut-off needs R > D > 0"),
+        ({"D": -0.2}, "the cut-off needs R > D > 0"),
+        ({"R": -5}, "the cut-off needs R > D > 0"),
+        ({"R": 0.1}, "the cut-off needs R > D > 0"),
+        ({"R": float("nan")}, "R=nan must be a finite number"),
+        ({"A": float("inf")}, "A=inf must be a finite number"),
+        ({"R": "x"}, "R='x' must be a finite number"),
+        ({"h": None}, "h=None must be a finite number"),
+        ({"c": True}, "c=True must be a finite number"),
+        ({"n": 0}, "n=0 must be positive"),
+        ({"d": 0}, "d=0 would divide by zero"),
+        ({"beta": -1e-6}, "beta=-1e-06 must not be negative"),
+        ({"element": "Xx"}, "element='Xx' is no chemical symbol"),
+        ({"element": "X"}, "element='X' is no chemical symbol"),
+        ({"name": "Tersoff-T2", "h": -0.6, "D": 0.1}, r"h=-0.6, D=0.1 is not Tersoff-T2; give name=... of its own"),
+        ({"name": "Tersoff-T2", "element": "Ge"}, "element=Ge is not Tersoff-T2"),
+    ],
+)
+def test_parameters_without_a_meaning_are_one_clear_error(change, message):
+    with pytest.raises(CryinGANError, match=message) as caught:
+        load_potential("tersoff", **{"name": "other", **change})
+    assert "\n" not in str(caught.value)
