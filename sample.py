@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,12 @@ from configs.unused_keys import require_used
 from cryingan.errors import CryinGANError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from omegaconf import DictConfig
 
     from cryingan.models.base import GenerativeModel
+    from cryingan.models.finished_batches import FinishedBatches
     from cryingan.samples.plan import Plan
     from cryingan.samples.relaxer import SampleRelaxer
     from cryingan.structures.crystals import Crystals
@@ -150,14 +154,41 @@ def generate(settings: dict[str, Any], checkpoint: Path | None, own: type | None
 
     model, source = load(checkpoint, own, settings["upstream"], settings["reference"], settings["types"])
     model.to(resolve_device(settings["device"]))
-    shown = bool(model.sampler_keys)  # a model that samples in steps takes its time
     sampler = {**{key: settings[key] for key in ("temperature", "best_of")}, **settings["sampler"]}
-    samples = model.sample(settings["n"], settings["seed"], settings["batch_size"], progress=shown, **sampler)
     origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **sampler}}
-    path = write(samples, settings, origin | {"rejected": model.rejected}, f", from {source}")
+    slow = bool(model.sampler_keys)  # a model that samples in steps takes its time
+    with unfinished(model, source, settings, sampler) if slow else nullcontext() as finished:
+        there = {"batch_size": settings["batch_size"], "progress": slow, "finished": finished}
+        samples = model.sample(settings["n"], settings["seed"], **there, **sampler)
+        path = write(samples, settings, origin | {"rejected": model.rejected}, f", from {source}")
     if model.rejected and (candidates := model.rejected["candidates"]):
         print(f"{candidates} candidates had atoms of another element and were refused")
     return path
+
+
+@contextmanager
+def unfinished(
+    model: GenerativeModel, source: Path, settings: dict[str, Any], sampler: dict[str, Any]
+) -> Iterator[FinishedBatches]:
+    """What an earlier, killed command has drawn of the same samples, and where this one keeps what it draws."""
+    from cryingan import __version__
+    from cryingan.models.finished_batches import finished_batches
+    from cryingan.samples.folder import UNFINISHED
+    from cryingan.storage.hashes import file_hash
+
+    key = {
+        "checkpoint": file_hash(source),
+        "seed": settings["seed"],
+        "batch_size": settings["batch_size"] or model.batch_size,
+        "device": model.device.type,
+        "cryingan": __version__,
+        **{name: model.hparams[name] for name in model.sampler_keys},
+        **sampler,
+    }
+    with finished_batches(Path(settings["output"]) / UNFINISHED, key) as finished:
+        if finished.known:
+            print(f"resuming: {sum(map(len, finished.known))} samples are there already", flush=True)
+        yield finished
 
 
 def load(

@@ -18,16 +18,18 @@ def reported(
     doing: str,
     done: str,
     before: int = 0,
+    size: Callable[[Item], int] = lambda _: 1,
 ) -> Iterator[Item]:
     """Pass results on and report them: a bar with the time left on a terminal, otherwise a line every 30 s.
 
     Args:
-        ending: results, as they end.
+        ending: results, as they end, one at a time or more.
         total: number of results, with those before; or an estimate from the number of those that are there and the last
             of them, None while there is none.
         doing: the activity, such as `relaxing`, for the bar.
         done: the participle, such as `relaxed`, for the lines.
         before: number of results that are there already.
+        size: number of results in an item.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -37,7 +39,8 @@ def reported(
     last = start
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(doing, total=None if estimated else total, completed=before)
-        for number, item in enumerate(ending, before + 1):
+        for item in ending:
+            number += size(item)
             yield item
             expected, now = total(number, item) if estimated else total, time.monotonic()
             bar.update(task, completed=number, total=expected)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from enum import Enum
@@ -19,6 +20,7 @@ from cryingan.errors import CryinGANError
 from cryingan.models.anchor import Anchor
 from cryingan.models.average import Average, KeepAverage
 from cryingan.models.divergence import FiniteWatch, StopAtNaN
+from cryingan.models.finished_batches import FinishedBatch, FinishedBatches
 from cryingan.progress import reported
 from cryingan.randomness import generator
 from cryingan.structures.crystals import Crystals
@@ -158,6 +160,7 @@ class GenerativeModel(lightning.LightningModule):
         progress: bool = False,
         temperature: float = 1.0,
         best_of: int = 1,
+        finished: FinishedBatches | None = None,
         **sampler: Any,
     ) -> Crystals:
         """Exactly `n` structures in the atom order of the user's file, from the networks in evaluation mode.
@@ -176,6 +179,7 @@ class GenerativeModel(lightning.LightningModule):
                 nearer to the middle of what was learned and less diverse.
             best_of: candidates for each structure, of which the discriminator of distances keeps one, where the model
                 has one that was trained.
+            finished: batches of the same samples that are not drawn again, and where every new one is kept.
             sampler: settings of the way from noise to structures, which not every model has.
 
         Raises:
@@ -185,15 +189,23 @@ class GenerativeModel(lightning.LightningModule):
             raise CryinGANError(f"n={n}: there must be at least 1 sample")
         self._require_sampler(sampler)
         sampler |= self.required_temperature(temperature) | self._required_best_of(best_of)
+        size = max((batch_size or self.batch_size) // best_of, 1)
+        parts = [range(first, min(first + size, n)) for first in range(0, n, size)]
+        found = {part: finished.known[part] for part in parts if part in finished.known} if finished else {}
+        drawn = self._drawn([part for part in parts if part not in found], seed, purpose, sampler)
+        if progress:
+            drawn = reported(drawn, n, "sampling", "sampled", sum(map(len, found)), lambda item: len(item[0]))
         was_training = self.training
         self.eval()
         try:
-            batches = self.batches(n, seed, purpose, batch_size or self.batch_size, **sampler)
-            structures = (structure for batch in batches for structure in self.placed(batch.cpu().double().numpy()))
-            found = list(reported(structures, n, "sampling", "sampled") if progress else structures)
+            for part, batch in drawn:
+                found[part] = batch
+                if finished:
+                    finished.keep(part, batch)
         finally:
             self.train(was_training)
-        return self.as_in_file(np.stack(found))
+        self.rejected = _summed(found[part].rejected for part in parts) or None
+        return self.as_in_file(np.concatenate([found[part].fractional for part in parts]))
 
     def _require_sampler(self, sampler: dict[str, Any]) -> None:
         """Refuse settings of the sampler that the model does not have, and values that it does not take."""
@@ -242,13 +254,22 @@ class GenerativeModel(lightning.LightningModule):
             )
         return {"best_of": best_of}
 
-    def batches(self, n: int, seed: int, purpose: str, batch_size: int, **sampler: Any) -> Iterator[Tensor]:
-        """The structures of `sample`, grouped, a batch at a time."""
-        for first in range(0, n, batch_size):
-            numbers = range(first, min(first + batch_size, n))
+    def _drawn(
+        self, parts: Sequence[range], seed: int, purpose: str, sampler: dict[str, Any]
+    ) -> Iterator[tuple[range, FinishedBatch]]:
+        """The numbers of the samples of a batch, and the batch."""
+        batches = self.batches(parts, seed, purpose, **sampler)
+        for part, (structures, rejected) in zip(parts, batches, strict=False):  # none is begun where there are no parts
+            yield part, FinishedBatch(self.placed(structures.cpu().double().numpy()), rejected)
+
+    def batches(
+        self, parts: Sequence[range], seed: int, purpose: str, **sampler: Any
+    ) -> Iterator[tuple[Tensor, dict[str, int]]]:
+        """Samples a batch at a time, grouped, and what was `rejected` on the way; `parts` are their numbers."""
+        for numbers in parts:
             with self.averaged_weights():
                 batch = self.generate([generator(seed, purpose, number) for number in numbers], **sampler)
-            yield batch
+            yield batch, {}
 
     @property
     def grouped_species(self) -> tuple[str, ...]:
@@ -307,3 +328,11 @@ def _require_in_range(settings: Any) -> None:
     for name, words in ((field.name, type(field.default)) for field in fields(settings)):
         if issubclass(words, Enum) and getattr(settings, name) not in list(words):
             raise CryinGANError(f"model.{name}={getattr(settings, name)}: it must be one of {', '.join(words)}")
+
+
+def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """The sums of counts, by name."""
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total)

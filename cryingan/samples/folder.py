@@ -28,6 +28,7 @@ SAMPLES, REPAIRED, RELAXED = STAGES
 ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "pictures", "molecules"
 REFERENCE = "reference_energies.csv"  # of training structures and random ones, as they are drawn in the figure
 SAMPLE_MANIFEST = "manifest.json"  # where samples come from, when sample.py has written them
+UNFINISHED = "unfinished_samples"  # those of a killed sample.py, which the same command takes
 RELAX_SUMMARY = "relaxed.json"  # the results in numbers; written last
 EARLIER_SUMMARY = "summary.json"  # the same in folders of earlier versions
 ERROR = "error.txt"  # why relaxing was given up: one line, and the traceback of an unexpected error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -241,20 +241,21 @@ class AdversarialModel(GenerativeModel):
         self.log("val/score_difference", sum(gaps), batch_size=len(batch), sync_dist=True)
 
     def batches(
-        self, n: int, seed: int, purpose: str, batch_size: int, temperature: float = 1.0, best_of: int = 1
-    ) -> Iterator[Tensor]:
+        self, parts: Sequence[range], seed: int, purpose: str, temperature: float = 1.0, best_of: int = 1
+    ) -> Iterator[tuple[Tensor, dict[str, int]]]:
         """Structures from noise, times a temperature, that depends on seed, purpose and their numbers alone.
 
         Of every `best_of` structures in turn only the one that `rated` rates best is kept.
         """
-        candidates = n * best_of
+        candidates = best_of * max(numbers.stop for numbers in parts)
         sources = [generator(seed, purpose, chunk) for chunk in range(-(-candidates // NOISE_CHUNK))]
         chunks = [torch.randn(NOISE_CHUNK, self.hparams.latent_dim, generator=source) for source in sources]
-        noise = temperature * torch.cat(chunks)[:candidates]
+        noise = temperature * torch.cat(chunks)
         network = self.sampling_generator()
-        for part in noise.split(max(batch_size // best_of, 1) * best_of):
+        for numbers in parts:
+            part = noise[best_of * numbers.start : best_of * numbers.stop]
             structures = self.structures(network, part.to(self.device, self.dtype))
-            yield structures if best_of == 1 else _best(structures, self.rated(structures), best_of)
+            yield structures if best_of == 1 else _best(structures, self.rated(structures), best_of), {}
 
     def rated(self, fractional: Tensor) -> Tensor:
         """How real structures (structures, atoms, 3) look, (structures,); only where `rates_samples`."""

@@ -15,6 +15,7 @@ from cryingan.models.unet.image_model import ImageModel
 from cryingan.models.unet.network import UNet
 from cryingan.models.unet.settings import Elements, UniMatSettings
 from cryingan.randomness import generator
+from cryingan.structures.crystals import Crystals
 
 ABSENT = -1.0
 ATTEMPTS = 10  # to draw a structure without atoms of other elements
@@ -119,29 +120,36 @@ class UniMat(ImageModel):
         """Structures whatever elements they have; arguments as in `candidates`."""
         return self.candidates(sources, **sampler)[0]
 
-    def batches(self, n: int, seed: int, purpose: str, batch_size: int, **sampler: Any) -> Iterator[Tensor]:
-        """The structures of `sample`, grouped, a batch at a time, each drawn until it has no other elements."""
-        self.rejected = {"candidates": 0, "kept": 0}
-        for first in range(0, n, batch_size):
-            with self.averaged_weights():
-                yield self._accepted(range(first, min(first + batch_size, n)), seed, purpose, **sampler)
+    def sample(self, *numbers: Any, **settings: Any) -> Crystals:
+        """As `cryingan.models.base.GenerativeModel.sample`; a warning says how many have atoms of another element."""
+        samples = super().sample(*numbers, **settings)
         if kept := self.rejected["kept"]:
             log.warning(
                 "%d of %d samples had atoms of another element in each of %d candidates, the last of which is kept: "
                 "train for longer, or take elements=read or fixed",
-                *(kept, n, ATTEMPTS),
+                *(kept, len(samples), ATTEMPTS),
             )
+        return samples
 
-    def _accepted(self, numbers: Sequence[int], seed: int, purpose: str, **sampler: Any) -> Tensor:
+    def batches(
+        self, parts: Sequence[range], seed: int, purpose: str, **sampler: Any
+    ) -> Iterator[tuple[Tensor, dict[str, int]]]:
+        """Samples a batch at a time, grouped, each drawn until it has no other elements, and what was `rejected`."""
+        for numbers in parts:
+            with self.averaged_weights():
+                yield self._accepted(numbers, seed, purpose, **sampler)
+
+    def _accepted(
+        self, numbers: Sequence[int], seed: int, purpose: str, **sampler: Any
+    ) -> tuple[Tensor, dict[str, int]]:
         """The structures of some numbers, grouped; what is random in a later attempt depends on its number, too."""
         found = torch.empty(len(numbers), len(self.own), 3, device=self.device, dtype=self.dtype)
-        missing = list(range(len(numbers)))
+        missing, candidates = list(range(len(numbers))), 0
         for attempt in range(ATTEMPTS):
             steps = [(numbers[k], attempt) if attempt else (numbers[k],) for k in missing]
             found[missing], right = self.candidates([generator(seed, purpose, *step) for step in steps], **sampler)
             missing = [k for k, good in zip(missing, right.tolist(), strict=True) if not good]
-            self.rejected["candidates"] += len(missing)
+            candidates += len(missing)
             if not missing:
                 break
-        self.rejected["kept"] += len(missing)
-        return found
+        return found, {"candidates": candidates, "kept": len(missing)}
