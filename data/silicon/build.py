@@ -41,10 +41,7 @@ def build(settings: SiliconBuildSettings) -> Path:
         path = make_folder(settings.output) / f"{NAME}.extxyz.gz"
         write_set(made, path)
         write_energies(made, path.with_name(ENERGIES))
-        key = {
-            "networks": networks.key_of(settings.source),
-            "relaxed": relaxed.key_of(potential, settings.how, made.side),
-        }
+        key = relaxed.key_of(potential, settings.how, settings.source)
         found = described(made.crystals, settings.processes, descriptor_file(work, key))
         values = facts(made, found, settings, potential)
         write_card(made, values, settings, card_path(path))
@@ -60,7 +57,7 @@ def make_set(settings: SiliconBuildSettings, potential: Potential, work: Path) -
     lost: dict[int, str] = {}
     while True:
         accepted = networks.make_networks(kept, source, settings.n + len(lost), settings.processes)
-        results = relaxed.relax_networks(accepted, source.side, potential, settings.how, work)
+        results = relaxed.relax_networks(accepted, source, potential, settings.how, work)
         failed = {one.sample: f"its relaxation ended with {one.reason}" for one in results if not one.converged}
         if len(failed) == len(lost):
             break

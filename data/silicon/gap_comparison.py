@@ -23,7 +23,7 @@ SOURCE = Quench(atoms=64, rate=5e14, seed=64)
 
 
 def compare(gap: Potential, reference: Potential, n: int, work: Path) -> list[dict[str, Any]]:
-    """Relax the same networks with several potentials; a killed comparison resumes.
+    """Relax the same networks with several potentials; a killed comparison resumes, and then has no CPU time.
 
     Returns:
         What is known of each potential's minima, in plain values: energies above its own diamond and of the reference
@@ -35,15 +35,20 @@ def compare(gap: Potential, reference: Potential, n: int, work: Path) -> list[di
     for potential in (reference, gap, load_potential("tersoff")):
         began = time.process_time()
         folder = work / f"compared_{n}_{potential.card.hash[:12]}"
+        resumed = folder.exists()
         results = relax(starts, potential, output=folder, backend="serial")
-        ended[potential.card.name] = (potential, results, time.process_time() - began)
+        ended[potential.card.name] = (potential, results, None if resumed else time.process_time() - began)
     _, first, _ = ended[reference.card.name]
     before = _row("the networks", starts, reference)
     return [before, *(_compared(*one, reference, first) for one in ended.values())]
 
 
 def _compared(
-    potential: Potential, results: RelaxationResults, seconds: float, reference: Potential, first: RelaxationResults
+    potential: Potential,
+    results: RelaxationResults,
+    seconds: float | None,
+    reference: Potential,
+    first: RelaxationResults,
 ) -> dict[str, Any]:
     both = results.converged & first.converged
     atoms, own = SOURCE.atoms, diamond(potential)["energy_per_atom"]
@@ -52,7 +57,7 @@ def _compared(
     row |= {
         "converged": int(results.converged.sum()),
         "steps": float(results.steps.mean()),
-        "seconds_per_structure": seconds / len(results),
+        "seconds_per_structure": None if seconds is None else seconds / len(results),
         "above_own_diamond": float(1000 * (energies[results.converged].mean() - own)),
     }
     if results is not first:

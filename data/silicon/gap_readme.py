@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from cryingan.potentials.gap import read_gap
 from cryingan.storage.atomic import replace_file
 from data.markdown import filled, table
 
+SIGMA = re.compile(r"([a-z]+):([\d.]+):([\d.]+):0:0")  # of a kind of structures, in the command line of gap_fit
 COLUMNS = ("relaxed with", "CN 3 / 4 / 5 (%)", "bond (Å)", "angle sd (°)", "above diamond")
 
 
@@ -34,9 +37,10 @@ def write_readme(metrics: dict[str, Any], path: Path) -> None:
         filled(
             "It is for relaxing amorphous silicon and samples of generators near 2.3 g/cm³, on the scale of its "
             "teacher. It is not for surfaces, other phases, melting, elastic constants or claims about defects: its "
-            "teacher gives amorphous silicon too few five-fold and too many three-fold atoms, and it follows its "
-            "teacher only so far (below)."
+            "teacher leaves amorphous silicon with many three-fold and few five-fold atoms, and it follows its teacher "
+            f"only so far (below).{_four_fold(metrics)}"
         ),
+        *_fit(path),
         "## Structures",
         filled(
             "64 atoms each, labelled by the teacher. Liquid, quench and minimum are frames of melts that are cooled "
@@ -55,6 +59,36 @@ def write_readme(metrics: dict[str, Any], path: Path) -> None:
     ]
     with replace_file(path.with_name("README.md")) as file:
         file.write(("\n\n".join(parts) + "\n").encode())
+
+
+def _four_fold(metrics: dict[str, Any]) -> str:
+    shares = [one["coordination"]["4"] for one in metrics["comparison"]]
+    if not shares:
+        return ""
+    before, teacher, own, *_ = shares
+    return (
+        f" Of the atoms in its own minima only {own:.0f} % have four neighbours, of those in its teacher's "
+        f"{teacher:.0f} % and of those in the networks that both start from {before:.0f} %."
+    )
+
+
+def _fit(path: Path) -> list[str]:
+    """The hyper-parameters in the XML file."""
+    root = ElementTree.parse(path).getroot()
+    descriptors = ["    " + " ".join((one.text or "").split()) for one in root.iter("descriptor")]
+    command = " ".join(root.itertext())
+    isolated = re.search(r"\be0=(\S+)", command)
+    rows = [[kind, f"{1000 * float(energy):g}", force] for kind, energy, force in SIGMA.findall(command)]
+    return [
+        "## Fit",
+        filled(
+            f"A sum of pairs and of the smooth overlap of atomic positions; energies count from {isolated[1]} eV an "
+            "atom. The descriptors in the words of `gap_fit` (cutoff and atom_sigma in Å, delta in eV):"
+        ),
+        "\n".join(descriptors),
+        "How closely labels are followed, as standard deviations that the fit expects:",
+        table(["", "energy (meV/atom)", "force component (eV/Å)"], *rows),
+    ]
 
 
 def _errors(kind: str, one: dict[str, Any]) -> list[str]:
@@ -87,7 +121,8 @@ def _row(one: dict[str, Any]) -> list[str]:
     shares = " / ".join(f"{share:.1f}" for share in one["coordination"].values())
     geometry = [f"{one['bond']:.3f} ({one['bond_deviation']:.3f})", f"{one['angle_deviation']:.1f}"]
     own = f"{one['above_own_diamond']:.0f}" if "above_own_diamond" in one else ""
-    cost = [f"{one['steps']:.0f}", f"{one['seconds_per_structure']:.1f}"] if "steps" in one else ["", ""]
+    seconds = one.get("seconds_per_structure")
+    cost = [f"{one['steps']:.0f}" if "steps" in one else "", "" if seconds is None else f"{seconds:.1f}"]
     rank = ""
     if one.get("spearman") is not None:
         low, high = one["spearman_interval"]

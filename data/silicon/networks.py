@@ -12,6 +12,7 @@ import numpy as np
 
 from cryingan.progress import reported
 from data.silicon.checks import refusal
+from data.silicon.engine import lammps_version
 from data.silicon.quench import Quench
 from data.silicon.results import KeptResults
 from data.silicon.slices import Slices
@@ -45,8 +46,13 @@ def kept_networks(folder: Path, source: Quench | Slices) -> KeptResults[Network]
 
 
 def key_of(source: Quench | Slices) -> dict[str, Any]:
-    """What decides all networks of a build, in plain values."""
-    return {name: value for name, value in asdict(source).items() if name != "path"}  # a file may move
+    """What decides all networks of a build, in plain values.
+
+    Raises:
+        CryinGANError: there is no LAMMPS, whose version is one of them.
+    """
+    fields = {name: value for name, value in asdict(source).items() if name != "path"}  # a file may move
+    return {**fields, "protocol": source.protocol, "lammps": lammps_version()}
 
 
 def make_networks(kept: KeptResults[Network], source: Quench | Slices, n: int, processes: int | None) -> list[Network]:

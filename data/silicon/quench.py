@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from data.silicon.engine import MASS, hold, minimize, simulation, state
+from data.silicon.engine import DAMPING, MASS, STEP, VINK, hold, minimize, simulation, state
 
 AVOGADRO = 0.602214076  # g/mol per atom and cubic Angstrom to g/cm^3
 HOT, LIQUID, COLD = 4500.0, 2600.0, 1000.0  # kelvin
@@ -35,6 +36,16 @@ class Quench:
     def side(self) -> float:
         """Of the cubic cell, Angstrom, as all files have it."""
         return round((self.atoms * MASS / AVOGADRO / self.density) ** (1 / 3), 4)
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What decides a structure besides the fields, in plain values."""
+        return {
+            "potential": VINK,
+            "kelvin": [HOT, LIQUID, COLD],
+            "ps": [STEP, DAMPING, HOLD_HOT, HOLD_LIQUID],
+            "minimisation": [FIRST_STEPS, LAST_STEPS, LAST_FORCE],
+        }
 
     def network(self, number: int) -> tuple[np.ndarray, float]:
         """The minimum of the structure `number` in the potential of Vink: its network.

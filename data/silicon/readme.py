@@ -69,8 +69,7 @@ def _how(values: dict[str, Any]) -> list[str]:
             "Each structure starts from random positions, is melted for 1 ps at 4500 K, cooled to 2600 K in 1 ps and "
             f"from there to 1000 K at {values['quench_rate']:.3g} K/s (Langevin, steps of 3 fs), and minimised"
         )
-    refused = ", ".join(f"{count} because {reason}" for reason, count in values["refused"].items())
-    how = values["relaxation"]
+    how, refused, beyond = values["relaxation"], values["refused"], values["beyond_after_relaxation"]
     return [
         "## How it was made",
         filled(
@@ -85,8 +84,17 @@ def _how(values: dict[str, Any]) -> list[str]:
             "the potential that relaxes samples, so that both have one zero of energies: the mean of the set, "
             f"{values['energy_per_atom']:.6f} eV/atom."
         ),
-        filled(f"Of {values['tried']} structures {sum(values['refused'].values())} were refused: {refused or 'none'}."),
+        filled(
+            f"Of {values['tried']} structures {sum(refused.values())} were refused{_because(refused)}. Networks are "
+            "checked before this relaxation; a potential that opens or closes bonds changes coordination afterwards. "
+            "Relaxed structures beyond the same limits stay: "
+            f"{sum(beyond.values()) or 'there are none'}{_because(beyond)}."
+        ),
     ]
+
+
+def _because(reasons: dict[str, int]) -> str:
+    return ": " + ", ".join(f"{count} because {reason}" for reason, count in reasons.items()) if reasons else ""
 
 
 def _likeness(values: dict[str, Any]) -> list[str]:

@@ -17,17 +17,20 @@ from cryingan.relaxation.settings import RelaxSettings
 from cryingan.relaxation.workers import Task, in_processes, relax_here, relax_in_workers
 from data.silicon.dataset import silicon
 from data.silicon.networks import Network
+from data.silicon.networks import key_of as key_of_networks
+from data.silicon.quench import Quench
 from data.silicon.results import KeptResults
+from data.silicon.slices import Slices
 
 
 def relax_networks(
-    networks: Sequence[Network], side: float, potential: Potential, settings: RelaxSettings, folder: Path
+    networks: Sequence[Network], source: Quench | Slices, potential: Potential, settings: RelaxSettings, folder: Path
 ) -> list[Relaxed]:
     """Relax networks at fixed cell.
 
     Args:
         networks: the starts.
-        side: of their cubic cell, Angstrom.
+        source: what made them.
         potential: what relaxes them.
         settings: how, and where.
         folder: where results are kept, in a file for each potential; those in it are not computed again.
@@ -36,12 +39,12 @@ def relax_networks(
         A result for each network, in their order; some may not have converged.
 
     Raises:
-        CryinGANError: the file holds results of other settings, or workers die.
+        CryinGANError: the file holds results of other networks or settings, or workers die.
     """
-    key = key_of(potential, settings, side)
+    key = key_of(potential, settings, source)
     kept = KeptResults(folder / f"relaxed_{potential.card.hash[:12]}.bin", key, Relaxed)
     waiting = [
-        (network.sample, silicon(network.positions[None], side))
+        (network.sample, silicon(network.positions[None], source.side))
         for network in networks
         if network.sample not in kept.known
     ]
@@ -56,6 +59,7 @@ def relax_networks(
     return [kept.known[network.sample] for network in networks]
 
 
-def key_of(potential: Potential, settings: RelaxSettings, side: float) -> dict[str, Any]:
-    """What decides how a network relaxes, in plain values."""
-    return json.loads(json.dumps({"potential": potential.card.hash, "side": side, **settings.protocol}))
+def key_of(potential: Potential, settings: RelaxSettings, source: Quench | Slices) -> dict[str, Any]:
+    """What decides all relaxed networks of a build, in plain values."""
+    start = {"networks": key_of_networks(source), "side": source.side}
+    return json.loads(json.dumps({"potential": potential.card.hash, **start, **settings.protocol}))

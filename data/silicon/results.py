@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from cryingan.errors import OtherResultsError
 from cryingan.storage.records import RecordFile
 
 Result = TypeVar("Result", bound=NamedTuple)
@@ -27,11 +28,17 @@ class KeptResults(Generic[Result]):
         known: what is in the file, by number.
 
     Raises:
-        CryinGANError: the file holds results of something else, or cannot be written.
+        OtherResultsError: the file holds results of something else.
+        CryinGANError: it cannot be written.
     """
 
     def __init__(self, path: Path, key: Mapping[str, Any], kind: type[Result]) -> None:
-        self.records, self.kind = RecordFile(path, key), kind
+        try:
+            self.records, self.kind = RecordFile(path, key), kind
+        except OtherResultsError as error:
+            found, _, _ = str(error).rpartition(":")
+            message = f"{found} in {path.name}: give another work=FOLDER, or remove the file to make them again"
+            raise OtherResultsError(message) from error
         self.known = {result.sample: result for result in map(self._parsed, self.records)}
 
     def __iter__(self) -> Iterator[Result]:

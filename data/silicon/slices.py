@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cryingan.errors import CryinGANError
 from cryingan.storage.hashes import file_hash
 from cryingan.structures.files import read_structures
-from data.silicon.engine import MASS, hold, minimize, simulation, state
+from data.silicon.engine import DAMPING, MASS, STEP, VINK, hold, minimize, simulation, state
 from data.silicon.quench import AVOGADRO, LARGEST_SEED, LAST_FORCE, LAST_STEPS
 
 ANNEAL, COOLED = 1500.0, 800.0  # kelvin
@@ -85,6 +86,17 @@ class Slices:
             if inside.sum() == self.atoms:
                 return moved[inside]
         raise CryinGANError(f"{self.path}: of {ORIGINS} cubes of {self.side} Angstrom none holds {self.atoms} atoms")
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What decides a piece besides the fields, in plain values."""
+        return {
+            "potential": VINK,
+            "kelvin": [ANNEAL, COOLED],
+            "ps": [STEP, DAMPING, HOLD_ANNEAL, HOLD_COOLING],
+            "minimisation": [LAST_STEPS, LAST_FORCE],
+            "origins": ORIGINS,
+        }
 
     def network(self, number: int) -> tuple[np.ndarray, float]:
         """A healed piece, a function of the seed and its number, with values as `data.silicon.quench.Quench` has."""

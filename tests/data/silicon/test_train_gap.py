@@ -90,6 +90,8 @@ def test_relaxed_with_several_potentials(tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "make_network", None)
     again = compare(other, reference, 4, tmp_path)
     assert again[2]["coordination"] == t3["coordination"], "a killed comparison resumes"
+    assert t3["seconds_per_structure"] > 0
+    assert again[2]["seconds_per_structure"] is None, "what an earlier call took is not known"
 
 
 def test_a_fit_that_fails_is_one_clear_error(tmp_path, monkeypatch):
