@@ -166,8 +166,9 @@ class GenerativeModel(lightning.LightningModule):
         """Exactly `n` structures in the atom order of the user's file, from the networks in evaluation mode.
 
         A structure depends on `seed`, `purpose` and its number alone, neither on `batch_size` nor on the state of
-        training: the first structures of a larger `n` are those of a smaller one. What watches a training has a purpose
-        of its own, so that a model chosen by it is not judged by the same samples.
+        training: the first structures of a larger `n` are those of a smaller one. This is but for rounding, in which
+        batches of different sizes differ, and which CDVAE, on a GPU, amplifies until structures are others. What
+        watches a training has a purpose of its own, so that a model chosen by it is not judged by the same samples.
 
         Args:
             n: number of structures.

@@ -59,6 +59,11 @@ class CDVAE(Denoiser):
     sampler_keys = ("steps_per_level", "step_size", "denoise")
     quantities: ClassVar[tuple[str, ...]] = ("loss", "kl")
 
+    @property
+    def batch_size(self) -> int:
+        """Structures that are generated at a time: on a CPU one."""
+        return 1 if self.device.type == "cpu" else super().batch_size
+
     def build(self, settings: CDVAESettings) -> None:
         """Networks and noise levels."""
         super().build(settings)
@@ -141,6 +146,9 @@ class CDVAE(Denoiser):
     ) -> Tensor:
         """Decode normal latent vectors, from uniform places.
 
+        Hundreds of passes amplify the rounding of the first ones until it decides where atoms go, in double precision
+        too, and batches round by their size. So on a CPU, where it costs little, structures go one by one.
+
         Args:
             sources: one for each structure.
             steps_per_level: steps at each level; None: `settings.steps_per_level`.
@@ -150,8 +158,10 @@ class CDVAE(Denoiser):
         Returns:
             Fractional coordinates, shape (structures, atoms, 3), grouped.
         """
-        latent = torch.stack([torch.randn(self.hparams.latent, generator=one) for one in sources])
-        return self.decoded(latent.to(self.device, self.dtype), sources, steps_per_level, step_size, denoise)
+        drawn = torch.stack([torch.randn(self.hparams.latent, generator=one) for one in sources])
+        latent, size = drawn.to(self.device, self.dtype), 1 if self.device.type == "cpu" else len(sources)
+        parts = [(latent[k : k + size], sources[k : k + size]) for k in range(0, len(sources), size)]
+        return torch.cat([self.decoded(*part, steps_per_level, step_size, denoise) for part in parts])
 
     def decoded(
         self,

@@ -115,6 +115,14 @@ def test_one_structure_comes_back_up_to_a_translation_and_a_mirror():
     assert np.quantile(matched_distances(placed, known), 0.8) < 0.05
 
 
+def test_samples_do_not_depend_on_batches_after_hundreds_of_passes():
+    """Rounding by the size of a batch would move atoms by Angstroms."""
+    net = CDVAE(CELL, SPECIES * 3, **{**SMALL, "noise_levels": 30, "steps_per_level": 7, "gaussians": 16})
+    one, two = net.sample(1, seed=1), net.sample(2, seed=1, batch_size=2)
+    apart = one.fractional - two.fractional[:1]
+    assert np.abs(apart - np.rint(apart)).max() < 1e-6
+
+
 def test_scale_factors_are_fitted_once():
     net = model()
     crystals = Crystals(np.random.default_rng(0).random((9, 4, 3)), CELL, tuple(SPECIES))
