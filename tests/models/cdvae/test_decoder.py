@@ -9,9 +9,10 @@ from scipy.special import eval_legendre
 from torch import nn
 
 from cryingan.models.cdvae.decoder import PUBLISHED, Decoder
-from cryingan.models.cdvae.decoder_blocks import Triplets
+from cryingan.models.cdvae.decoder_blocks import Radial, Triplets
 from cryingan.models.cdvae.graph import Graph
 from cryingan.models.cdvae.layers import Scale, activated, orthogonal_
+from tests.conftest import random_crystals
 from tests.support.autoencoders import CELL, SPECIES, moved_structures, structures
 
 LATENT = torch.randn(2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
@@ -106,6 +107,30 @@ def test_published_scale_factors():
     scales = (block.triplets.of_edges, block.triplets.of_triplets, block.of_atoms)
     assert [scale.factor.item() for scale in scales] == pytest.approx(values)
     assert network.outputs[3].scale.factor.item() == pytest.approx(13.485)
+
+
+def test_fitted_scale_factors_are_near_the_published_ones():
+    """At the paper's sizes, though of another data set: no weight begins on another scale than there."""
+    torch.manual_seed(0)
+    sizes = {"latent": 256, "hidden": 128, "triplets": 64, "basis": 16, "gaussians": 128, "blocks": 3}
+    cell = 9.6 * torch.eye(3)
+    network = Decoder(cell, torch.arange(64) % 3, 3, radius=7.0, neighbors=20, **sizes)
+    crystals = random_crystals(2, ("Li",) * 64, cell.numpy())
+    network.fit_scales(torch.from_numpy(crystals.fractional).float(), torch.randn(2, 256))
+    factors = {
+        "edges": [block.triplets.of_edges for block in network.blocks],
+        "triplets": [block.triplets.of_triplets for block in network.blocks],
+        "atoms": [block.of_atoms for block in network.blocks],
+        "outputs": [output.scale for output in network.outputs],
+    }
+    for name, layers in factors.items():
+        ratios = [layer.factor.item() / value for layer, value in zip(layers, PUBLISHED[name], strict=True)]
+        assert all(0.75 < ratio < 1.3 if name == "triplets" else 0.45 < ratio < 2 for ratio in ratios), (name, ratios)
+
+
+def test_all_orders_feed_a_number_of_the_angular_basis():
+    weight = Radial(gaussians=128, basis=16).angle
+    assert weight.var().item() == pytest.approx(1 / (7 * 128), rel=0.01)
 
 
 def test_initial_weights():
