@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryingan.errors import CryinGANError
@@ -32,6 +32,9 @@ class Origin:
         fractions: shares of all samples, from relaxed.json, such as `relax/fraction_below_0` with its `_low` and
             `_high`, and what `cryingan.samples.set_comparison.SetComparison` has.
         training: the same of training structures, likewise.
+        refused: candidates that the model itself refused, for atoms of another element; those of them that it kept
+            all the same, for want of a better one, are generated structures as well.
+        drawn: number of all candidates, where the model refuses any.
     """
 
     generated: int | None = None
@@ -42,6 +45,8 @@ class Origin:
     zero: float | None = None
     fractions: Mapping[str, float] = field(default_factory=dict)
     training: Mapping[str, float] = field(default_factory=dict)
+    refused: int = 0
+    drawn: int | None = None
 
 
 def origin_of(path: Path, samples: set[int]) -> Origin:
@@ -52,17 +57,22 @@ def origin_of(path: Path, samples: set[int]) -> Origin:
     Raises:
         CryinGANError: energies.csv, relaxed.json or manifest.json is broken.
     """
-    energies, manifest = path.with_name(ENERGIES), path.with_name(SAMPLE_MANIFEST)
+    energies, manifest, found = path.with_name(ENERGIES), path.with_name(SAMPLE_MANIFEST), Origin()
+    reading = manifest
     try:
+        content = json.loads(manifest.read_bytes()) if manifest.exists() else None
         if path.name == RELAXED and energies.exists():
-            return _from_energies(energies, samples)
-        if manifest.exists():
-            content = json.loads(manifest.read_bytes())
-            if path.name in (content["structures"], RELAXED):
-                return Origin(int(content["n"]), in_order=path.name != RELAXED)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CryinGANError(f"{energies if path.name == RELAXED else manifest} cannot be read: {error}") from error
-    return Origin()
+            reading = energies
+            found = _from_energies(energies, samples)
+        elif content is not None and path.name in (content["structures"], RELAXED):
+            found = Origin(int(content["n"]), in_order=path.name != RELAXED)
+        if content is None or found.generated is None or not (rejected := content.get("rejected")):
+            return found
+        reading = manifest
+        refused, kept = (int(rejected[name]) for name in ("candidates", "kept"))
+        return replace(found, refused=refused, drawn=int(content["n"]) + refused - kept)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CryinGANError(f"{reading} cannot be read: {error}") from error
 
 
 def _from_energies(path: Path, samples: set[int]) -> Origin:

@@ -20,6 +20,7 @@ from cryingan.storage.atomic import sync_folder
 
 METRICS, STRUCTURES, PARTS = "metrics.json", "structures.csv", ".parts"
 NOT_RELAXED = "without relaxation by sample.py, atoms on one spot are no failure"
+REFUSED = "atoms of another element, which the paper counts as failed and percent_failed does not"
 ABOVE = (
     "intervals below their distance are no mistake: drawing structures anew makes a distance between means larger, and "
     "intervals correct that (docs/evaluation.md)"
@@ -93,6 +94,9 @@ def summary_lines(evaluation: Evaluation) -> Iterable[str]:
     yield f"{counts['accepted']} of {counts['original']} structures accepted"
     for reason, count in evaluation.failures.items():
         yield f"  {count} failed: {_with_its_first(reason, evaluation)}"
+    if refused := counts.get("refused"):
+        share = 100 * refused / counts["drawn"]
+        yield f"  {refused} of {counts['drawn']} candidates refused by the model, {share:.3g} %: {REFUSED}"
     width = max(map(len, evaluation.values))
     there = re.findall("[A-Z][a-z]?", evaluation.provenance["reference"]["composition"])
     for name, interval in evaluation.values.items():

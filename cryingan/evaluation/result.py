@@ -32,7 +32,8 @@ class Evaluation:
         scores: columns, tables and figures of the accepted structures.
         rows: for every structure `number` (place in the file, from 1), `sample` (sample number, or name of the file),
             `accepted`, `reason` and `formula`; for accepted ones also the columns of the benchmark.
-        counts: numbers of `original`, `read` (in the file), `accepted` and `failed` (original - accepted) structures.
+        counts: numbers of `original`, `read` (in the file), `accepted` and `failed` (original - accepted) structures;
+            where the model refuses candidates, of those that it `refused` and of all that it has `drawn`.
         failures: number of failed structures by reason; numbers in reasons are replaced by #.
         first_failures: reason, as in `failures`, and the first row with it.
         relaxation: steps, energy drops and fractions below thresholds of samples that `sample.py` relaxed.
@@ -94,6 +95,7 @@ def scored(
             "read": len(frames),
             "accepted": len(accepted),
             "failed": origin.generated - len(accepted),
+            **({} if origin.drawn is None else {"refused": origin.refused, "drawn": origin.drawn}),
         },
         failures=dict((reasons + Counter({NOT_THERE: missing})).most_common()),
         first_failures=dict(reversed(failed_rows)),

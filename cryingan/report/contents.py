@@ -55,7 +55,7 @@ def relaxed_in(folder: Path) -> dict[str, Any] | None:
 def evaluation_in(folder: Path) -> dict[str, Any]:
     """The content of the metrics.json of an evaluation."""
     content = checked(read_evaluation(folder), {"benchmark": TEXT, "failures": (dict,)}, ("benchmark",))
-    checked(content.get("counts"), {"accepted": (int,)}, ("accepted",))
+    checked(content.get("counts"), {"accepted": (int,), "refused": (int,), "drawn": (int,)}, ("accepted",))
     checked(content["provenance"].get("reference"), {"sha256": TEXT, "path": TEXT}, ("sha256", "path"))
     for score in content.values():
         if isinstance(score, dict):

@@ -160,7 +160,9 @@ def about(run: Run) -> dict[str, Any]:
         facts["how relaxations ended"] = ", ".join(f"{count} {reason}" for reason, count in failures(run).items())
     for folder, evaluation in run.evaluations.items():
         failed = "".join(f", {count} {reason}" for reason, count in evaluation.get("failures", {}).items())
-        facts[f"evaluation {folder}"] = f"{evaluation['counts']['accepted']} structures accepted{failed}"
+        counts = evaluation["counts"]
+        drawn = f", {counts['refused']} of {counts.get('drawn')} candidates refused" if counts.get("refused") else ""
+        facts[f"evaluation {folder}"] = f"{counts['accepted']} structures accepted{failed}{drawn}"
     facts |= {f"cannot be read ({number + 1})": reason for number, reason in enumerate(run.unread)}
     return {"facts": facts, "settings": {key: str(value) for key, value in run.settings.items()}}
 

@@ -7,6 +7,7 @@ import pytest
 
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.evaluate import evaluate
+from cryingan.evaluation.report import summary_lines
 from tests.support.evaluation import QUIET, alloy, numbers, saved, silicon, table
 
 
@@ -68,6 +69,23 @@ def test_one_sample_cannot_be_two_structures(tmp_path):
     for source in (structures, saved(structures, tmp_path / "twice.extxyz")):
         with pytest.raises(CryinGANError, match="structures 1 and 3 both have sample=7"):
             evaluate(source, alloy(2, 1), "alloy", **QUIET)
+
+
+def test_candidates_that_a_model_refused_stand_beside_the_failures(tmp_path):
+    """Five structures, one of them kept although refused, and six other refusals: of eleven candidates seven."""
+    saved(alloy(5), tmp_path / "samples.extxyz")
+    manifest = {"structures": "samples.extxyz", "n": 5, "rejected": {"candidates": 7, "kept": 1}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    result = evaluate(tmp_path / "samples.extxyz", alloy(2, 1), "alloy", output=tmp_path / "out", **QUIET)
+    counts = json.loads((tmp_path / "out/metrics.json").read_text())["counts"]
+    assert (counts["refused"], counts["drawn"], counts["failed"]) == (7, 11, 0)
+    assert "  7 of 11 candidates refused by the model, 63.6 %: atoms of another element" in "\n".join(
+        summary_lines(result)
+    )
+    for broken in ({"candidates": 7}, [7], {"candidates": "x", "kept": 0}):
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"rejected": broken}))
+        with pytest.raises(CryinGANError, match=r"manifest\.json cannot be read"):
+            evaluate(tmp_path / "samples.extxyz", alloy(2, 1), "alloy", **QUIET)
 
 
 def test_samples_know_how_many_were_generated(tmp_path):
