@@ -69,7 +69,7 @@ def _draw_curves(axis: Axes, one: Distribution, looks: Mapping[str, Look]) -> No
     reference, *_ = one.sets.values()
     top = max((series.extent().max(initial=0) for series in one.sets.values()), default=0)
     x = finite(reference.x)
-    axis.set(xlim=(x.min(), x.max()), ylim=(0, 1.05 * min(top, HIGHEST * finite(reference.value).max()) or 1.0))
+    axis.set(xlim=(min(x.min(), 0), x.max()), ylim=(0, 1.05 * min(top, HIGHEST * finite(reference.value).max()) or 1.0))
 
 
 def _draw_bars(axis: Axes, one: Distribution, looks: Mapping[str, Look]) -> None:
