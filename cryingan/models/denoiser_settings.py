@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,7 +50,7 @@ class DenoiserSettings:
         self._require("factor", 0 < self.factor <= 1, "more than 0 and at most 1")
         self._require("clip", self.clip >= 0, "at least 0")
         for name in ("learning_rate", "least_learning_rate"):
-            self._require(name, getattr(self, name) > 0, "more than 0")
+            self._require(name, 0 < getattr(self, name) < math.inf, "a number greater than 0")
 
     def _require(self, name: str, fulfilled: bool, words: str) -> None:
         if not fulfilled:

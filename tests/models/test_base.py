@@ -78,6 +78,7 @@ def test_unknown_sampler_keys(kind, known):
         ("flow", "steps", -3, "sampler.steps=-3: it must be at least 1"),
         ("cdvae", "steps_per_level", 0, "sampler.steps_per_level=0: it must be at least 1"),
         ("cdvae", "step_size", 0.0, "sampler.step_size=0.0: it must be a number greater than 0"),
+        ("cdvae", "step_size", 1e30, "sampler.step_size=1e[+]30: it must be less than 2 .*sigma_min.2 = 0.0002: steps"),
         ("unimat", "elements", "some", "sampler.elements=some: it must be one of strict, read, fixed"),
         ("crystens", "steps", 0, "sampler.steps=0: it must be at least 1"),
         ("flow", "heun", "yes", "sampler.heun=yes: it must be true or false"),
@@ -101,6 +102,22 @@ def test_values_that_a_sampler_does_not_take(kind, key, value, said):
 def test_words_that_a_setting_does_not_take(kind, name, known):
     with pytest.raises(CryinGANError, match=f"model.{name}=some: it must be one of {known}"):
         small_model(kind, **{name: "some"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "said"),
+    [
+        ("unimat", "multiples", [1, 1.5], r"=\[1, 1.5\]: it must be a list of whole numbers from 1 up"),
+        ("crystens", "blocks", [0.5], r"=\[0.5\]: it must be whole numbers from 0 up"),
+        ("crystens", "second_blocks", [1.0], r"=\[1.0\]: it must be whole numbers from 0 up"),
+        ("unimat", "attention", ["yes"], "it must be true or false each"),
+        ("diffcsp", "learning_rate", float("inf"), "=inf: it must be a number greater than 0"),
+        ("flow", "least_learning_rate", float("nan"), "=nan: it must be a number greater than 0"),
+    ],
+)
+def test_values_that_a_setting_does_not_take(kind, name, value, said):
+    with pytest.raises(CryinGANError, match=f"model.{name}.*{said}"):
+        small_model(kind, **{name: value})
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -43,7 +43,7 @@ class CDVAESettings(DenoiserSettings):
         kl_weight: weight of the Kullback-Leibler divergence of the latent vector.
         steps_per_level: steps of Langevin dynamics at each level.
         step_size: of the steps at the last level, Angstrom^2; as the square of the noise elsewhere. With the square of
-            `sigma_min` a step goes as far as the decoder says.
+            `sigma_min` a step goes as far as the decoder says; from twice that on steps would only lead away.
         denoise: go there once more at the end, without noise.
 
     Raises:
@@ -87,6 +87,11 @@ class CDVAESettings(DenoiserSettings):
         for name in ("encoder_radius", "radius", "sigma_min", "sigma_max", "step_size", "coordinate_weight"):
             self._require(name, 0 < getattr(self, name) < math.inf, "a number greater than 0")
         self._require("sigma_min", self.sigma_min < self.sigma_max, f"less than model.sigma_max={self.sigma_max}")
+        overshoot = 2 * self.sigma_min**2
+        words = (
+            f"less than 2 model.sigma_min^2 = {overshoot:g}: steps would go more than twice as far as the decoder says"
+        )
+        self._require("step_size", self.step_size < overshoot, words)
         self._require("kl_weight", 0 <= self.kl_weight < math.inf, "at least 0")
         published = self.scale_factors == ScaleFactors.published
         self._require("scale_factors", not published or self.blocks == 3, "fitted where model.blocks is not 3")

@@ -24,6 +24,10 @@ class Elements(StrEnum):
     fixed = "fixed"  # tell every step of the sampler that the other places are empty
 
 
+def _whole(values: list) -> bool:
+    return all(isinstance(value, int) for value in values)  # true and false, too
+
+
 @dataclass
 class DiffusionSettings(DenoiserSettings):
     """A U-Net, its diffusion and its training; plain values, importable without torch.
@@ -63,13 +67,17 @@ class DiffusionSettings(DenoiserSettings):
         for name in ("heads", "head_width", "steps"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require("width", self.width >= 8 and self.width % 8 == 0, "a multiple of 8")
-        self._require("multiples", self.multiples and min(self.multiples) >= 1, "a list of numbers from 1 up")
+        multiples = self.multiples
+        self._require(
+            "multiples", multiples and _whole(multiples) and min(multiples) >= 1, "a list of whole numbers from 1 up"
+        )
         self._require_levels("blocks", self.blocks)
         self._require_levels("attention", self.attention)
 
     def _require_levels(self, name: str, values: list) -> None:
         self._require(name, len(values) == len(self.multiples), f"a list of {len(self.multiples)}, as model.multiples")
-        self._require(name, min(values) >= 0, "at least 0")
+        words = "true or false each" if name.endswith("attention") else "whole numbers from 0 up"
+        self._require(name, _whole(values) and min(values) >= 0, words)
 
 
 @dataclass
@@ -104,7 +112,7 @@ class CrysTensSettings(DiffusionSettings):
         second_blocks: `blocks` of the second network.
         second_attention: `attention` of the second network.
         halve_first: whether levels of the network without a cascade halve the image before their blocks, as those of
-            the second network do, which costs a quarter.
+            the second network do, for a third of the cost.
 
     Raises:
         CryinGANError: a value is out of range.
