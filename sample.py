@@ -40,7 +40,7 @@ def sample(config: DictConfig) -> Path:
     Raises:
         CryinGANError: a setting or a file cannot be used.
     """
-    from cryingan.samples.folder import RELAXED, store_samples
+    from cryingan.samples.folder import RELAXED, UNFINISHED, store_samples
     from cryingan.samples.plan import plan_as_in_run
     from cryingan.structures.lenient import salvage_structures
     from cryingan.training.checkpoints import best_checkpoint
@@ -72,6 +72,8 @@ def sample(config: DictConfig) -> Path:
         path = draw_rival(settings, rival) if rival else generate(settings, checkpoint, own)
     if relaxer:
         relax(relaxer, output, settings["format"])
+        if checkpoint:
+            (output / UNFINISHED).unlink(missing_ok=True)
     if scoring:
         score(output / RELAXED if plan else path, scoring)
     return output if file else path
@@ -185,7 +187,8 @@ def unfinished(
         **{name: model.hparams[name] for name in model.sampler_keys},
         **sampler,
     }
-    with finished_batches(Path(settings["output"]) / UNFINISHED, key) as finished:
+    relaxed = settings["relax"] is not None
+    with finished_batches(Path(settings["output"]) / UNFINISHED, key, stay=relaxed) as finished:
         if finished.known:
             print(f"resuming: {sum(map(len, finished.known))} samples are there already", flush=True)
         yield finished

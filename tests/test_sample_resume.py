@@ -119,3 +119,19 @@ def test_a_torn_batch_is_drawn_again(command, batches, monkeypatch, tmp_path):
     drawn = batches("flow", -1)
     assert contents(command("killed")) == whole
     assert drawn == [2, 2, 1]
+
+
+def test_samples_are_not_drawn_again_after_a_kill_in_their_relaxation(command, batches, monkeypatch, tmp_path):
+    def killed(*_):
+        raise KilledError
+
+    monkeypatch.setattr("sample.load_relaxer", lambda plan: plan)
+    monkeypatch.setattr("sample.relax", killed)
+    relaxed = ("relax=run", "potential=pair")
+    with pytest.raises(KilledError):
+        command("killed", *relaxed)
+    assert set(contents(tmp_path / "killed")) == {"unfinished_samples", "samples.extxyz", "manifest.json"}
+    drawn = batches("flow", -1)
+    monkeypatch.setattr("sample.relax", lambda *_: None)
+    assert set(contents(command("killed", *relaxed))) == {"samples.extxyz", "manifest.json"}
+    assert drawn == []

@@ -65,16 +65,22 @@ def _parsed(record: bytes) -> tuple[range, FinishedBatch]:
 
 
 @contextmanager
-def finished_batches(path: Path, key: Mapping[str, Any]) -> Iterator[FinishedBatches]:
-    """Batches in a file until the block that writes the samples has ended; only where it raises does the file stay.
+def finished_batches(path: Path, key: Mapping[str, Any], stay: bool = False) -> Iterator[FinishedBatches]:
+    """Batches in a file until the block that writes the samples has ended; where it raises the file stays.
 
-    The folder is made, locked during the block, and removed if nothing is in it then. Arguments and errors are those of
+    The folder is made, locked during the block, and removed if nothing is in it then. Errors are those of
     `FinishedBatches` and `cryingan.storage.locks.lock_folder`.
+
+    Args:
+        path: as in `FinishedBatches`.
+        key: likewise.
+        stay: have the file stay in any case, for the samples that are made of it to be relaxed.
     """
     folder = make_folder(path.parent)
     try:
         with lock_folder(folder):
             yield FinishedBatches(path, key)
-            path.unlink(missing_ok=True)
+            if not stay:
+                path.unlink(missing_ok=True)
     finally:
         remove_without_files(folder, LOCK)
