@@ -153,11 +153,13 @@ def keys_given() -> set[str]:
 def generate(settings: dict[str, Any], checkpoint: Path | None, own: type | None) -> Path:
     """Write samples of the model and a manifest of their origin; return the path of the structures."""
     from cryingan.devices import resolve_device
+    from cryingan.samples.folder import require_same_samples
 
     model, source = load(checkpoint, own, settings["upstream"], settings["reference"], settings["types"])
     model.to(resolve_device(settings["device"]))
     sampler = {**{key: settings[key] for key in ("temperature", "best_of")}, **settings["sampler"]}
     origin = {"seed": settings["seed"], "source": source, "settings": {**model.hparams, **sampler}}
+    require_same_samples(settings["output"], settings["n"], origin)
     slow = bool(model.sampler_keys)  # a model that samples in steps takes its time
     with unfinished(model, source, settings, sampler) if slow else nullcontext() as finished:
         there = {"batch_size": settings["batch_size"], "progress": slow, "finished": finished}

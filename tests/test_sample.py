@@ -12,7 +12,7 @@ from pymatgen.core import Structure
 
 from benchmarks.reference_cycle import ReferenceGenerator
 from configs.schema import plain
-from cryingan.errors import CryinGANError
+from cryingan.errors import CryinGANError, OtherResultsError
 from cryingan.relaxation.settings import FireSettings
 from cryingan.samples.plan import plan_as_in_run
 from cryingan.storage.hashes import file_hash
@@ -81,6 +81,23 @@ def test_samples_that_replace_others_say_so(checkpoint, tmp_path, capsys):
     assert "they replace" not in said("n=3")
     assert "they replace 3 structures of seed 1 from last.ckpt; output=FOLDER" in said("n=2")
     assert "they replace 2 structures" in said("n=2", "temperature=0.5")
+
+
+@pytest.mark.parametrize(
+    ("found", "what"), [("relax.json", "relaxations"), ("evaluation_interface/metrics.json", "scores")]
+)
+@pytest.mark.parametrize("form", ["extxyz", "poscar"])
+def test_results_of_other_samples_are_not_left_beside_these(checkpoint, tmp_path, found, what, form):
+    keys = (f"checkpoint={checkpoint}", f"format={form}", f"output={tmp_path / 'out'}")
+    sample(compose(*keys, "n=3"))
+    (tmp_path / "out" / found).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / found).write_text("{}")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    for other in (("n=2",), ("n=3", "seed=2"), ("n=3", "temperature=0.5")):
+        with pytest.raises(OtherResultsError, match=f"out holds {what} of other samples: give an empty folder"):
+            sample(compose(*keys, *other))
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+    sample(compose(*keys, "n=3"))
 
 
 def test_the_command_needs_nothing_but_the_checkpoint(checkpoint, tmp_path):
@@ -178,7 +195,7 @@ def test_what_the_command_line_does_not_say_the_run_does(monkeypatch, arguments,
     assert all(f"{name}={value}" in plan.summary_line() for name, value in expected.items() if name != "fire")
     alone = plan_as_in_run(settings, {}, keys_given())
     assert alone.relax == settings["relax"]
-    assert (alone.thresholds, alone.repair_distance) == (settings["thresholds"], settings["repair_distance"])
+    assert (alone.thresholds, alone.repair_distance) == (settings["thresholds"] or (0.0,), settings["repair_distance"])
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ ENERGIES, FIGURE, PICTURES, MOLECULES = "energies.csv", "energies.png", "picture
 REFERENCE = "reference_energies.csv"  # of training structures and random ones, as they are drawn in the figure
 SAMPLE_MANIFEST = "manifest.json"  # where samples come from, when sample.py has written them
 UNFINISHED = "unfinished_samples"  # those of a killed sample.py, which the same command takes
+SCORES = "evaluation_*/metrics.json"  # of the samples, by the benchmarks of evaluate=...
 RELAX_SUMMARY = "relaxed.json"  # the results in numbers; written last
 EARLIER_SUMMARY = "summary.json"  # the same in folders of earlier versions
 ERROR = "error.txt"  # why relaxing was given up: one line, and the traceback of an unexpected error
@@ -71,7 +72,7 @@ def clear_outcome(folder: Path) -> None:
 
 
 def store_samples(samples: Crystals, folder: str | Path) -> None:
-    """Write samples.extxyz into a folder for `SampleRelaxer`, unless they are there already.
+    """Write samples.extxyz into a folder for `SampleRelaxer`, unless they are there already, without a manifest.
 
     Raises:
         OtherResultsError: the folder holds results of other samples.
@@ -79,11 +80,41 @@ def store_samples(samples: Crystals, folder: str | Path) -> None:
     """
     if holds(samples, folder):
         return
+    _require_no_results(Path(folder))
     path = make_folder(folder) / SAMPLES
-    if (path.parent / RELAX_MANIFEST).exists():
-        raise OtherResultsError(f"{folder} holds relaxations of other samples: give an empty folder")
+    (path.parent / SAMPLE_MANIFEST).unlink(missing_ok=True)  # of other samples
     with replace_file(path) as file:
         file.writelines(extxyz_frames(samples))
+
+
+def _require_no_results(folder: Path) -> None:
+    """Refuse a folder with relaxations or scores, which are of the samples that are there."""
+    for found, what in ((RELAX_MANIFEST, "relaxations"), (SCORES, "scores")):
+        if any(folder.glob(found)):
+            raise OtherResultsError(f"{folder} holds {what} of other samples: give an empty folder")
+
+
+def require_same_samples(folder: str | Path, n: int, origin: Mapping[str, Any]) -> None:
+    """Refuse samples, best before they are drawn, where a folder holds results of others.
+
+    Args:
+        folder: the folder.
+        n: how many they are.
+        origin: of the samples, as `write_samples` takes it.
+
+    Raises:
+        OtherResultsError: says what the folder holds.
+    """
+    found = read_manifest(folder) or {"n": None}
+    now = {"n": n, "seed": origin["seed"], "source_sha256": _hash_of(origin)}
+    settings = json.loads(json.dumps(origin["settings"]))  # without tuples; earlier versions had fewer
+    before = {key: found.get("settings", {}).get(key, value) for key, value in settings.items()}
+    if before != settings or any(found.get(key) != value for key, value in now.items()):
+        _require_no_results(Path(folder))
+
+
+def _hash_of(origin: Mapping[str, Any]) -> str:
+    return origin.get("source_sha256") or file_hash(origin["source"])
 
 
 def write_samples(
@@ -103,26 +134,27 @@ def write_samples(
         The file, or the folder of files, with the samples.
 
     Raises:
-        OtherResultsError: they will be relaxed, and the folder holds results of other samples.
+        OtherResultsError: the folder holds results of other samples.
         CryinGANError: it cannot be written.
     """
+    require_same_samples(folder, len(samples), origin)
     folder = make_folder(folder)
-    if relaxed:
-        store_samples(samples, folder)
     path = folder / (SAMPLES if form == "extxyz" else form)
-    write_structures(samples, path, form)
     manifest = {
         "structures": path.name,
         "n": len(samples),
         "seed": origin["seed"],
         "format": form,
         "source": Path(origin["source"]).name,
-        "source_sha256": origin.get("source_sha256") or file_hash(origin["source"]),
+        "source_sha256": _hash_of(origin),
         "cryingan": __version__,
         "settings": origin["settings"],
     }
     if (rejected := origin.get("rejected")) is not None:
         manifest["rejected"] = rejected
+    if relaxed:
+        store_samples(samples, folder)
+    write_structures(samples, path, form)
     write_json(folder / SAMPLE_MANIFEST, manifest)
     return path
 
