@@ -46,7 +46,7 @@ class DashboardSettings:
     project: str = "cryingan"
     entity: str | None = None
     tags: list[str] = field(default_factory=list)
-    thresholds: list[float] = field(default_factory=lambda: list(THRESHOLDS))
+    thresholds: list[float] = field(default_factory=lambda: list(THRESHOLDS["interface"]))
     save: str | None = None
 
 

@@ -63,12 +63,13 @@ class KeepBest(Checkpoint):
         self.every_n_epochs = self.every_n_epochs or self._measured_every(trainer)
 
     def _default_key(self, trainer: Trainer, pl_module: LightningModule) -> str | None:
+        thresholds = self.relax.limits(trainer) if self.relax else ()
         if self.relax and translated(trainer):
-            return fraction_key(self.relax.thresholds[0]) if self.relax.thresholds else None
+            return fraction_key(thresholds[0]) if thresholds else None
         if self.relax:
             if self.relax.n_samples >= ENOUGH and has_region(trainer):
                 return "relax/f1"
-            return distinct_key(self.relax.thresholds[0]) if self.relax.thresholds else "relax/distinct_minima"
+            return distinct_key(thresholds[0]) if thresholds else "relax/distinct_minima"
         held_out = getattr(pl_module, "held_out_loss", None)
         if held_out and len(trainer.datamodule.split()[1]):
             return held_out

@@ -67,8 +67,8 @@ def _of_callbacks(trainer: Trainer) -> set[str]:
     by_region = relax.n_samples > NEIGHBORS and not translated(trainer) and has_region(trainer)
     lacking = set() if by_region else {f"relax/{name}" for name in KEYS}
     if translated(trainer):
-        lacking |= {key for key in relax.keys if key.startswith(("relax/distinct", "relax/unseen"))}
-    return known | (relax.keys - lacking)
+        lacking |= {key for key in relax.keys(trainer) if key.startswith(("relax/distinct", "relax/unseen"))}
+    return known | (relax.keys(trainer) - lacking)
 
 
 def _missing(trainer: Trainer, key: str) -> str | None:
@@ -92,6 +92,6 @@ def _missing(trainer: Trainer, key: str) -> str | None:
             number = "quality.n" if group == "samples" else "relax.n_samples"
             return f"needs callbacks.{number} of more than {NEIGHBORS}"
         return "needs training structures that share most of their sites"
-    if key in (relax.keys if relax else ()):
+    if key in (relax.keys(trainer) if relax else ()):
         return "needs samples that can be compared by place, without data.translate"
     return None

@@ -15,8 +15,8 @@ from callbacks.metrics_csv import MetricsCSV
 from callbacks.relaxed_epochs import SCALE, RelaxedEpochs, scale_of
 from callbacks.wandb_relaxed import upload
 from callbacks.wandb_run import begin_wandb, wandb_runs
-from cryingan.energies.data_card import default_potential
-from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
+from cryingan.energies.data_card import default_potential, read_data_card
+from cryingan.energies.fractions import N_TRAINING
 from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.randomness import generator
@@ -33,7 +33,7 @@ from cryingan.training.end_of_job import END_OF_JOB
 
 MODES = {"inline": InlineRelaxer, "background": BackgroundRelaxer}
 LOGGED = "relax/failed"  # an epoch that has this one in metrics.csv has been evaluated
-SHARES = ("failed", "unconverged", "contacts", "close_pairs")
+SHARES = ("failed", "unconverged", "out_of_time", "contacts", "close_pairs")
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
 LONGEST = 1000  # epochs between evaluations
 
@@ -42,9 +42,10 @@ class RelaxSamples(Callback):
     """Repairs and relaxes `n_samples` samples every so many epochs and after the last.
 
     Logs, in the row of the epoch that the samples are from, `relax/fraction_below_<threshold>` (as
-    `cryingan.storage.fraction_keys.fraction_key` names it), `relax/failed` and `relax/unconverged` (fractions of the
-    generated samples), `relax/contacts` (of the converged), `relax/energy`, `relax/energy_median`, `relax/energy_drop`
-    and `relax/steps`, some with `..._low` and `..._high`, and `relax/close_pairs`
+    `cryingan.storage.fraction_keys.fraction_key` names it), `relax/failed`, `relax/unconverged` and
+    `relax/out_of_time` (fractions of the generated samples), `relax/contacts` (of the converged), `relax/energy`,
+    `relax/energy_median`, `relax/energy_drop` and `relax/steps`, some with `..._low` and `..._high`, and
+    `relax/close_pairs`
     (`cryingan.samples.report.Outcome.values` defines them). Files are in `relaxed/epoch_<done>/` of the run folder
     (`cryingan.samples.relaxer.SampleRelaxer` lists them). W&B also gets the histogram `relax/energies`, the table
     `relax/samples` with a picture per sample, the first of them as `relax/structures`, the relaxed structures, and as
@@ -60,7 +61,7 @@ class RelaxSamples(Callback):
         relax: fields of `cryingan.relaxation.settings.RelaxSettings`; its `time_budget` is that of one evaluation.
         every_n_epochs: epochs between evaluations; None: 1000, in shorter trainings half of their epochs.
         n_samples: samples of an evaluation.
-        thresholds: in J/m^2 for an interface, eV/atom for bulk.
+        thresholds: in J/m^2 for an interface, eV/atom for bulk; None: 0 and -0.2 for an interface, 0 for bulk.
         mode: `inline`: training waits; `background`: another process relaxes and training waits only at the end.
         repair_distance: atoms closer than this are moved apart before relaxation, Angstrom.
         n_training: training structures that are relaxed for the zero of energies where they are not at rest; 0: none,
@@ -77,7 +78,7 @@ class RelaxSamples(Callback):
         relax: dict[str, Any],
         every_n_epochs: int | None = None,
         n_samples: int = 50,
-        thresholds: Sequence[float] = THRESHOLDS,
+        thresholds: Sequence[float] | None = None,
         mode: str = "background",
         repair_distance: float = REPAIR_DISTANCE,
         n_training: int = N_TRAINING,
@@ -93,13 +94,19 @@ class RelaxSamples(Callback):
         self.relaxer: FolderRelaxer | None = None
         self.scale: dict[str, Any] = {}
 
-    @property
-    def keys(self) -> set[str]:
+    def limits(self, trainer: Trainer) -> tuple[float, ...]:
+        """The thresholds, where none are given those of a set of this kind."""
+        if self.thresholds is not None:
+            return tuple(self.thresholds)
+        return read_data_card(trainer.datamodule.path, trainer.datamodule.settings.card).thresholds
+
+    def keys(self, trainer: Trainer) -> set[str]:
         """All keys that an evaluation may log."""
-        with_ends = [*map(fraction_key, self.thresholds)]
+        thresholds = self.limits(trainer)
+        with_ends = [*map(fraction_key, thresholds)]
         with_ends += [f"relax/{name}" for name in AVERAGES]
         own = {f"{name}{end}" for name in with_ends for end in ENDS} | {f"relax/{name}" for name in SHARES}
-        return own | comparison_keys(tuple(self.thresholds))
+        return own | comparison_keys(thresholds)
 
     def interval(self, trainer: Trainer) -> int:
         """Epochs between evaluations."""
@@ -128,8 +135,9 @@ class RelaxSamples(Callback):
             raise CryinGANError(f"callbacks.relax.mode={self.mode}: use {' or '.join(MODES)}")
         if self.interval(trainer) < 1 or self.n_samples < 1:
             raise CryinGANError("callbacks.relax.every_n_epochs and callbacks.relax.n_samples must be at least 1")
+        self.thresholds = list(self.limits(trainer))
         if not all(isinstance(threshold, int | float) for threshold in self.thresholds):
-            raise CryinGANError(f"callbacks.relax.thresholds={list(self.thresholds)} must be numbers")
+            raise CryinGANError(f"callbacks.relax.thresholds={self.thresholds} must be numbers")
         try:
             pl_module.required_temperature(self.temperature)
         except CryinGANError as error:
@@ -193,7 +201,7 @@ class RelaxSamples(Callback):
             self.potential,
             {**self.relax, "progress": self.relax.get("progress", True) and self._shows_progress()},
             trainer.datamodule.source,
-            list(self.thresholds),
+            self.thresholds,
             self.repair_distance,
             self.n_training,
             self.cache,

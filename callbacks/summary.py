@@ -19,8 +19,9 @@ from cryingan.energies.fractions import QUANTILES
 from cryingan.plots.style import save_figure
 from cryingan.plots.training import training_figure
 from cryingan.samples.folder import FIGURE as ENERGIES
+from cryingan.samples.report import out_of_time
 from cryingan.storage.atomic import write_json
-from cryingan.storage.fraction_keys import fraction_key, random_key, threshold_in
+from cryingan.storage.fraction_keys import OUT_OF_TIME, fraction_key, random_key, threshold_in
 
 ROWS = {
     "samples/close_pairs": "close pairs (< 1.5 Å) per structure",
@@ -129,6 +130,9 @@ def _add_relaxed(
     """Add the values of relaxed samples to the columns; return the names of the rows."""
     drawn = "" if relax.temperature == 1 else f" at temperature {relax.temperature:g}"
     rows = {"relax/failed": f"share of {trained['samples']} samples{drawn} whose relaxation failed"}
+    late = [found for of in (untrained, trained) if of and (found := out_of_time(of))]
+    if late:
+        rows[OUT_OF_TIME] = f"{late[-1]}: counted as high"
     for key in map(fraction_key, relax.thresholds):
         rows[key] = f"relaxed to {threshold_in(key)} {trained['unit']} or below"
         if key in trained.get("random", {}):

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, EnumNode, FloatNode, IntegerNode, ListConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
-from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
+from cryingan.energies.fractions import N_TRAINING
 from cryingan.errors import CryinGANError
 from cryingan.evaluation.settings import BENCHMARKS
 from cryingan.models.cryingan.settings import ModelSettings, Pooling
@@ -120,7 +120,7 @@ class SampleKeys:
     structures: str | None = None
     types: list[str] = field(default_factory=list)
     training: str | None = None
-    thresholds: list[float] = field(default_factory=lambda: list(THRESHOLDS))
+    thresholds: list[float] | None = None
     repair_distance: float = REPAIR_DISTANCE
     n_training: int = N_TRAINING
     cache: str | None = None

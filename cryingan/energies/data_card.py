@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from cryingan.energies.fractions import THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.potentials.card import PotentialCard
 
@@ -97,6 +98,11 @@ class DataCard:
         default = self.default_potential
         if not (isinstance(default, str) or (isinstance(default, Mapping) and isinstance(default.get("kind"), str))):
             raise CryinGANError(f"default_potential: {default!r} must be a folder beside the card, or have a kind")
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The thresholds below which energies of such a set are low, unless others are given."""
+        return THRESHOLDS[self.kind]
 
     def cutoff(self, potential: PotentialCard) -> Cutoff | None:
         """The cut-off of a potential: the one with its name and hash, else the one with its name and the hash `any`."""

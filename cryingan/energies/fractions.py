@@ -9,7 +9,7 @@ import numpy as np
 
 from cryingan.errors import CryinGANError
 
-THRESHOLDS = (0.0, -0.2)
+THRESHOLDS = {"interface": (0.0, -0.2), "bulk": (0.0,)}  # by the kind of a set, J/m^2 and eV/atom
 QUANTILES = (50, 10, 1)  # percent of random structures
 N_TRAINING = 20  # training structures that are relaxed for the zero where they are not at rest
 
@@ -24,7 +24,7 @@ class Fraction:
 
 
 def fractions_below(
-    energies: np.ndarray, n_generated: int, thresholds: Sequence[float] = THRESHOLDS
+    energies: np.ndarray, n_generated: int, thresholds: Sequence[float] = THRESHOLDS["interface"]
 ) -> dict[float, Fraction]:
     """Fractions of the generated structures at or below each threshold.
 

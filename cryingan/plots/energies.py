@@ -37,13 +37,14 @@ def energy_figure(
     *,
     unrelaxed: np.ndarray | None = None,
     random: np.ndarray | None = None,
+    out_of_time: int = 0,
     quantity: str = "energy",
     limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw distributions of energies (SI Fig. S14), each in percent of all its structures.
 
     The share of each set beyond the axis is written at the axis' ends in the set's colour. The legend gives the share
-    of generated structures without energy.
+    of generated structures without energy, and how much of it is for lack of time.
 
     Args:
         generated: relaxed energies of generated structures, in `unit`; NaN is no energy.
@@ -53,16 +54,18 @@ def energy_figure(
         thresholds: dashed lines, where the axis comes near them.
         unrelaxed: energies of the generated structures before relaxation.
         random: energies of structures with atoms at random.
+        out_of_time: generated structures that have no energy because their relaxation ran out of time.
         quantity: name of the axis.
         limits: of the axis; else it holds the training set without extreme outliers, and the generated structures up
             to two widths of the training set beyond it; all but extreme outliers where most lie further out.
     """
     generated, training = finite(generated), finite(training)
     low, high = limits or energy_limits(training, generated, thresholds)
-    lost = f" ({1 - len(generated) / n_generated:.1%} without energy)" if len(generated) < n_generated else ""
+    lost = f" ({1 - len(generated) / n_generated:.1%} without energy" if len(generated) < n_generated else ""
+    lost += f", {out_of_time / n_generated:.1%} out of time" if out_of_time else ""
     sets = [
         _Distribution("training set", BLACK, "-", training, len(training)),
-        _Distribution("generated" + lost, BLUE, "-", generated, n_generated),
+        _Distribution(f"generated{lost})" if lost else "generated", BLUE, "-", generated, n_generated),
         _Distribution("unrelaxed", ORANGE, "--", finite(unrelaxed), len(finite(unrelaxed))),
         _Distribution("random", GREY, ":", finite(random), len(finite(random))),
     ]

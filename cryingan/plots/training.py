@@ -14,7 +14,7 @@ import numpy as np
 from cryingan.plots.limits import finite
 from cryingan.plots.style import BLACK, COLORS, FONT_SIZE, GREY, broken, error_lines, legend_above, new_figure, style
 from cryingan.plots.training_panels import SHARE, Panel, panels_of
-from cryingan.storage.fraction_keys import current_key, random_key
+from cryingan.storage.fraction_keys import OUT_OF_TIME, current_key, random_key
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ MANY = 30  # points, above which a curve has a band instead of markers and error
 WIDE = 20  # close pairs or another number, above which its axis is logarithmic
 TITLE = 2.0  # inch, that a line of a title takes at most
 BELOW = 0.05  # of an axis, below 0 and above the largest value
+ROW = 0.2  # of the height of a panel, that a line of a legend takes at most
 Curve = tuple[np.ndarray, np.ndarray]
 
 
@@ -60,7 +61,8 @@ def training_figure(
 ) -> Figure:
     """Draw what was learnt against epochs: low energies first, else precision and recall or close pairs; losses last.
 
-    The first panel is the widest, and no place is empty: only what was logged has a panel.
+    The first panel is the widest, and no place is empty: only what was logged has a panel. Beside low energies stands
+    the share of samples whose relaxation ran out of time, where there are any.
 
     Args:
         metrics: the metrics.csv of a run.
@@ -71,6 +73,8 @@ def training_figure(
         unit: of the thresholds of energies.
     """
     curves = {key: curve for key, curve in read_metrics(metrics).items() if len(finite(curve[1]))}
+    if OUT_OF_TIME in curves and not max(*curves[OUT_OF_TIME][1], (before or {}).get(OUT_OF_TIME, 0)):
+        del curves[OUT_OF_TIME]
     panels = panels_of(curves, unit)
     of_random = {random_key(percent): percent / 100 for percent in (50, 10, 1)} | dict(random)
     references = [
@@ -148,7 +152,12 @@ def _finish(axis: Axes, panel: Panel) -> None:
             Line2D([], [], color=color, label=line.label) for line, color in zip(panel.lines, COLORS, strict=False)
         ]
         look = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
-        axis.legend(handles=handles, loc="best", fontsize=FONT_SIZE - 1, **look).set_in_layout(False)
+        shares = panel.ylabel == SHARE  # their axis has all values already
+        if not shares:
+            low, high = axis.get_ylim()
+            axis.set_ylim(low, low + (high - low) / (1 - ROW * len(handles)))
+        place = "best" if shares else "upper right"
+        axis.legend(handles=handles, loc=place, fontsize=FONT_SIZE - 1, **look).set_in_layout(False)
 
 
 def _limit_from_zero(axis: Axes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from cryingan.plots.style import readable
-from cryingan.storage.fraction_keys import random_key, threshold_in
+from cryingan.storage.fraction_keys import OUT_OF_TIME, random_key, threshold_in
 
 SHARE = "share of structures"
 PERCENT = (50, 10, 1)  # of random structures
@@ -53,6 +53,8 @@ def _low_energies(keys: Collection[str], unit: str) -> Panel:
     ordered = sorted(thresholds, key=lambda key: -float(thresholds[key]))
     named = {key: f"{thresholds[key]} {readable(unit)} or below".replace("  ", " ") for key in ordered}
     lines = tuple(Line(key, f"relaxed to {name}", name) for key, name in named.items())
+    if lines:  # samples without an energy count as high, which is nothing that the model has learnt
+        lines += (Line(OUT_OF_TIME, "relaxation ran out of time", "out of time"),)
     return Panel("relaxed samples low in energy", SHARE, lines)
 
 

@@ -21,6 +21,7 @@ TITLES = {
     "relax/kolmogorov_smirnov": "relaxed: Kolmogorov-Smirnov, energies",
     "relax/failed": "relaxation failed",
     "relax/unconverged": "relaxation did not converge",
+    "relax/out_of_time": "relaxation ran out of time",
     "samples/f1": "F1",
     "samples/precision": "precision",
     "samples/recall": "recall",
@@ -38,7 +39,12 @@ TITLES = {
 """Keys of metrics.csv that are shown, in this order, those of energies behind the first four."""
 MAIN = ("relax/f1", "relax/precision", "relax/recall", "relax/coverage", "samples/f1", "samples/precision")
 MAIN += ("samples/recall", "samples/coverage", "samples/close_pairs", "val/loss")
-SHARES = ("/precision", "/failed", "/unconverged")  # of samples; recall and coverage are those of training structures
+SHARES = (
+    "/precision",
+    "/failed",
+    "/unconverged",
+    "/out_of_time",
+)  # of samples; recall and coverage are those of training structures
 SAMPLES = {"relax": "callbacks.relax.n_samples", "samples": "callbacks.quality.n"}
 MOST = 1000  # relaxed samples, the first ones, that are compared by place
 ANSWERS = ("relax/f1", "relax/distinct_below_0", "samples/f1", "val/loss", "samples/close_pairs")

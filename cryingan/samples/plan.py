@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cryingan.energies.data_card import data_source, default_potential, read_data_card
+from cryingan.energies.data_card import DataCard, data_source, default_potential, read_data_card
 from cryingan.energies.fractions import N_TRAINING, THRESHOLDS
 from cryingan.errors import CryinGANError
 from cryingan.relaxation.settings import REPAIR_DISTANCE, WHERE, RelaxSettings
@@ -44,7 +44,7 @@ class Plan:
     potential: Mapping[str, Any]
     relax: Mapping[str, Any]
     training: Mapping[str, Any] | None = None
-    thresholds: Sequence[float] = THRESHOLDS
+    thresholds: Sequence[float] = THRESHOLDS["bulk"]
     repair_distance: float = REPAIR_DISTANCE
     n_training: int = N_TRAINING
     cache: str | None = None
@@ -71,7 +71,7 @@ def plan_as_in_run(settings: Mapping[str, Any], run: Mapping[str, Any], given: C
     Args:
         settings: `potential`, `relax`, `training` (the data file), `cache`, `pictures`, `thresholds`,
             `repair_distance` and `n_training`. Of what decides how relaxations end, and of the last three, the values
-            of the run hold.
+            of the run hold; no `thresholds` are those that sets of this kind have.
         run: the config of the run; empty without one.
         given: keys whose values in `settings` hold nevertheless, such as `relax.fmax` or `thresholds`.
 
@@ -92,11 +92,14 @@ def plan_as_in_run(settings: Mapping[str, Any], run: Mapping[str, Any], given: C
     if rule and (run or isinstance(rule, str)):  # numbers of atoms hold in the order of the set only
         log.info(FIXED_IN_SET, rule, path)
         relaxing["fixed"] = rule
+    judged = {name: settings[name] if name in given else judging.get(name, settings[name]) for name in JUDGING}
+    if judged["thresholds"] is None:
+        judged["thresholds"] = (read_data_card(path, card) if path else DataCard()).thresholds
     return Plan(
         potential,
         relaxing,
         data_source(path, card, data.get("sort_species", False), types) if path else None,
-        **{name: settings[name] if name in given else judging.get(name, settings[name]) for name in JUDGING},
+        **judged,
         cache=settings["cache"],
         pictures=settings["pictures"],
         molecules=settings["pictures"],

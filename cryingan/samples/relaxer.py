@@ -104,6 +104,7 @@ class SampleRelaxer:
                 "training": self.comparison.of_training(len(outcome.samples), thresholds),
                 "quantiles": self.comparison.quantiles,
                 **self.scale.record(),
+                "time_budget": self.settings.time_budget,
                 "seconds": round(time.monotonic() - start, 1),
             }
             write_json(folder / RELAX_SUMMARY, summary)

@@ -15,7 +15,7 @@ from cryingan.relaxation.relax import RelaxationResults
 from cryingan.relaxation.repair import RepairLog
 from cryingan.samples.folder import ENERGIES, FIGURE, MOLECULES, PICTURES, REFERENCE
 from cryingan.storage.atomic import make_folder, replace_file
-from cryingan.storage.fraction_keys import fraction_key, random_key, threshold_in
+from cryingan.storage.fraction_keys import OUT_OF_TIME, fraction_key, random_key, threshold_in
 from cryingan.structures.contacts import contact_text
 from cryingan.structures.crystals import Crystals
 
@@ -57,7 +57,7 @@ class Outcome:
         - `relax/fraction_below_<threshold>`, `..._low`, `..._high`: samples whose relaxation converged at or below the
           threshold, and the 95 % interval (Wilson's)
         - `relax/failed`: could not be repaired, exploded, not finite or too close; `relax/unconverged`: anything else
-          that did not converge, lack of time included
+          that did not converge, lack of time included, which `relax/out_of_time` has alone
         - `relax/energy`, `relax/energy_median`: of the converged, in the unit of the data; `relax/energy_drop`: mean
           gain of the converged, eV/atom; none of the three where nothing converged
         - `relax/steps`: mean of all that were started
@@ -74,12 +74,18 @@ class Outcome:
         failed = n - len(results) + int(results.failed.sum())
         values["relax/failed"] = failed / n
         values["relax/unconverged"] = (n - failed - int(results.converged.sum())) / n
+        values[OUT_OF_TIME] = self.out_of_time / n
         values["relax/close_pairs"] = float(self.repairs.close_pairs.mean())
         ended = [found for found, good in zip(results.contacts, results.converged, strict=True) if good]
         checked = [found for found in ended if found is not None]
         if checked:
             values["relax/contacts"] = sum(map(bool, checked)) / len(checked)
         return values | self._averages()
+
+    @property
+    def out_of_time(self) -> int:
+        """The number of samples whose relaxation ended because its time was over."""
+        return int((self.results.reason == "time").sum())
 
     def _averages(self) -> dict[str, float]:
         """Means and the median over samples, with the ends of their intervals where there are at least two samples."""
@@ -184,7 +190,8 @@ def draw(
 
     energies, n = outcome.energies, len(outcome.samples)
     relaxed = energies.values[outcome.results.converged]
-    figure = energy_figure(relaxed, training, n, energies.unit, outcome.thresholds, random=random)
+    shown = {"random": random, "out_of_time": outcome.out_of_time}
+    figure = energy_figure(relaxed, training, n, energies.unit, outcome.thresholds, **shown)
     save_figure(figure, folder / FIGURE)
     finite = np.isfinite(outcome.samples.fractional).all(axis=(1, 2))  # others cannot be drawn
     for sample in np.flatnonzero(finite[:pictures]).tolist():
@@ -212,11 +219,22 @@ def summary_line(summary: dict[str, Any]) -> str:
     shares = {name: [f"{of[key]:.1%}" for key in absolute if key in of] for name, of in sets.items()}
     compared = "".join(f" ({name}: {', '.join(found)})" for name, found in shares.items() if found)
     lost = f"{values['relax/failed']:.1%} failed, {values['relax/unconverged']:.1%} unconverged"
+    if (late := out_of_time(summary)) is not None:
+        lost += f", of which {late}"
     if values.get("relax/contacts"):
         lost += f", {values['relax/contacts']:.1%} of the converged with anions too close (contacts in {ENERGIES})"
     if {"relax/steps", "relax/energy_drop"} <= values.keys():  # as in Tables S2 and S3 of the paper
         lost += f", {values['relax/steps']:.0f} steps and {1000 * values['relax/energy_drop']:.0f} meV/atom lower"
     return f"{summary['samples']} samples: {', '.join(below)}{compared}{', ' if below else ''}{lost}"
+
+
+def out_of_time(summary: dict[str, Any]) -> str | None:
+    """How many samples of a folder ran out of time, and of which; None where all had enough."""
+    late, budget = summary["values"].get(OUT_OF_TIME), summary.get("time_budget")
+    if not late:
+        return None
+    limit = f"relax.time_budget={budget:g} s" if budget else "time"
+    return f"{late * summary['samples']:.0f} of {summary['samples']} ran out of {limit}"
 
 
 def comparison_line(summary: dict[str, Any]) -> str | None:

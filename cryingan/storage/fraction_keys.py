@@ -12,9 +12,10 @@ import numpy as np
 
 FRACTION = "relax/fraction_below_"
 DISTINCT = "relax/distinct_below_"
+OUT_OF_TIME = "relax/out_of_time"
 HIGH = ("/precision", "/recall", "/f1", "/coverage", "/distinct_minima")
 LOW = ("/loss", "_error", "/close_pairs", "/energy", "/energy_median", "/kolmogorov_smirnov")
-SHARES_OF_BAD = ("/failed", "/unconverged", "/contacts")
+SHARES_OF_BAD = ("/failed", "/unconverged", "/out_of_time", "/contacts")
 LOW += SHARES_OF_BAD
 _FORMER = re.compile(r"((?:relax/)?fraction_below_)(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)(_low|_high)?")
 _RENAMED = {f"{part}/wasserstein": f"{part}/score_difference" for part in ("train", "val")}

@@ -60,7 +60,7 @@ def test_the_lowest_value_is_best_where_that_is_meant(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (("callbacks.best.key=relax/fraction_below_-0.3",), "is not logged; use .*relax/fraction_below_minus_0_2"),
+        (("callbacks.best.key=relax/fraction_below_-0.3",), "is not logged; use .*relax/fraction_below_0, "),
         (("callbacks.best.key=relax/enrgy",), "relax/enrgy is not logged"),
         (("~callbacks.relax", "callbacks.best.key=relax/energy"), "needs callbacks=relax"),
         (("callbacks.best.key=samples/distance",), "needs callbacks.best.mode=min or max"),

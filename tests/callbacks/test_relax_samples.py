@@ -23,6 +23,7 @@ from tests.support.command import call
 from tests.support.relaxed_runs import AVERAGES, KEYS, RELAX, rows
 from train import train
 
+SUMMARY = "+callbacks.summary={_target_: callbacks.summary.Summary, run_dir: ${run_dir}}"
 # a worker has something left to do when it is killed
 MANY = ("callbacks.relax.n_samples=40", "relax.fmax=0.02", "relax.backend=loky", "relax.processes=2")
 
@@ -158,10 +159,14 @@ def test_a_terminated_run_does_not_wait(tiny, tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_time_budget(tiny, tmp_path):
-    train(tiny(*RELAX, "callbacks.relax.mode=inline", "relax.time_budget=1e-9", "trainer.max_epochs=1"))
+def test_time_budget(tiny, tmp_path, capsys):
+    train(tiny(*RELAX, "callbacks.relax.mode=inline", "relax.time_budget=1e-9", "trainer.max_epochs=1", SUMMARY))
     [row] = rows(tmp_path / "run")
-    assert row["relax/unconverged"] == 1
+    assert row["relax/unconverged"] == row["relax/out_of_time"] == 1
+    said = "4 of 4 ran out of relax.time_budget=1e-09 s"
+    line, table = capsys.readouterr().out.split("4 samples after 1 epochs")
+    assert f"100.0% unconverged, of which {said}" in line
+    assert said in " ".join(table.replace("│", " ").split()), "a table without this tells of a bad model"
     assert row["relax/fraction_below_0"] == 0
     assert "relax/energy" not in row
 
@@ -232,9 +237,8 @@ def test_the_untrained_generator_and_random_structures_stand_beside_what_was_lea
     cutoff = {"potential": potential.name, "hash": potential.hash, "energy_per_atom": 1e6, "random": "random.csv"}
     (tmp_path / "data.card.yaml").write_text(json.dumps({"cutoffs": [cutoff]}))
     (tmp_path / "random.csv").write_text("number,energy_per_atom\n0,0\n1,2e6\n2,\n3,-1e7\n")
-    summary = "+callbacks.summary={_target_: callbacks.summary.Summary, run_dir: ${run_dir}}"
     thresholds = "callbacks.relax.thresholds=[0,-5e6]"
-    arguments = (*RELAX, f"data.path={data}", summary, thresholds, "callbacks.relax.before=true")
+    arguments = (*RELAX, f"data.path={data}", SUMMARY, thresholds, "callbacks.relax.before=true")
     train(tiny(*arguments))
     run, key = tmp_path / "run", "relax/fraction_below_0"
     text = capsys.readouterr().out

@@ -33,6 +33,13 @@ def beyond(axes):
     return found
 
 
+@pytest.mark.parametrize(("late", "why"), [(3, ", 30.0% out of time)"), (0, ")")])
+def test_the_legend_says_what_had_no_time(late, why):
+    figure = energy_figure(np.linspace(-1, 0, 6), None, 10, "J/m^2", out_of_time=late)
+    labels = [" ".join(text.get_text().split()) for text in figure.legends[0].get_texts()]
+    assert labels == [f"generated (40.0% without energy{why}"]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_no_energy_vanishes(seed):
     random = np.random.default_rng(seed)

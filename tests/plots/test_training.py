@@ -6,6 +6,7 @@ import pytest
 from cryingan.plots.style import save_figure
 from cryingan.plots.training import training_figure
 
+OUT_OF_TIME = "relax/out_of_time"
 RELAXED = "relax/fraction_below_minus_0_2"
 
 
@@ -58,6 +59,14 @@ def test_low_energies_come_first_with_their_interval(metrics, key):
     assert last.get_title() == "loss of the network"
 
 
+@pytest.mark.parametrize(("late", "before", "shown"), [("0.5", 0, True), ("0", 0.25, True), ("0", 0, False)])
+def test_lack_of_time_stands_beside_low_energies(metrics, late, before, shown):
+    path = metrics(f"{RELAXED},{OUT_OF_TIME}", f"1,0.5,{late}")
+    [axes] = training_figure(path, {}, before={RELAXED: 0.9, OUT_OF_TIME: before}, unit="J/m^2").axes
+    legend = [text.get_text() for text in axes.get_legend().get_texts()] if axes.get_legend() else []
+    assert legend == (["-0.2 J/m² or below", "out of time"] if shown else [])
+
+
 def test_without_relaxation_precision_and_recall_come_first(metrics):
     path = metrics(
         "train/loss,val/loss,samples/close_pairs,samples/recall,samples/precision", "0,1,1,3,0.4,0.5", "1,1,2,3,0.4,0.5"
@@ -69,6 +78,20 @@ def test_without_relaxation_precision_and_recall_come_first(metrics):
     assert labels == ["precision", "recall"]
     colors = [line.get_color() for line in figure.axes[0].lines]
     assert colors[0] == colors[1] != colors[2] == colors[3], "a curve and its reference"
+
+
+@pytest.mark.parametrize("others", [0, 5])
+def test_the_legend_of_losses_hides_no_loss(metrics, others):
+    losses = np.random.default_rng(0).uniform([0, 5], [1, 6], (40, 2))
+    named = ("close_pairs", "distance", "f1", "coverage", "precision")
+    keys = [f"samples/{name}" for name in named[:others]]
+    rows = (",".join(map(str, [epoch, *pair, *[0.5] * others])) for epoch, pair in enumerate(losses))
+    figure = training_figure(metrics(",".join(["train/loss", "val/loss", *keys]), *rows), {})
+    figure.draw_without_rendering()
+    axes = figure.axes[-1]
+    box = axes.get_legend().get_window_extent()
+    for line in axes.lines:
+        assert not box.count_contains(axes.transData.transform(line.get_xydata()))
 
 
 @pytest.mark.parametrize("panels", range(10))

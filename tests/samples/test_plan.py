@@ -38,5 +38,13 @@ def test_sample_has_one_zero_by_both_routes(tmp_path, training):
     run = {"data": {"path": training["path"], "validation": 0.5, "split_seed": 3}}
     plans = [plan_as_in_run(settings, run), plan_as_in_run(settings | {"training": training["path"]}, {})]
     assert plans[0].training == plans[1].training
+    for kind, usual in (("interface", (0.0, -0.2)), ("bulk", (0.0,))):
+        card = tmp_path / f"{kind}.yaml"
+        card.write_text(f"kind: {kind}")
+        of_set = {"data": run["data"] | {"card": str(card)}}
+        for given in (of_set, of_set | {"callbacks": {"relax": {"thresholds": None}}}):
+            assert tuple(plan_as_in_run(settings | {"thresholds": None}, given).thresholds) == usual
+        older = of_set | {"callbacks": {"relax": {"thresholds": [0.0, -0.2]}}}
+        assert plan_as_in_run(settings | {"thresholds": None}, older).thresholds == [0.0, -0.2], "of an earlier version"
     zeros = {TrainingScale(one.training, load_potential("pair"), settings=QUIET).scale.zero for one in plans}
     assert len(zeros) == 1

@@ -44,6 +44,7 @@ def test_values_by_hand():
         "relax/fraction_below_minus_2": 0.0,
         "relax/failed": 0.5,  # two not repaired, three failed
         "relax/unconverged": 0.2,
+        "relax/out_of_time": 0.1,
         "relax/close_pairs": 4.5,
         "relax/steps": (10 + 20 + 30 + 1000 + 5 + 15) / 6,
         "relax/energy": -0.5,

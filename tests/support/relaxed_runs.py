@@ -16,7 +16,7 @@ KEYS = {
     f"relax/fraction_below_{name}"
     for name in ("0", "0_low", "0_high", "minus_0_49", "minus_0_49_low", "minus_0_49_high")
 }
-KEYS |= {f"relax/{name}" for name in ("failed", "unconverged", "close_pairs")}
+KEYS |= {f"relax/{name}" for name in ("failed", "unconverged", "out_of_time", "close_pairs")}
 KEYS |= {"relax/distinct_minima", "relax/distinct_below_0", "relax/distinct_below_minus_0_49"}
 KEYS |= {"relax/kolmogorov_smirnov", "relax/unseen_minima"}
 AVERAGES = ("steps", "energy", "energy_median", "energy_drop")
