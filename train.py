@@ -90,7 +90,12 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
 def require_same_run(checkpoint: Path, model: Any, data: Any, settings: dict[str, Any]) -> dict[str, str] | None:
     """Refuse a checkpoint of another run, before a logger continues it; return the origin of its first weights."""
     from cryingan.storage.checkpoint import read_checkpoint
-    from cryingan.training.checkpoints import other_ways, require_same_model, require_same_settings
+    from cryingan.training.checkpoints import (
+        other_ways,
+        require_epochs_left,
+        require_same_model,
+        require_same_settings,
+    )
     from cryingan.training.initial_weights import require_same_origin
 
     require_same_model(checkpoint, model)
@@ -102,6 +107,7 @@ def require_same_run(checkpoint: Path, model: Any, data: Any, settings: dict[str
             data.load_state_dict(state)
         except CryinGANError as error:
             raise CryinGANError(f"{error}; {other_ways(checkpoint, settings['resume'])}") from error
+    require_epochs_left(checkpoint, settings["trainer"]["max_epochs"])
     return require_same_origin(checkpoint, settings["init"], settings["resume"])
 
 

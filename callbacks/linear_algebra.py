@@ -1,4 +1,4 @@
-"""The library that multiplies matrices on a CPU: chosen when a run starts, kept by it, told in one line."""
+"""The library that multiplies matrices on a CPU: chosen when a run starts, kept by it, told where it is not MKL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LinearAlgebra(Callback):
         self.saved = state_dict
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Choose, and say so.
+        """Choose, and say so where it is not MKL.
 
         Raises:
             CryinGANError: oneDNN is asked for where it is not there, or where there is no choice.
@@ -60,7 +60,9 @@ class LinearAlgebra(Callback):
         use_library(name := trainer.strategy.broadcast(name))
         self.used = {"library": name, "rounding": rounding()}
         if trainer.is_global_zero:
-            print(f"matrix products by {_spoken(name)}{self._otherwise(before)}", flush=True)
+            remark = self._otherwise(before)
+            if remark or name != MKL:
+                print(f"matrix products by {name}{_how_fast(name)}{remark}", flush=True)
 
     def _compare(self, trainer: Trainer) -> None:
         """Without a choice, say where a resumed run rounds otherwise: on another processor, or by a quicker MKL."""
@@ -90,8 +92,8 @@ def _has_choice(trainer: Trainer, model: LightningModule) -> bool:
     return layers and alone and trainer.strategy.root_device.type == "cpu" and trainer.precision == "32-true"
 
 
-def _spoken(name: str) -> str:
-    """A library with the speeds of both."""
-    found = {library: f"{library} {speed:.0f} GFLOP/s" for library, speed in speeds().items()}
-    others = [text for library, text in found.items() if library != name]
-    return found[name] + (f" ({', '.join(others)})" if others else "")
+def _how_fast(name: str) -> str:
+    """How many times as fast as MKL a library is here, in brackets; empty of one that is not faster."""
+    found = speeds()
+    times = found.get(name, 0.0) / found[MKL]
+    return f" ({times:.1f} times as fast as {MKL})" if times > 1 else ""

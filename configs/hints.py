@@ -20,6 +20,8 @@ FIRST = {"train": "data.path", "sample": "checkpoint", "evaluate": "structures"}
 """What a path without a key most likely is."""
 OWN_SET = {"train": "data.path", "sample": "training", "evaluate": "reference"}
 RATES = "model.generator_learning_rate, model.coordinate_learning_rate or model.distance_learning_rate"
+SHORTEST = 3
+"""Letters by which a key is known, where no other comes nearer."""
 CLASS_ALONE = ("sample", "model")
 """A script and a group of which it takes the class alone, not its keys."""
 OTHER_WORDS = {
@@ -90,7 +92,7 @@ def _offered(name: str, argument: str) -> str:
         return f"write {_typed(argument)}"
     known = known_keys(name)
     if key.lstrip("+~") not in known.values() and key not in known:
-        return f"{name}.py has no key {key}.{suggestion(name, key) or f' python {name}.py --help lists the keys'}"
+        return f"{name}.py has no key {key}.{suggestion(name, key)}"
     return f"write {_typed(f'{known.get(key, key)}={value}')}"
 
 
@@ -179,7 +181,7 @@ def _options(group: str) -> list[str]:
 
 
 def suggestion(name: str, unknown: str) -> str:
-    """The key of a script that was meant by an unknown one, as a sentence; empty where none comes near.
+    """The key of a script that was meant by an unknown one, as a sentence, or else what lists them.
 
     Args:
         name: train, sample or evaluate.
@@ -194,8 +196,9 @@ def suggestion(name: str, unknown: str) -> str:
     if known.get(last) == unknown:  # of another option of its group
         group = unknown.partition(".")[0]
         return f" Another {group} has it; python {name}.py --help lists the keys of the one that is set."
-    near = get_close_matches(last, known)
-    return f" Did you mean {known[near[0]]}?" if near else ""
+    begun = [key for key in known if len(last) >= SHORTEST and key.startswith(last)]
+    near = get_close_matches(last, known) or begun
+    return f" Did you mean {known[near[0]]}?" if near else f" python {name}.py --help lists the keys."
 
 
 def known_keys(name: str) -> dict[str, str]:

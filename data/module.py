@@ -21,6 +21,7 @@ from cryingan.randomness import generator
 from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures
 from cryingan.structures.matching import site_order
+from cryingan.structures.overlaps import overlaps
 from cryingan.structures.sources import source_hash
 from data.loader import TensorLoader
 from data.origin import CUT, MOVE, NO_GAP, axes_cut, origin_of
@@ -30,6 +31,10 @@ from data.translation import AXES, axes_of, require_no_lattice, translations
 
 STRUCTURES_PER_CHUNK = 256
 FEW = 100  # structures
+OVERLAP = (
+    "%s, frame %d: atoms %d and %d are %.2f Angstrom apart, less than half the sum of their covalent radii (%.2f); "
+    "so it is in %d of %d structures, from which the model learns it: mend or remove them unless that is meant"
+)
 SAME_IN_A_RUN = ("sort_species", "validation", "split_seed", "batch_size", "translate")
 
 log = logging.getLogger(__name__)
@@ -165,6 +170,11 @@ class StructureData(LightningDataModule):
             log.info("data.translate: structures move at random along %s", ", ".join(AXES[n] for n in self.translated))
         elif axes := axes_cut(moved.fractional):
             log.warning(CUT, self.path, axes, NO_GAP if automatic else MOVE)
+        if found := overlaps(moved):
+            worst = min(found, key=lambda one: one.distance / one.limit)
+            atoms = (atom + 1 for atom in worst.atoms)
+            numbers = (worst.structure + 1, *atoms, worst.distance, worst.limit)
+            log.warning(OVERLAP, self.path, *numbers, len(found), len(moved))
         if len(moved) < FEW:
             log.warning("%s holds %d structures; with fewer than %d a model soon overfits", self.path, len(moved), FEW)
 

@@ -186,6 +186,23 @@ def require_same_settings(
         raise CryinGANError(f"{path} belongs to other settings: {named}; {other_ways(path, resume)}")
 
 
+def finished_epochs(path: str | Path) -> int:
+    """How many epochs had ended when a checkpoint of a run was written."""
+    return int(read_checkpoint(path).get("epoch", -1)) + 1
+
+
+def require_epochs_left(path: str | Path, max_epochs: int) -> None:
+    """Refuse a checkpoint that is of a longer training.
+
+    Raises:
+        CryinGANError: more than `max_epochs` epochs had ended when it was written.
+    """
+    if (done := finished_epochs(path)) > max_epochs:
+        raise CryinGANError(
+            f"{path} is of {done} epochs, more than trainer.max_epochs={max_epochs}; raise it or choose another run_dir"
+        )
+
+
 def _defaults(kind: str | None) -> dict[str, Any]:
     """The default settings of a model; none of a user's own."""
     from cryingan.models.registry import MODELS

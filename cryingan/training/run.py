@@ -29,11 +29,13 @@ class Run:
     def fit(self) -> dict[str, float]:
         """Train, with the run folder locked, close the loggers however it ends, and return the last metrics.
 
-        A folder in which nothing has been written when a setting is refused is removed.
+        A folder in which nothing has been written when a setting is refused is removed, with those above it that were
+        made for it.
 
         Raises:
             CryinGANError: another process trains in the folder, Lightning refuses a setting, or training diverged.
         """
+        above = [parent for parent in self.folder.parents if not parent.exists()]
         lock = lock_folder(make_folder(self.folder)) if self.trainer.is_global_zero else nullcontext()
         with lightning_errors(), lock:
             try:
@@ -41,15 +43,24 @@ class Run:
             except (CryinGANError, MisconfigurationException):
                 if self.trainer.is_global_zero:
                     remove_without_files(self.folder, LOCK)
+                    for parent in above:
+                        remove_without_files(parent)
                 raise
             except SystemExit:
-                print("stopped; the same command resumes after the last checkpoint, if there is one", flush=True)
+                print(f"stopped; the same command {self._resumes()}", flush=True)
                 sys.exit(143 if self.trainer.received_sigterm else 130)
             finally:
                 for logger in self.trainer.loggers:
                     if hasattr(logger, "close"):  # Lightning's own have none
                         logger.close()
         return {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+
+    def _resumes(self) -> str:
+        """Where the next job of the run begins."""
+        from cryingan.training.checkpoints import finished_epochs, newest_checkpoint
+
+        last = newest_checkpoint(self.folder / "checkpoints")
+        return f"resumes after epoch {finished_epochs(last)}" if last else "starts again: no epoch has ended"
 
 
 @contextmanager

@@ -52,9 +52,13 @@ def _command(settings: SiliconBuildSettings) -> str:
     keys = ("atoms", "density", "rate", "slice", "seed")
     given = {key: value for key in keys if (value := getattr(settings, key)) != getattr(defaults, key)}
     words = [f"{key}={Path(value).name if key == 'slice' else value}" for key, value in given.items()]
+    other = {key: value for key, value in settings.relax.items() if defaults.relax.get(key) != value}
+    words += [f"relax.{key}={value}" for key, value in other.items()]
     if settings.potential != defaults.potential:
         files = {"path": Path(settings.potential.get("path") or "").name}
         words += [f"potential.{key}={value}" for key, value in (settings.potential | files).items() if value != ""]
+    if settings.folder != defaults.folder:
+        words.append(f"folder={settings.output.name}")
     return shlex.join(["python", "-m", "data.silicon.build", f"n={settings.n}", *words])
 
 

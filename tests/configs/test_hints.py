@@ -82,6 +82,7 @@ def test_a_mistake_of_form_is_answered(name, arguments, said):
         ("sample", "batchsize=8", "batch_size"),
         ("sample", "ckpt=x", "checkpoint"),
         ("sample", "num_samples=8", "n"),
+        ("sample", "temp=1.2", "temperature"),
         ("evaluate", "samples=x", "structures"),
     ],
 )

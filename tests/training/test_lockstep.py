@@ -149,13 +149,14 @@ def interruptible():
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_stops_all_and_the_same_command_resumes(tiny, tmp_path, alone, number, code):
+def test_a_signal_stops_all_and_the_same_command_resumes(tiny, tmp_path, alone, number, code, capsys):
     together = (DOUBLE, folders(tmp_path, "all"), "replicas=2")
     before = signal.getsignal(number)
     stop = f"{{_target_: tests.training.test_lockstep.TerminateAt, epoch: 2, seed: 2, number: {int(number)}}}"
     with pytest.raises(SystemExit) as stopped:
         train(tiny(*together, f"+callbacks.stop={stop}"))
     assert stopped.value.code == code
+    assert "stopped; the same command resumes after epoch 2\n" in capsys.readouterr().out
     assert signal.getsignal(number) == before
     for seed in (1, 2):
         assert read_checkpoint(tmp_path / f"all/0.05_{seed}/checkpoints/last.ckpt")["epoch"] == 1

@@ -122,6 +122,9 @@ def test_a_run_that_is_over_says_so(tiny, capsys):
     capsys.readouterr()
     train(tiny("trainer.max_epochs=1"))
     assert "has all its 1 epochs; raise trainer.max_epochs" in capsys.readouterr().out
+    train(tiny("trainer.max_epochs=2"))
+    with pytest.raises(CryinGANError, match=r"last\.ckpt is of 2 epochs, more than trainer\.max_epochs=1; raise it"):
+        train(tiny("trainer.max_epochs=1"))
 
 
 def test_a_time_limit_ends_a_job_at_the_end_of_an_epoch_and_the_next_resumes(tiny, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +17,12 @@ from cryingan.models.base import GenerativeModel
 from cryingan.models.cryingan.critic import CriticTerms, score_difference
 from cryingan.models.cryingan.networks import Generator, initialize
 from cryingan.models.cryingan.settings import AdversarialSettings, WarmStart
-from cryingan.models.cryingan.warm_start import LinearStart, begin_at_rest
+from cryingan.models.cryingan.warm_start import LinearStart, begin_at_rest, told_of_few_steps
 from cryingan.models.divergence import FiniteWatch, StopAtNaN
 from cryingan.models.epoch_means import EpochMeans
 from cryingan.randomness import generator
+
+log = logging.getLogger(__name__)
 
 NOISE_CHUNK = 1024
 STATISTICS = 256  # structures
@@ -128,6 +131,13 @@ class AdversarialModel(GenerativeModel):
         """Begin the average as a copy of the generator; that of a checkpoint continues."""
         if self.averaged is not None and not self.averaged.begun:
             self.averaged.update_parameters(self.generator)
+
+    def on_train_end(self) -> None:
+        """Say where so few steps leave samples near those of the start."""
+        steps = -(-self.trainer.num_training_batches // self.hparams.generator_interval)
+        told = told_of_few_steps(self.trainer.max_epochs, steps) if self.start is not None else None
+        if told and self.trainer.is_global_zero:
+            log.warning("%s", told)
 
     def configure_optimizers(self) -> tuple[list, list]:
         """One Adam and one step schedule per network (SI; the schedule counts epochs)."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cryingan.geometry.displacements import nearest_along_axes
 from cryingan.models.linear.components import Components
 
+FEW_STEPS, ENOUGH_STEPS = 1000, 2500  # of the generator (docs/choosing.md, "How long, and when to stop")
 REACH = 2.0  # Angstrom; how far the generator can move an atom along an axis of space
 
 
@@ -62,3 +63,24 @@ def begin_at_rest(generator: nn.Module) -> None:
     last = generator.layers[-1]
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
+
+
+def told_of_few_steps(epochs: int, steps: int) -> str | None:
+    """A line about a training whose samples stay near those of the linear model; None of a longer one.
+
+    Args:
+        epochs: of the training.
+        steps: of the generator in each of them.
+
+    Example:
+        >>> told_of_few_steps(20, 5)
+        'only 100 steps: samples are still near those of the linear model; ... model.schedule_epochs=10'
+        >>> told_of_few_steps(50, 53)
+    """
+    if not 0 < epochs * steps < FEW_STEPS:
+        return None
+    enough = -(-ENOUGH_STEPS // steps)
+    return (
+        f"only {epochs * steps} steps: samples are still near those of the linear model; some {ENOUGH_STEPS:,} are "
+        f"needed, in a run of its own with trainer.max_epochs={enough} model.schedule_epochs={max(1, enough // 50)}"
+    )

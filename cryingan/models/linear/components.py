@@ -125,7 +125,8 @@ def _require_a_mean(mean: MeanStructure) -> None:
             f"the linear model needs structures that share most of their sites; here half of the atoms scatter by "
             f"{mean.typical_scatter:.2f} Angstrom or more, as in an alloy, in a glass or "
             "where vacancies move from site to site: take model=paper, "
-            "model=diffcsp, or model=flow with model.prior=uniform"
+            "model=diffcsp, or model=flow with model.prior=uniform, for a CPU in the size of experiment=flow_small "
+            "model.prior=uniform model.sites=false"
         )
     wide = int((mean.scatter > SHARED).sum())
     if wide > MANY * len(mean.scatter):

@@ -148,14 +148,15 @@ def test_pieces_of_a_large_structure(tmp_path):
     large.rattle(0.1, seed=0)
     large.wrap()
     write_structures(Crystals.from_ase([large]), tmp_path / "large.extxyz")
-    path = build.build(settings(tmp_path, n=2, slice=str(tmp_path / "large.extxyz")))
+    path = build.build(settings(tmp_path, n=2, slice=str(tmp_path / "large.extxyz"), relax={"fmax": 0.03}))
     made = read_data_card(path).made
     assert made["slices_of"] == {"file": "large.extxyz", "sha256": file_hash(tmp_path / "large.extxyz")}
     assert made["density"] == pytest.approx(2.33, abs=0.01)
     assert read_structures(path).cell[0, 0] == pytest.approx(5.431 * (32 / 8) ** (1 / 3), abs=1e-3)
     text = (path.parent / "README.md").read_text()
     assert "is a cube cut from large.extxyz where it holds 32 atoms" in text
-    assert "data.silicon.build n=2 atoms=32 rate=8000000000000000.0 slice=large.extxyz" in text
+    assert "data.silicon.build n=2 atoms=32 rate=8000000000000000.0 slice=large.extxyz relax.fmax=0.03 " in text
+    assert " folder=set\n" in text
 
 
 TOLD = r"holds results with other {} in {}.*: give another work=FOLDER, or remove the file"

@@ -55,12 +55,13 @@ def test_noise_beyond_the_components_is_not_used():
 
 
 @pytest.mark.parametrize(("components", "latent_dim", "kept"), [(None, 50, "share"), (None, 2, 2), (3, 50, 3)])
-def test_components_hold_most_of_the_variance_or_are_chosen(tmp_path, components, latent_dim, kept):
+def test_components_hold_most_of_the_variance_or_are_chosen(tmp_path, components, latent_dim, kept, caplog):
     write_structures(scattered(), tmp_path / "set.extxyz")
     changes = {"components": components, "latent_dim": latent_dim, "warm_start": "linear"}
     model = CryinGAN(CELL, SPECIES, **{**SMALL["cryingan"], **changes})
     data = StructureData(tmp_path / "set.extxyz", batch_size=8)
     quiet_trainer().fit(model, data)
+    assert "steps: samples are still near those of the linear model" in caplog.text
     # The same decomposition by eigenvalues of the covariance.
     flat = mean_structure(model.as_in_batches(data.training)).displacements.reshape(len(data.training), -1)
     variances = np.linalg.eigvalsh(flat.T @ flat)[::-1]
