@@ -16,7 +16,6 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks.wandb_guard import GuardedRun
 from cryingan.errors import CryinGANError
-from cryingan.storage.atomic import make_folder
 from cryingan.storage.checkpoint import read_checkpoint
 from cryingan.storage.fraction_keys import mode_of
 from cryingan.storage.text import in_one_line
@@ -150,7 +149,6 @@ def wandb_logger(
     """
     if artifacts not in (None, *ARTIFACTS):
         raise CryinGANError(f"logger.wandb.artifacts={artifacts}: use {', '.join(ARTIFACTS)} or null")
-    make_folder(save_dir)
     mode = mode or chosen_mode()
     if mode == "disabled":
         print("W&B is switched off (logger.wandb.mode, WANDB_DISABLED or WANDB_MODE); metrics.csv has all values")
