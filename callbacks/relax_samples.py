@@ -97,6 +97,8 @@ class RelaxSamples(Callback):
     def limits(self, trainer: Trainer) -> tuple[float, ...]:
         """The thresholds, where none are given those of a set of this kind."""
         if self.thresholds is not None:
+            if isinstance(self.thresholds, str | float | int):
+                raise CryinGANError(f"callbacks.relax.thresholds={self.thresholds} must be a list, such as [0,-0.2]")
             return tuple(self.thresholds)
         return read_data_card(trainer.datamodule.path, trainer.datamodule.settings.card).thresholds
 

@@ -130,9 +130,8 @@ def _add_relaxed(
     """Add the values of relaxed samples to the columns; return the names of the rows."""
     drawn = "" if relax.temperature == 1 else f" at temperature {relax.temperature:g}"
     rows = {"relax/failed": f"share of {trained['samples']} samples{drawn} whose relaxation failed"}
-    late = [found for of in (untrained, trained) if of and (found := out_of_time(of))]
-    if late:
-        rows[OUT_OF_TIME] = f"{late[-1]}: counted as high"
+    if any(of and out_of_time(of) for of in (untrained, trained)):
+        rows[OUT_OF_TIME] = "share that ran out of relax.time_budget: counted as high"
     for key in map(fraction_key, relax.thresholds):
         rows[key] = f"relaxed to {threshold_in(key)} {trained['unit']} or below"
         if key in trained.get("random", {}):

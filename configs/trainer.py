@@ -100,8 +100,8 @@ def _callbacks(
 def keep_former_best(callbacks: dict[str, Any], checkpoint: Path) -> None:
     """Let a run keep what was the default when it began: thresholds, and `relax/fraction_below_0` as the best key."""
     former = run_settings(checkpoint).get("callbacks", {})
-    if "relax" in callbacks and callbacks["relax"].get("thresholds") is None:
-        callbacks["relax"]["thresholds"] = former.get("relax", {}).get("thresholds")
+    if (relax := callbacks.get("relax")) is not None and relax.get("thresholds") is None:
+        relax["thresholds"] = (former.get("relax") or {}).get("thresholds")
     before = former.get("best", {}).get("key")
     best = callbacks.get("best", {})
     if "relax" in callbacks and before == FORMER_BEST and best.get("key", before) is None:

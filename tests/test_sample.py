@@ -100,6 +100,14 @@ def test_results_of_other_samples_are_not_left_beside_these(checkpoint, tmp_path
     sample(compose(*keys, "n=3"))
 
 
+@pytest.mark.parametrize("content", ["{", "[1]", '{"settings": null}', '{"settings": []}'])
+def test_a_manifest_that_is_none_of_samples_is_said_in_one_line(checkpoint, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/manifest.json").write_text(content)
+    with pytest.raises(CryinGANError, match=r"manifest\.json (cannot be read|is not of samples)"):
+        sample(compose(f"checkpoint={checkpoint}", "n=1", f"output={tmp_path / 'out'}"))
+
+
 def test_the_command_needs_nothing_but_the_checkpoint(checkpoint, tmp_path):
     script = ROOT / "sample.py"
     command = [sys.executable, str(script), f"checkpoint={checkpoint}", "n=3", f"output={tmp_path / 'out'}"]

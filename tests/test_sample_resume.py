@@ -1,10 +1,13 @@
 """A killed `sample.py` of a model that samples in steps: the same command draws what is missing."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from cryingan.errors import CryinGANError, OtherResultsError
+from cryingan.models.finished_batches import FinishedBatch, finished_batches
 from cryingan.models.registry import model_class
 from sample import sample
 from tests.support.sampling import compose
@@ -135,3 +138,20 @@ def test_samples_are_not_drawn_again_after_a_kill_in_their_relaxation(command, b
     monkeypatch.setattr("sample.relax", lambda *_: None)
     assert set(contents(command("killed", *relaxed))) == {"samples.extxyz", "manifest.json"}
     assert drawn == []
+
+
+def test_a_second_command_is_refused_and_leaves_the_folder_of_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("cryingan.storage.locks.SECONDS_TO_WAIT", 0.1)
+    folder, batch = tmp_path / "samples", FinishedBatch(np.zeros((2, 3, 3)), {})
+    with finished_batches(folder / "unfinished", {"seed": 1}, stay=True) as first:
+        with ThreadPoolExecutor(1) as other, pytest.raises(CryinGANError, match="another process is at work"):
+            other.submit(_in_the_same_folder, folder / "unfinished").result()
+        first.keep(range(2), batch)
+    with finished_batches(folder / "unfinished", {"seed": 1}) as again:
+        assert list(again.known) == [range(2)]
+    assert not folder.exists()
+
+
+def _in_the_same_folder(path):
+    with finished_batches(path, {"seed": 1}):
+        pytest.fail("two commands are at work in one folder")

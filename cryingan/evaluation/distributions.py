@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryingan.errors import CryinGANError
 from cryingan.plots.distributions import Distribution
 from cryingan.plots.series import Series
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+log = logging.getLogger(__name__)
 
 REFERENCE = "training set"
 CURVES = {  # tables of curves, with the labels of their axes
@@ -30,25 +34,36 @@ def distributions(runs: Mapping[str, Sequence[Path]]) -> list[Distribution]:
         runs: folders of evaluations by model. One run has its intervals, several have their mean and range.
 
     Returns:
-        g(r) and bond angles of silicon, and shares of motifs of each species, as far as all folders have them.
+        g(r) and bond angles of silicon, and shares of motifs of each species, as far as all folders have them for the
+        same distances, angles or motifs, which evaluations of other versions may not.
     """
     folders = [folder for several in runs.values() for folder in several]
     everywhere = set.intersection(*({path.name for path in folder.glob("*.csv")} for folder in folders))
     made = [
-        _curve({name: _tables(several, table) for name, several in runs.items()}, *labels)
+        _curve(tables, *labels)
         for table, labels in CURVES.items()
-        if table in everywhere
+        if table in everywhere and (tables := _comparable(runs, table))
     ]
     for table, match in ((name, MOTIFS.fullmatch(name)) for name in sorted(everywhere)):
-        if match:
-            made.append(_motifs({name: _tables(several, table) for name, several in runs.items()}, match[1]))
+        if match and (tables := _comparable(runs, table)):
+            made.append(_motifs(tables, match[1]))
     return made
 
 
-def _tables(folders: Sequence[Path], name: str) -> list[DataFrame]:
+def _comparable(runs: Mapping[str, Sequence[Path]], name: str) -> dict[str, list[DataFrame]] | None:
+    """A table of all evaluations by model; None where its first column differs between them, which a line says."""
     from pandas import read_csv
+    from pandas.errors import EmptyDataError
 
-    return [read_csv(folder / name) for folder in folders]
+    try:
+        tables = {model: [read_csv(folder / name) for folder in folders] for model, folders in runs.items()}
+    except EmptyDataError as error:
+        raise CryinGANError(f"{name} of an evaluation is empty: evaluate again") from error
+    rows = [table.iloc[:, 0].tolist() for several in tables.values() for table in several]
+    if any(one != rows[0] for one in rows):
+        log.warning("%s is not drawn: evaluations of other versions have other rows", name)
+        return None
+    return tables
 
 
 def _curve(tables: Mapping[str, list[DataFrame]], xlabel: str, ylabel: str) -> Distribution:

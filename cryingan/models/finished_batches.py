@@ -77,10 +77,10 @@ def finished_batches(path: Path, key: Mapping[str, Any], stay: bool = False) -> 
         stay: have the file stay in any case, for the samples that are made of it to be relaxed.
     """
     folder = make_folder(path.parent)
-    try:
-        with lock_folder(folder):
+    with lock_folder(folder, patient=True):  # one that was just killed leaves in a moment
+        try:
             yield FinishedBatches(path, key)
             if not stay:
                 path.unlink(missing_ok=True)
-    finally:
-        remove_without_files(folder, LOCK)
+        finally:
+            remove_without_files(folder, LOCK)

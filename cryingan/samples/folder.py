@@ -160,9 +160,21 @@ def write_samples(
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any] | None:
-    """The content of manifest.json; None where no samples have been written."""
+    """The content of manifest.json; None where no samples have been written.
+
+    Raises:
+        CryinGANError: it is no manifest of samples.
+    """
     path = Path(folder) / SAMPLE_MANIFEST
-    return json.loads(path.read_bytes()) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CryinGANError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("settings", {}), dict):
+        raise CryinGANError(f"{path} is not of samples: give an empty folder")
+    return found
 
 
 def write_relaxed(folder: Path, form: str) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +44,11 @@ class Run:
                 if self.trainer.is_global_zero:
                     remove_without_files(self.folder, LOCK)
                     for parent in above:
-                        remove_without_files(parent)
+                        with suppress(OSError):  # another run is in it
+                            parent.rmdir()
                 raise
             except SystemExit:
-                print(f"stopped; the same command {self._resumes()}", flush=True)
+                print(f"stopped; {self._goes_on()}", flush=True)
                 sys.exit(143 if self.trainer.received_sigterm else 130)
             finally:
                 for logger in self.trainer.loggers:
@@ -55,12 +56,15 @@ class Run:
                         logger.close()
         return {name: float(value) for name, value in self.trainer.callback_metrics.items()}
 
-    def _resumes(self) -> str:
+    def _goes_on(self) -> str:
         """Where the next job of the run begins."""
         from cryingan.training.checkpoints import finished_epochs, newest_checkpoint
 
         last = newest_checkpoint(self.folder / "checkpoints")
-        return f"resumes after epoch {finished_epochs(last)}" if last else "starts again: no epoch has ended"
+        if last:
+            return f"resume=auto, the default, resumes after epoch {finished_epochs(last)}"
+        begins = f"resumes from {self.checkpoint}" if self.checkpoint else "starts again"
+        return f"no checkpoint has been written: the same command {begins}"
 
 
 @contextmanager

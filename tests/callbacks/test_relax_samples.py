@@ -180,6 +180,7 @@ def test_time_budget(tiny, tmp_path, capsys):
         (("callbacks.relax.n_samples=0",), "n_samples"),
         (("callbacks.relax.temperature=0",), "callbacks.relax.temperature=0: it must be a number greater than 0"),
         (("callbacks.relax.thresholds=[low]",), "must be numbers"),
+        (("callbacks.relax.thresholds=-0.2",), "must be a list"),
         (("relax.time_budget=-5",), "time_budget=-5"),
         (("potential=ase", "potential.calculator=no.such"), "no.such"),
     ],

@@ -1,8 +1,11 @@
 """Values of trainer and callbacks that train nothing, or fail late, are refused before anything runs."""
 
+import copy
+
 import pytest
 import torch
 
+from configs.trainer import keep_former_best
 from cryingan.errors import CryinGANError
 from tests.conftest import compose
 from train import train
@@ -51,3 +54,14 @@ def test_a_gpu_that_is_not_there_is_answered_by_what_trains(tiny):
 def test_few_structures_are_warned_of_once(tiny, caplog):
     train(tiny("trainer.max_epochs=1"))
     assert caplog.text.count("holds 24 structures") == 1
+
+
+@pytest.mark.parametrize("former", ["callbacks: {relax: null}", "callbacks: {relax: {thresholds: [0, -0.3]}}", "{}"])
+def test_former_thresholds_of_a_run(tmp_path, former):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.yaml").write_text(former)
+    for callbacks in ({"relax": None}, {}, {"relax": {"thresholds": [1.0]}}):
+        keep_former_best(given := copy.deepcopy(callbacks), tmp_path / "checkpoints/last.ckpt")
+        assert given == callbacks
+    keep_former_best(found := {"relax": {"thresholds": None}}, tmp_path / "checkpoints/last.ckpt")
+    assert found["relax"]["thresholds"] == ([0, -0.3] if "-0.3" in former else None)

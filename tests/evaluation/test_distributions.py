@@ -1,11 +1,13 @@
 """Distributions of several evaluations, put together again from their tables."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pandas import read_csv
 
+from cryingan.errors import CryinGANError
 from cryingan.evaluation.comparison import compare, write_comparison
 from cryingan.evaluation.distributions import distributions
 from cryingan.evaluation.evaluate import evaluate
@@ -62,3 +64,19 @@ def test_a_comparison_draws_them_where_all_have_them(folders, tmp_path):
     write_comparison(compare(names), tmp_path / "with")
     assert (tmp_path / "with/distributions.png").is_file()
     assert distributions({"a": folders["a"], "other": [Path(tmp_path)]}) == []
+
+
+def test_tables_of_other_motifs_or_distances_are_left_out(folders, tmp_path, caplog):
+    other = tmp_path / "other"
+    shutil.copytree(folders["b"][0], other)
+    shares = read_csv(other / "most_likely_Si_OP.csv")
+    shares.iloc[::-1].to_csv(other / "most_likely_Si_OP.csv", index=False)
+    radial = read_csv(other / "avg_rdf_Si_Si.csv")
+    radial.iloc[:-1].to_csv(other / "avg_rdf_Si_Si.csv", index=False)
+    [turns] = distributions({**folders, "other": [other]})
+    assert turns.xlabel.startswith("bond angle")
+    assert "avg_rdf_Si_Si.csv is not drawn" in caplog.text
+    assert "most_likely_Si_OP.csv is not drawn" in caplog.text
+    (other / "avg_rdf_Si_Si.csv").write_text("")
+    with pytest.raises(CryinGANError, match="is empty"):
+        distributions({**folders, "other": [other]})

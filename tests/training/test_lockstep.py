@@ -156,7 +156,7 @@ def test_a_signal_stops_all_and_the_same_command_resumes(tiny, tmp_path, alone, 
     with pytest.raises(SystemExit) as stopped:
         train(tiny(*together, f"+callbacks.stop={stop}"))
     assert stopped.value.code == code
-    assert "stopped; the same command resumes after epoch 2\n" in capsys.readouterr().out
+    assert "stopped; resume=auto, the default, resumes after epoch 2\n" in capsys.readouterr().out
     assert signal.getsignal(number) == before
     for seed in (1, 2):
         assert read_checkpoint(tmp_path / f"all/0.05_{seed}/checkpoints/last.ckpt")["epoch"] == 1
