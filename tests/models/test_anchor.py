@@ -93,7 +93,8 @@ def test_progress_is_that_of_samples_at_their_sites(monkeypatch):
 
     monkeypatch.setattr("cryingan.models.base.reported", watched)
     samples = net.sample(5, seed=1, batch_size=2, progress=True)
-    assert net.as_in_batches(samples).same_as(Crystals(np.concatenate([batch.fractional for _, batch in seen]), CELL, net.grouped_species))
+    drawn = np.concatenate([batch.fractional for _, batch in seen])
+    assert net.as_in_batches(samples).same_as(Crystals(drawn, CELL, net.grouped_species))
 
 
 def test_structures_without_common_sites_stay():
