@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from data.interface.systems import System
 
 
-EQUAL_GAPS = 1e-4  # fractions of the cell; symmetry makes several gaps equal but for rounding
-
-
 @dataclass(frozen=True)
 class Interface(Placement):
     """Two slabs in their common cell, the atoms to be placed between them, and where they come from.
@@ -93,8 +90,8 @@ def _in_common_cell(slabs: list[Atoms], match: Match, height: float) -> Atoms:
     for axis in range(2):
         places = np.sort(fractional[:, axis])
         gaps = np.diff(places, append=places[0] + 1)
-        centres = np.round((places + gaps / 2) % 1.0, 6) % 1.0
-        fractional[:, axis] -= centres[gaps > gaps.max() - EQUAL_GAPS].min()
+        widest = int(gaps.argmax())
+        fractional[:, axis] -= places[widest] + gaps[widest] / 2
     both.set_scaled_positions(fractional % 1.0)
     both.pbc = True
     return both

@@ -87,7 +87,7 @@ def write_slabs(placement: Placement, path: Path) -> None:
 def with_slabs_of(folder: Path, placement: Placed) -> Placed:
     """A placement with its origin where that of the slabs in a folder is.
 
-    Crystals relaxed on another machine, or other versions, may have it in another one of several equal gaps.
+    Symmetry makes several gaps between atoms equally wide; on another processor rounding chooses another one.
 
     Args:
         folder: where `write_slabs` wrote `SLABS`; without it, and beside other slabs, the placement stays.
@@ -100,14 +100,9 @@ def with_slabs_of(folder: Path, placement: Placed) -> Placed:
         return placement
     if _apart(there, here) < SAME_SLABS:
         return placement  # with all its digits
-    there_at_origin, here_at_origin = (_from_first_atom(slabs) for slabs in (there, here))
-    return replace(placement, slabs=there) if _apart(there_at_origin, here_at_origin) < SAME_SLABS else placement
-
-
-def _from_first_atom(slabs: Atoms) -> Atoms:
-    moved = slabs.copy()
-    moved.positions -= slabs.positions[0]
-    return moved
+    moved = here.copy()
+    moved.positions += there.positions[0] - here.positions[0]
+    return replace(placement, slabs=there) if _apart(there, moved) < SAME_SLABS else placement
 
 
 def _apart(slabs: Atoms, others: Atoms) -> float:
