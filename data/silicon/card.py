@@ -16,6 +16,7 @@ from cryingan.storage.hashes import file_hash
 from data.silicon.dataset import SiliconSet
 from data.silicon.engine import lammps_version
 from data.silicon.properties import Properties, diamond
+from data.silicon.rings import rings_per_atom
 from data.silicon.settings import SiliconBuildSettings
 
 
@@ -38,6 +39,7 @@ def facts(made: SiliconSet, found: Properties, settings: SiliconBuildSettings, p
         "structures": len(made.results),
         "coordination": found.coordination(),
         **found.geometry(),
+        "rings_per_atom": {size: round(number, 3) for size, number in rings_per_atom(made.crystals).items()},
         "curves": found.curves(),
         "motifs": found.motifs(),
         "noise_floor": {"structures": len(made.results) // 2, **found.noise_floor()},

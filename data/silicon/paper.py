@@ -26,4 +26,5 @@ LITERATURE = {
     "four_fold": "above 98 with a GAP cooled at 1e11 K/s (Deringer et al. 2018)",
     "angle_deviation": "9.7 with that GAP",
     "above_diamond": "130 to 170",
+    "rings": "diamond: 2 of six, no other",
 }

@@ -105,6 +105,7 @@ def _likeness(values: dict[str, Any]) -> list[str]:
     shares, curves, floor = values["coordination"]["shares"], values["curves"], values["noise_floor"]
     above, nothing = values["above_diamond"], ""
     coordination = " / ".join(f"{shares.get(number, 0.0):.1f}" for number in (3, 4, 5))
+    rings = " / ".join(f"{values['rings_per_atom'][size]:.2f}" for size in (4, 5, 6, 7, 8))
     beside = lambda key: (PAPER.get(key, nothing), LITERATURE.get(key, nothing))  # noqa: E731
     rows = [
         ["density, g/cm³", values["density"], *beside("density")],
@@ -116,6 +117,7 @@ def _likeness(values: dict[str, Any]) -> list[str]:
         ["most frequent angle, degrees", f"{curves['angle_peak_at']:g}", *beside("angle_peak_at")],
         ["... its share, % in half a degree", f"{curves['angle_peak']:.2f}", *beside("angle_peak")],
     ]
+    rows.append(["shortest-path rings of 4 / 5 / 6 / 7 / 8 atoms, per atom", rings, nothing, LITERATURE["rings"]])
     for name in ("first", "second"):
         rows.append([f"{name} peak of g(r), at Å", f"{curves[f'{name}_peak_at']:.2f}", *beside(f"{name}_peak_at")])
         rows.append(["... its height", f"{curves[f'{name}_peak']:.2f}", *beside(f"{name}_peak")])

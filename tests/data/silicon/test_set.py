@@ -16,6 +16,7 @@ from data.silicon.checks import bonds
 from data.silicon.gap_readme import write_readme as write_gap_readme
 from data.silicon.paper import PAPER_MOTIFS
 from data.silicon.readme import MADE, write_readme
+from data.silicon.rings import rings_per_atom
 from data.silicon.settings import SILICON, SiliconBuildSettings
 from sample import sample
 from tests.conftest import compose
@@ -50,6 +51,10 @@ def test_coordination_on_the_card_is_that_of_ase(crystals, made):
     for number, share in shares.items():
         assert share == pytest.approx(made["coordination"]["shares"][number], abs=1.0)
     assert made["coordination"]["shares"][4] >= 90
+
+
+def test_rings_on_the_card_are_those_of_the_set(crystals, made):
+    assert rings_per_atom(crystals) == pytest.approx(made["rings_per_atom"], abs=6e-4)
 
 
 def test_motifs_are_near_the_papers(made):
