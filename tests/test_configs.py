@@ -6,6 +6,7 @@ from importlib import import_module
 
 import pytest
 import yaml
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from configs.entry import CONFIGS
@@ -152,3 +153,12 @@ def test_a_number_in_place_of_a_list_is_refused_with_the_list():
 @pytest.mark.parametrize("option", options("experiment"))
 def test_every_experiment_composes(option):
     assert plain(compose(f"experiment={option}"))["trainer"]["max_epochs"] > 0
+
+
+@pytest.mark.parametrize("option", options("experiment"))
+def test_the_last_epoch_can_be_the_best_by_its_validation(option):
+    """Learning rates have fallen by then, and best.ckpt follows the loss of held-out structures."""
+    settings = compose(f"experiment={option}")
+    trainer = settings.trainer
+    if get_class(settings.model._target_).held_out_loss:
+        assert trainer.max_epochs % trainer.check_val_every_n_epoch == 0
