@@ -61,6 +61,7 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
         beside: a run of the same structures, to share them with.
         together: build a model that takes its steps together with those of other runs.
     """
+    from configs.models import require_settings
     from configs.trainer import build_trainer, keep_former_best, require_strategy
     from cryingan.training.checkpoints import starting_point
     from cryingan.training.initial_weights import load_initial_weights
@@ -69,6 +70,7 @@ def prepare(config: DictConfig, beside: Run | None = None, together: bool = Fals
     settings = plain(config)
     folder = Path(settings["run_dir"])
     checkpoint = starting_point(settings["resume"], folder)
+    require_settings(settings["model"])
     data, model = build(settings, beside, together)
     if checkpoint is not None:
         origin = require_same_run(checkpoint, model, data, settings)

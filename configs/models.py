@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,17 @@ def _renamed(value: Any, name: str, own: str, missing: set[str]) -> Any:
         kept = [one for one in value if not any(f"${{{key}}}" in str(one) for key in missing)]
         return kept if len(kept) == len(value) else [*kept, f"model={name}"]
     return value.replace(NAME, own) if isinstance(value, str) else value
+
+
+def require_settings(node: dict[str, Any]) -> None:
+    """Check the settings of a model of the project before its structures are read, which may take long.
+
+    Raises:
+        CryinGANError: a value is out of range.
+    """
+    for entry in MODELS.values():
+        if entry.target == node["_target_"]:
+            entry.settings(**{one.name: node[one.name] for one in fields(entry.settings) if one.name in node})
 
 
 def own_class(config: DictConfig) -> type | None:

@@ -115,6 +115,12 @@ def test_impossible_settings_are_refused(tiny, overrides):
         train(tiny(*overrides))
 
 
+@pytest.mark.parametrize("override", ["lambda=-1", "model.generator_interval=0"])
+def test_settings_are_refused_before_the_structures_are_read(tiny, override):
+    with pytest.raises(CryinGANError, match=override.split("=")[0]):
+        train(tiny(override, "data.path=no/such.extxyz"))
+
+
 def test_double_precision_runs_and_samples(tiny):
     assert np.isfinite(train(tiny("trainer.precision=64-true", "trainer.max_epochs=1"))["train/score_difference"])
 
