@@ -24,7 +24,7 @@ from cryingan.report.results import ANSWERS, last_number, title_of
 from cryingan.report.runs import SUMMARY, Run
 from cryingan.report.structures import run_labels, viewer_sets
 from cryingan.report.table import tables
-from cryingan.storage.fraction_keys import mode_of
+from cryingan.storage.fraction_keys import OUT_OF_TIME, mode_of
 
 HASH_DIGITS = 16
 UNKNOWN = "unknown: a run of an earlier version"
@@ -119,6 +119,12 @@ def notes(runs: Sequence[Run]) -> list[str]:
             found.append(f"{what}: {len(of)} of {len(runs)} runs")
     if other := _incomparable(runs):
         found.append(f"evaluations cannot be compared: {other}")
+    if late := [run for run in runs if _most_out_of_time(run)]:
+        most = max(map(_most_out_of_time, late))
+        found.append(
+            f"relaxations ran out of time: in {len(late)} of {len(runs)} runs, up to {most:.0%} of the samples of an "
+            "epoch, which count as not low"
+        )
     if missing := without_times(runs):
         found.append(f"times unknown, so no comparison at equal times: {'; '.join(missing)}")
     together = {first: others for first, others in differing_with(runs).items() if others}
@@ -137,6 +143,11 @@ def _incomparable(runs: Sequence[Run]) -> str:
     except CryinGANError as error:
         return str(error)
     return ""
+
+
+def _most_out_of_time(run: Run) -> float:
+    _, shares = run.curves.get(OUT_OF_TIME, ((), np.zeros(0)))
+    return float(np.nanmax(shares, initial=0.0))
 
 
 def _unsummarised(runs: Sequence[Run]) -> list[Run]:

@@ -68,6 +68,17 @@ def test_what_is_missing_says_so(page):
     assert raw["facts"]["relaxed samples"] == "not relaxed"
 
 
+def test_relaxations_that_ran_out_of_time_are_told(tmp_path):
+    for seed, shares in ((1, (0.0, 0.25, 0.5, 0.0)), (2, (0.0,) * 4)):
+        write_run(tmp_path / f"seed{seed}", config(seed=seed), relaxed=False)
+        table = tmp_path / f"seed{seed}/metrics.csv"
+        lines = table.read_text().splitlines()
+        late = ["relax/out_of_time", *map(str, shares)]
+        table.write_text("".join(f"{line},{more}\n" for line, more in zip(lines, late, strict=True)))
+    [said] = [note for note in content(text_of(tmp_path))["notes"] if "out of time" in note]
+    assert said.startswith("relaxations ran out of time: in 1 of 2 runs, up to 50% of the samples of an epoch")
+
+
 def test_every_run_says_where_it_comes_from(page):
     run = content(page)["runs"][0]
     assert run["facts"]["command"] == "python train.py seed=1"
