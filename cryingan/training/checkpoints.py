@@ -250,6 +250,7 @@ def load_model(path: str | Path, model: type[GenerativeModel] | None = None) -> 
     saved_class = _class_of(path, saved_model(content), model)
     try:
         model = saved_class(**content["hyper_parameters"])
+        model.on_load_checkpoint(content)
         model.load_state_dict(content["state_dict"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CryinGANError(f"{path} does not fit its own settings: {str(error).splitlines()[-1].strip()}") from error

@@ -61,7 +61,8 @@ def test_checkpoints_say_what_they_are(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "known"), [("cryingan", "none"), ("cgcnn", "none"), ("linear", "none"), ("flow", "steps, heun")]
+    ("kind", "known"),
+    [("cryingan", "refine_steps"), ("comb", "none"), ("cgcnn", "none"), ("linear", "none"), ("flow", "steps, heun")],
 )
 def test_unknown_sampler_keys(kind, known):
     with pytest.raises(CryinGANError, match=f"sampler.colour: the sampler of {kind} has no such key; it has {known}"):
@@ -71,6 +72,7 @@ def test_unknown_sampler_keys(kind, known):
 @pytest.mark.parametrize(
     ("kind", "key", "value", "said"),
     [
+        ("cryingan", "refine_steps", -1, "sampler.refine_steps=-1: it must be at least 0"),
         ("diffcsp", "steps", 0, "sampler.steps=0: it must be between 1 and 1000"),
         ("diffcsp", "steps", 5000, "sampler.steps=5000: it must be between 1 and 1000"),
         ("diffcsp", "steps", 1.5, "sampler.steps=1.5: it must be a whole number"),

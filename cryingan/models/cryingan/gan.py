@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
+from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import neighbor_distances
 from cryingan.models.cryingan.adversarial import AdversarialModel
 from cryingan.models.cryingan.critic import critic_terms, mean_score
 from cryingan.models.cryingan.networks import Discriminator
+from cryingan.models.cryingan.refinement import refined
 from cryingan.models.cryingan.settings import ModelSettings
+
+MOST = 256  # training structures whose mean score counts: they differ little
 
 
 class CryinGAN(AdversarialModel):
@@ -40,6 +48,9 @@ class CryinGAN(AdversarialModel):
     kind = "cryingan"
     recordable = True
     settings_type = ModelSettings
+    fitted_to: Tensor | None = None  # training structures as batches have them
+    sampler_keys = ("refine_steps",)
+    real_score: float | None = None  # mean of the training structures, of a checkpoint
     critic_terms = staticmethod(critic_terms)
     mean_score = staticmethod(mean_score)
 
@@ -58,9 +69,12 @@ class CryinGAN(AdversarialModel):
     def on_fit_start(self) -> None:
         """As the base class does; have the data module order the atoms by their sites, if these matter."""
         super().on_fit_start()
+        data = self.trainer.datamodule
         if self.hparams.sites:
-            sites = self.start.components.as_structure(self.template.cell, self.grouped_species)
-            self.trainer.datamodule.order_by(sites)
+            data.order_by(self.start.components.as_structure(self.template.cell, self.grouped_species))
+        if data is not None:
+            training = data.tensors["training"]
+            self.__dict__["fitted_to"] = training[:: -(-len(training) // MOST)]  # no buffer
 
     def real_features(self, batch: Tensor) -> dict[str, Tensor]:
         """What each discriminator sees of the structures of a batch."""
@@ -76,6 +90,58 @@ class CryinGAN(AdversarialModel):
         if "distances" in self.discriminators:
             seen["distances"] = neighbor_distances(fractional, self.cell, self.n_neighbors)
         return seen
+
+    def batches(
+        self, parts: Sequence[range], seed: int, purpose: str, refine_steps: int | None = None, **drawing: Any
+    ) -> Iterator[tuple[Tensor, dict[str, int]]]:
+        """Those of the generator, refined (`cryingan.models.cryingan.refinement`) where the model knows how.
+
+        Args:
+            parts: numbers of the structures of each batch.
+            seed: of the noise.
+            purpose: of the noise.
+            refine_steps: at most; None: `settings.refine_steps`.
+            drawing: see `cryingan.models.cryingan.adversarial.AdversarialModel.batches`.
+
+        Raises:
+            CryinGANError: `refine_steps` is given, and the model does not know the score of its training structures.
+        """
+        steps = self.hparams.refine_steps if refine_steps is None else refine_steps
+        target = self._real_score() if steps else None
+        if refine_steps and target is None:
+            raise CryinGANError(
+                f"sampler.refine_steps={refine_steps}: this checkpoint does not hold the score of its training "
+                "structures, to which samples are refined; those of earlier versions and of no training do not"
+            )
+        for structures, rejected in super().batches(parts, seed, purpose, **drawing):
+            if target is not None:
+                structures = refined(
+                    structures, self.cell, lambda some: self._score(self.features(some)), target, steps
+                )
+            yield structures, rejected
+
+    def _score(self, features: dict[str, Tensor]) -> Tensor:
+        """The sum of the scores of both discriminators, shape (structures,)."""
+        return sum(discriminator(features[name]).mean(-1) for name, discriminator in self.discriminators.items())
+
+    def _real_score(self) -> float | None:
+        """Mean score of training structures; None before the first step of a training, and in checkpoints without."""
+        if self.fitted_to is None:
+            return self.real_score
+        if not self.trainer.global_step:
+            return None
+        with torch.no_grad():
+            return float(self._score(self.real_features(self.fitted_to.to(self.dtype))).mean())
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """As the base class does, and the mean score of training structures, which samples are refined to."""
+        super().on_save_checkpoint(checkpoint)
+        if (score := self._real_score()) is not None:
+            checkpoint["cryingan_real_score"] = score
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the mean score of the training structures."""
+        self.real_score = checkpoint.get("cryingan_real_score")
 
     @property
     def rates_samples(self) -> bool:
