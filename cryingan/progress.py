@@ -34,22 +34,22 @@ def reported(
     from rich.console import Console
     from rich.progress import Progress
 
-    console, estimated = Console(stderr=True), callable(total)
+    terminal, estimated = sys.stderr.isatty(), callable(total)  # rich takes FORCE_COLOR, which notebooks set, for one
     number, start = before, time.monotonic()
     last = start
-    with Progress(console=console, disable=not console.is_terminal) as bar:
+    with Progress(console=Console(stderr=True), disable=not terminal) as bar:
         task = bar.add_task(doing, total=None if estimated else total, completed=before)
         for item in ending:
             number += size(item)
             yield item
             expected, now = total(number, item) if estimated else total, time.monotonic()
             bar.update(task, completed=number, total=expected)
-            if not console.is_terminal and (number == total or now - last >= SECONDS_BETWEEN_LINES):
+            if not terminal and (number == total or now - last >= SECONDS_BETWEEN_LINES):
                 about, each = "about " if estimated else "", (now - start) / (number - before)
                 left = f" of {about}{expected}, {each * (expected - number):.0f} s left" if expected else ""
                 print(f"{done} {number}{left}", file=sys.stderr, flush=True)
                 last = now
         if estimated:
             bar.update(task, total=number)
-            if not console.is_terminal:
+            if not terminal:
                 print(f"{done} {number} of {number}, 0 s left", file=sys.stderr, flush=True)
