@@ -93,6 +93,7 @@ def require_same_run(checkpoint: Path, model: Any, data: Any, settings: dict[str
     """Refuse a checkpoint of another run, before a logger continues it; return the origin of its first weights."""
     from cryingan.storage.checkpoint import read_checkpoint
     from cryingan.training.checkpoints import (
+        keep_former_sampler,
         other_ways,
         require_epochs_left,
         require_same_model,
@@ -103,6 +104,7 @@ def require_same_run(checkpoint: Path, model: Any, data: Any, settings: dict[str
     require_same_model(checkpoint, model)
     precision, free = settings["trainer"]["precision"], getattr(model, "sampler_keys", ())
     require_same_settings(checkpoint, dict(model.hparams), precision, settings["resume"], free)
+    keep_former_sampler(checkpoint, model)
     state = read_checkpoint(checkpoint).get(type(data).__qualname__)
     if state is not None:
         try:

@@ -56,9 +56,12 @@ def require_settings(node: dict[str, Any]) -> None:
     Raises:
         CryinGANError: a value is out of range.
     """
+    from cryingan.models.base import require_in_range
+
     for entry in MODELS.values():
         if entry.target == node["_target_"]:
-            entry.settings(**{one.name: node[one.name] for one in fields(entry.settings) if one.name in node})
+            given = {one.name: node[one.name] for one in fields(entry.settings) if one.name in node}
+            require_in_range(entry.settings(**given))
 
 
 def own_class(config: DictConfig) -> type | None:

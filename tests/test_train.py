@@ -115,7 +115,7 @@ def test_impossible_settings_are_refused(tiny, overrides):
         train(tiny(*overrides))
 
 
-@pytest.mark.parametrize("override", ["lambda=-1", "model.generator_interval=0"])
+@pytest.mark.parametrize("override", ["lambda=-1", "model.generator_interval=0", "model.ema=2", "seed=-1"])
 def test_settings_are_refused_before_the_structures_are_read(tiny, override):
     with pytest.raises(CryinGANError, match=override.split("=")[0]):
         train(tiny(override, "data.path=no/such.extxyz"))

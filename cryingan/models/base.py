@@ -58,6 +58,7 @@ class GenerativeModel(lightning.LightningModule):
         sampler_keys: settings of the way from noise to structures that `sample` takes.
         tempered: whether samples come from normal noise that `sample` may scale by a temperature.
         rates_samples: whether `sample` may choose among candidates.
+        initialized: whether training begins with all weights of another run (`init`).
         rejected: numbers of `candidates` that the last `sample` refused and of those that it `kept` all the same; None
             where the model refuses none.
         translatable: whether structures that are translated at random can be learned.
@@ -76,6 +77,7 @@ class GenerativeModel(lightning.LightningModule):
     sampler_keys: tuple[str, ...] = ()
     tempered = False
     rates_samples = False
+    initialized = False
     rejected: dict[str, int] | None = None
     translatable = True
     translation_invariant = False
@@ -100,7 +102,7 @@ class GenerativeModel(lightning.LightningModule):
                 "your own has a file configs/model/NAME.yaml, which model=NAME takes"
             )
         self.settings = settings = replace(settings, **changes)
-        _require_in_range(settings)
+        require_in_range(settings)
         # Plain values, as checkpoints are read with weights_only=True.
         plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
         self.save_hyperparameters({"cell": cell, "species": species, "shift": shift, **plain}, logger=False)
@@ -167,7 +169,8 @@ class GenerativeModel(lightning.LightningModule):
 
         A structure depends on `seed`, `purpose` and its number alone, neither on `batch_size` nor on the state of
         training: the first structures of a larger `n` are those of a smaller one. This is but for rounding, in which
-        batches of different sizes differ, and which CDVAE, on a GPU, amplifies until structures are others. What
+        batches of different sizes differ. Refined samples of CryinGAN then differ by up to hundredths of an Angstrom,
+        now and then, and CDVAE, on a GPU, amplifies it until structures are others. What
         watches a training has a purpose of its own, so that a model chosen by it is not judged by the same samples.
 
         Args:
@@ -218,7 +221,7 @@ class GenerativeModel(lightning.LightningModule):
             if type(value) is not kind and not (kind is float and type(value) is int):
                 raise CryinGANError(f"sampler.{key}={value}: it must be {KINDS[kind]}")
         try:
-            _require_in_range(replace(self.settings, **sampler))
+            require_in_range(replace(self.settings, **sampler))
         except CryinGANError as error:
             raise CryinGANError(str(error).replace("model.", "sampler.", 1)) from error
 
@@ -316,7 +319,7 @@ class GenerativeModel(lightning.LightningModule):
         checkpoint.update(cryingan_format=CHECKPOINT_FORMAT, cryingan_model=self.kind)
 
 
-def _require_in_range(settings: Any) -> None:
+def require_in_range(settings: Any) -> None:
     """Refuse values that mean the same in every model.
 
     Raises:

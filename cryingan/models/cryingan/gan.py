@@ -16,7 +16,8 @@ from cryingan.models.cryingan.networks import Discriminator
 from cryingan.models.cryingan.refinement import refined
 from cryingan.models.cryingan.settings import ModelSettings
 
-MOST = 256  # training structures whose mean score counts: they differ little
+SCORED = 256  # training structures at most, whose mean score counts: they differ little
+AT_ONCE = 32  # of them
 
 
 class CryinGAN(AdversarialModel):
@@ -38,6 +39,10 @@ class CryinGAN(AdversarialModel):
     Raises:
         CryinGANError: a setting is out of range.
 
+    Attributes:
+        real_score: mean score of the training structures, by both discriminators together, to which samples are
+            refined; None where it is not known, as in checkpoints of earlier versions, and in training, as it changes.
+
     Example:
         >>> cell = [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]]
         >>> model = cryingan.CryinGAN(cell, ["Li", "Li", "Cl"], n_neighbors=2, channels=8)
@@ -48,9 +53,9 @@ class CryinGAN(AdversarialModel):
     kind = "cryingan"
     recordable = True
     settings_type = ModelSettings
-    fitted_to: Tensor | None = None  # training structures as batches have them
     sampler_keys = ("refine_steps",)
-    real_score: float | None = None  # mean of the training structures, of a checkpoint
+    real_score: float | None = None
+    real: Tensor | None = None  # training structures as batches have them, in training
     critic_terms = staticmethod(critic_terms)
     mean_score = staticmethod(mean_score)
 
@@ -69,12 +74,16 @@ class CryinGAN(AdversarialModel):
     def on_fit_start(self) -> None:
         """As the base class does; have the data module order the atoms by their sites, if these matter."""
         super().on_fit_start()
-        data = self.trainer.datamodule
+        data, self.real_score = self.trainer.datamodule, None
         if self.hparams.sites:
             data.order_by(self.start.components.as_structure(self.template.cell, self.grouped_species))
         if data is not None:
             training = data.tensors["training"]
-            self.__dict__["fitted_to"] = training[:: -(-len(training) // MOST)]  # no buffer
+            self.real = training[:: -(-len(training) // SCORED)]
+
+    def on_fit_end(self) -> None:
+        """Keep the score of the training structures, and not these."""
+        self.real_score, self.real = self._real_score(), None
 
     def real_features(self, batch: Tensor) -> dict[str, Tensor]:
         """What each discriminator sees of the structures of a batch."""
@@ -111,7 +120,7 @@ class CryinGAN(AdversarialModel):
         if refine_steps and target is None:
             raise CryinGANError(
                 f"sampler.refine_steps={refine_steps}: this checkpoint does not hold the score of its training "
-                "structures, to which samples are refined; those of earlier versions and of no training do not"
+                "structures, to which samples are refined, as those of earlier versions do not: train again"
             )
         for structures, rejected in super().batches(parts, seed, purpose, **drawing):
             if target is not None:
@@ -125,13 +134,14 @@ class CryinGAN(AdversarialModel):
         return sum(discriminator(features[name]).mean(-1) for name, discriminator in self.discriminators.items())
 
     def _real_score(self) -> float | None:
-        """Mean score of training structures; None before the first step of a training, and in checkpoints without."""
-        if self.fitted_to is None:
+        """Mean score of the training structures; None where it is not known, or discriminators are untrained."""
+        if self.real is None:
             return self.real_score
-        if not self.trainer.global_step:
+        if not (self.trainer.global_step or self.initialized):
             return None
         with torch.no_grad():
-            return float(self._score(self.real_features(self.fitted_to.to(self.dtype))).mean())
+            parts = self.real.to(self.device, self.dtype).split(AT_ONCE)
+            return float(torch.cat([self._score(self.real_features(part)) for part in parts]).mean())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """As the base class does, and the mean score of training structures, which samples are refined to."""

@@ -83,10 +83,11 @@ class AdversarialSettings:
         for one in fields(self):
             value = getattr(self, one.name)
             numbers = value if isinstance(value, list | tuple) else [value]
-            if value is None or one.name in ("seed", "refine_steps") or "int" not in one.type:
+            least = one.metadata.get("least", 1)
+            if value is None or one.name == "seed" or "int" not in one.type:
                 continue
-            if not numbers or min(numbers) < 1:
-                raise CryinGANError(f"model.{one.name}={value}: it must be at least 1")
+            if not numbers or min(numbers) < least:
+                raise CryinGANError(f"model.{one.name}={value}: it must be at least {least}")
 
 
 @dataclass
@@ -103,8 +104,8 @@ class ModelSettings(AdversarialSettings):
         discriminator_widths: channels of the layers before pooling.
         coordinate_learning_rate: Adam's learning rate of the coordinate discriminator.
         distance_learning_rate: likewise, of the distance discriminator.
-        refine_steps: of samples, at most, uphill in the score of the distance discriminator, to the mean score of
-            training structures; 0: samples are as the generator makes them.
+        refine_steps: of samples, at most, uphill in the score of both discriminators together, to the mean score of
+            the training structures; 0: samples are as the generator makes them.
 
     Raises:
         CryinGANError: a value is out of range.
@@ -118,15 +119,13 @@ class ModelSettings(AdversarialSettings):
     discriminator_widths: list[int] = field(default_factory=lambda: [512, 512, 256])
     coordinate_learning_rate: float = 5e-5
     distance_learning_rate: float = 5e-5
-    refine_steps: int = 0
+    refine_steps: int = field(default=0, metadata={"least": 0})
 
     def __post_init__(self) -> None:
         if not 0 <= self.distance_weight < math.inf:
             raise CryinGANError(
                 f"lambda={self.distance_weight}: the weight of the distance discriminator must be a number, 0 or more"
             )
-        if self.refine_steps < 0:
-            raise CryinGANError(f"model.refine_steps={self.refine_steps}: it must be at least 0")
         if self.sites and self.warm_start != WarmStart.linear:
             raise CryinGANError("model.sites=True: only with model.warm_start=linear are there sites")
         super().__post_init__()

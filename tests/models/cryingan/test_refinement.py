@@ -1,17 +1,25 @@
 """Samples that discriminators refine, against scores whose slopes are known."""
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 
+from configs.schema import plain
 from cryingan.errors import CryinGANError
 from cryingan.models.cryingan.gan import CryinGAN
 from cryingan.models.cryingan.refinement import STEP, refined
 from cryingan.storage.checkpoint import read_checkpoint
+from cryingan.structures.files import read_structures
 from cryingan.training.checkpoints import load_model
-from tests.support.models import CELL, SIZES, SPECIES
-from train import train
+from cryingan.training.initial_weights import load_initial_weights
+from tests.conftest import random_crystals
+from tests.support.models import CELL, SIZES, SPECIES, batches_of, quiet_trainer
+from train import build, prepare, train
 
 SKEWED = torch.tensor(CELL)
+LENGTH = 2 * STEP  # Angstrom, of a step of four atoms
 MIDDLE = torch.full((4, 3), 0.5, dtype=torch.float64)
 RUN = ("trainer.max_epochs=2", "trainer.precision=64-true", "callbacks.quality.every_n_epochs=1")
 
@@ -32,16 +40,16 @@ def moved(before, after):
 def test_each_structure_goes_straight_uphill_until_it_is_high_enough():
     before = places()
     after = refined(before, SKEWED, height, -0.5, 100)
-    needed = ((-0.5 - height(before)) / STEP).ceil().clamp_min(0)
+    needed = ((-0.5 - height(before)) / LENGTH).ceil().clamp_min(0)
     assert len(set(needed.tolist())) > 2, "all alike would test little"
-    torch.testing.assert_close(moved(before, after), STEP * needed)
-    torch.testing.assert_close(height(after), height(before) + STEP * needed)
+    torch.testing.assert_close(moved(before, after), LENGTH * needed)
+    torch.testing.assert_close(height(after), height(before) + LENGTH * needed)
 
 
 def test_steps_end_where_they_must():
     before = places(spread=0.1)
     torch.testing.assert_close(
-        moved(before, refined(before, SKEWED, height, 0.0, 3)), torch.full((6,), 3 * STEP).double()
+        moved(before, refined(before, SKEWED, height, 0.0, 3)), torch.full((6,), 3 * LENGTH).double()
     )
     assert torch.equal(refined(before, SKEWED, height, 0.0, 0), before)
 
@@ -60,9 +68,28 @@ def test_structures_do_not_depend_on_the_others(dtype):
     torch.testing.assert_close(together, alone)
 
 
-def test_slopes_that_are_nothing_or_not_finite_move_nothing():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("slope", [0.0, 1e-25, torch.inf, torch.nan])
+def test_slopes_that_are_nothing_or_not_finite_move_nothing(slope, dtype):
+    before = places().to(dtype)
+    assert torch.equal(refined(before, SKEWED, lambda some: Sloped.apply(some, slope), 1.0, 3), before)
+
+
+class Sloped(torch.autograd.Function):
+    """A score of 0 with the same slope everywhere."""
+
+    @staticmethod
+    def forward(context, some, slope):
+        context.slope, context.of = slope, some.shape
+        return some.new_zeros(len(some))
+
+    @staticmethod
+    def backward(context, given):
+        return given[:, None, None].expand(context.of) * context.slope, None
+
+
+def test_structures_that_are_not_finite_stay_and_leave_the_others_alone():
     before = places()
-    assert torch.equal(refined(before, SKEWED, lambda some: 0 * some.sum(dim=(1, 2)), 1.0, 3), before)
     broken = before.clone()
     broken[2, 1] = torch.nan
     after = refined(broken, SKEWED, height, -0.3, 20)
@@ -87,13 +114,31 @@ def scores(model, samples):
         return model._score(model.features(grouped))
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_a_checkpoint_refines_as_its_training_does(tiny, tmp_path, weight):
+@pytest.mark.parametrize("overrides", [("lambda=0.5",), ("lambda=0",), ("lambda=0.5", "model.ema=0.9")], ids=str)
+def test_training_refines_as_its_checkpoint_does(tiny, tmp_path, overrides, monkeypatch):
+    score = CryinGAN._real_score
+    monkeypatch.setattr(CryinGAN, "_real_score", lambda model: None if (at := score(model)) is None else at + 0.05)
     for epochs in (1, 2):  # resumed, too
-        train(tiny(*RUN, f"lambda={weight}", "model.refine_steps=40", f"trainer.max_epochs={epochs}"))
-    path = tmp_path / "run/checkpoints/last.ckpt"
-    model = load_model(path)
-    assert model.real_score == read_checkpoint(path)["cryingan_real_score"]
+        keys = ("model.refine_steps=9", "callbacks.structures.every_n_epochs=1", f"trainer.max_epochs={epochs}")
+        train(tiny(*RUN, *overrides, *keys))
+    in_training = read_structures(tmp_path / "run/samples/epoch_000002.extxyz", closest=0.0)
+    monkeypatch.undo()
+    model = load_model(tmp_path / "run/checkpoints/last.ckpt")
+    again, raw = (
+        model.sample(len(in_training), model.hparams.seed, purpose="structures", refine_steps=steps) for steps in (9, 0)
+    )
+    np.testing.assert_allclose(wrapped(in_training, again), 0, atol=1e-5)
+    assert np.abs(wrapped(in_training, raw)).max() > 1e-3
+
+
+def wrapped(one, other):
+    apart = one.fractional - other.fractional
+    return apart - apart.round()
+
+
+def test_samples_are_refined_until_they_score_enough(tiny, tmp_path):
+    train(tiny(*RUN, "lambda=0.5", "model.refine_steps=40"))
+    model = load_model(tmp_path / "run/checkpoints/last.ckpt")
     raw = model.sample(16, seed=5, refine_steps=0)
     before = scores(model, raw)
     model.real_score = before.median().item()  # networks so young may take all of their samples for real
@@ -102,6 +147,49 @@ def test_a_checkpoint_refines_as_its_training_does(tiny, tmp_path, weight):
     after, low = scores(model, fine), before < model.real_score
     assert (after[low] > before[low]).all()
     assert torch.equal(after[~low], before[~low])
+
+
+def test_a_run_that_began_without_refinement_goes_on_without(tiny, tmp_path, capsys):
+    train(tiny(*RUN, "trainer.max_epochs=1"))
+    path = tmp_path / "run/checkpoints/last.ckpt"
+    content = read_checkpoint(path)
+    del content["hyper_parameters"]["refine_steps"], content["cryingan_real_score"]
+    torch.save(content, path)
+    train(tiny(*RUN, "model.refine_steps=9"))
+    assert "model.refine_steps stays 0, as this run began without it" in capsys.readouterr().out
+    model = load_model(path)
+    assert model.hparams.refine_steps == 0
+    assert model.real_score is not None
+
+
+def test_weights_of_another_run_are_refined_before_they_are_trained(tiny, tmp_path):
+    train(tiny(*RUN, "model.refine_steps=9", "run_dir=" + str(tmp_path / "first")))
+    for weight, known in ((0.05, True), (0.0, True)):
+        settings = plain(tiny(*RUN, f"lambda={weight}", "model.refine_steps=9"))
+        _, model = build(settings)
+        load_initial_weights(model, str(tmp_path / "first"))
+        assert model.initialized is known
+    other = plain(tiny(*RUN, "lambda=0", "run_dir=" + str(tmp_path / "second")))
+    train(tiny(*RUN, "lambda=0", "run_dir=" + str(tmp_path / "second")))
+    _, model = build(plain(tiny(*RUN, "lambda=0.05")))
+    load_initial_weights(model, other["run_dir"])
+    assert not model.initialized, "its distance discriminator is new"
+
+
+def test_a_model_samples_after_its_training_and_forgets_an_old_score():
+    model = CryinGAN(CELL.tolist(), list(SPECIES), **SIZES, refine_steps=9).double()
+    model.real_score = 1e3
+    quiet_trainer(precision="64-true").fit(model, batches_of(random_crystals(12, SPECIES, CELL), 4, 6))
+    assert model.real_score is None, "without a data module it is not known"
+    assert copy.deepcopy(model).sample(2, seed=1).same_as(model.sample(2, seed=1))
+
+
+def test_a_trained_model_can_be_copied_and_sampled(tiny):
+    run = prepare(tiny(*RUN, "model.refine_steps=9", "lambda=0.5"))
+    run.fit()
+    assert run.model.real is None
+    assert run.model.real_score is not None
+    assert copy.deepcopy(run.model).sample(4, seed=1).same_as(run.model.sample(4, seed=1))
 
 
 def test_the_target_is_the_mean_score_of_the_training_structures(tiny, tmp_path, structures_file):
