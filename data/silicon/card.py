@@ -39,7 +39,7 @@ def facts(made: SiliconSet, found: Properties, settings: SiliconBuildSettings, p
         "structures": len(made.results),
         "coordination": found.coordination(),
         **found.geometry(),
-        "rings_per_atom": {size: round(number, 3) for size, number in rings_per_atom(made.crystals).items()},
+        "rings_per_atom": {size: round(number, 5) for size, number in rings_per_atom(made.crystals).items()},
         "curves": found.curves(),
         "motifs": found.motifs(),
         "noise_floor": {"structures": len(made.results) // 2, **found.noise_floor()},

@@ -135,7 +135,8 @@ class AdversarialModel(GenerativeModel):
     def on_train_end(self) -> None:
         """Say where so few steps leave samples near those of the start."""
         steps = -(-self.trainer.num_training_batches // self.hparams.generator_interval)
-        told = told_of_few_steps(self.trainer.max_epochs, steps) if self.start is not None else None
+        begun = self.start is not None and not self.initialized
+        told = told_of_few_steps(self.trainer.max_epochs, steps) if begun else None
         if told and self.trainer.is_global_zero:
             log.warning("%s", told)
 

@@ -120,7 +120,7 @@ class CryinGAN(AdversarialModel):
         if refine_steps and target is None:
             raise CryinGANError(
                 f"sampler.refine_steps={refine_steps}: this checkpoint does not hold the score of its training "
-                "structures, to which samples are refined, as those of earlier versions do not: train again"
+                "structures, up to which samples are refined; one of an earlier version has it when the run is resumed"
             )
         for structures, rejected in super().batches(parts, seed, purpose, **drawing):
             if target is not None:
