@@ -42,7 +42,7 @@ def test_its_samples_relax_with_the_potential_of_its_set_wherever_one_is(folder,
     ended = call("sample.py", f"checkpoint={folder}", *given, f"output={tmp_path / 'out'}", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     summary = json.loads((tmp_path / "out" / "relaxed.json").read_text())
-    assert summary["potential"] == f"M3GNet-{set_of(folder)}"
+    assert summary["potential"] == f"M3GNet-{set_of(folder).removesuffix('_low')}"  # one of both sets of this interface
     assert (summary["samples"], summary["values"]["relax/failed"]) == (8, 0.0)
 
 
