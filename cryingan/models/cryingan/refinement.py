@@ -36,10 +36,10 @@ def refined(
         for _ in range(most_steps):
             places = found[moving].requires_grad_()
             scores = rated(places)
-            (slope,) = torch.autograd.grad(scores.sum(), places)
             low = (scores < target).nonzero().squeeze(-1)
             if not len(low):
                 break
+            (slope,) = torch.autograd.grad(scores[low].sum(), places)
             moving = moving[low]
             uphill = slope[low] @ inverse.mT  # per Angstrom
             lengths = torch.linalg.vector_norm(uphill, dim=(1, 2), keepdim=True)
