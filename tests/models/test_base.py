@@ -1,5 +1,7 @@
 """What all models keep: registry, hyper-parameters, checkpoints, sampler keys."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -76,7 +78,9 @@ def test_unknown_sampler_keys(kind, known):
         ("diffcsp", "steps", 0, "sampler.steps=0: it must be between 1 and 1000"),
         ("diffcsp", "steps", 5000, "sampler.steps=5000: it must be between 1 and 1000"),
         ("diffcsp", "steps", 1.5, "sampler.steps=1.5: it must be a whole number"),
-        ("diffcsp", "step_size", -1, "sampler.step_size=-1: it must be at least 0"),
+        ("diffcsp", "step_size", -1, "sampler.step_size=-1: it must be at least 0 and less than 5e-05"),
+        ("diffcsp", "step_size", 5e-5, "sampler.step_size=5e-05: it must be at least 0 and less than 5e-05"),
+        ("diffcsp", "step_size", math.inf, "sampler.step_size=inf: it must be at least 0"),
         ("flow", "steps", -3, "sampler.steps=-3: it must be at least 1"),
         ("cdvae", "steps_per_level", 0, "sampler.steps_per_level=0: it must be at least 1"),
         ("cdvae", "step_size", 0.0, "sampler.step_size=0.0: it must be a number greater than 0"),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 LEVELS = 1000
+CORRECTED = 0.005  # noise to which the step size of the corrector belongs, the least of the paper
 
 
 def noise_levels(smallest: Sequence[float], largest: Sequence[float], levels: int = LEVELS) -> Tensor:
@@ -43,15 +44,17 @@ def denoised(
 ) -> Tensor:
     """Take structures from the last visited noise level to the first: a corrector and a predictor at each.
 
-    The corrector is a step of Langevin dynamics, g = step_size (sigma / sigma_1)^2; the predictor goes to the next
-    visited level by the reversed noise process, whatever lies between, and to level 0 without noise.
+    The corrector is a step of Langevin dynamics, g = step_size (sigma / 0.005)^2, which is 0.4 sigma^2 in the
+    paper; the predictor goes to the next visited level by the reversed noise process, whatever lies between, and to
+    level 0 without noise.
 
     Args:
         fractional: structures with the noise of the first visited level, shape (structures, atoms, 3).
         score: minus the gradient of the log density at a level, per unit of fractional length.
         sigmas: as `noise_levels` gives them.
         visited: levels, descending, the last one 0.
-        step_size: of the corrector at level 1, a squared fraction; 0 leaves it out.
+        step_size: of the corrector where the noise is 0.005, a squared fraction; 0 leaves it out. Above 5e-5 steps
+            overshoot, and grow.
         draw: a new standard normal tensor of the shape of `fractional`.
 
     Returns:
@@ -60,7 +63,7 @@ def denoised(
     for level, following in pairwise(visited):
         sigma, lower = sigmas[level].to(fractional), sigmas[following].to(fractional)
         if step_size:
-            step = step_size * (sigma / sigmas[1].to(fractional)) ** 2
+            step = step_size * (sigma / CORRECTED) ** 2
             fractional = fractional - step * score(fractional, level) + (2 * step).sqrt() * draw()
         difference = sigma**2 - lower**2
         fractional = fractional - difference * score(fractional, level)

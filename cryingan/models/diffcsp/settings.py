@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cryingan.errors import CryinGANError
 from cryingan.models.denoiser_settings import DenoiserSettings
+from cryingan.models.diffcsp.sampler import CORRECTED
 
 
 @dataclass
@@ -46,7 +47,8 @@ class DiffCSPSettings(NetworkSettings):
         sigma_min: noise of the lowest level, in fractions of the lattice vectors; one for all axes, or three.
         sigma_max: noise of the highest level, likewise; 0.05 in the paper for silicon, 0.1 otherwise.
         steps: levels of the 1000 that a sampler visits.
-        step_size: of the sampler's corrector at the lowest level; 0: no corrector.
+        step_size: of the sampler's corrector where the noise is 0.005, whatever `sigma_min` is; less than 5e-5, which
+            is twice its square, as steps overshoot otherwise; 0: no corrector.
         cell_term: give each pair the metric of the cell in Angstrom^2, as upstream does.
         cell_head: have the head that predicts a cell, which no loss trains here.
         species_rows: rows of the embedding, the atomic number choosing one; 0: a row for each species of the set.
@@ -66,7 +68,8 @@ class DiffCSPSettings(NetworkSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require("steps", 1 <= self.steps <= 1000, "between 1 and 1000")
-        self._require("step_size", self.step_size >= 0, "at least 0")
+        overshoot = 2 * CORRECTED**2
+        self._require("step_size", 0 <= self.step_size < overshoot, f"at least 0 and less than {overshoot:g}")
         for name in ("sigma_min", "sigma_max"):
             values = getattr(self, name)
             self._require(
