@@ -21,6 +21,7 @@ from cryingan.storage.atomic import replace_file
 from data.alloy.montecarlo import START, advance, occupation_of, random_start, streams
 from data.alloy.sets import ALLOY_SETS, KINDS, Window, read_occupation, set_path, window_around, write_set
 from data.command import run_command
+from data.replacement import require_no_larger_set
 
 SWEEPS_PER_BLOCK = 20
 SWEEPS_PER_SEARCH = 5  # between two checks whether a chain has reached the window
@@ -147,9 +148,10 @@ def build(settings: AlloySettings) -> Path:
         The file written.
 
     Raises:
-        CryinGANError: the wide set of a narrow one is missing, the state file belongs to another build, or a file
-            cannot be written.
+        CryinGANError: the wide set of a narrow one is missing, the state file belongs to another build, the set that
+            is there is larger, or a file cannot be written.
     """
+    require_no_larger_set(settings.path, settings.n)
     chains, window = np.arange(settings.n), None
     label = f"temperature={settings.temperature} width={settings.width} seed={settings.seed} n={settings.n}"
     if settings.width == "narrow":

@@ -42,6 +42,7 @@ from data.interface.placement import SLABS, with_slabs_of, write_slabs
 from data.interface.readme import write_readme
 from data.interface.settings import BuildSettings
 from data.interface.systems import read_system, system_path
+from data.replacement import require_no_larger_set
 
 
 def build(settings: BuildSettings) -> Path:
@@ -51,10 +52,13 @@ def build(settings: BuildSettings) -> Path:
         The folder of the set.
 
     Raises:
-        CryinGANError: the system, the potential or the settings cannot be used, or `work` holds another build.
+        CryinGANError: the system, the potential or the settings cannot be used, `work` holds another build, or the
+            folder a larger set.
     """
     system = read_system(system_path(settings.system))
-    read_card(settings.card)  # a card that cannot be replaced must be found before hours of relaxing
+    card = read_card(settings.card)  # a card that cannot be replaced must be found before hours of relaxing
+    if not settings.work_folder.exists():  # relaxations that are there are kept, whatever n is
+        require_no_larger_set(settings.structures, settings.n, (card.get("made") or {}).get("tried"))
     potential = load_potential(**settings.potential)
     first = load_potential(**{"kind": "m3gnet", **settings.first}) if settings.first else None
     for one in filter(None, (potential, first)):  # likewise an element that a potential does not know
@@ -75,7 +79,7 @@ def write_set(relaxed: RelaxedSet, settings: BuildSettings) -> None:
     """Write the structures, their card, all energies and the figures."""
     folder, stem = make_folder(settings.output), Path(settings.system).stem
     made = facts(relaxed, settings.seed)
-    write_structures_kept(relaxed, folder / f"{stem}.extxyz.gz")
+    write_structures_kept(relaxed, settings.structures)
     write_energies(relaxed, folder / ENERGIES)
     write_slabs(relaxed.interface, folder / SLABS)
     write_card(relaxed, settings.card, made)

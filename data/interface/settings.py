@@ -65,6 +65,11 @@ class BuildSettings:
         return self.output / f"{Path(self.system).stem}.card.yaml"
 
     @property
+    def structures(self) -> Path:
+        """The file of the set."""
+        return self.output / f"{Path(self.system).stem}.extxyz.gz"
+
+    @property
     def work_folder(self) -> Path:
         """The folder of the relaxations."""
         return Path(self.work) if self.work else self.output / "work"

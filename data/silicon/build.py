@@ -16,11 +16,12 @@ from cryingan.potentials.potential import Potential, load_potential
 from cryingan.storage.atomic import make_folder
 from cryingan.storage.locks import lock_folder
 from data.command import run_command
+from data.replacement import require_no_larger_set
 from data.silicon import networks, relaxed
 from data.silicon.card import facts, write_card
 from data.silicon.dataset import ENERGIES, SiliconSet, write_energies, write_set
 from data.silicon.figures import draw
-from data.silicon.properties import described, descriptor_file
+from data.silicon.properties import described, descriptor_file, diamond
 from data.silicon.readme import write_readme
 from data.silicon.rings import require_matscipy
 from data.silicon.settings import NAME, SiliconBuildSettings
@@ -33,15 +34,18 @@ def build(settings: SiliconBuildSettings) -> Path:
         The file of its structures.
 
     Raises:
-        CryinGANError: LAMMPS or matscipy is missing, the potential or the large structure cannot be used, or `work`
-            holds another build.
+        CryinGANError: LAMMPS or matscipy is missing, the potential or the large structure cannot be used, `work`
+            holds another build, the folder a larger set, or what is made is refused time and again.
     """
     require_matscipy()
+    path = settings.output / f"{NAME}.extxyz.gz"
+    require_no_larger_set(path, settings.n)
     potential = load_potential(**settings.potential)
+    diamond(potential)  # hours of quenching must not end at a potential that knows no silicon
     work = make_folder(settings.work_folder)
     with lock_folder(work):
         made = make_set(settings, potential, work)
-        path = make_folder(settings.output) / f"{NAME}.extxyz.gz"
+        make_folder(settings.output)
         write_set(made, path)
         write_energies(made, path.with_name(ENERGIES))
         key = relaxed.key_of(potential, settings.how, settings.source)
@@ -54,7 +58,11 @@ def build(settings: SiliconBuildSettings) -> Path:
 
 
 def make_set(settings: SiliconBuildSettings, potential: Potential, work: Path) -> SiliconSet:
-    """Make networks and relax them until there are as many as are wanted."""
+    """Make networks and relax them until there are as many as are wanted.
+
+    Raises:
+        CryinGANError: one after the other is refused, or finds no minimum.
+    """
     source = settings.source
     kept = networks.kept_networks(work, source)
     lost: dict[int, str] = {}
@@ -62,6 +70,7 @@ def make_set(settings: SiliconBuildSettings, potential: Potential, work: Path) -
         accepted = networks.make_networks(kept, source, settings.n + len(lost), settings.processes)
         results = relaxed.relax_networks(accepted, source, potential, settings.how, work)
         failed = {one.sample: f"its relaxation ended with {one.reason}" for one in results if not one.converged}
+        networks.require_some_good([failed.get(one.sample, "") for one in results])
         if len(failed) == len(lost):
             break
         lost = failed

@@ -19,10 +19,12 @@ from data.silicon.properties import Properties, diamond
 from data.silicon.rings import rings_per_atom
 from data.silicon.settings import SiliconBuildSettings
 
+FEW = 30  # samples that one can afford to relax
+
 
 def facts(made: SiliconSet, found: Properties, settings: SiliconBuildSettings, potential: Potential) -> dict[str, Any]:
     """How a set was made and what it is like, in plain values: the key `made` of its card."""
-    how, crystal = settings.how, diamond(potential)
+    how, crystal, half = settings.how, diamond(potential), len(made.results) // 2
     above = 1000 * (made.energies - crystal["energy_per_atom"])
     return {
         "atoms": settings.atoms,
@@ -42,7 +44,8 @@ def facts(made: SiliconSet, found: Properties, settings: SiliconBuildSettings, p
         "rings_per_atom": {size: round(number, 5) for size, number in rings_per_atom(made.crystals).items()},
         "curves": found.curves(),
         "motifs": found.motifs(),
-        "noise_floor": {"structures": len(made.results) // 2, **found.noise_floor()},
+        "noise_floor": found.noise_floor(half),
+        "noise_floor_of_few": found.noise_floor(min(half, FEW)),
         "energy_per_atom": round(float(made.energies.mean()), 6),
         "above_diamond": {"mean": round(float(above.mean()), 1), "deviation": round(float(above.std()), 1)},
         "relaxation_steps": round(float(np.mean([one.steps for one in made.results])), 1),

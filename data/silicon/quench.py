@@ -14,6 +14,7 @@ HOT, LIQUID, COLD = 4500.0, 2600.0, 1000.0  # kelvin
 HOLD_HOT, HOLD_LIQUID = 1.0, 1.0  # ps
 FIRST_STEPS, LAST_STEPS, LAST_FORCE = 100, 2000, 1e-3  # of conjugate gradients; eV/Angstrom
 LARGEST_SEED = 900_000_000  # of LAMMPS
+MOST_STEPS = 2**31 - 1  # likewise
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Quench:
     def side(self) -> float:
         """Of the cubic cell, Angstrom, as all files have it."""
         return round((self.atoms * MASS / AVOGADRO / self.density) ** (1 / 3), 4)
+
+    @staticmethod
+    def least_rate() -> float:
+        """The slowest cooling whose steps LAMMPS can count, K/s."""
+        return (LIQUID - COLD) / (MOST_STEPS * STEP) * 1e12
 
     @property
     def protocol(self) -> dict[str, Any]:

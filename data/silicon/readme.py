@@ -17,19 +17,18 @@ MADE = "<!-- made by data.silicon.build up to here; what follows is kept -->"
 
 
 def write_readme(values: dict[str, Any], settings: SiliconBuildSettings, path: Path) -> None:
-    """Write the README.md of a set; what stands below its last line of an earlier one stays.
+    """Write the README.md of a set; what stands below its last line of an earlier one stays, and one of another origin.
 
     Args:
         values: `data.silicon.card.facts` of the set.
         settings: of the build.
         path: of the README.md.
     """
-    _, _, own = path.read_text().partition(MADE) if path.exists() else ("", "", "\n")
     parts = [
         "# Amorphous silicon",
         filled(
             f"{values['structures']} structures of {values['atoms']} atoms in one cube of {values['side']} Å "
-            f"({values['density']} g/cm³), each made independently of the others: the third system of Dismai-Bench. "
+            f"({values['density']} g/cm³), {_origin(values)}: the third system of Dismai-Bench. "
             "The paper's own set is a download that was not available. Built by"
         ),
         f"    {_command(settings)}",
@@ -44,7 +43,13 @@ def write_readme(values: dict[str, Any], settings: SiliconBuildSettings, path: P
         MADE,
     ]
     with replace_file(path) as file:
-        file.write(("\n\n".join(parts) + own).encode())
+        file.write(("\n\n".join(parts) + _own_text(path)).encode())
+
+
+def _own_text(path: Path) -> str:
+    """What a page says that is not the builder's, all of it where no builder wrote it."""
+    _, made, own = path.read_text().rpartition(MADE) if path.exists() else ("", "", "")
+    return own if made else f"\n\n{own}".rstrip() + "\n"
 
 
 def _command(settings: SiliconBuildSettings) -> str:
@@ -60,6 +65,12 @@ def _command(settings: SiliconBuildSettings) -> str:
     if settings.folder != defaults.folder:
         words.append(f"folder={settings.output.name}")
     return shlex.join(["python", "-m", "data.silicon.build", f"n={settings.n}", *words])
+
+
+def _origin(values: dict[str, Any]) -> str:
+    if "slices_of" in values:
+        return f"pieces of {values['slices_of']['file']}, which share atoms, so those held out are not independent"
+    return "each made independently of the others"
 
 
 def _how(values: dict[str, Any]) -> list[str]:
@@ -102,7 +113,7 @@ def _because(reasons: dict[str, int]) -> str:
 
 
 def _likeness(values: dict[str, Any]) -> list[str]:
-    shares, curves, floor = values["coordination"]["shares"], values["curves"], values["noise_floor"]
+    shares, curves = values["coordination"]["shares"], values["curves"]
     above, nothing = values["above_diamond"], ""
     coordination = " / ".join(f"{shares.get(number, 0.0):.1f}" for number in (3, 4, 5))
     rings = " / ".join(f"{values['rings_per_atom'][size]:.2f}" for size in (4, 5, 6, 7, 8))
@@ -124,7 +135,7 @@ def _likeness(values: dict[str, Any]) -> list[str]:
     rows.append(["minimum of g(r) between them", f"{curves['minimum']:.3f}", *beside("minimum")])
     rows.append(["energy above diamond, meV/atom", f"{above['mean']} ({above['deviation']})", *beside("above_diamond")])
     motifs = [[name, f"{values['motifs'].get(name, 0):.1f}", share] for name, share in PAPER_MOTIFS.items()]
-    floors = ", ".join(f"{name} {floor[name]:.2g}" for name in ("d_motif", "d_rdf", "d_angle"))
+    floors = [_floor(values[name]) for name in ("noise_floor", "noise_floor_of_few")]
     return [
         "## What it is like",
         table(["", "this set", "the paper's training set", "literature"], *rows),
@@ -132,11 +143,15 @@ def _likeness(values: dict[str, Any]) -> list[str]:
         table(["motif", "this set", "the paper's training set"], *motifs),
         f"![g(r), bond angles, motifs and energies of the set]({NAME}.png)",
         filled(
-            f"Noise floor, one half of the set against the other ({floor['structures']} structures each): {floors}. "
-            "No generator can be told from the set below these, or below more with fewer samples: the floor grows as "
-            "one over the square root of their number."
+            f"Noise floor, structures of the set against others of it: {'; '.join(dict.fromkeys(floors))}. A generator "
+            "with as many samples cannot be told from the set below these."
         ),
     ]
+
+
+def _floor(floor: dict[str, Any]) -> str:
+    scores = ", ".join(f"{name} {floor[name]:.2g}" for name in ("d_motif", "d_rdf", "d_angle"))
+    return f"{floor['structures']} against as many, {scores}"
 
 
 def _both(values: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,10 @@ class SiliconBuildSettings:
             if getattr(self, key) < least:
                 raise CryinGANError(f"{key}={getattr(self, key)} must be at least {least}")
         for key in ("density", "rate"):
-            if not getattr(self, key) > 0:
-                raise CryinGANError(f"{key}={getattr(self, key)} must be positive")
+            if not 0 < getattr(self, key) < math.inf:
+                raise CryinGANError(f"{key}={getattr(self, key)} must be a number greater than 0")
+        if (least := Quench.least_rate()) > self.rate:
+            raise CryinGANError(f"rate={self.rate:g} must be at least {least:.3g} K/s: LAMMPS counts no more steps")
         if self.processes is not None and self.processes < 1:
             raise CryinGANError(f"processes={self.processes} must be at least 1")
         if taken := {"frames", "processes"} & set(self.relax):

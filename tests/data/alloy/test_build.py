@@ -153,6 +153,15 @@ def test_interrupted_build_ends_in_the_same_bytes(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_larger_set_is_not_replaced(tmp_path):
+    path = build.build(AlloySettings(1500, "wide", n=3, folder=str(tmp_path)))
+    held = path.read_bytes()
+    with pytest.raises(CryinGANError, match=f"n=2: {path} is a set of 3, .*folder="):
+        build.build(AlloySettings(1500, "wide", n=2, folder=str(tmp_path)))
+    assert path.read_bytes() == held
+
+
 def test_cooling_ends_at_the_temperature():
     temperatures = build.schedule(300)
     assert temperatures[0] == 1000

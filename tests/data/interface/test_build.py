@@ -1,5 +1,6 @@
 """Building a set: what is written, adding to it, and resuming after an interruption."""
 
+import shutil
 import subprocess
 import sys
 
@@ -48,6 +49,17 @@ def test_a_set_from_two_cif_files(system):
     assert "system=pair.yaml n=6" in text
     for name in ("distribution.png", "structures.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_larger_set_is_not_replaced(system, tmp_path):
+    build.build(build_settings(system, 3))
+    held = (tmp_path / "set/pair.extxyz.gz").read_bytes()
+    build.build(build_settings(system, 2))
+    assert (tmp_path / "set/pair.extxyz.gz").read_bytes() == held, "what is relaxed is not lost"
+    shutil.rmtree(tmp_path / "set/work")
+    with pytest.raises(CryinGANError, match=r"n=2: .* is a set of 3, .*folder="):
+        build.build(build_settings(system, 2))
+    assert (tmp_path / "set/pair.extxyz.gz").read_bytes() == held
 
 
 def test_more_structures_are_added_to_what_is_there(system, tmp_path):

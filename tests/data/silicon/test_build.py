@@ -1,6 +1,7 @@
 """Building small sets of amorphous silicon."""
 
 import csv
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from data.silicon.card import seen_from
 from data.silicon.checks import refusal
 from data.silicon.networks import Network, make_network
 from data.silicon.quench import Quench
+from data.silicon.readme import MADE
 from data.silicon.settings import SiliconBuildSettings
 from tests.support.potentials import T3
 
@@ -156,6 +158,8 @@ def test_pieces_of_a_large_structure(tmp_path):
     assert made["density"] == pytest.approx(2.33, abs=0.01)
     assert read_structures(path).cell[0, 0] == pytest.approx(5.431 * (32 / 8) ** (1 / 3), abs=1e-3)
     text = (path.parent / "README.md").read_text()
+    assert "which share atoms, so those held out are not independent" in " ".join(text.split())
+    assert "independently" not in text
     assert "is a cube cut from large.extxyz where it holds 32 atoms" in text
     assert "data.silicon.build n=2 atoms=32 rate=8000000000000000.0 slice=large.extxyz relax.fmax=0.03 " in text
     assert " folder=set\n" in text
@@ -200,6 +204,53 @@ def test_structures_that_find_no_minimum_are_replaced(tmp_path):
     assert [row["refused"] for row in rows].count("its relaxation ended with max_steps") >= 1
 
 
+@pytest.mark.parametrize("before", ["# Notes\n\nof my own", ""])
+def test_a_page_that_the_build_did_not_write_stays(tmp_path, before):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/README.md").write_text(before)
+    for _ in range(2):
+        build.build(settings(tmp_path, n=2))
+        assert (tmp_path / "set/README.md").read_text().endswith(f"{MADE}\n\n{before}\n" if before else f"{MADE}\n")
+
+
+def test_a_larger_set_is_not_replaced(tmp_path):
+    path = build.build(settings(tmp_path))
+    held = path.read_bytes()
+    for n in (2, 3):
+        with pytest.raises(CryinGANError, match=rf"n=2: {path} is a set of 3, .*folder=") if n == 2 else nullcontext():
+            build.build(settings(tmp_path, n=n))
+    assert path.read_bytes() == held
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_build_that_would_never_end_stops(tmp_path, monkeypatch, processes):
+    monkeypatch.undo()
+    monkeypatch.setattr(networks, "HOPELESS", 4)
+    with pytest.raises(CryinGANError, match=r"the last 4 structures were refused, \d of them as "):
+        build.build(settings(tmp_path, density=4.0, processes=processes))
+
+
+def test_a_potential_that_relaxes_nothing_stops_the_build(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "HOPELESS", 4)
+    with pytest.raises(
+        CryinGANError, match="the last 4 structures were refused, 4 of them as its relaxation ended with"
+    ):
+        build.build(settings(tmp_path, relax={"max_steps": 1}))
+
+
+def test_a_potential_without_silicon_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "make_network", None)
+    with pytest.raises(CryinGANError, match="Germanium does not know Si"):
+        build.build(settings(tmp_path, potential={**T3, "element": "Ge", "name": "Germanium"}))
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("density", [1e-25, 1e12])
+def test_what_lammps_cannot_do_is_one_clear_error(tmp_path, density):
+    with pytest.raises(CryinGANError, match=r"LAMMPS, 32 atoms in .* Angstrom: ERROR"):
+        build.build(settings(tmp_path, density=density))
+
+
 @pytest.mark.slow  # starts workers: python -m pytest -m slow tests/data/silicon
 def test_several_processes_make_the_same_set(tmp_path, monkeypatch):
     monkeypatch.undo()  # workers refuse what a build refuses, whatever is patched here
@@ -217,7 +268,10 @@ def test_several_processes_make_the_same_set(tmp_path, monkeypatch):
     ("words", "message"),
     [
         (["n=1"], "n=1 must be at least 2"),
-        (["density=-1"], "density=-1.0 must be positive"),
+        (["density=-1"], "density=-1.0 must be a number greater than 0"),
+        (["density=inf"], "density=inf must be a number greater than 0"),
+        (["rate=nan"], "rate=nan must be a number greater than 0"),
+        (["rate=1e3"], r"rate=1000 must be at least 2.48e\+08 K/s"),
         (["processes=0"], "processes=0 must be at least 1"),
         (["relax.frames=3"], "relax.frames: the build has no such key"),
         (["rates=1"], "unknown key rates, did you mean rate"),

@@ -15,6 +15,7 @@ from data.module import StructureData
 from data.silicon.checks import bonds
 from data.silicon.gap_readme import write_readme as write_gap_readme
 from data.silicon.paper import PAPER_MOTIFS
+from data.silicon.properties import described
 from data.silicon.readme import MADE, write_readme
 from data.silicon.rings import rings_per_atom
 from data.silicon.settings import SILICON, SiliconBuildSettings
@@ -55,6 +56,56 @@ def test_coordination_on_the_card_is_that_of_ase(crystals, made):
 
 def test_rings_on_the_card_are_those_of_the_set(crystals, made):
     assert rings_per_atom(crystals) == pytest.approx(made["rings_per_atom"], abs=6e-6)
+
+
+@pytest.fixture(scope="module")
+def some(crystals):
+    return described(crystals[::50], processes=1)
+
+
+def test_bonds_and_angles_on_the_card_are_those_of_ase(crystals, made):
+    lengths, angles = [], []
+    for atoms in crystals[::50].to_ase():
+        source, distance, vector = neighbor_list("idD", atoms, 2.85)
+        lengths.append(distance)
+        for atom in range(len(atoms)):
+            unit = vector[source == atom] / distance[source == atom, None]
+            angles.append(np.degrees(np.arccos(np.clip((unit @ unit.T)[np.triu_indices(len(unit), 1)], -1, 1))))
+    lengths, angles = np.concatenate(lengths), np.concatenate(angles)
+    for name, value, off in (
+        ("bond", lengths.mean(), 1e-3),
+        ("bond_deviation", lengths.std(), 2e-3),
+        ("angle", angles.mean(), 0.1),
+        ("angle_deviation", angles.std(), 0.3),
+    ):
+        assert made[name] == pytest.approx(value, abs=off), name
+
+
+def test_curves_on_the_card_are_those_of_histograms(crystals, made):
+    """g(r) from all distances of ASE, in bins of its own."""
+    density, width = 256 / 17.3652**3, 0.05
+    distances = np.concatenate([neighbor_list("d", atoms, 5.0) for atoms in crystals[::50].to_ase()])
+    counts, edges = np.histogram(distances, np.arange(1.0, 5.0, width))
+    shells = 4 / 3 * np.pi * np.diff(edges**3)
+    g, r = counts / (len(crystals[::50]) * 256 * density * shells), (edges[1:] + edges[:-1]) / 2
+    for name, low, high in (("first", 2.0, 2.8), ("second", 3.3, 4.5)):
+        inside = (r > low) & (r < high)
+        assert made["curves"][f"{name}_peak"] == pytest.approx(g[inside].max(), rel=0.1), name
+        assert made["curves"][f"{name}_peak_at"] == pytest.approx(r[inside][g[inside].argmax()], abs=0.1), name
+    assert made["curves"]["minimum"] == pytest.approx(g[(r > 2.5) & (r < 3.3)].min(), abs=0.05)
+
+
+def test_motifs_on_the_card_are_those_of_the_set(some, made):
+    for motif, share in some.motifs().items():
+        assert made["motifs"].get(motif, 0) == pytest.approx(share, abs=1.5), motif
+
+
+def test_the_noise_floor_falls_as_the_root_of_the_number(some, made):
+    floors = [made["noise_floor"], made["noise_floor_of_few"], some.noise_floor(15), some.noise_floor(3)]
+    assert [one["structures"] for one in floors] == [750, 30, 15, 3]
+    for name in ("d_motif", "d_rdf", "d_angle"):
+        worth = [one[name] * one["structures"] ** 0.5 for one in floors]
+        assert max(worth) < 4 * min(worth), name  # one draw of halves scatters by half of itself
 
 
 def test_motifs_are_near_the_papers(made):
