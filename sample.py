@@ -101,7 +101,7 @@ def rival_settings(settings: dict[str, Any]) -> dict[str, Any] | None:
 def settings_of_origin(
     settings: dict[str, Any], checkpoint: Path | None, rival: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The config of the run that samples are of, as far as relaxing and scores want it; of a rival its data alone."""
+    """The config of the run that samples are of, as far as relaxing and scores need it; of a rival its data alone."""
     from cryingan.training.checkpoints import run_settings
 
     if rival:

@@ -44,7 +44,7 @@ def mark_constants(arguments: list[str]) -> list[str]:
     flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
     if not flags and "hydra.mode=MULTIRUN" not in arguments:
         return arguments
-    arguments = [*flags, *(argument for argument in arguments if argument not in flags)]  # Hydra wants them outside
+    arguments = [*flags, *(argument for argument in arguments if argument not in flags)]  # Hydra needs them outside
     try:
         overrides = OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
     except HydraException:  # reported by Hydra itself

@@ -33,7 +33,7 @@ class Origin:
             `_high`, and what `cryingan.samples.set_comparison.SetComparison` has.
         training: the same of training structures, likewise.
         refused: candidates that the model itself refused, for atoms of another element; those of them that it kept
-            all the same, for want of a better one, are generated structures as well.
+            all the same, where there is no better one, are generated structures as well.
         drawn: number of all candidates, where the model refuses any.
     """
 

@@ -40,7 +40,7 @@ class GenerativeModel(lightning.LightningModule):
         cell: lattice vectors in rows, Angstrom, (3, 3) nested lists.
         species: chemical symbol of every atom, in the order of the user's file.
         settings: a dataclass, among its fields `seed`; all become hyper-parameters. A field `ema`, the decay of the
-            moving average of the weights that samples come from, is heeded here; 0: none. None: `settings_type()`.
+            moving average of the weights that samples come from, is taken here; 0: none. None: `settings_type()`.
         shift: origin of the coordinates of batches, in fractions of the cell, which samples do not have; None for 0.
         changes: fields of the settings that differ from `settings`.
 
@@ -106,7 +106,7 @@ class GenerativeModel(lightning.LightningModule):
         # Plain values, as checkpoints are read with weights_only=True.
         plain = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
         self.save_hyperparameters({"cell": cell, "species": species, "shift": shift, **plain}, logger=False)
-        self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances want it exact and on the CPU
+        self.cell = torch.tensor(cell, dtype=torch.float64)  # no buffer: distances need it exact and on the CPU
         self.template = Crystals(np.empty((0, len(species), 3)), cell, species)
         self.grouping = self.template.grouping
         self.anchor = Anchor(self.rotation_invariant) if self.translation_invariant else None

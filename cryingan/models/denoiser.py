@@ -127,7 +127,7 @@ class Denoiser(GenerativeModel):
         """Adam and its schedule."""
         rate = self.hparams.learning_rate
         optimizer = torch.optim.Adam(self.network.parameters(), lr=rate, betas=self.betas, fused=True)
-        self.watch = FiniteWatch.heeded_by([optimizer], self.device)
+        self.watch = FiniteWatch.obeyed_by([optimizer], self.device)
         return [optimizer], [self._schedule(optimizer)]
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> LambdaLR | ReduceLROnPlateau:

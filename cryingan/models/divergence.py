@@ -22,22 +22,22 @@ class FiniteWatch:
             step and the later ones from changing weights.
         every_step: whether to look after every step. Looking waits for the device; on a CPU that costs nothing,
             elsewhere the end of an epoch is early enough, as no weight changes until then.
-        heeded: whether the optimisers obey the flag; the model then shows the watch its values.
+        obeyed: whether the optimisers obey the flag; the model then shows the watch its values.
         saved: what the message says of the weights.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.flag = torch.zeros((), device=device)
         self.every_step = self.flag.device.type == "cpu"
-        self.heeded = False
+        self.obeyed = False
         self.noted: list[tuple[list[str], Tensor, int, int]] = []
         self.saved = "no weight was changed by it"
 
     @classmethod
-    def heeded_by(cls, optimizers: Sequence[Optimizer], device: torch.device) -> FiniteWatch:
+    def obeyed_by(cls, optimizers: Sequence[Optimizer], device: torch.device) -> FiniteWatch:
         """A watch whose flag keeps fused optimisers on a device from their steps."""
         watch = cls(device)
-        watch.heeded = True
+        watch.obeyed = True
         for optimizer in optimizers:
             optimizer.found_inf = watch.flag
         return watch
@@ -68,7 +68,7 @@ class FiniteWatch:
 class StopAtNaN(Callback):
     """Ends the training of a model at the first loss or gradient that is not finite, before a weight changes.
 
-    Where the optimisers do not heed the model's `watch`, every loss and every gradient is looked at here.
+    Where the optimisers do not obey the model's `watch`, every loss and every gradient is looked at here.
     """
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
@@ -77,18 +77,18 @@ class StopAtNaN(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """See the gradients, and stop before the step."""
-        if not pl_module.watch.heeded:
+        if not pl_module.watch.obeyed:
             weights = (p for group in optimizer.param_groups for p in group["params"])
             norm = nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
             self._see(trainer, pl_module.watch, "gradient_norm", norm)
             pl_module.watch.require_finite()
 
     def _see(self, trainer: Trainer, watch: FiniteWatch, name: str, value: Tensor) -> None:
-        if not watch.heeded:
+        if not watch.obeyed:
             watch.see(value.detach())
             watch.note([name], value.detach().reshape(1), trainer.current_epoch, trainer.fit_loop.batch_idx)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Stop, if the optimisers heeded a flag."""
+        """Stop, if the optimisers obeyed a flag."""
         if pl_module.watch.every_step or trainer.is_last_batch:
             pl_module.watch.require_finite()

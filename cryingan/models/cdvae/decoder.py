@@ -64,7 +64,7 @@ class Decoder(nn.Module):
         sees_level: bool = False,
     ) -> None:
         super().__init__()
-        self.cell = cell.double()  # no buffer: edges want it exact and on the CPU
+        self.cell = cell.double()  # no buffer: edges need it exact and on the CPU
         self.radius, self.neighbors, self.sees_level = radius, neighbors, sees_level
         self.register_buffer("species", species, persistent=False)
         self.gaussians = Gaussians(gaussians, radius)

@@ -34,7 +34,7 @@ class Encoder(nn.Module):
         self, cell: Tensor, species: Tensor, rows: int, hidden: int, blocks: int, radius: float, outputs: int
     ) -> None:
         super().__init__()
-        self.cell = cell.double()  # no buffer: edges want it exact and on the CPU
+        self.cell = cell.double()  # no buffer: edges need it exact and on the CPU
         self.radius = radius
         self.register_buffer("species", species, persistent=False)
         self.waves = Bessel(radius)

@@ -9,7 +9,7 @@ from cryingan.models.cdvae.encoder import Encoder
 
 
 class Autoencoder(nn.Module):
-    """A latent vector of a structure, and displacements that it wants for noisy ones.
+    """A latent vector of a structure, and displacements that it predicts for noisy ones.
 
     Args:
         encoder: gives as many numbers as the latent vector has.

@@ -51,7 +51,7 @@ class CrystalGraph(nn.Module):
         outputs: int,
     ) -> None:
         super().__init__()
-        self.cell = cell.double()  # no buffer: distances want it exact and on the CPU
+        self.cell = cell.double()  # no buffer: distances need it exact and on the CPU
         self.n_neighbors, self.gaussians, self.radius = n_neighbors, gaussians, radius
         rows = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
         self.register_buffer("species", one_hot(rows, len(counts)).float(), persistent=False)

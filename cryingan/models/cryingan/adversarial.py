@@ -147,7 +147,7 @@ class AdversarialModel(GenerativeModel):
             torch.optim.Adam(network.parameters(), lr=settings[RATES[name]], betas=tuple(settings.betas), fused=True)
             for name, network in self.networks.items()
         ]
-        self.watch = FiniteWatch.heeded_by(optimizers, self.device)
+        self.watch = FiniteWatch.obeyed_by(optimizers, self.device)
         return optimizers, [StepLR(o, settings.schedule_epochs, settings.schedule_factor) for o in optimizers]
 
     def generated_features(self, noise: Tensor, *translation: Tensor) -> dict[str, Tensor]:

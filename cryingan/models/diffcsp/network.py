@@ -57,7 +57,7 @@ class PairNetwork(nn.Module):
         cell_head: bool = False,
     ) -> None:
         super().__init__()
-        self.cell = cell.double()  # no buffer: distances want it exact and on the CPU
+        self.cell = cell.double()  # no buffer: distances need it exact and on the CPU
         self.register_buffer("species", species, persistent=False)
         self.hidden, self.frequencies, self.neighbors, self.grid = hidden, frequencies, neighbors, grid
         self.embedding = nn.Embedding(rows, hidden)

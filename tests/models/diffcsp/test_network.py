@@ -177,12 +177,6 @@ def test_weighted_rows_and_their_gradient(dtype):
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4 if dtype == torch.float32 else 1e-12)
 
 
-@pytest.mark.parametrize(("atoms", "rows", "count"), [(264, 27, 2_516_480), (256, 14, 2_513_152), (256, 28, 2_516_736)])
-def test_parameters_of_upstream(atoms, rows, count):
-    net = PairNetwork(CELL, torch.zeros(atoms, dtype=torch.long), rows, cell_term=True, cell_head=True)
-    assert sum(parameter.numel() for parameter in net.parameters()) == count
-
-
 def test_time_waves():
     found = waves_of_time(torch.tensor([0.0, 7.0]), 6)
     rates = [math.exp(-math.log(1e4) * k / 2) for k in range(3)]
