@@ -166,7 +166,8 @@ def generate(settings: dict[str, Any], checkpoint: Path | None, own: type | None
         samples = model.sample(settings["n"], settings["seed"], **there, **sampler)
         path = write(samples, settings, origin | {"rejected": model.rejected}, f", from {source}")
     if model.rejected and (candidates := model.rejected["candidates"]):
-        print(f"{candidates} candidates had atoms of another element and were refused")
+        kept = model.rejected["kept"]
+        print(f"{candidates} candidates had atoms of another element; {candidates - kept} were refused and {kept} kept")
     return path
 
 

@@ -16,6 +16,7 @@ from callbacks.epochs import find
 from callbacks.relax_samples import RelaxSamples
 from callbacks.sample_quality import SampleQuality
 from cryingan.energies.fractions import QUANTILES
+from cryingan.metrics.coverage import NEIGHBORS as NEAREST
 from cryingan.plots.style import save_figure
 from cryingan.plots.training import training_figure
 from cryingan.samples.folder import FIGURE as ENERGIES
@@ -62,15 +63,26 @@ class Summary(Callback):
 
     def __init__(self, run_dir: str) -> None:
         self.run_dir = Path(run_dir)
+        self.trained = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember that this job has done something."""
+        self.trained = True
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Print and write, unless a run that had ended before has done so and nothing is new.
 
         After `on_fit_end`, in which relaxations of a run that had ended are completed.
         """
-        quality = find(trainer, SampleQuality)
-        if not trainer.is_global_zero or quality is None or not quality.after or self._written(trainer):
+        if not trainer.is_global_zero:
             return
+        quality = find(trainer, SampleQuality)
+        if quality is not None and quality.after and not self._written(trainer):
+            self._summarise(trainer, quality)
+        elif quality is None and self.trained:
+            self._print_files()
+
+    def _summarise(self, trainer: Trainer, quality: SampleQuality) -> None:
         measured = {quality.random_title: quality.random, "untrained": quality.before, "trained": quality.after}
         measured |= {"training set": quality.training} if quality.training else {}
         columns = {heading: dict(values) for heading, values in measured.items()}
@@ -105,15 +117,21 @@ class Summary(Callback):
         for key, name in rows.items():
             if key in columns["trained"]:
                 table.add_row(name, *(_text(values[key]) if key in values else "" for values in columns.values()))
-        console = Console(width=None if Console().is_terminal else 120)
-        console.print(table)
+        Console(width=None if Console().is_terminal else 120).print(table)
+        if any(math.isnan(value) for value in columns["trained"].values()):
+            print(f"undefined: what compares structures of the region needs more than {NEAREST} (callbacks.quality.n)")
+        self._print_files()
+
+    def _print_files(self) -> None:
+        console = Console()
         for what, path in self._files():
             console.print(f"{what:<11} {path}", soft_wrap=True, highlight=False)
 
     def _files(self) -> list[tuple[str, Path]]:
         samples = sorted((self.run_dir / "samples").glob("*.extxyz"))
         wandb_runs = sorted((self.run_dir / "wandb").glob("offline-run-*"))
-        found = [("run folder", self.run_dir), ("figure", self.run_dir / "training.png")]
+        found, figure = [("run folder", self.run_dir)], self.run_dir / "training.png"
+        found += [("figure", figure)] if figure.exists() else []
         found += [("samples", samples[-1])] if samples else []
         energies = sorted((self.run_dir / "relaxed").glob(f"epoch_*[0-9]/{ENERGIES}"))
         found += [("energies", energies[-1])] if energies else []

@@ -24,7 +24,7 @@ from cryingan.structures.matching import site_order
 from cryingan.structures.overlaps import overlaps
 from cryingan.structures.sources import source_hash
 from data.loader import TensorLoader
-from data.origin import CUT, MOVE, NO_GAP, axes_cut, origin_of
+from data.origin import CUT, MOVE, NO_GAP, axes_cut, emptiest_origin, origin_of
 from data.random_structures import RandomStructures, random_structures
 from data.settings import DataSettings
 from data.translation import AXES, axes_of, require_no_lattice, translations
@@ -161,6 +161,16 @@ class StructureData(LightningDataModule):
             order = site_order(sites, Crystals(fractional, sites.cell, sites.species))
             tensor.copy_(tensor.take_along_dim(torch.from_numpy(order)[..., None].to(tensor.device), dim=1))
 
+    def _origin_matters(self) -> bool:
+        """Whether the model sees where in the cell a structure stands."""
+        return not getattr(self.trainer.lightning_module, "translation_invariant", False)
+
+    @staticmethod
+    def _cut_is_avoidable(moved: Crystals, axes: str) -> bool:
+        """Whether another origin cuts fewer axes."""
+        away = (moved.fractional - emptiest_origin(moved.fractional)) % 1.0
+        return axes_cut(away) != axes
+
     def _describe(self, moved: Crystals) -> None:
         """Log the origin that was chosen, and warn of structures that are hard to learn."""
         automatic = self.settings.shift == "auto"
@@ -168,8 +178,8 @@ class StructureData(LightningDataModule):
             log.info("data.shift: the origin %s", f"is moved to {self.shift}" if self.shift else "stays")
         if self.translated:
             log.info("data.translate: structures move at random along %s", ", ".join(AXES[n] for n in self.translated))
-        elif axes := axes_cut(moved.fractional):
-            log.warning(CUT, self.path, axes, NO_GAP if automatic else MOVE)
+        elif (axes := axes_cut(moved.fractional)) and self._origin_matters():
+            log.warning(CUT, self.path, axes, MOVE if self._cut_is_avoidable(moved, axes) else NO_GAP)
         if found := overlaps(moved):
             worst = min(found, key=lambda one: one.distance / one.limit)
             atoms = (atom + 1 for atom in worst.atoms)

@@ -66,6 +66,16 @@ def test_a_run_folder_holds_everything(tiny, tmp_path, structures_file, capsys):
     assert "epoch 4/4: score difference" in capsys.readouterr().out
 
 
+def test_where_files_are_is_told_without_measurements_too(tiny, capsys):
+    summary = "{_target_: callbacks.summary.Summary, run_dir: ${run_dir}}"
+    quick = ("trainer.max_epochs=1", "~callbacks.quality", "~callbacks.structures", f"+callbacks.summary={summary}")
+    for told in (True, False):  # the second call finds a run that has ended
+        train(tiny(*quick))
+        found = capsys.readouterr().out
+        assert ("checkpoints/last.ckpt" in found) == told
+        assert "figure" not in found, "nothing was measured that it would show"
+
+
 def test_lambda_zero_builds_no_distance_discriminator_and_computes_no_distances(tiny, monkeypatch):
     def never(*_):
         raise AssertionError("distances were computed")

@@ -15,7 +15,7 @@ from cryingan.evaluation.describe import Described
 from cryingan.evaluation.origin import Origin
 from cryingan.evaluation.reference import ReferenceSet, stacked
 from cryingan.evaluation.relaxed_energies import relaxed_energies
-from cryingan.metrics.bootstrap import Interval, mean_interval
+from cryingan.metrics.bootstrap import Interval
 from cryingan.structures.checks import formula
 from cryingan.structures.lenient import Candidate
 
@@ -28,7 +28,7 @@ class Evaluation:
     """Scores of structures against a reference.
 
     Attributes:
-        values: metrics by the paper's names, with 95 % bootstrap intervals; `percent_failed` is a share of `original`.
+        values: metrics by the paper's names, with 95 % intervals; `percent_failed` is a share of `original`.
         scores: columns, tables and figures of the accepted structures.
         rows: for every structure `number` (place in the file, from 1), `sample` (sample number, or name of the file),
             `accepted`, `reason` and `formula`; for accepted ones also the columns of the benchmark.
@@ -78,7 +78,7 @@ def scored(
     generated = stacked(accepted) if accepted else reference.sample.nothing()
     relaxation, histogram = relaxed_energies(origin, reference.benchmark.kind, reference.benchmark.compatible)
     scores = reference.benchmark.score(generated, reference.sample) | histogram
-    failed = 100.0 * (np.arange(origin.generated) >= len(accepted))
+    failed = np.arange(origin.generated) >= len(accepted)
     values = dict(scores.values)
     if not accepted:
         values = {name: replace(value, reason="no structure was accepted") for name, value in values.items()}
@@ -87,7 +87,7 @@ def scored(
     reasons = Counter(reason for reason, _ in failed_rows)
     missing = origin.generated - len(rows)
     return Evaluation(
-        values={**values, "percent_failed": percentage(mean_interval(failed))},
+        values={**values, "percent_failed": percentage(failed)},
         scores=scores,
         rows=rows,
         counts={

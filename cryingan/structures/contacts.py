@@ -121,7 +121,7 @@ def _radii(counts: tuple[tuple[str, int], ...]) -> dict[str, float]:
 
     charges = _possible_charges(dict(counts))
     anions = {symbol: charge for symbol, charge in ANIONS.items() if charges.get(symbol) == {charge}}
-    if not anions:
+    if not anions and len(counts) > 1:  # nobody expects them in an element
         formula = " ".join(f"{symbol}{n}" for symbol, n in counts)
         log.info("contacts of anions are not checked in %s: it has no anions whose charge is certain", formula)
     return {symbol: float(Species(symbol, anions[symbol]).ionic_radius) for symbol, _ in counts if symbol in anions}

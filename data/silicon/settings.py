@@ -23,7 +23,7 @@ class SiliconBuildSettings:
     Attributes:
         n: number of structures in the set.
         atoms: in a structure.
-        density: g/cm^3; of slices it is that of the large structure.
+        density: g/cm^3, between 1 and 4; of slices it is that of the large structure.
         rate: of cooling, K/s; slower gives fewer defects and takes longer.
         slice: file with a large structure that is cut into pieces, in place of melts of their own.
         seed: of all structures.
@@ -52,9 +52,10 @@ class SiliconBuildSettings:
         for key, least in (("n", 2), ("atoms", 8), ("seed", 0)):
             if getattr(self, key) < least:
                 raise CryinGANError(f"{key}={getattr(self, key)} must be at least {least}")
-        for key in ("density", "rate"):
-            if not 0 < getattr(self, key) < math.inf:
-                raise CryinGANError(f"{key}={getattr(self, key)} must be a number greater than 0")
+        if not 0 < self.rate < math.inf:
+            raise CryinGANError(f"rate={self.rate} must be a number greater than 0")
+        if not 1 <= self.density <= 4:
+            raise CryinGANError(f"density={self.density} must be between 1 and 4 g/cm^3; amorphous silicon has 2.3")
         if (least := Quench.least_rate()) > self.rate:
             raise CryinGANError(f"rate={self.rate:g} must be at least {least:.3g} K/s: LAMMPS counts no more steps")
         if self.processes is not None and self.processes < 1:

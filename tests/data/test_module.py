@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from cryingan.errors import CryinGANError
 from cryingan.geometry.distances import neighbor_distances
+from cryingan.structures.crystals import Crystals
 from cryingan.structures.files import read_structures, write_structures
 from data.module import StructureData
 from train import train
@@ -19,6 +20,21 @@ def test_a_run_warns_of_them(tiny, tmp_path, caplog):
     write_structures(crystals, tmp_path / "cut.extxyz")
     train(tiny(f"data.path={tmp_path / 'cut.extxyz'}", "trainer.max_epochs=1"))
     assert "both faces of the cell along c" in caplog.text
+
+
+@pytest.mark.parametrize("model", ["paper", "cdvae"])
+def test_atoms_everywhere_are_no_matter_to_a_model_that_sees_no_origin(structures_file, tmp_path, caplog, model):
+    crystals = read_structures(structures_file)
+    random = np.random.default_rng(0)
+    glass = Crystals(random.uniform(size=(200, 40, 3)), 3 * crystals.cell, ["Li"] * 40)
+    write_structures(glass, tmp_path / "glass.extxyz")
+    data = StructureData(tmp_path / "glass.extxyz")
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    trained = SimpleNamespace(translation_invariant=model == "cdvae", n_neighbors=0)
+    data.trainer = SimpleNamespace(lightning_module=trained, strategy=strategy, global_rank=0)
+    data.setup("fit")
+    assert ("no other origin is free of them" in caplog.text) == (model == "paper")
+    assert "data.shift=auto" not in caplog.text
 
 
 def test_a_single_structure_is_no_data_set(tiny, tmp_path):

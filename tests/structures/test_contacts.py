@@ -165,8 +165,8 @@ def test_where_charges_are_not_certain_nothing_is_checked_and_one_line_says_so(n
     crystals = Crystals.from_ase([UNCHECKED[name] * (1, 1, 3)] * 2)
     assert contacts(crystals) == contacts(crystals) == [None, None]
     assert contact_text(None) == ""
-    assert len(caplog.records) == 1
-    assert "contacts of anions are not checked in" in caplog.text
+    said = ["contacts of anions are not checked in" in record.message for record in caplog.records]
+    assert said == ([True] if len(crystals.counts) > 1 else []), "nobody expects anions in an element"
 
 
 def test_a_coordinate_that_is_not_finite():

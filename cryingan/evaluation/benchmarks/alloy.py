@@ -102,7 +102,7 @@ class AlloyBenchmark(AlloySettings, Benchmark):
         return Scores(
             values={
                 "d_cluster": distance_of_means(ours["probabilities"], theirs["probabilities"]),
-                "percent_with_vacancies": percentage(mean_interval(100.0 * (vacancies > 0))),
+                "percent_with_vacancies": percentage(vacancies > 0),
                 **{name: mean_interval(column) for name, column in quantities.items()},
             },
             columns={

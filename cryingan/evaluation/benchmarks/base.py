@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from cryingan.energies.data_card import DataCard
+from cryingan.energies.fractions import wilson
 from cryingan.evaluation.settings import BenchmarkSettings
 from cryingan.metrics.bootstrap import Interval
 
@@ -117,7 +118,16 @@ class Benchmark(BenchmarkSettings):
         raise NotImplementedError
 
 
-def percentage(interval: Interval) -> Interval:
-    """Clip the interval of a percentage of structures to 0 and 100."""
-    low, high = (float(np.clip(end, 0, 100)) for end in (interval.low, interval.high))
-    return replace(interval, low=low, high=high)
+def percentage(holds: np.ndarray) -> Interval:
+    """Percent of structures of which something holds, bool (structures,), with its Wilson interval.
+
+    A bootstrap interval of 0 of n would have no width.
+
+    Example:
+        >>> percentage(np.array([False, False])).high
+        65.76...
+    """
+    if not len(holds):
+        return Interval(np.nan, np.nan, np.nan, 0, "no structure to take a mean of")
+    share = wilson(int(holds.sum()), len(holds))
+    return Interval(100 * share.value, 100 * share.low, 100 * share.high, len(holds))

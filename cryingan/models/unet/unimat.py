@@ -126,7 +126,7 @@ class UniMat(ImageModel):
         if kept := self.rejected["kept"]:
             log.warning(
                 "%d of %d samples had atoms of another element in each of %d candidates, the last of which is kept: "
-                "train for longer, or take elements=read or fixed",
+                "train for longer, or take read or fixed for model.elements, which is sampler.elements in sample.py",
                 *(kept, len(samples), ATTEMPTS),
             )
         return samples

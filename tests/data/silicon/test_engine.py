@@ -146,12 +146,18 @@ def test_a_lammps_without_its_parts_is_one_clear_error(lacking):
 
 
 def test_a_file_that_cannot_be_cut_is_refused(large, tmp_path):
-    with pytest.raises(CryinGANError, match="smaller than a cube of 1000 atoms"):
+    with pytest.raises(CryinGANError, match="pieces of 1000 would all be alike; 4000 or more"):
         Slices.of_file(str(large), 1000, 0)
     other = tmp_path / "other.extxyz"
+    write_structures(Crystals.from_ase([bulk("Si", a=5.43, cubic=True).repeat((5, 1, 1))]), other)
+    with pytest.raises(CryinGANError, match="smaller than a cube of 10 atoms"):
+        Slices.of_file(str(other), 10, 0)
+    write_structures(Crystals.from_ase([bulk("Si", cubic=True)] * 2), other)
+    with pytest.raises(CryinGANError, match="holds 2 structures; a file of one is cut"):
+        Slices.of_file(str(other), 2, 0)
     write_structures(Crystals.from_ase([bulk("Ge", cubic=True)]), other)
     with pytest.raises(CryinGANError, match="holds Ge"):
-        Slices.of_file(str(other), 4, 0)
+        Slices.of_file(str(other), 2, 0)
     write_structures(Crystals.from_ase([bulk("Si")]), other)
     with pytest.raises(CryinGANError, match="right angles"):
         Slices.of_file(str(other), 2, 0)
