@@ -145,6 +145,8 @@ def test_every_experiment_runs_a_step(path, tmp_path):
     if config.model.get("steps"):
         assert config.model.steps > 4
         shorter += ["model.steps=4"]
+    if config.model.get("steps_per_level"):
+        shorter += ["model.steps_per_level=2"]
     if "override /callbacks: demo" in path.read_text():
         shorter += ["callbacks.relax.n_samples=1", "relax.max_steps=1", "relax.backend=serial"]
         shorter += ["callbacks.relax.mode=inline", "callbacks.relax.pictures=0"]
