@@ -111,9 +111,8 @@ class SampleQuality(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the untrained generator and, for comparison, random structures, once per run."""
         if not self.before:
-            if trainer.is_global_zero and getattr(
-                pl_module, "sampler_keys", ()
-            ):  # drawn step by step, they take a minute
+            slow = getattr(pl_module, "sampler_keys", ())  # drawn step by step, samples take a minute
+            if trainer.is_global_zero and slow:
                 log_of_run.info("measuring %d samples of the untrained model", self.n)
             samples = self._samples(trainer, pl_module)
             random = trainer.datamodule.random

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cryingan.errors import CryinGANError
 from cryingan.potentials.potential import Potential, load_potential
 from cryingan.relaxation.relax import RelaxationResults, relax
 from cryingan.structures.crystals import Crystals
@@ -29,6 +30,9 @@ def compare(gap: Potential, reference: Potential, n: int, work: Path) -> list[di
         What is known of the minima that each potential reached, in plain values: energies above its own diamond and
         of the reference above its diamond (meV/atom), coordination (percent), bonds (Angstrom), angles (degrees), steps
         and CPU time.
+
+    Raises:
+        CryinGANError: with one of them no relaxation converges.
     """
     networks = make_networks(kept_networks(work, SOURCE), SOURCE, n, 1)
     starts = silicon(np.array([network.positions for network in networks]), SOURCE.side)
@@ -54,6 +58,8 @@ def _compared(
     both = results.converged & first.converged
     atoms, own = SOURCE.atoms, diamond(potential)["energy_per_atom"]
     energies = results.energy_final / atoms
+    if not results.converged.any():
+        raise CryinGANError(f"none of {len(results)} relaxations with {potential.card.name} converged")
     row = _row(potential.card.name, results.crystals[results.converged], reference)
     row |= {
         "converged": int(results.converged.sum()),
